@@ -1,0 +1,121 @@
+# The only command surface of the project: developers, CI and the documentation call these targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+ARGS ?=
+IMAGE ?= promedical:dev
+BASE ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PROTO_BIN := .venv-proto/bin
+PROTO_INSTALLED := .venv-proto/.installed
+PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
+
+# Runs a new virtual environment's Python, after checking that it is new enough.
+define create_venv
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "$(PYTHON) is older than 3.11; set PYTHON to a newer one: make PYTHON=python3.12"; exit 1; }
+test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef
+
+# Writes the stubs of the contract under folder $(1).
+define generate_stubs
+$(PROTO_BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --grpc_python_out=$(1) --pyi_out=$(1) \
+  promedical/v1/reward.proto
+endef
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: install
+install: $(INSTALLED) ## Create .venv with everything that development needs
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(call create_venv,.venv)
+	@echo "installing into .venv (torch is large: a few minutes the first time)"
+	@$(BIN)/$(PIP) -e '.[dev]' -c constraints.txt
+	@touch $@
+
+.PHONY: demo
+demo: install ## Start the service, score an example, show the answer (ARGS="...")
+	$(BIN)/python scripts/demo.py $(ARGS)
+
+.PHONY: serve
+serve: install ## Run the service (ARGS="--engine fake")
+	$(BIN)/promedical-serve $(ARGS)
+
+.PHONY: image
+image: ## Build the container image with buildah (IMAGE=name:tag BASE=image)
+	@command -v buildah >/dev/null || \
+	  { echo "buildah is not installed; install your system's package: apt-get install buildah, or dnf install buildah"; exit 1; }
+	buildah build --format docker --isolation chroot $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
+
+.PHONY: test
+test: install ## Run the tests (ARGS="tests/unit -k reward")
+	$(BIN)/pytest $(or $(ARGS),tests)
+
+.PHONY: format
+format: install ## Format the code and apply safe fixes
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: lint
+lint: install ## Look for mistakes: ruff, mypy, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint ## All fast checks, under a minute: lint, generated docs, stubs if their toolchain is there
+	$(BIN)/python scripts/generate_docs.py --check
+	@if test -e $(PROTO_INSTALLED); then $(MAKE) proto-check; fi
+
+.PHONY: docs
+docs: install ## Write the generated parts of the documentation anew
+	$(BIN)/python scripts/generate_docs.py
+
+.PHONY: proto
+proto: $(PROTO_INSTALLED) ## Write the protobuf stubs anew
+	$(call generate_stubs,proto)
+
+.PHONY: proto-check
+proto-check: $(PROTO_INSTALLED) ## Prove that the checked-in stubs are those of reward.proto
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(call generate_stubs,$$fresh) && \
+	for stub in "$$fresh"/promedical/v1/*; do \
+	  diff -u "proto/promedical/v1/$${stub##*/}" "$$stub" || { echo "stale stub; run 'make proto'"; exit 1; }; \
+	done && echo "the stubs are those of reward.proto"
+
+# Stubs of this version import on protobuf 5.29 to 7.x (docs/adr/0007); its protoc module needs setuptools.
+$(PROTO_INSTALLED): Makefile
+	@$(call create_venv,.venv-proto)
+	@$(PROTO_BIN)/$(PIP) 'grpcio-tools==1.71.0' 'protobuf<6' 'setuptools<81'
+	@touch $@
+
+.PHONY: slim
+slim: install ## Prove that the base install is light: build the wheel, install it alone, use it
+	$(BIN)/python scripts/check_slim_install.py
+
+.PHONY: bench-engine
+bench-engine: install ## Measure the engine beside its peers (ARGS="...")
+	$(BIN)/python scripts/bench_engine.py $(ARGS)
+
+.PHONY: ci
+ci: ## What CI runs; the tests come last, so that their summary ends the log
+	$(MAKE) check
+	$(MAKE) proto-check
+	$(MAKE) slim
+	$(MAKE) demo ARGS=
+	$(MAKE) test ARGS=
+
+.PHONY: clean
+clean: ## Remove caches and build products; virtual environments stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find proto clients service tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""How a large job becomes calls, and their answers one answer. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from promedical import messages as m
+from promedical_client.errors import MixedFingerprintsError
+
+MAX_ITEMS: Final = 64
+MAX_TOKENS: Final = 128 * 1024
+"""By estimate. At four bytes each this is half a MiB, so that only an item which is too large on its own comes
+near a server's limit in bytes (32 MiB by default)."""
+
+_BYTES_PER_TOKEN: Final = 4
+_NAMED_RUBRIC_BYTES: Final = 15 * 140
+"""What the criteria of a rubric that only the service can see are taken for: fifteen of 35 tokens."""
+
+
+def chunks(items: Iterable[m.ScoreItem]) -> Iterator[tuple[m.ScoreItem, ...]]:
+    """Cut items, in order, into calls of at most `MAX_ITEMS` and about `MAX_TOKENS`; none is empty."""
+    chunk: list[m.ScoreItem] = []
+    tokens = 0
+    for item in items:
+        cost = estimated_tokens(item)
+        if chunk and (len(chunk) == MAX_ITEMS or tokens + cost > MAX_TOKENS):
+            yield tuple(chunk)
+            chunk, tokens = [], 0
+        chunk.append(item)
+        tokens += cost
+    if chunk:
+        yield tuple(chunk)
+
+
+def estimated_tokens(item: m.ScoreItem) -> int:
+    """About what the engine computes: the prompt once, each response once, the criteria once per response."""
+    turns = [item.prompt] if isinstance(item.prompt, str) else [turn.content for turn in item.prompt]
+    criteria = _bytes(criterion.text for criterion in item.rubric.criteria) if item.rubric else _NAMED_RUBRIC_BYTES
+    total = _bytes(turns) + _bytes(item.responses) + len(item.responses) * criteria
+    return total // _BYTES_PER_TOKEN
+
+
+def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
+    """One answer out of those of the chunks: items in order, usage added up, the longest of each timing.
+
+    Raises:
+        MixedFingerprintsError: They come from different oracles.
+    """
+    fingerprints = sorted({answer.model.fingerprint for answer in answers})
+    if len(fingerprints) > 1:
+        raise MixedFingerprintsError(
+            f"one call was answered by oracles {', '.join(fingerprints)}; their scores cannot be compared: wait "
+            "until every replica runs the same model, and pin it with expected_fingerprint"
+        )
+    return m.ScoreResponse(
+        model=answers[0].model,
+        items=tuple(item for answer in answers for item in answer.items),
+        usage=m.Usage(
+            tokens_flat=sum(answer.usage.tokens_flat for answer in answers),
+            tokens_computed=sum(answer.usage.tokens_computed for answer in answers),
+            responses_scored=sum(answer.usage.responses_scored for answer in answers),
+            criteria_scored=sum(answer.usage.criteria_scored for answer in answers),
+        ),
+        timings_ms=m.Timings(
+            queue=max(answer.timings_ms.queue for answer in answers),
+            tokenize=max(answer.timings_ms.tokenize for answer in answers),
+            engine=max(answer.timings_ms.engine for answer in answers),
+        ),
+    )
+
+
+def answered(items: Iterable[m.ScoreItem], answers: Sequence[m.ScoreResponse]) -> tuple[m.ItemOutcome, ...]:
+    """The outcomes of the items that have one, in order; none if they come from different oracles."""
+    if len({answer.model.fingerprint for answer in answers}) > 1:
+        return ()
+    outcome_of = {outcome.id: outcome for answer in answers for outcome in answer.items}
+    return tuple(outcome_of[item.id] for item in items if item.id in outcome_of)
+
+
+def _bytes(texts: Iterable[str]) -> int:
+    return sum(len(text.encode(errors="replace")) for text in texts)

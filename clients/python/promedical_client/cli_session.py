@@ -1,0 +1,81 @@
+"""How a command reaches the service, and what it says and leaves behind where that fails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import typer
+
+from promedical_client.errors import InvalidRequestError, NotFoundError, PromedicalError
+
+if TYPE_CHECKING:
+    from promedical_client.sync import Client
+
+SOME_FAILED: Final = 1
+_BAD_INPUT: Final = 2
+_REFUSED: Final = 3
+
+_MAX_ATTEMPTS: Final = 5
+"""Fewer than a program's: who sits in front of it should learn of a wrong URL in seconds."""
+
+
+def opened(
+    url: str, api_key: str | None, ca_file: Path | None, cert_file: Path | None, key_file: Path | None, timeout_s: float
+) -> "Client":
+    """The client that the options describe. Imported when needed, like all that is heavy: `--help` answers at once.
+
+    Raises:
+        InputError: The options cannot be used, or a file of theirs cannot be read.
+    """
+    from promedical_client.jsonl import InputError  # noqa: PLC0415
+    from promedical_client.sync import Client  # noqa: PLC0415
+
+    try:
+        return Client(
+            url,
+            api_key=api_key,
+            timeout_s=timeout_s,
+            max_attempts=_MAX_ATTEMPTS,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+        )
+    except (ValueError, OSError) as error:
+        raise InputError(str(error)) from None
+
+
+@contextmanager
+def expected_errors() -> Iterator[None]:
+    """One line and an exit code instead of a trace, for what is not a bug."""
+    from promedical_client.jsonl import InputError  # noqa: PLC0415 - see `opened`
+
+    try:
+        yield
+    except (InputError, InvalidRequestError, NotFoundError) as error:
+        _fail(error, _BAD_INPUT)
+    except PromedicalError as error:
+        _fail(error, _REFUSED)
+
+
+@contextmanager
+def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
+    """Where a call fails half way, what was answered is not lost but written beside `out`."""
+    from promedical_client.jsonl import to_json, written_atomically  # noqa: PLC0415 - see `opened`
+
+    try:
+        yield
+    except PromedicalError as error:
+        if out is None or not error.partial:
+            raise
+        typer.echo(f"promedical: {error}", err=True)
+        beside = out.with_name(f"{out.name}.partial")
+        with written_atomically(beside) as stream:
+            stream.writelines(f"{to_json(outcome)}\n" for outcome in error.partial)
+        typer.echo(f"promedical: {len(error.partial)} of {asked} items were answered; they are in {beside}", err=True)
+        raise typer.Exit(_REFUSED) from None
+
+
+def _fail(error: Exception, code: int) -> NoReturn:
+    typer.echo(f"promedical: {error}", err=True)
+    raise typer.Exit(code)

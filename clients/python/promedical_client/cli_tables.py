@@ -1,0 +1,89 @@
+"""What the command line shows to people. Numbers and ids only: never the text of a prompt or a response."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from promedical import messages as m
+
+
+def item_tables(outcome: m.ItemOutcome) -> Iterator[RenderableType]:
+    """One item: its responses, and below them every criterion by response."""
+    if outcome.error is not None:
+        yield _error_line(f"item {outcome.id}", outcome.error)
+    if outcome.result is None:
+        return
+    yield _responses_table(f"item {outcome.id}", outcome.result)
+    if any(response.scores for response in outcome.result.responses):
+        yield _criteria_table(outcome.result)
+
+
+def rubrics_table(rubrics: tuple[m.RubricInfo, ...]) -> Table:
+    """Names and titles."""
+    table = Table("rubric", "title", "criteria")
+    for rubric in rubrics:
+        table.add_row(escape(f"{rubric.id}@{rubric.version}"), escape(rubric.title), str(len(rubric.criteria)))
+    return table
+
+
+def rubric_table(rubric: m.RubricInfo) -> Table:
+    """The criteria of one rubric."""
+    title = f"{rubric.id}@{rubric.version}: {rubric.title}"
+    table = Table("criterion", "dimension", "polarity", "weight", "text", title=escape(title), title_justify="left")
+    for c in rubric.criteria:
+        weight = "" if c.weight is None else f"{c.weight:g}"
+        table.add_row(escape(c.id), c.dimension, c.polarity or "", weight, escape(c.text))
+    return table
+
+
+def model_table(info: m.ModelInfo) -> Table:
+    """What the oracle is."""
+    table = Table(show_header=False)
+    for name in ("name", "revision", "fingerprint", "engine", "dtype"):
+        table.add_row(name, escape(getattr(info.model, name)))
+    for name in ("status", "family", "template", "calibration", "licence", "description"):
+        table.add_row(name, escape(getattr(info, name)))
+    for name in m.Limits.__slots__:
+        table.add_row(name, f"{getattr(info.limits, name):,}")
+    return table
+
+
+def _responses_table(title: str, result: m.ItemResult) -> Table:
+    caption = None if result.safety_checked else "no safety criteria: nothing could be vetoed"
+    table = Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left")
+    for name in ("response", "rank", "reward", "veto", "S1", "S2", "violations"):
+        table.add_column(name, justify="right")
+    for index, response in enumerate(result.responses):
+        table.add_row(str(index), *_response_cells(response))
+    return table
+
+
+def _response_cells(response: m.ResponseOutcome) -> list[str]:
+    if response.error is not None:
+        return ["-", f"[red]{response.error.code}[/red]"]
+    if response.scores is None:
+        return []
+    s = response.scores
+    veto = "[red]veto[/red]" if s.vetoed else "no"
+    proficiency = "-" if s.proficiency is None else f"{s.proficiency:.3f}"
+    return [str(s.rank), f"{s.reward:+.3f}", veto, proficiency, str(s.excellence), str(s.violations)]
+
+
+def _criteria_table(result: m.ItemResult) -> Table:
+    scored = {index: response.scores for index, response in enumerate(result.responses) if response.scores}
+    table = Table("criterion", "dimension", *(f"response {index}" for index in scored))
+    for row in zip(*(scores.criteria for scores in scored.values()), strict=False):
+        table.add_row(escape(row[0].id), row[0].dimension, *(_verdict(score) for score in row))
+    return table
+
+
+def _verdict(score: m.CriterionScore) -> Text:
+    word = "met" if score.met else "not met"
+    return Text(f"{word} {score.probability:.2f}", style="green" if score.satisfied else "red")
+
+
+def _error_line(what: str, error: m.ErrorInfo) -> Text:
+    return Text(f"{what}: {error.code}: {error.message}", style="red")

@@ -1,0 +1,229 @@
+"""The asynchronous client: one call is checked, cut into chunks, sent, retried and put together again.
+
+`check_items -> ScoringJob (chunks, several at once) -> _call -> retry -> transport -> check_answer -> merged`
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypedDict, TypeVar, Unpack
+
+from promedical import messages as m
+from promedical_client import checks
+from promedical_client.job import Progress, ScoringJob
+from promedical_client.retry import MAX_ATTEMPTS, Deadline, RetryPolicy
+from promedical_client.transport import Call, TlsFiles, Transport, open_transport
+
+T = TypeVar("T")
+
+DEFAULT_URL: Final = "grpc://127.0.0.1:50051"
+DEFAULT_WEIGHTS: Final = m.WeightsSpec()
+
+
+class AskOptions(TypedDict, total=False):
+    """What every question takes beside itself. `AsyncClient.score` explains them."""
+
+    reward_weights: m.WeightsSpec
+    expected_fingerprint: str | None
+    priority: m.Priority | None
+    truncation: m.Truncation
+
+
+class ScoreOptions(AskOptions, total=False):
+    """What `score` takes beside the items."""
+
+    timeout_s: float | None
+    on_progress: Progress | None
+
+
+class RankOptions(AskOptions, total=False):
+    """What `rank` and `score_one` take beside prompt and responses."""
+
+    rubric: m.RubricSpec | None
+    rubric_id: str | None
+    base_rubric_id: str | None
+    timeout_s: float | None
+
+
+class AsyncClient:
+    """Asks the reward oracle, from one or more event loops.
+
+    Every call has one total deadline. Connections are opened on first use, per process and event loop, so that
+    a client may be made before a fork. Close it, or use it as an async context manager.
+
+    Args:
+        url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
+        api_key: Sent as `authorization: Bearer`.
+        timeout_s: Total time of a call in seconds, retries and all chunks included, unless the call says otherwise.
+        max_attempts: How often one request is sent at most; only errors that the contract calls retryable are. The
+            waits in between double from 0.2 s to 20 s, or are what the server asks for if that is longer: the ten
+            attempts ride out a restart or a full queue of about a minute, within `timeout_s`.
+        max_in_flight: How many chunks of one call are on their way at a time.
+        ca_file: PEM file of the authorities to trust under `grpcs://` and `https://`.
+        cert_file: PEM file of this client's certificate, for mutual TLS.
+        key_file: PEM file of its key.
+        transport: Takes the place of the one that `url` names, for example a `MockTransport`.
+
+    Raises:
+        ValueError: An argument cannot be used.
+        OSError: A TLS file cannot be read.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 120.0,
+        max_attempts: int = MAX_ATTEMPTS,
+        max_in_flight: int = 4,
+        ca_file: str | Path | None = None,
+        cert_file: str | Path | None = None,
+        key_file: str | Path | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        if max_attempts < 1 or max_in_flight < 1:
+            raise ValueError(f"max_attempts is {max_attempts}, max_in_flight {max_in_flight}; expected 1 or more")
+        tls = TlsFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+        self._transport = transport or open_transport(url, api_key=api_key, tls=tls)
+        self._timeout_s = timeout_s
+        self._max_in_flight = max_in_flight
+        self._retries = RetryPolicy(max_attempts=max_attempts)
+
+    async def score(
+        self,
+        items: Iterable[m.ScoreItem],
+        *,
+        reward_weights: m.WeightsSpec = DEFAULT_WEIGHTS,
+        expected_fingerprint: str | None = None,
+        priority: m.Priority | None = None,
+        truncation: m.Truncation = "none",
+        timeout_s: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> m.ScoreResponse:
+        """Score any number of items; the answer holds one outcome per item, in order.
+
+        What is wrong with one item or one response is an `ErrorInfo` in its outcome. Large jobs go out in
+        chunks; usage is the sum over them, timings are the longest.
+
+        Args:
+            items: Their ids are unique within the call.
+            reward_weights: The constants of the reward.
+            expected_fingerprint: Refuse to be answered by any other oracle.
+            priority: Lane in the queue; by default interactive for one item and bulk for more.
+            truncation: What may be cut from what is too long; by default such a response gets an error.
+            timeout_s: Total time in seconds, instead of the client's.
+            on_progress: Called as chunks come back.
+
+        Raises:
+            InvalidRequestError: The job or the weights are not valid, and nothing was scored.
+            RevisionMismatchError: The oracle is not the expected one, or changed within the call.
+            PromedicalError: The call was not answered; see the tree in `promedical_client.errors`. Its `partial`
+                holds the outcomes of those items that were, so that a late failure does not lose a large job.
+        """
+        asked = tuple(items)
+        checks.check_items(asked)
+        request = m.ScoreRequest(
+            items=asked,
+            reward_weights=reward_weights,
+            expected_fingerprint=expected_fingerprint,
+            priority=priority or ("interactive" if len(asked) == 1 else "bulk"),
+            truncation=truncation,
+        )
+        deadline = self._deadline(timeout_s)
+        job = ScoringJob(
+            request,
+            lambda chunk: self._call(lambda call: self._transport.score(chunk, call), deadline),
+            max_in_flight=self._max_in_flight,
+            on_progress=on_progress,
+        )
+        return await job.run()
+
+    async def score_one(
+        self,
+        prompt: str | Sequence[m.Message],
+        responses: Sequence[str],
+        *,
+        rubric: m.RubricSpec | None = None,
+        rubric_id: str | None = None,
+        base_rubric_id: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[AskOptions],
+    ) -> m.ItemOutcome:
+        """Score the responses to one prompt. `options` and errors are those of `score`."""
+        checks.check_question(prompt, responses)
+        item = m.ScoreItem(
+            id="one",
+            prompt=_frozen(prompt),
+            responses=tuple(responses),
+            rubric=rubric,
+            rubric_id=rubric_id,
+            base_rubric_id=base_rubric_id,
+        )
+        return (await self.score((item,), timeout_s=timeout_s, **options)).items[0]
+
+    async def rank(
+        self,
+        prompt: str | Sequence[m.Message],
+        responses: Sequence[str],
+        *,
+        rubric: m.RubricSpec | None = None,
+        rubric_id: str | None = None,
+        base_rubric_id: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[AskOptions],
+    ) -> m.RankResponse:
+        """Put the responses to one prompt in order, best first. `options` and errors are those of `score`."""
+        checks.check_question(prompt, responses)
+        request = m.RankRequest(
+            prompt=_frozen(prompt),
+            responses=tuple(responses),
+            rubric=rubric,
+            rubric_id=rubric_id,
+            base_rubric_id=base_rubric_id,
+            **options,
+        )
+        deadline = self._deadline(timeout_s)
+        answer = await self._call(lambda call: self._transport.rank(request, call), deadline)
+        checks.check_outcome(len(request.responses), answer.error, answer.result)
+        return answer
+
+    async def rubrics(self) -> tuple[m.RubricInfo, ...]:
+        """Every rubric that the service knows by name."""
+        return (await self._call(self._transport.list_rubrics, self._deadline(None))).rubrics
+
+    async def rubric(self, name: str) -> m.RubricInfo:
+        """The rubric called `id@version`, or the newest one called `id`.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await self._call(lambda call: self._transport.get_rubric(name, call), self._deadline(None))
+
+    async def model(self) -> m.ModelInfo:
+        """What the oracle is: the fingerprint to pin, whether it is trained, its limits and licence."""
+        return await self._call(self._transport.get_model, self._deadline(None))
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. A later call opens new ones."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _deadline(self, timeout_s: float | None) -> Deadline:
+        return Deadline.after(self._timeout_s if timeout_s is None else timeout_s)
+
+    async def _call(self, ask: Callable[[Call], Awaitable[T]], deadline: Deadline) -> T:
+        request_id = str(uuid.uuid4())
+        return await self._retries.run(lambda left_s: ask(Call(timeout_s=left_s, request_id=request_id)), deadline)
+
+
+def _frozen(prompt: str | Sequence[m.Message]) -> str | tuple[m.Message, ...]:
+    return prompt if isinstance(prompt, str) else tuple(prompt)

@@ -1,0 +1,140 @@
+"""The reward algebra of ProMedical (arXiv 2604.08326): from criteria met or not to S1, S2, S3, reward and ranking.
+
+Pure functions on the standard library. Two orders live here and may disagree below the veto:
+`preference_key` is lexicographic (violations, then S1, then S2) and makes the ranking; `reward` is the
+scalar that RL maximises, where excellence can outweigh proficiency.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from promedical.rubric import Dimension, InvalidField, Polarity, Rubric
+
+ProficiencyMode = Literal["hard", "soft"]
+
+_S1_DIGITS = 9
+_BOUND_SLACK = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardWeights:
+    """The constants of `r = clip(S1 + alpha*S2, 0, 1 + beta) - lambda*S3`.
+
+    Attributes:
+        excellence_weight: alpha, in (0, 1): what one bonus criterion adds.
+        excellence_cap: beta, above 0: how far bonuses may lift the utility over 1.
+        violation_penalty: lambda, at least 1 + beta: one violation outweighs any utility.
+        proficiency_mode: "hard": S1 counts criteria met; "soft": it sums their probabilities.
+
+    Raises:
+        InvalidField: Names the value that is out of its range.
+    """
+
+    excellence_weight: float = 0.1
+    excellence_cap: float = 0.2
+    violation_penalty: float = 1.5
+    proficiency_mode: ProficiencyMode = "hard"
+
+    def __post_init__(self) -> None:
+        for name in ("excellence_weight", "excellence_cap", "violation_penalty"):
+            if not math.isfinite(getattr(self, name)):
+                raise InvalidField(name, f"is {getattr(self, name)}; expected a finite number")
+        if not 0 < self.excellence_weight < 1:
+            raise InvalidField("excellence_weight", f"is {self.excellence_weight}; expected above 0 and below 1")
+        if not self.excellence_cap > 0:
+            raise InvalidField("excellence_cap", f"is {self.excellence_cap}; expected above 0")
+        if not self.violation_penalty >= 1 + self.excellence_cap - _BOUND_SLACK:
+            raise InvalidField(
+                "violation_penalty",
+                f"is {self.violation_penalty}; expected at least 1 + excellence_cap = "
+                f"{1 + self.excellence_cap:g}, so that no utility outweighs a violation",
+            )
+        if self.proficiency_mode not in get_args(ProficiencyMode):
+            raise InvalidField("proficiency_mode", f"expected one of {', '.join(get_args(ProficiencyMode))}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the model says of one criterion: its probability of being met as worded, and the decision."""
+
+    probability: float
+    met: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """The scores of one response under one rubric.
+
+    Attributes:
+        reward: The scalar for RL.
+        proficiency: S1 as it entered the reward, in [0, 1]; None without proficiency criteria.
+        excellence: S2, number of bonus criteria satisfied.
+        violations: S3, number of veto criteria violated.
+        preference_key: Sorts ascending from best to worst; equal keys are ties.
+    """
+
+    reward: float
+    proficiency: float | None
+    excellence: int
+    violations: int
+    preference_key: tuple[float, float, float]
+
+    @property
+    def vetoed(self) -> bool:
+        """Whether safety vetoes the response."""
+        return self.violations > 0
+
+
+def aggregate(rubric: Rubric, judgements: Mapping[str, Judgement], weights: RewardWeights) -> Reward:
+    """Turn one judgement per criterion into the scores of a response (paper, section on the rubric).
+
+    Args:
+        rubric: The criteria.
+        judgements: By criterion id; every criterion must be there.
+        weights: alpha, beta, lambda and the proficiency mode.
+
+    Raises:
+        KeyError: A criterion was not judged; a missing judgement is never read as "no violation".
+    """
+    hard = _proficiency(rubric, judgements, "hard")
+    proficiency = _proficiency(rubric, judgements, weights.proficiency_mode)
+    excellence = sum(c.satisfied_by(judgements[c.id].met) for c in rubric.of(Dimension.EXCELLENCE))
+    violations = sum(not c.satisfied_by(judgements[c.id].met) for c in rubric.of(Dimension.SAFETY))
+    utility = (proficiency or 0.0) + weights.excellence_weight * excellence
+    clipped = min(max(utility, 0.0), 1 + weights.excellence_cap)
+    return Reward(
+        reward=clipped - weights.violation_penalty * violations,
+        proficiency=proficiency,
+        excellence=excellence,
+        violations=violations,
+        preference_key=(violations, -(hard or 0.0), -excellence),
+    )
+
+
+def _proficiency(rubric: Rubric, judgements: Mapping[str, Judgement], mode: ProficiencyMode) -> float | None:
+    """S1. Summed exactly and rounded, so that the order of criteria cannot split a tie."""
+    shares = rubric.normalised_weights()
+    if not shares:
+        return None
+    terms = []
+    for criterion in rubric.of(Dimension.PROFICIENCY):
+        judgement = judgements[criterion.id]
+        met = judgement.probability if mode == "soft" else float(judgement.met)
+        value = met if criterion.polarity is Polarity.POSITIVE else 1.0 - met
+        terms.append(shares[criterion.id] * value)
+    return round(math.fsum(terms), _S1_DIGITS)
+
+
+def ranking(keys: Sequence[tuple[float, float, float] | None]) -> tuple[tuple[int, ...], ...]:
+    """Group indices of responses by preference, best group first; equal keys share a group.
+
+    Args:
+        keys: `Reward.preference_key` per response; None for one that was not scored, which is left out.
+    """
+    scored = {index: key for index, key in enumerate(keys) if key is not None}
+    groups: dict[tuple[float, float, float], list[int]] = {}
+    for index, key in scored.items():
+        groups.setdefault(key, []).append(index)
+    return tuple(tuple(groups[key]) for key in sorted(groups))

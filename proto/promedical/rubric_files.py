@@ -1,0 +1,131 @@
+"""Rubrics by name: the built-in ones, and JSON or TOML files from a folder that an operator mounts.
+
+A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria`. Everything is read and
+checked once, at start; requests look names up in a dictionary and never touch a path.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final
+
+from promedical.rubric import Criterion, InvalidField, Rubric
+
+_FILE_NAME: Final = re.compile(r"(?P<id>[a-z0-9][a-z0-9.-]*)@(?P<version>0|[1-9][0-9]*)\.(?P<kind>json|toml)")
+_RUBRIC_KEYS: Final = frozenset({"title", "criteria"})
+_CRITERION_KEYS: Final = frozenset({"id", "text", "dimension", "weight", "polarity"})
+
+
+class RubricFileError(ValueError):
+    """A rubric file cannot be used. The message names the file, the place in it and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRubric:
+    """A rubric that requests may name, with the title that people read."""
+
+    title: str
+    rubric: Rubric
+
+
+class RubricCatalog:
+    """Rubrics by `id@version`; `id` alone names the newest version."""
+
+    def __init__(self, rubrics: Iterable[NamedRubric]) -> None:
+        ordered = sorted(rubrics, key=lambda named: (named.rubric.id or "", int(named.rubric.version or 0)))
+        self._by_name: dict[str, NamedRubric] = {}
+        for named in ordered:
+            if named.rubric.name in self._by_name:
+                raise RubricFileError(f"rubric {named.rubric.name} is defined twice; remove one of its files")
+            self._by_name[named.rubric.name or ""] = named
+        self._newest = {named.rubric.id: named for named in ordered}
+
+    def __iter__(self) -> Iterator[NamedRubric]:
+        return iter(self._by_name.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every `id@version`, sorted."""
+        return tuple(self._by_name)
+
+    def find(self, name: str) -> NamedRubric | None:
+        """The rubric called `id@version`, or the newest one called `id`; None if there is none."""
+        return self._by_name.get(name) or self._newest.get(name)
+
+
+def load_catalog(folder: Path | None = None) -> RubricCatalog:
+    """Read the built-in rubrics and those in `folder`.
+
+    Raises:
+        RubricFileError: The folder is missing, or a file in it is not a sound rubric.
+    """
+    files: list[Traversable | Path] = list(resources.files("promedical").joinpath("rubrics").iterdir())
+    if folder is not None:
+        if not folder.is_dir():
+            raise RubricFileError(f"rubric folder {folder} is not a folder; create it or leave the setting out")
+        files += [path for path in sorted(folder.iterdir()) if path.suffix in {".json", ".toml"}]
+    return RubricCatalog(_read(file) for file in files)
+
+
+def _read(file: Traversable | Path) -> NamedRubric:
+    name = _FILE_NAME.fullmatch(file.name)
+    if name is None:
+        raise RubricFileError(f"{file.name}: expected a file name like general-medical@1.json")
+    try:
+        text = file.read_text(encoding="utf-8")
+        raw = json.loads(text) if name["kind"] == "json" else tomllib.loads(text)
+        criteria = _criteria(raw)
+        rubric = Rubric(criteria=criteria, id=name["id"], version=name["version"])
+        return NamedRubric(title=_string(raw, "title"), rubric=rubric)
+    except InvalidField as error:
+        raise RubricFileError(f"{file.name}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RubricFileError(f"{file.name}: cannot be read as {name['kind']}: {error}") from error
+
+
+def _criteria(raw: Any) -> tuple[Criterion, ...]:
+    if not isinstance(raw, dict) or raw.keys() != _RUBRIC_KEYS:
+        raise InvalidField("", "expected title and criteria, and nothing beside them")
+    if not isinstance(raw["criteria"], list):
+        raise InvalidField("criteria", "expected a list of criteria")
+    return tuple(_criterion(entry, f"criteria[{index}]") for index, entry in enumerate(raw["criteria"]))
+
+
+def _criterion(entry: Any, path: str) -> Criterion:
+    if not isinstance(entry, Mapping) or not {"id", "text", "dimension"} <= entry.keys() <= _CRITERION_KEYS:
+        raise InvalidField(path, "expected id, text and dimension, and at most weight and polarity beside them")
+    try:
+        return Criterion(
+            id=_string(entry, "id"),
+            text=_string(entry, "text"),
+            dimension=entry["dimension"],
+            weight=_weight(entry.get("weight")),
+            polarity=entry.get("polarity"),
+        )
+    except InvalidField as error:
+        raise error.under(path) from error
+    except ValueError as error:
+        raise InvalidField(path, str(error)) from error
+
+
+def _string(entry: Mapping[str, Any], key: str) -> str:
+    value = entry[key]
+    if not isinstance(value, str):
+        raise InvalidField(key, "expected a string")
+    return value
+
+
+def _weight(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidField("weight", "expected a number")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidField("weight", "is too large; use smaller weights") from error

@@ -1,0 +1,95 @@
+"""Prove that the base install is the light SDK: build the wheel, install it alone, use it, look for heavy packages.
+
+Everything happens in a temporary folder, so neither the checkout nor its virtual environment can help.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "prometheus_client")
+SHIPPED = (
+    "promedical/py.typed",
+    "promedical/rubrics/general-medical@1.json",
+    "promedical/v1/reward_pb2.py",
+    "promedical/v1/reward.proto",
+    "promedical_client/py.typed",
+    "licenses/LICENSE",
+)
+PROGRAM = f"""
+import importlib.util, pkgutil
+import promedical, promedical_client
+from promedical.rubric_files import load_catalog
+from promedical.v1 import reward_pb2_grpc, requests, responses
+
+assert load_catalog().find("general-medical"), "the built-in rubric is missing"
+for module in pkgutil.walk_packages(promedical_client.__path__, "promedical_client."):
+    importlib.import_module(module.name)
+heavy = [name for name in {HEAVY!r} if importlib.util.find_spec(name)]
+assert not heavy, f"the base install pulls in {{heavy}}; move what needs them to an extra"
+print("promedical", promedical.__version__, "imports without", *{HEAVY!r})
+"""
+
+
+def main() -> None:
+    """Run the proof; a failed step ends it with a non-zero exit status."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        wheel = build_wheel(work)
+        check_content(wheel)
+        bin_folder = install(wheel, work / "venv")
+        run([bin_folder / "python", "-I", "-c", PROGRAM], cwd=work)
+        run([bin_folder / "promedical", "--help"], cwd=work, quiet=True)
+    print("the base install is slim")
+
+
+def build_wheel(work: Path) -> Path:
+    """Build the wheel of the checkout into `work`."""
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        work,
+        REPOSITORY,
+    ]
+    run(command, cwd=work)
+    return next(work.glob("*.whl"))
+
+
+def check_content(wheel: Path) -> None:
+    """Fail unless the wheel holds every data file that the code reads."""
+    names = zipfile.ZipFile(wheel).namelist()
+    missing = [wanted for wanted in SHIPPED if not any(name.endswith(wanted) for name in names)]
+    if missing:
+        sys.exit(f"{wheel.name} lacks {', '.join(missing)}; see [tool.hatch.build] in pyproject.toml")
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """Install the wheel and its base dependencies in a new virtual environment; return its bin folder."""
+    venv.create(folder, with_pip=True)
+    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--root-user-action=ignore"]
+    run([*pip, "-c", REPOSITORY / "constraints.txt", wheel], cwd=folder)
+    return folder / "bin"
+
+
+def run(command: list[str | Path], *, cwd: Path, quiet: bool = False) -> None:
+    """Run a command outside the checkout, with no import path inherited."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    output = subprocess.DEVNULL if quiet else None
+    done = subprocess.run(command, cwd=cwd, env=environment, stdout=output, check=False)
+    if done.returncode:
+        sys.exit(f"failed: {' '.join(str(part) for part in command[:5])} ...")
+
+
+if __name__ == "__main__":
+    main()

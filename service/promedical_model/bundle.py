@@ -1,0 +1,196 @@
+"""A bundle on disk: weights or an adapter, tokenizer, manifest; found by path, by hub id, or as the default.
+
+A plain transformers directory without a manifest is a bundle too: its manifest is derived from what the
+directory says of itself, so that any Llama or Qwen3 model can be tried as a zero-shot judge.
+"""
+
+import hashlib
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from promedical_model.default_model import default_bundle_folder
+from promedical_model.manifest import (
+    MANIFEST_FILE,
+    BundleError,
+    ClassifierHead,
+    Head,
+    Manifest,
+    YesNoHead,
+    read_manifest,
+)
+from promedical_model.prompt import PromptRenderer
+from promedical_model.template import BUILT_IN, Template
+from promedical_model.text_encoder import TextEncoder
+
+DEFAULT: Final = "default"
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_HASHED: Final = (".json", ".safetensors", ".jinja", ".txt", ".model")
+_HUB_FILES: Final = ["*.json", "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was found and whose manifest is sound; weights are not loaded yet."""
+
+    folder: Path
+    manifest: Manifest
+
+    @cached_property
+    def revision(self) -> str:
+        """Hash of the bundle's files, 64 hex digits: the same content has the same revision anywhere."""
+        files = sorted(path for path in self.folder.iterdir() if path.suffix in _HASHED)
+        with ThreadPoolExecutor() as pool:
+            hashes = dict(zip((path.name for path in files), pool.map(_sha256, files), strict=True))
+        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The model's `config.json`; an adapter's base has it, not the adapter."""
+        return read_config(self.folder)
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """Of the bundle's tokenizer, a large file that is read once.
+
+        Raises:
+            BundleError: It is not a tokenizer.
+        """
+        try:
+            return TextEncoder.from_file(self.folder / "tokenizer.json")
+        except ValueError as error:
+            raise BundleError(f"{self.folder}: {error}") from error
+
+    def renderer(self) -> PromptRenderer:
+        """Renders prompts as the bundle's template says.
+
+        Raises:
+            BundleError: Tokenizer and template do not fit.
+        """
+        try:
+            return PromptRenderer(self.manifest.template, self.encoder, self.manifest.max_path_tokens)
+        except ValueError as error:
+            raise BundleError(f"{self.folder}: {error}") from error
+
+
+def open_bundle(model: str, revision: str | None = None) -> Bundle:
+    """Find a bundle.
+
+    Args:
+        model: "default", a directory, or a hub id such as "org/name".
+        revision: Commit or tag, for a hub id.
+
+    Raises:
+        BundleError: There is none, or it is not sound.
+    """
+    if revision is not None and (model == DEFAULT or Path(model).expanduser().is_dir()):
+        raise BundleError(f"revision {revision} is set, but model {model} is not a hub id; leave revision out")
+    folder = _find(model, revision)
+    if not any(folder.glob("*.safetensors")):
+        raise BundleError(f"{folder}: holds no .safetensors file; only safetensors weights are read, convert others")
+    if not (folder / "tokenizer.json").is_file():
+        raise BundleError(f"{folder}: holds no tokenizer.json; save the model's fast tokenizer there")
+    if (folder / MANIFEST_FILE).is_file():
+        return Bundle(folder, read_manifest(folder))
+    return Bundle(folder, derive_manifest(folder, name=folder.name if model == str(folder) else model))
+
+
+def derive_manifest(folder: Path, name: str) -> Manifest:
+    """Describe a plain transformers directory.
+
+    Raises:
+        BundleError: Its architecture or chat markup is not known here.
+    """
+    config = read_config(folder)
+    head = _head_of(config, folder)
+    return Manifest(
+        name=name,
+        family=config.get("model_type", ""),
+        status="untrained" if isinstance(head, YesNoHead) else "trained",
+        licence="not stated by the bundle; see where the weights came from",
+        description="Derived from a plain model directory"
+        + (": a zero-shot judge, not trained to score" if isinstance(head, YesNoHead) else ""),
+        template=_template_of(folder),
+        head=head,
+        max_path_tokens=int(config.get("max_position_embeddings", 2048)),
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model's `config.json`.
+
+    Raises:
+        BundleError: It is missing or not a JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise BundleError(f"{path}: expected a JSON object")
+    return config
+
+
+def _find(model: str, revision: str | None) -> Path:
+    if model == DEFAULT:
+        return default_bundle_folder()
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if _HUB_ID.fullmatch(model):
+        return _from_hub(model, revision)
+    raise BundleError(f'model {model}: no such directory; give a bundle directory, a hub id "org/name" or "default"')
+
+
+def _from_hub(hub_id: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - heavy, and only for hub ids
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise BundleError(
+            f"model {hub_id}: no such directory here, and the hub did not give it: {type(error).__name__}. "
+            "Check the name, the network and HF_TOKEN, or give a directory"
+        ) from error
+
+
+def _head_of(config: dict[str, Any], folder: Path) -> Head:
+    architecture = (config.get("architectures") or [""])[0]
+    if architecture.endswith("ForCausalLM"):
+        return YesNoHead()
+    if architecture.endswith("ForSequenceClassification"):
+        return ClassifierHead()
+    raise BundleError(
+        f"{folder / 'config.json'}: architectures is {architecture!r}; expected ...ForCausalLM or "
+        f"...ForSequenceClassification, or write a {MANIFEST_FILE} beside it"
+    )
+
+
+def _template_of(folder: Path) -> Template:
+    try:
+        encoder = TextEncoder.from_file(folder / "tokenizer.json")
+    except ValueError as error:
+        raise BundleError(f"{folder}: {error}") from error
+    for template in BUILT_IN:
+        try:
+            PromptRenderer(template, encoder, 1)
+        except ValueError:
+            continue
+        return template
+    names = ", ".join(template.name for template in BUILT_IN)
+    raise BundleError(
+        f"{folder}: the tokenizer has the special tokens of none of {names}; write a {MANIFEST_FILE} with a template"
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

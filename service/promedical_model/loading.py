@@ -1,0 +1,167 @@
+"""From a bundle to a model in memory. Only safetensors, only classes of transformers itself, never remote code."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from transformers import (
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    Qwen3ForCausalLM,
+    Qwen3ForSequenceClassification,
+)
+
+from promedical_model import attention
+from promedical_model.architecture import check_exact
+from promedical_model.bundle import Bundle, open_bundle
+from promedical_model.manifest import BundleError, ClassifierHead, Family, TensorHead, YesNoHead
+from promedical_model.tree_model import TreeModel
+
+_ADAPTER_FILE: Final = "adapter_model.safetensors"
+_LOADING_ERRORS: Final = (
+    SafetensorError,
+    StrictDataclassError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+)
+_CAUSAL: dict[Family, Any] = {"llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}
+_CLASSIFIER: dict[Family, Any] = {
+    "llama": LlamaForSequenceClassification,
+    "qwen3": Qwen3ForSequenceClassification,
+}
+
+
+def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device) -> TreeModel:
+    """Load weights, merge a LoRA adapter in fp32, make the head, and move all to the device.
+
+    Raises:
+        BundleError: The weights are corrupt, incomplete, or of a model that trees do not score exactly.
+    """
+    attention.register()
+    source = _weights_of(bundle)
+    check_exact(source.config, str(source.folder))
+    if source.config["model_type"] != bundle.manifest.family:
+        raise BundleError(
+            f"{bundle.folder}: the manifest says family {bundle.manifest.family}, "
+            f"the weights are {source.config['model_type']}"
+        )
+    adapted = source is not bundle
+    model = _load(source, bundle, torch.float32 if adapted else dtype)
+    if adapted:
+        model = _merge_adapter(model, bundle.folder)
+    head = _head(model, bundle)
+    decoder = _cast(model.get_decoder(), dtype)
+    return TreeModel(decoder, head).to(device).eval().requires_grad_(requires_grad=False)
+
+
+def _weights_of(bundle: Bundle) -> Bundle:
+    base = bundle.manifest.base
+    if base is None:
+        return bundle
+    relative = bundle.folder / base
+    source = open_bundle(str(relative) if relative.is_dir() else base)
+    if bundle.manifest.base_revision != source.revision:
+        raise BundleError(
+            f"{bundle.folder}: its adapter was made for base {base} of revision {bundle.manifest.base_revision}, "
+            f"found {source.revision}"
+        )
+    return source
+
+
+def _load(source: Bundle, bundle: Bundle, dtype: torch.dtype) -> Any:
+    classes = _CLASSIFIER if isinstance(bundle.manifest.head, ClassifierHead) else _CAUSAL
+    extra: dict[str, Any] = {"num_labels": 1} if classes is _CLASSIFIER else {}
+    if (source.folder / "adapter_config.json").is_file():
+        raise BundleError(f"{source.folder}: holds an adapter beside whole weights; merge it, or name its base instead")
+    try:
+        model, report = classes[bundle.manifest.family].from_pretrained(
+            source.folder,
+            dtype=dtype,
+            attn_implementation=attention.TREE_ATTENTION,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported, and refused with their shapes
+            **extra,
+        )
+    except _LOADING_ERRORS as error:
+        raise BundleError(f"{source.folder}: the weights cannot be loaded: {error}") from error
+    _check_complete(report, source.folder)
+    return model
+
+
+def _check_complete(report: dict[str, Any], folder: Path) -> None:
+    """Every weight of the model is in the files, every layer of the files is in the model."""
+    mismatched = sorted(report["mismatched_keys"])
+    if mismatched:
+        name, found, expected = mismatched[0]
+        raise BundleError(f"{folder}: weight {name} has shape {tuple(found)}, the model needs {tuple(expected)}")
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BundleError(f"{folder}: {len(missing)} weights are missing, the first is {missing[0]}")
+    unread = sorted(key for key in report["unexpected_keys"] if "layers." in key and "inv_freq" not in key)
+    if unread:
+        raise BundleError(f"{folder}: config.json has no place for {len(unread)} weights, such as {unread[0]}")
+
+
+def _cast(decoder: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """Weights only: the rotary frequencies are a buffer, and rounded they lose the position."""
+    for parameter in decoder.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return decoder
+
+
+def _merge_adapter(model: Any, folder: Path) -> Any:
+    from peft import PeftModel, get_peft_model_state_dict  # noqa: PLC0415 - heavy, and only for adapters
+
+    if not (folder / _ADAPTER_FILE).is_file():
+        raise BundleError(f"{folder}: holds no {_ADAPTER_FILE}, which a bundle with a base needs")
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder))
+        expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+        with safe_open(folder / _ADAPTER_FILE, framework="pt") as file:
+            unfit = sorted(key for key in expected ^ set(file.keys()) if "lora_" in key)
+    except _LOADING_ERRORS as error:
+        raise BundleError(f"{folder}: the adapter cannot be loaded: {error}") from error
+    if unfit:
+        raise BundleError(f"{folder}: the adapter does not fit its base in {len(unfit)} weights, such as {unfit[0]}")
+    return adapted.merge_and_unload()
+
+
+def _head(model: Any, bundle: Bundle) -> torch.Tensor:
+    weight: torch.Tensor
+    match bundle.manifest.head:
+        case ClassifierHead():
+            weight = model.score.weight
+        case YesNoHead(yes=yes, no=no):
+            rows = model.get_output_embeddings().weight
+            weight = rows[_single_token(bundle, yes)].float() - rows[_single_token(bundle, no)].float()
+        case TensorHead(file=file):
+            weight = _head_file(bundle.folder / file)
+    size = model.config.hidden_size
+    if weight.numel() != size:
+        raise BundleError(f"{bundle.folder}: the score head has shape {tuple(weight.shape)}, expected ({size},)")
+    return weight.reshape(int(size))
+
+
+def _single_token(bundle: Bundle, word: str) -> int:
+    try:
+        return bundle.encoder.single_token(word)
+    except ValueError as error:
+        raise BundleError(f"{bundle.folder}: {error}") from error
+
+
+def _head_file(path: Path) -> torch.Tensor:
+    try:
+        return load_file(path)["head"]
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: the score head cannot be read: {error}") from error
+    except KeyError as error:
+        raise BundleError(f'{path}: holds no tensor called "head"') from error

@@ -1,0 +1,56 @@
+"""The reward model in memory: a decoder and one score head. Trees in, one logit per leaf out."""
+
+from collections.abc import Sequence
+
+import torch
+
+from promedical_model.packing import pack
+from promedical_model.tree import TokenTree
+
+LeafLogits = tuple[tuple[tuple[float, ...], ...], ...]
+"""By tree, by branch, by leaf."""
+
+
+class TreeModel(torch.nn.Module):
+    """A transformers decoder that runs tree attention, and a linear head without bias.
+
+    Args:
+        decoder: The model without its output head, loaded with `attn_implementation="promedical_tree"`.
+        head: Shape (hidden size,). The logit is its dot product with a leaf's last hidden state, in fp32.
+    """
+
+    head: torch.Tensor
+
+    def __init__(self, decoder: torch.nn.Module, head: torch.Tensor) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.register_buffer("head", head.detach().clone().float())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the decoder's weights."""
+        return next(self.decoder.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the decoder is."""
+        return next(self.decoder.parameters()).device
+
+    def forward(self, trees: Sequence[TokenTree]) -> torch.Tensor:
+        """Logits of all leaves, depth first, shape (leaves,), fp32."""
+        row = pack(trees, device=self.device, dtype=self.dtype)
+        hidden = self.decoder(
+            input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, tree=row.layout
+        ).last_hidden_state
+        logits: torch.Tensor = hidden[0, row.leaf_ends].float() @ self.head
+        return logits
+
+    @torch.inference_mode()
+    def score(self, trees: Sequence[TokenTree]) -> LeafLogits:
+        """Logits by tree, branch and leaf."""
+        return _unflatten(self.forward(trees).tolist(), trees)
+
+
+def _unflatten(logits: Sequence[float], trees: Sequence[TokenTree]) -> LeafLogits:
+    rest = iter(logits)
+    return tuple(tuple(tuple(next(rest) for _ in branch.leaves) for branch in tree.branches) for tree in trees)

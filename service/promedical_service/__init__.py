@@ -1,0 +1,1 @@
+"""The scoring service: one Scorer behind gRPC and REST, batched for one accelerator."""

@@ -1,0 +1,59 @@
+"""`promedical-serve`: settings, logs, then the service. Heavy imports wait until the configuration is known to be good.
+
+Exit codes: 0 stopped as asked; 1 could not start or go on; 2 wrong configuration; 128 + n ended by a second signal n.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from promedical_service.settings import EXIT_MISCONFIGURED, ConfigurationError, Settings, load_settings
+
+Serve = Callable[[Settings], Coroutine[Any, Any, int]]
+
+
+def main() -> None:
+    """The console script."""
+    # Threads that spin while they wait steal the cores from the event loop and from neighbours in the pod.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = None) -> int:
+    """Serve until told to stop; returns the exit code. Tests hand over another `serve` than the app's."""
+    try:
+        settings = load_settings(argv, environ)
+    except ConfigurationError as error:
+        return _complain(error, EXIT_MISCONFIGURED)
+    return _run(settings, serve)
+
+
+def _run(settings: Settings, serve: Serve | None) -> int:
+    from promedical_service.logs import configure_logs  # noqa: PLC0415 - heavy
+    from promedical_service.server import EXIT_FAILED, StartError  # noqa: PLC0415 - heavy
+
+    configure_logs(level=settings.log_level, log_format=settings.log_format)
+    try:
+        return asyncio.run((serve or _app_serve())(settings))
+    except ConfigurationError as error:
+        return _complain(error, EXIT_MISCONFIGURED)
+    except StartError as error:
+        return _complain(error, EXIT_FAILED)
+
+
+def _app_serve() -> Serve:
+    from promedical_service.app import serve  # noqa: PLC0415 - heavy
+
+    return serve
+
+
+def _complain(error: Exception, code: int) -> int:
+    for line in str(error).splitlines():
+        print(f"promedical-serve: {line}", file=sys.stderr)  # noqa: T201 - before there is a log, or instead of it
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The composition root: the only module that knows the concrete class of every layer."""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import TypeVar, get_args
+
+from promedical.messages import Limits, ModelInfo, Priority
+from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
+from promedical_model.manifest import BundleError
+from promedical_service.batching.batcher import Batcher
+from promedical_service.batching.flow import lane_capacity
+from promedical_service.engines.load import LoadedOracle, WarmUpError, load_oracle, warmed_up
+from promedical_service.health import Health
+from promedical_service.observability import Metrics
+from promedical_service.scoring import Scorer
+from promedical_service.server import Server
+from promedical_service.settings import ConfigurationError, Settings
+
+Loaded = TypeVar("Loaded")
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    Raises:
+        ConfigurationError: A file that a setting names cannot be used.
+        StartError: A port cannot be opened.
+    """
+    metrics, health = Metrics(), Health()
+    oracle = OracleHost(settings, metrics, health, _catalog(settings))
+    server = Server(settings=settings, metrics=metrics, health=health, start_oracle=oracle.start, drain=oracle.close)
+    return await server.run()
+
+
+class OracleHost:
+    """Builds the oracle behind the open ports, and takes it apart in reverse order."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, health: Health, catalog: RubricCatalog) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._health = health
+        self._catalog = catalog
+        self._parts = AsyncExitStack()
+
+    async def start(self) -> Scorer:
+        """Load the model, warm it up, start to batch.
+
+        Raises:
+            ConfigurationError: The model cannot be used.
+        """
+        try:
+            return await self._start()
+        except (BundleError, WarmUpError) as error:
+            raise ConfigurationError(f"model: {error}") from error
+
+    async def _start(self) -> Scorer:
+        settings = self._settings
+        loaded = await _in_daemon_thread(
+            lambda: load_oracle(
+                engine=settings.engine,
+                model=settings.model,
+                revision=settings.revision,
+                dtype=settings.dtype,
+                threads=settings.threads,
+                max_batch_tokens=settings.max_batch_tokens,
+            )
+        )
+        self._parts.push_async_callback(loaded.engine.close)
+        loaded = await warmed_up(loaded)
+        threads = {lane: self._pool(lane) for lane in get_args(Priority)}
+        batcher = self._batcher(loaded)
+        batcher.start()
+        self._parts.push_async_callback(batcher.close)
+        return Scorer(
+            model=_describe(loaded, settings),
+            renderer=loaded.renderer,
+            calibration=loaded.calibration,
+            batcher=batcher,
+            catalog=self._catalog,
+            events=self._metrics,
+            threads=threads,
+            default_timeout_s=settings.default_timeout_s,
+        )
+
+    async def close(self) -> None:
+        """Answer what waits with `unavailable`, finish the batch that runs, stop the engine."""
+        await self._parts.aclose()
+
+    def _pool(self, lane: Priority) -> ThreadPoolExecutor:
+        pool = ThreadPoolExecutor(1, thread_name_prefix=lane)
+        self._parts.callback(pool.shutdown, wait=False)  # waiting would hold up the event loop
+        return pool
+
+    def _batcher(self, loaded: LoadedOracle) -> Batcher:
+        return Batcher(
+            loaded.engine,
+            self._metrics,
+            max_queue_tokens=self._settings.max_queue_tokens,
+            max_batch_tokens=self._settings.max_batch_tokens,
+            max_batch_s=self._settings.max_batch_s,
+            bulk_share=self._settings.bulk_share,
+            tokens_per_s=loaded.tokens_per_s,
+            on_lost=self._health.engine_lost,
+        )
+
+
+async def _in_daemon_thread(work: Callable[[], Loaded]) -> Loaded:
+    """Run blocking work in a thread that does not hold up the end of the process, as an executor's would."""
+    done: concurrent.futures.Future[Loaded] = concurrent.futures.Future()
+
+    def run() -> None:
+        done.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only left alone
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="load", daemon=True).start()
+    return await asyncio.wrap_future(done)
+
+
+def _catalog(settings: Settings) -> RubricCatalog:
+    try:
+        return load_catalog(settings.rubric_dir)
+    except RubricFileError as error:
+        raise ConfigurationError(f"rubric_dir: {error}") from error
+
+
+def _describe(loaded: LoadedOracle, settings: Settings) -> ModelInfo:
+    return ModelInfo(
+        model=loaded.ref,
+        status=loaded.status,
+        family=loaded.family,
+        template=loaded.template,
+        calibration=f"{loaded.calibration.kind} {loaded.calibration.sha256[:12]}",
+        licence=loaded.licence,
+        description=loaded.description,
+        limits=Limits(
+            max_request_bytes=settings.max_request_bytes,
+            max_items=settings.max_items,
+            max_responses_per_item=settings.max_responses_per_item,
+            max_criteria_per_item=settings.max_criteria_per_item,
+            max_path_tokens=loaded.renderer.max_path_tokens,
+            max_request_tokens=lane_capacity(settings.max_queue_tokens, "bulk"),
+        ),
+    )

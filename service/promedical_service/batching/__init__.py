@@ -1,0 +1,1 @@
+"""Admission, order and batches: trees wait here until the engine is free."""

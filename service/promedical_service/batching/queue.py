@@ -1,0 +1,174 @@
+"""The queue: which trees wait, in which lane, for whom, and which go next. Pure: no clock, no loop.
+
+Two lanes that cannot starve each other: interactive goes first, and while bulk waits it earns a share of
+every token that interactive takes; once it has earned its next branch, it goes. Inside a lane, keys take
+turns by deficit round robin, so that one key's flood does not hold up another's. The unit is a branch: a
+large tree is split by response over batches, a small one shares a batch with others.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from promedical.messages import Priority
+from promedical_model.tree import TokenTree
+
+_QUANTUM_TOKENS = 4096
+
+
+class Job(Protocol):
+    """What can wait: a tree, of which `taken` branches have gone to the engine already."""
+
+    tree: TokenTree
+    lane: Priority
+    key: str
+    taken: int
+
+
+JobT = TypeVar("JobT", bound=Job)
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[JobT]):
+    """Branches `[start, stop)` of a job, taken for one batch."""
+
+    job: JobT
+    start: int
+    stop: int
+
+    @property
+    def tree(self) -> TokenTree:
+        """What the engine gets."""
+        return self.job.tree.part(self.start, self.stop)
+
+
+class _Lane(Generic[JobT]):
+    """One lane: jobs by key, keys in rotation."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, deque[JobT]] = {}
+        self._deficits: dict[str, int] = {}
+        self.tokens = 0
+        self.count = 0
+
+    def add(self, job: JobT) -> None:
+        if job.key not in self.jobs:
+            self.jobs[job.key] = deque()
+            self._deficits[job.key] = _QUANTUM_TOKENS
+        self.jobs[job.key].append(job)
+        self.tokens += remaining_tokens(job)
+        self.count += 1
+
+    def head(self) -> JobT:
+        """The job whose branch goes next; the lane must not be empty."""
+        while self._deficits[key := next(iter(self.jobs))] <= 0:
+            self._deficits[key] += _QUANTUM_TOKENS
+            self.jobs[key] = self.jobs.pop(key)  # to the end of the rotation
+        return self.jobs[key][0]
+
+    def charge(self, job: JobT, cost: int) -> None:
+        """The next branch of `job` was taken at this cost; a finished job leaves."""
+        self._deficits[job.key] -= cost
+        self.tokens -= job.tree.branches[job.taken].tokens
+        job.taken += 1
+        if job.taken == len(job.tree.branches):
+            self.tokens -= len(job.tree.prompt)
+            self._leave(job)
+
+    def discard(self, job: JobT) -> None:
+        self.tokens -= remaining_tokens(job)
+        self._leave(job)
+
+    def _leave(self, job: JobT) -> None:
+        self.jobs[job.key].remove(job)
+        self.count -= 1
+        if not self.jobs[job.key]:
+            del self.jobs[job.key], self._deficits[job.key]
+
+
+@dataclass
+class JobQueue(Generic[JobT]):
+    """All waiting jobs.
+
+    `bulk_share` is the part of tokens that bulk gets while both lanes wait: in (0, 1), or one lane starves.
+    """
+
+    bulk_share: float
+    _lanes: dict[Priority, _Lane[JobT]] = field(default_factory=lambda: {"interactive": _Lane(), "bulk": _Lane()})
+    _earned: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Unique tokens that wait."""
+        return sum(lane.tokens for lane in self._lanes.values())
+
+    def size(self, lane: Priority) -> tuple[int, int]:
+        """Jobs and tokens that wait in a lane."""
+        return self._lanes[lane].count, self._lanes[lane].tokens
+
+    def ahead(self, lane: Priority, key: str) -> int:
+        """Tokens of a lane that go before what a key adds now: its own, and as many of each other key in turn."""
+        jobs = self._lanes[lane].jobs
+        own = sum(remaining_tokens(job) for job in jobs.get(key, ())) + _QUANTUM_TOKENS
+        return min(self._lanes[lane].tokens, own * len(jobs.keys() | {key}))
+
+    def __bool__(self) -> bool:
+        return any(lane.jobs for lane in self._lanes.values())
+
+    def jobs(self) -> list[JobT]:
+        """Everything that waits."""
+        return [job for lane in self._lanes.values() for jobs in lane.jobs.values() for job in jobs]
+
+    def add(self, job: JobT) -> None:
+        """Put a job at the end of its key's turn."""
+        self._lanes[job.lane].add(job)
+
+    def discard(self, job: JobT) -> None:
+        """Take a job out that nobody waits for any more; harmless if all of it was taken already."""
+        if job.taken < len(job.tree.branches):
+            self._lanes[job.lane].discard(job)
+            job.taken = len(job.tree.branches)
+            self._forget_wages()
+
+    def take(self, budget_tokens: int) -> list[Part[JobT]]:
+        """The next batch: branches up to the budget of unique tokens, but at least one if any waits."""
+        starts: dict[int, tuple[JobT, int]] = {}
+        used = 0
+        while self:
+            job = self._lanes[self._next_lane()].head()
+            cost = job.tree.branches[job.taken].tokens + (0 if id(job) in starts else len(job.tree.prompt))
+            if starts and used + cost > budget_tokens:
+                break
+            starts.setdefault(id(job), (job, job.taken))
+            self._charge(job, cost)
+            used += cost
+        return [Part(job, start, job.taken) for job, start in starts.values()]
+
+    def _next_lane(self) -> Priority:
+        interactive, bulk = self._lanes["interactive"], self._lanes["bulk"]
+        if not bulk.jobs or not interactive.jobs:
+            return "interactive" if interactive.jobs else "bulk"
+        job = bulk.head()
+        due = self._earned >= job.tree.branches[job.taken].tokens * (1 - self.bulk_share)
+        return "bulk" if due else "interactive"
+
+    def _charge(self, job: JobT, cost: int) -> None:
+        contested = all(lane.jobs for lane in self._lanes.values())
+        self._lanes[job.lane].charge(job, cost)
+        if contested and job.lane == "interactive":
+            self._earned += cost * self.bulk_share
+        elif contested:
+            self._earned -= cost * (1 - self.bulk_share)
+        self._forget_wages()
+
+    def _forget_wages(self) -> None:
+        """Bulk earns for those who wait; what they earned leaves with the last of them."""
+        if not self._lanes["bulk"].jobs:
+            self._earned = 0.0
+
+
+def remaining_tokens(job: Job) -> int:
+    """Unique tokens of the branches that were not taken yet, with their prompt; 0 if all were."""
+    if job.taken == len(job.tree.branches):
+        return 0
+    return len(job.tree.prompt) + sum(branch.tokens for branch in job.tree.branches[job.taken :])

@@ -1,0 +1,1 @@
+"""What computes: trees in, one number per leaf out."""

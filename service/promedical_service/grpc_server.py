@@ -1,0 +1,212 @@
+"""The gRPC edge: bytes in, bytes out, one RPC per five lines; what all calls share is the desk's.
+
+Messages arrive undecoded, so that the key is checked before anything is parsed, and a message that is not
+protobuf gets an answer of ours.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from promedical.v1 import requests, responses
+from promedical.v1 import reward_pb2 as pb
+from promedical_service.access import Tls, presented_key
+from promedical_service.calls import REQUEST_ID_HEADER, Call, Desk, request_id
+from promedical_service.errors import ServiceError
+from promedical_service.failures import Refusal, Violation, invalid, refusal_of
+from promedical_service.grpc_errors import abort
+from promedical_service.grpc_health import REWARD_SERVICE, HealthService
+from promedical_service.health import Health
+from promedical_service.limits import CountLimits
+from promedical_service.observability import Method
+from promedical_service.types import Oracle
+
+MIN_CLIENT_PING_S: Final = 10
+_SERVER_PING_S: Final = 30
+_MAX_METADATA_BYTES: Final = 16 * 1024
+
+Wire = TypeVar("Wire", bound=Message)
+Rpc = Callable[[bytes, Oracle, Call], Awaitable[Message]]
+
+
+class RewardService:
+    """The RPCs of promedical.v1.RewardService."""
+
+    def __init__(self, desk: Desk, limits: CountLimits) -> None:
+        self._desk = desk
+        self._limits = limits
+
+    def handlers(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
+        """What a gRPC server registers."""
+        rpcs: dict[Method, Rpc] = {
+            "ScoreBatch": self._score_batch,
+            "RankResponses": self._rank_responses,
+            "ListRubrics": _list_rubrics,
+            "GetRubric": _get_rubric,
+            "GetModel": _get_model,
+        }
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(self._handler(name, rpc)) for name, rpc in rpcs.items()
+        }
+        return grpc.method_handlers_generic_handler(REWARD_SERVICE, handlers)
+
+    async def _score_batch(self, wire: bytes, oracle: Oracle, call: Call) -> pb.ScoreBatchResponse:
+        asked = _parsed(pb.ScoreBatchRequest, wire)
+        self._limits.check_items(len(asked.items))
+        for index, item in enumerate(asked.items):
+            _check_item(item, f"items[{index}]", self._limits)
+        request = requests.decode_score_request(asked)
+        call.items = len(request.items)
+        return responses.encode_score_response(await oracle.score(request, call.as_caller()))
+
+    async def _rank_responses(self, wire: bytes, oracle: Oracle, call: Call) -> pb.RankResponsesResponse:
+        asked = _parsed(pb.RankResponsesRequest, wire)
+        _check_item(asked, "", self._limits)
+        request = requests.decode_rank_request(asked)
+        call.items = 1
+        return responses.encode_rank_response(await oracle.rank(request, call.as_caller()))
+
+    def _handler(self, method: Method, rpc: Rpc) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        async def work(wire: bytes, oracle: Oracle, call: Call) -> bytes:
+            return (await rpc(wire, oracle, call)).SerializeToString()
+
+        async def handle(wire: bytes, context: Any) -> bytes:
+            call = _arrival(method, context)
+            context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
+            try:
+                return await self._desk.serve(call, lambda oracle: work(wire, oracle, call))
+            except Refusal as refusal:
+                return await abort(context, refusal, call.request_id)
+
+        return handle
+
+
+async def _list_rubrics(wire: bytes, oracle: Oracle, _: Call) -> pb.ListRubricsResponse:
+    _parsed(pb.ListRubricsRequest, wire)
+    rubrics = oracle.rubrics().rubrics
+    return pb.ListRubricsResponse(rubrics=[responses.encode_rubric_info(rubric) for rubric in rubrics])
+
+
+async def _get_rubric(wire: bytes, oracle: Oracle, _: Call) -> pb.GetRubricResponse:
+    request = _parsed(pb.GetRubricRequest, wire)
+    return pb.GetRubricResponse(rubric=responses.encode_rubric_info(oracle.rubric(request.id)))
+
+
+async def _get_model(wire: bytes, oracle: Oracle, _: Call) -> pb.GetModelResponse:
+    _parsed(pb.GetModelRequest, wire)
+    return responses.encode_model_info(oracle.model())
+
+
+class KeyGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # generic in the stubs only
+    """Asks for the key on streams (reflection); unary calls are the desk's, health is open to all."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Replace the handler by one that refuses, if the key is not good."""
+        handler = await continuation(handler_call_details)
+        if not handler_call_details.method.startswith("/grpc.reflection."):
+            return handler
+        call = _call("Other", handler_call_details.invocation_metadata, None)
+        try:
+            self._desk.check_key(call)
+        except ServiceError as error:
+            return _refusing(refusal_of(error), call.request_id)
+        return handler
+
+
+def build_grpc_server(
+    *, desk: Desk, health: Health, limits: CountLimits, max_request_bytes: int, connection_max_age_s: float
+) -> grpc.aio.Server:
+    """The server of the gRPC port, not yet bound."""
+    server = grpc.aio.server(interceptors=[KeyGuard(desk)], options=_options(max_request_bytes, connection_max_age_s))
+    server.add_generic_rpc_handlers((RewardService(desk, limits).handlers(),))
+    health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), server)
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection((REWARD_SERVICE, health_name, reflection.SERVICE_NAME), server)
+    return server
+
+
+def build_health_server(health: Health) -> grpc.aio.Server:
+    """A server that answers grpc.health.v1 alone, for the plaintext health port."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), server)
+    return server
+
+
+def bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
+    """Bind `host:port`; returns the port.
+
+    Raises:
+        RuntimeError: The address cannot be bound.
+    """
+    if tls is None:
+        return server.add_insecure_port(address)
+    credentials = grpc.ssl_server_credentials(
+        [(tls.key, tls.certificate)],
+        root_certificates=tls.client_ca,
+        require_client_auth=tls.client_ca is not None,
+    )
+    return server.add_secure_port(address, credentials)
+
+
+def _options(max_request_bytes: int, connection_max_age_s: float) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_request_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.max_connection_age_ms", round(connection_max_age_s * 1000)),
+        ("grpc.keepalive_time_ms", _SERVER_PING_S * 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_CLIENT_PING_S * 1000),
+        # Two servers on one port would share its calls in silence.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def _arrival(method: Method, context: Any) -> Call:
+    return _call(method, context.invocation_metadata(), context.time_remaining())
+
+
+def _call(method: Method, metadata: Any, timeout_s: float | None) -> Call:
+    headers = {key: value for key, value in metadata or () if isinstance(value, str)}
+    return Call(
+        transport="grpc",
+        method=method,
+        request_id=request_id(headers.get(REQUEST_ID_HEADER)),
+        key=presented_key(headers),
+        timeout_s=timeout_s,
+    )
+
+
+def _parsed(kind: type[Wire], wire: bytes) -> Wire:
+    """Decode a message; the parser's own words could quote it and are not passed on."""
+    try:
+        return kind.FromString(wire)
+    except DecodeError:
+        name = kind.DESCRIPTOR.full_name
+        violation = Violation(field="", message=f"The message is not a {name}; check that client and service agree")
+    raise invalid([violation])
+
+
+def _check_item(item: pb.ScoreItem | pb.RankResponsesRequest, path: str, limits: CountLimits) -> None:
+    """Count before decoding: bytes hold far more empty messages than can be made into objects in time."""
+    limits.check_item(
+        path,
+        responses=len(item.responses),
+        criteria=len(item.rubric.criteria),
+        messages=len(item.messages.messages),
+    )
+
+
+def _refusing(refusal: Refusal, call_id: str) -> Any:
+    async def refuse(_: Any, context: Any) -> None:
+        await abort(context, refusal, call_id)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)

@@ -1,0 +1,99 @@
+"""Whether the service can answer: one owner of the state, pure transitions, and listeners that hear of changes.
+
+Knows nothing of probes or transports. Liveness fails only for a lost engine: a service that starts or
+drains must not be restarted.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class State(StrEnum):
+    """Where the service is in its life."""
+
+    STARTING = "starting"
+    """The ports are open, the model is not loaded yet."""
+    READY = "ready"
+    """Requests are answered."""
+    DRAINING = "draining"
+    """Asked to stop; what is in progress is finished, nothing new is taken."""
+    LOST = "lost"
+    """The engine died; only a restart helps."""
+
+
+class Event(StrEnum):
+    """What can happen to it."""
+
+    LOADED = "loaded"
+    ENGINE_LOST = "engine_lost"
+    STOP = "stop"
+
+
+_TRANSITIONS: Final = MappingProxyType(
+    {
+        (State.STARTING, Event.LOADED): State.READY,
+        (State.STARTING, Event.ENGINE_LOST): State.LOST,
+        (State.STARTING, Event.STOP): State.DRAINING,
+        (State.READY, Event.ENGINE_LOST): State.LOST,
+        (State.READY, Event.STOP): State.DRAINING,
+        (State.LOST, Event.STOP): State.DRAINING,
+    }
+)
+
+Listener = Callable[[State], None]
+
+
+def after(state: State, event: Event) -> State:
+    """The next state; an event that means nothing in a state leaves it as it is."""
+    return _TRANSITIONS.get((state, event), state)
+
+
+class Health:
+    """The state of this process. Listeners are called in the event loop, once per change, and must not block."""
+
+    def __init__(self) -> None:
+        self._state = State.STARTING
+        self._listeners: list[Listener] = []
+
+    @property
+    def state(self) -> State:
+        """Where the service is now."""
+        return self._state
+
+    @property
+    def ready(self) -> bool:
+        """Whether new requests are taken."""
+        return self._state is State.READY
+
+    @property
+    def live(self) -> bool:
+        """Whether a restart would not help."""
+        return self._state is not State.LOST
+
+    def loaded(self) -> None:
+        """The model is loaded and warm."""
+        self._move(Event.LOADED)
+
+    def engine_lost(self) -> None:
+        """The engine died and cannot be revived."""
+        self._move(Event.ENGINE_LOST)
+
+    def stop(self) -> None:
+        """The process was asked to end."""
+        self._move(Event.STOP)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` now and after every change; returns what ends that."""
+        self._listeners.append(listener)
+        listener(self._state)
+        return lambda: self._listeners.remove(listener)
+
+    def _move(self, event: Event) -> None:
+        state = after(self._state, event)
+        if state is self._state:
+            return
+        self._state = state
+        for listener in tuple(self._listeners):
+            listener(state)

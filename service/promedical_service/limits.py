@@ -1,0 +1,36 @@
+"""How much one request may hold, by count. The edges ask before they build anything, the plan before it scores."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from promedical.errors import ErrorCode
+from promedical_service.errors import ServiceError
+
+MAX_MESSAGES_PER_ITEM: Final = 1024
+"""More turns than any context window holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountLimits:
+    """The most of each kind. Both methods raise ServiceError: too_large, with the path of what holds too much."""
+
+    max_items: int
+    max_responses_per_item: int
+    max_criteria_per_item: int
+    max_messages_per_item: int = MAX_MESSAGES_PER_ITEM
+
+    def check_items(self, count: int) -> None:
+        """Judge the number of items of a request."""
+        _check("items", count, self.max_items)
+
+    def check_item(self, path: str, *, responses: int, criteria: int, messages: int = 0) -> None:
+        """Judge one item at `path`, empty for a request that is an item itself; `messages` are its prompt's."""
+        prefix = f"{path}." if path else ""
+        _check(f"{prefix}responses", responses, self.max_responses_per_item)
+        _check(f"{prefix}rubric.criteria", criteria, self.max_criteria_per_item)
+        _check(f"{prefix}prompt", messages, self.max_messages_per_item)
+
+
+def _check(path: str, count: int, limit: int) -> None:
+    if count > limit:
+        raise ServiceError(ErrorCode.TOO_LARGE, f"{path} holds {count}; at most {limit} are allowed, split the request")

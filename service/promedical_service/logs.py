@@ -1,0 +1,91 @@
+"""One log pipeline: our lines, uvicorn's, grpc's and asyncio's leave as JSON (or for people) on stderr.
+
+An exception is logged by type and by the places it passed, never by its message: that may quote a request.
+"""
+
+import asyncio
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_NOISY: Final = ("uvicorn.access", "httpcore", "httpx", "asyncio")
+
+
+def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
+    """Set up logging for this process, to `stream` or stderr; called once, before anything logs."""
+    shared = _shared_processors()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def get_logger(name: str) -> Any:
+    """A structlog logger; lines carry `logger: name`."""
+    return structlog.stdlib.get_logger(name)
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """What may be logged about an exception nobody foresaw: its type, and file:line of the last frames."""
+    return {"error_type": type(error).__qualname__, "frames": _frames(error.__traceback__)}
+
+
+def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Log what no task awaited; asyncio's own handler would print the exception with its text."""
+
+    def log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        detail = describe_error(error) if isinstance(error, BaseException) else {}
+        get_logger("promedical.loop").error("error outside any request", **detail)
+
+    loop.set_exception_handler(log_error)
+
+
+def _shared_processors() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_message_of_exception,
+    ]
+
+
+def _renderer(log_format: str) -> Processor:
+    if log_format == "console":
+        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.processors.JSONRenderer()
+
+
+def _without_message_of_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace exc_info by what `describe_error` allows."""
+    info = event.pop("exc_info", None)
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord):
+        info = info or record.exc_info
+        record.exc_info, record.exc_text = None, None
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    return {**event, **describe_error(error)} if isinstance(error, BaseException) else event
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(trace)[-6:]]

@@ -1,0 +1,170 @@
+"""Before scoring: judge the request and each item, and lay out what is to be scored. Pure.
+
+A fault of the request refuses it whole (`ServiceError`); a fault of one item is that item's error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from promedical.errors import ErrorCode
+from promedical.messages import ErrorInfo, Limits, Message, RubricSpec, ScoreItem, ScoreRequest
+from promedical.reward import RewardWeights
+from promedical.rubric import MAX_ID_CHARACTERS, Criterion, InvalidField, Rubric, check_encodable
+from promedical.rubric_files import NamedRubric, RubricCatalog
+from promedical_model.conversation import parse_prompt
+from promedical_service.errors import InvalidRequest, ServiceError
+from promedical_service.limits import CountLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemPlan:
+    """One sound item.
+
+    Attributes:
+        id: Of the item.
+        rubric: What to judge by, standing criteria included.
+        turns: The conversation.
+        texts: Distinct responses that are not empty; each is scored once.
+        text_of: For each response of the item, its index in `texts`, None if it is empty.
+    """
+
+    id: str
+    rubric: Rubric
+    turns: tuple[Message, ...]
+    texts: tuple[str, ...]
+    text_of: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedItem:
+    """One item that cannot be scored, and why."""
+
+    id: str
+    error: ErrorInfo
+
+
+def check_request(request: ScoreRequest, path: str, limits: Limits, fingerprint: str) -> RewardWeights:
+    """Judge what concerns all items, and return the weights to use. `path` names an item by its index.
+
+    Raises:
+        ServiceError: invalid_request, too_large or revision_mismatch.
+    """
+    if request.expected_fingerprint not in {None, fingerprint}:
+        raise ServiceError(
+            ErrorCode.REVISION_MISMATCH,
+            f"expected_fingerprint is not {fingerprint}, that of this oracle; if the change is meant, pin the new one",
+        )
+    _check_ids([item.id for item in request.items])
+    _check_counts(request, path, limits)
+    try:
+        spec = request.reward_weights
+        return RewardWeights(
+            excellence_weight=spec.excellence_weight,
+            excellence_cap=spec.excellence_cap,
+            violation_penalty=spec.violation_penalty,
+            proficiency_mode=spec.proficiency_mode,
+        )
+    except InvalidField as error:
+        raise InvalidRequest(error.under("reward_weights")) from error
+
+
+def plan_item(item: ScoreItem, path: str, catalog: RubricCatalog) -> ItemPlan | RefusedItem:
+    """Lay out one item, or say why it cannot be scored.
+
+    Raises:
+        ServiceError: not_found: it names a rubric that does not exist, so the caller is misconfigured.
+    """
+    try:
+        rubric = _rubric(item, path, catalog)
+        turns = parse_prompt(item.prompt)
+        _check_text(turns, item.responses)
+    except InvalidField as error:
+        message = f"{error}. Correct the item and send it again"
+        return RefusedItem(id=item.id, error=ErrorInfo(code=ErrorCode.INVALID_ITEM, message=message))
+    texts = tuple(dict.fromkeys(text for text in item.responses if text.strip()))
+    positions = {text: index for index, text in enumerate(texts)}
+    text_of = tuple(positions.get(text) for text in item.responses)
+    return ItemPlan(id=item.id, rubric=rubric, turns=turns, texts=texts, text_of=text_of)
+
+
+def _rubric(item: ScoreItem, path: str, catalog: RubricCatalog) -> Rubric:
+    if item.rubric is not None and item.rubric_id is not None:
+        raise InvalidField("rubric_id", "is given beside rubric; give one of the two")
+    if item.rubric is not None:
+        rubric = _inline(item.rubric)
+    elif item.rubric_id is not None:
+        rubric = find_rubric(item.rubric_id, catalog, f"{path}rubric_id").rubric
+    elif item.base_rubric_id is not None:
+        return find_rubric(item.base_rubric_id, catalog, f"{path}base_rubric_id").rubric
+    else:
+        raise InvalidField("rubric", "is missing; give rubric or rubric_id")
+    if item.base_rubric_id is None:
+        return rubric
+    return rubric.extended_by(find_rubric(item.base_rubric_id, catalog, f"{path}base_rubric_id").rubric)
+
+
+def _inline(spec: RubricSpec) -> Rubric:
+    criteria: list[Criterion] = []
+    for index, criterion in enumerate(spec.criteria):
+        try:
+            criteria.append(criterion.validated())
+        except InvalidField as error:
+            raise error.under(f"rubric.criteria[{index}]") from error
+    try:
+        return Rubric(criteria=tuple(criteria))
+    except InvalidField as error:
+        raise error.under("rubric") from error
+
+
+def find_rubric(name: str, catalog: RubricCatalog, path: str = "") -> NamedRubric:
+    """A rubric by name; `path` is the field that names it.
+
+    Raises:
+        ServiceError: not_found.
+    """
+    named = catalog.find(name)
+    if named is None:
+        field = f"{path}: " if path else ""
+        known = ", ".join(catalog.names)
+        raise ServiceError(ErrorCode.NOT_FOUND, f"{field}there is no rubric of that name; there are {known}")
+    return named
+
+
+def _check_text(turns: Sequence[Message], responses: Sequence[str]) -> None:
+    if not responses:
+        raise InvalidField("responses", "is empty; give at least one response")
+    for field, texts in (("prompt", [turn.content for turn in turns]), ("responses", list(responses))):
+        for index, text in enumerate(texts):
+            check_encodable(text, f"{field}[{index}]")
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    if not ids:
+        raise InvalidRequest(InvalidField("items", "is empty; send at least one item"))
+    first: dict[str, int] = {}
+    for index, item_id in enumerate(ids):
+        if not item_id:
+            raise InvalidRequest(InvalidField(f"items[{index}].id", "is empty; give every item an id"))
+        if len(item_id) > MAX_ID_CHARACTERS:
+            reason = f"has {len(item_id)} characters; at most {MAX_ID_CHARACTERS} are allowed"
+            raise InvalidRequest(InvalidField(f"items[{index}].id", reason))
+        if first.setdefault(item_id, index) != index:
+            raise InvalidRequest(
+                InvalidField(f"items[{index}].id", f"is the same as items[{first[item_id]}].id; ids must be unique")
+            )
+
+
+def _check_counts(request: ScoreRequest, path: str, limits: Limits) -> None:
+    counts = CountLimits(
+        max_items=limits.max_items,
+        max_responses_per_item=limits.max_responses_per_item,
+        max_criteria_per_item=limits.max_criteria_per_item,
+    )
+    counts.check_items(len(request.items))
+    for index, item in enumerate(request.items):
+        counts.check_item(
+            path.format(index).removesuffix("."),
+            responses=len(item.responses),
+            criteria=len(item.rubric.criteria) if item.rubric else 0,
+            messages=0 if isinstance(item.prompt, str) else len(item.prompt),
+        )

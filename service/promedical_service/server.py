@@ -1,0 +1,276 @@
+"""The life of the process: open the ports, load the oracle behind them, serve, drain, stop.
+
+REST, gRPC and the health port share one event loop. Knows the edges and nothing of what answers: the oracle
+comes from a function that is called once the ports are open.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+
+from promedical_service.access import KeyRing, load_tls
+from promedical_service.calls import Desk
+from promedical_service.grpc_server import bind, build_grpc_server, build_health_server
+from promedical_service.health import Health
+from promedical_service.limits import CountLimits
+from promedical_service.logs import describe_error, get_logger, log_loop_errors
+from promedical_service.observability import Metrics
+from promedical_service.rest_listener import build_rest_server, listen
+from promedical_service.rest_server import RestEdge
+from promedical_service.settings import EXIT_MISCONFIGURED, ConfigurationError, Settings
+from promedical_service.types import Oracle
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+_EXIT_SIGNAL: Final = 128
+_FLUSH_S: Final = 2.0
+_END_S: Final = 5.0
+"""What the oracle gets on top of `drain_s` to finish the batch that runs."""
+_SPARE_CONNECTIONS: Final = 256
+"""For probes, and for clients that keep connections they do not use."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class StartError(Exception):
+    """The service cannot start though its configuration is sound, for example because a port is in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The ports that are open."""
+
+    rest: int
+    grpc: int
+    health: int | None
+
+
+class Server:
+    """REST, gRPC and health around one oracle.
+
+    Args:
+        settings: Addresses, files and limits of the edges.
+        metrics: What `/metrics` shows.
+        health: The state that probes see; `engine_lost()` may be called on it from the event loop.
+        start_oracle: Loads and warms up; called once, after the ports are open. It raises ConfigurationError for
+            a model that the operator chose wrongly.
+        drain: Ends the oracle. Whatever it still holds must be answered, with `unavailable`, when it returns.
+
+    Raises:
+        ConfigurationError: The keys file or a TLS file cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        metrics: Metrics,
+        health: Health,
+        start_oracle: Callable[[], Awaitable[Oracle]],
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._health = health
+        self._start_oracle = start_oracle
+        self._drain_oracle = drain
+        self._tls = load_tls(settings)
+        self._keys = KeyRing(settings.keys_file)
+        self._desk = Desk(
+            keys=self._keys,
+            health=health,
+            events=metrics,
+            max_concurrent_requests=settings.max_concurrent_requests,
+        )
+        self._limits = CountLimits(
+            max_items=settings.max_items,
+            max_responses_per_item=settings.max_responses_per_item,
+            max_criteria_per_item=settings.max_criteria_per_item,
+        )
+        max_connections = settings.max_concurrent_requests + _SPARE_CONNECTIONS
+        self._rest = build_rest_server(self._rest_edge().app(), self._tls, max_connections=max_connections)
+        self._grpc: list[grpc.aio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._over = asyncio.Event()
+        self._exit_code = EXIT_OK
+        self._stuck = False
+        self._log = get_logger("promedical.server")
+
+    def _rest_edge(self) -> RestEdge:
+        return RestEdge(
+            desk=self._desk,
+            health=self._health,
+            metrics=self._metrics,
+            max_request_bytes=self._settings.max_request_bytes,
+            limits=self._limits,
+            overload_status=self._settings.overload_status,
+            keys_required=self._keys.required,
+        )
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code. A second signal ends the process at once.
+
+        Raises:
+            StartError: A port cannot be opened.
+        """
+        loop = asyncio.get_running_loop()
+        log_loop_errors(loop)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        await self.start()
+        await self._over.wait()
+        await self.stop()
+        if self._stuck:
+            os._exit(EXIT_FAILED)  # the end of the interpreter would wait for the threads that hang
+        return self._exit_code
+
+    async def start(self) -> Ports:
+        """Open the ports and begin to load.
+
+        Raises:
+            StartError: A port cannot be opened; names it.
+        """
+        self._health.subscribe(self._metrics.state_changed)
+        listener = self._listen()
+        try:
+            grpc_port, health_port = await self._open_grpc()
+        except StartError:
+            listener.close()
+            raise
+        self._tasks = [asyncio.create_task(self._serve_rest(listener)), asyncio.create_task(self._load())]
+        ports = Ports(rest=listener.getsockname()[1], grpc=grpc_port, health=health_port)
+        self._announce(ports)
+        return ports
+
+    async def stop(self) -> None:
+        """Finish what is in progress within `drain_s`, refuse what comes, then close; every call is answered.
+
+        An oracle that does not end within a few seconds more is left behind.
+        """
+        ends = asyncio.get_running_loop().time() + self._settings.drain_s + _END_S
+        self._health.stop()
+        self._log.info("draining", in_flight=self._desk.in_flight, at_most_s=self._settings.drain_s)
+        for task in self._tasks[1:]:
+            task.cancel()
+        # gRPC clients are told at once to go elsewhere. REST has no such word: it answers 503 until the end.
+        leaving = asyncio.create_task(self._grpc[0].stop(self._settings.drain_s + _END_S + _FLUSH_S))
+        await self._idle_within(self._settings.drain_s)
+        await self._end_oracle(ends)
+        await self._idle_within(_FLUSH_S)
+        self._rest.should_exit = True
+        closing = [leaving, *(server.stop(_FLUSH_S) for server in self._grpc)]
+        await asyncio.gather(*self._tasks, *closing, return_exceptions=True)
+        self._log.info("stopped", unanswered=self._desk.in_flight)
+
+    async def _idle_within(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._desk.idle()
+
+    async def _end_oracle(self, ends: float) -> None:
+        """The ports must close whatever happens here."""
+        ending = asyncio.ensure_future(self._drain_oracle())
+        await asyncio.wait({ending}, timeout=ends - asyncio.get_running_loop().time())
+        if not ending.done():
+            ending.cancel()  # without waiting: what hangs may not hear of it
+            self._stuck = True
+            self._log.error("the oracle does not end, closing without it")
+        elif error := ending.exception():
+            self._log.error("the oracle did not end well", **describe_error(error))
+
+    async def _serve_rest(self, listener: socket.socket) -> None:
+        await self._rest.serve(sockets=[listener])
+        if not self._rest.should_exit:
+            self._fail("the REST server ended by itself")
+
+    async def _load(self) -> None:
+        try:
+            self._open_to_calls(await self._start_oracle())
+        except ConfigurationError as error:
+            self._fail("the model cannot be loaded", EXIT_MISCONFIGURED, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process is of no use
+            self._fail("the model cannot be loaded", reason=str(error), **describe_error(error))
+
+    def _open_to_calls(self, oracle: Oracle) -> None:
+        # What is loaded stays; left to the collector, it would be walked again and again.
+        gc.collect()
+        gc.freeze()
+        model = oracle.model().model
+        self._metrics.model_loaded(model)
+        self._desk.open(oracle)
+        self._health.loaded()
+        self._log.info("ready", model=model.name, fingerprint=model.fingerprint, engine=model.engine, dtype=model.dtype)
+
+    def _fail(self, message: str, exit_code: int = EXIT_FAILED, **detail: Any) -> None:
+        self._log.error(message, **detail)
+        self._exit_code = exit_code
+        self._over.set()
+
+    def _on_signal(self, number: int) -> None:
+        if self._over.is_set():
+            self._log.warning("second signal, ending now")
+            os._exit(_EXIT_SIGNAL + number)
+        self._over.set()
+
+    def _on_hangup(self) -> None:
+        self._log.info("hangup: nothing to do, a keys file that changes is read anew by itself")
+
+    def _listen(self) -> socket.socket:
+        try:
+            return listen(self._settings.host, self._settings.rest_port)
+        except OSError as error:
+            raise self._port_error("REST", self._settings.rest_port, error) from None
+
+    async def _open_grpc(self) -> tuple[int, int | None]:
+        settings = self._settings
+        main = build_grpc_server(
+            desk=self._desk,
+            health=self._health,
+            limits=self._limits,
+            max_request_bytes=settings.max_request_bytes,
+            connection_max_age_s=settings.connection_max_age_s,
+        )
+        self._grpc.append(main)
+        grpc_port = self._bind("gRPC", main, settings.grpc_port, secure=True)
+        health_port = None
+        if settings.health_port is not None:
+            probes = build_health_server(self._health)
+            self._grpc.append(probes)
+            health_port = self._bind("health", probes, settings.health_port, secure=False)
+        for server in self._grpc:
+            await server.start()
+        return grpc_port, health_port
+
+    def _bind(self, name: str, server: grpc.aio.Server, port: int, *, secure: bool) -> int:
+        try:
+            return bind(server, _address(self._settings.host, port), self._tls if secure else None)
+        except RuntimeError as error:
+            raise self._port_error(name, port, error) from None
+
+    def _port_error(self, name: str, port: int, error: Exception) -> StartError:
+        address = _address(self._settings.host, port)
+        reason = error.strerror if isinstance(error, OSError) else "the port is in use, or the address is not ours"
+        return StartError(f"cannot listen on {address} for {name}: {reason}; free the port or choose another one")
+
+    def _announce(self, ports: Ports) -> None:
+        self._log.info(
+            "listening",
+            host=self._settings.host,
+            rest_port=ports.rest,
+            grpc_port=ports.grpc,
+            health_port=ports.health,
+            tls=self._tls is not None,
+            keys=self._keys.required,
+        )
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

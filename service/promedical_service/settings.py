@@ -1,0 +1,237 @@
+"""The configuration: one frozen value, read once from flags, environment and a YAML file, refused before a port opens.
+
+Precedence: flag, then `PROMEDICAL_*`, then YAML, then default. Knows nothing of what the values are used for;
+files that a setting names are read by those who use them, who raise `ConfigurationError` too.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NoReturn
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+import promedical
+
+ENV_PREFIX: Final = "PROMEDICAL_"
+EXIT_MISCONFIGURED: Final = 2
+
+# Not ours, though they bear our prefix: what the SDK and the model library read, and what Kubernetes injects
+# for a Service called promedical.
+_FOREIGN_ENV: Final = re.compile(
+    r"PROMEDICAL_(API_KEY|CA_FILE|TARGET|URL|CLIENT_.*|CACHE|OFFLINE"
+    r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT_\d+_(TCP|UDP)(_.*)?)"
+)
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ConfigurationError(Exception):
+    """The service is configured wrongly: one line per error, each naming the setting and what to do."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can choose. Docstrings of fields are the help texts of the flags."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    config: Path | None = None
+    """YAML file with any of these settings, in snake_case."""
+    host: str = "127.0.0.1"
+    """Address that every port listens on; 0.0.0.0 for all IPv4 interfaces, :: for all."""
+    rest_port: Port = 8080
+    """Port for REST; 0 takes a free one and logs it."""
+    grpc_port: Port = 50051
+    """Port for gRPC; 0 takes a free one and logs it."""
+    health_port: Port | None = None
+    """Port for gRPC health alone, always plaintext, for probes that cannot do TLS; none by default."""
+
+    engine: Literal["torch", "fake"] = "torch"
+    """What computes: torch (tree attention on a CPU or one GPU) or fake (a hash of the text, for tests)."""
+    model: Annotated[str, Field(min_length=1)] = "default"
+    """Reward model: "default" (fetched and converted once), a folder, or the id of a repository on the hub."""
+    revision: str | None = None
+    """Commit, tag or branch of the repository on the hub."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Numbers that the engine computes with; auto: bfloat16 on a GPU, float32 on a CPU."""
+    threads: Count | None = None
+    """CPU threads for torch; its own choice by default."""
+    rubric_dir: Path | None = None
+    """Folder with rubric files beside the built-in ones."""
+
+    keys_file: Path | None = None
+    """File with one `name:key` per line, asked for by all but health, readiness and metrics; without it by none."""
+    tls_cert_file: Path | None = None
+    """Certificate chain in PEM; turns TLS on for REST and gRPC."""
+    tls_key_file: Path | None = None
+    """Private key in PEM, not encrypted."""
+    tls_client_ca_file: Path | None = None
+    """Authority in PEM that client certificates must come from; turns mutual TLS on."""
+
+    max_request_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 32 * 1024**2
+    """Largest request body or message."""
+    max_items: Count = 256
+    """Items in one request."""
+    max_responses_per_item: Count = 128
+    """Responses in one item."""
+    max_criteria_per_item: Count = 128
+    """Criteria of one item."""
+    max_queue_tokens: Count = 2_000_000
+    """Unique tokens that may wait; what comes on top is answered `overloaded`."""
+    max_batch_tokens: Count = 8192
+    """Unique tokens in one pass of the engine."""
+    max_batch_s: Seconds = 1.0
+    """Time that one pass may take, as far as it can be foreseen; bounds the wait of an interactive request."""
+    max_concurrent_requests: Count = 1024
+    """Requests in progress on both transports together; what comes on top is answered `overloaded`."""
+    bulk_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Part of the engine that bulk keeps while interactive requests wait, above 0 and below 1."""
+    default_timeout_s: Seconds = 300.0
+    """Deadline of a request that brings none; one that brings its own, shorter or longer, keeps it."""
+    drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    """Time that requests in progress get after SIGTERM; what is left then is answered `unavailable`."""
+    overload_status: Literal[503, 429] = 503
+    """HTTP status of `overloaded`; some proxies and clients want 429."""
+    connection_max_age_s: Seconds = 300.0
+    """Age at which gRPC connections are asked to reconnect, so that clients find new replicas."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+    log_format: Literal["json", "console"] = "json"
+    """json for machines, console for people."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook hands it over
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook hands it over
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the YAML file that one of them names."""
+        file = init_settings().get("config") or env_settings().get("config")
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _read_yaml(file))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_numbers_as_words(cls, values: Any) -> Any:
+        """Flags and environment are text; a Literal of numbers does not read text by itself."""
+        status = values.get("overload_status") if isinstance(values, dict) else None
+        if isinstance(status, str) and status.isdecimal():
+            return {**values, "overload_status": int(status)}
+        return values
+
+    @model_validator(mode="after")
+    def _check_tls_files(self) -> "Settings":
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file belong together; set both or neither")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError("tls_client_ca_file needs tls_cert_file and tls_key_file beside it")
+        return self
+
+
+def load_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Read the configuration.
+
+    Args:
+        argv: Flags, without the program's name.
+        environ: The process environment, looked through for names that no setting has.
+
+    Raises:
+        ConfigurationError: Says per line which setting is wrong, where it was set, and why.
+        SystemExit: After `--help` or `--version`.
+    """
+    flags = vars(_parser().parse_args(argv))
+    _refuse_unknown_env(environ)
+    file = flags.get("config") or environ.get(f"{ENV_PREFIX}CONFIG")
+    if file and not Path(file).is_file():
+        raise ConfigurationError(f"config: there is no file {file}")
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_lines(error, flags, environ))) from None
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"config: {file} is not a YAML file of settings: {_first_line(error)}") from None
+
+
+def _read_yaml(file: Path | str | None) -> dict[str, Any]:
+    content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) if file else None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise TypeError("expected a mapping of settings")
+    return content
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="promedical-serve",
+        description="Serve the reward oracle over gRPC and REST.",
+        epilog="Every flag is also an environment variable, PROMEDICAL_REST_PORT for --rest-port, and a key of the "
+        "--config file. Exit codes: 0 stopped as asked, 1 could not start or go on, 2 wrong configuration, "
+        "128 + n ended by a second signal n.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"promedical {promedical.__version__}")
+    for name, field in Settings.model_fields.items():
+        shown = "" if field.default is None else f" (default: {field.default})"
+        help_text = f"{field.description}{shown}".replace("%", "%%")
+        parser.add_argument(_flag(name), dest=name, metavar="VALUE", default=argparse.SUPPRESS, help=help_text)
+    return parser
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _refuse_unknown_env(environ: Mapping[str, str]) -> None:
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(
+        name
+        for name, value in environ.items()
+        if name.startswith(ENV_PREFIX) and name not in known and not _is_foreign(name, value)
+    )
+    if unknown:
+        raise ConfigurationError("\n".join(f"{name}: no setting has this name; see --help" for name in unknown))
+
+
+def _is_foreign(name: str, value: str) -> bool:
+    return bool(_FOREIGN_ENV.fullmatch(name)) or value.startswith(("tcp://", "udp://"))
+
+
+def _lines(error: ValidationError, flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
+    """One line per error, each beginning with the setting as the operator wrote it."""
+    return [_line(detail["loc"], detail, flags, environ) for detail in error.errors(include_url=False)]
+
+
+def _line(loc: Sequence[int | str], detail: Mapping[str, Any], flags: Mapping[str, Any], env: Mapping[str, str]) -> str:
+    if not loc:
+        return str(detail["msg"]).removeprefix("Value error, ")
+    name = str(loc[0])
+    if detail["type"] == "extra_forbidden":
+        return f"{name}: no setting has this name; see --help for those there are"
+    variable = ENV_PREFIX + name.upper()
+    source = _flag(name) if name in flags else variable if env.get(variable) else f"{name} (config file)"
+    return f"{source}: {detail['msg']}, not {detail['input']!r}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,95 @@
+"""What the layers of the service hand to each other, and the hooks through which they report."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from promedical.errors import ErrorCode
+from promedical.messages import (
+    ModelInfo,
+    Priority,
+    RankRequest,
+    RankResponse,
+    RubricInfo,
+    RubricList,
+    ScoreRequest,
+    ScoreResponse,
+)
+from promedical.rubric import Dimension
+
+Stage = Literal["tokenize", "queue", "engine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, and for how long.
+
+    Attributes:
+        key: Name of the API key, "anonymous" without one; the queue is fair between keys.
+        timeout_s: Seconds until the caller stops waiting; None: the service's default.
+    """
+
+    key: str = "anonymous"
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReport:
+    """What one pass of the engine did."""
+
+    trees: int
+    leaves: int
+    tokens_computed: int
+    """Unique tokens: what the engine ran."""
+    tokens_flat: int
+    """Tokens that one forward per leaf would have run."""
+    engine_s: float
+
+
+class ScoringEvents(Protocol):
+    """Hooks that the core calls and `observability` implements. None may raise or block."""
+
+    def item_finished(self, lane: Priority, outcome: str) -> None:
+        """One item was answered: "ok" or an error code."""
+
+    def response_scored(self, *, vetoed: bool, safety_checked: bool) -> None:
+        """One response got its scores."""
+
+    def response_failed(self, code: ErrorCode) -> None:
+        """One response of a sound item got no scores."""
+
+    def criterion_scored(self, dimension: Dimension, probability: float) -> None:
+        """One criterion was judged."""
+
+    def stage_finished(self, stage: Stage, seconds: float) -> None:
+        """One request spent this long in a stage."""
+
+    def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
+        """The queue of a lane now holds this much."""
+
+    def engine_failed(self, error: BaseException) -> None:
+        """The engine raised on a batch, whose responses are answered with `engine_failure`."""
+
+    def batch_finished(self, report: BatchReport) -> None:
+        """The engine ran one batch."""
+
+
+class Oracle(Protocol):
+    """The one use case, as the edges see it. Cancelling a call's task cancels its work.
+
+    Every method raises ServiceError for what it does not answer; InvalidField is read as invalid_request.
+    """
+
+    async def score(self, request: ScoreRequest, caller: Caller) -> ScoreResponse:
+        """Score every item, within `caller.timeout_s`."""
+
+    async def rank(self, request: RankRequest, caller: Caller) -> RankResponse:
+        """Put the responses to one prompt in order."""
+
+    def rubrics(self) -> RubricList:
+        """Every rubric known by name."""
+
+    def rubric(self, name: str) -> RubricInfo:
+        """One rubric."""
+
+    def model(self) -> ModelInfo:
+        """What the oracle is."""

@@ -1,0 +1,64 @@
+"""The embedded default model with its real weights: exact through the tree, and honest about what it is."""
+
+import pytest
+import torch
+
+from models import stock_logits, stock_model
+from promedical.messages import Message
+from promedical_model.bundle import open_bundle
+from promedical_model.default_model import default_bundle_folder
+from promedical_model.manifest import BundleError
+from promedical_service.engines.load import LoadedOracle, load_oracle
+
+TURNS = [
+    Message(role="user", content="I am 34 weeks pregnant and have had a headache since yesterday. What can I take?"),
+    Message(role="assistant", content="Do you also see flashes, or is your face swollen?"),
+    Message(role="user", content="No, nothing of that kind."),
+]
+RESPONSES = [
+    "Paracetamol, 500 to 1000 mg every 6 hours, is the usual choice. Have your blood pressure measured today.",
+    "Take ibuprofen 400 mg three times a day.",
+]
+CRITERIA = ["Recommends that the blood pressure is measured.", "Recommends ibuprofen late in pregnancy."]
+
+
+@pytest.fixture(scope="module")
+def oracle() -> LoadedOracle:
+    torch.set_num_threads(1)
+    try:
+        default_bundle_folder()
+    except BundleError as error:
+        if "cannot be downloaded" in str(error) or "PROMEDICAL_OFFLINE" in str(error):
+            pytest.skip(f"{error}")
+        raise
+    return load_oracle(
+        engine="torch", model="default", revision=None, dtype="float32", threads=1, max_batch_tokens=4096
+    )
+
+
+async def test_default_model_through_a_tree_equals_independent_forwards(oracle: LoadedOracle) -> None:
+    rendered = oracle.renderer.render(TURNS, RESPONSES, CRITERIA)
+    trees = [tree.tree for tree in rendered.trees]
+    assert trees[0].leaf_count == 4
+
+    scores = [logit for branch in await oracle.engine.score(trees) for logit in branch]
+
+    stock = stock_model(default_bundle_folder(), "llama")
+    assert scores == pytest.approx(stock_logits(stock, trees, yes=10539, no=5230), abs=1e-4)
+    assert max(scores) - min(scores) > 1e-2
+
+
+def test_default_model_says_that_it_is_untrained(oracle: LoadedOracle) -> None:
+    manifest = open_bundle("default").manifest
+
+    assert manifest.status == oracle.status == "untrained"
+    assert "not trained to score" in oracle.description
+    assert (oracle.licence, oracle.family, oracle.ref.engine) == ("Apache-2.0", "llama", "torch")
+    assert oracle.renderer.max_path_tokens == 8192
+    assert len(oracle.ref.revision) == 64
+
+
+def test_default_model_words_of_the_head_are_the_tokens_it_continues_with(oracle: LoadedOracle) -> None:
+    renderer_of_head = open_bundle("default").renderer()._encoder
+
+    assert (renderer_of_head.single_token("Yes"), renderer_of_head.single_token("No")) == (10539, 5230)

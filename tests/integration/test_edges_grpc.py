@@ -1,0 +1,96 @@
+"""What only gRPC can get wrong: bytes that are no message, metadata, unknown numbers."""
+
+import asyncio
+import random
+import time
+
+import grpc
+import pytest
+from edges_kit import client_of, running, score_request
+
+from promedical.v1 import requests
+from promedical.v1 import reward_pb2 as pb
+
+SCORE = "/promedical.v1.RewardService/ScoreBatch"
+
+
+async def send(server, wire, method=SCORE):
+    """Send bytes as they are; returns the status, its message and the trailers."""
+    async with grpc.aio.insecure_channel(server.grpc_target) as channel:
+        return await _send(channel, wire, method)
+
+
+async def _send(channel, wire, method=SCORE):
+    try:
+        await channel.unary_unary(method)(wire, timeout=10)
+    except grpc.aio.AioRpcError as error:
+        return error.code().name, error.details(), dict(error.trailing_metadata())
+    return "OK", "", {}
+
+
+async def test_grpc_answers_invalid_argument_to_bytes_that_are_no_message():
+    async with running() as server:
+        code, message, trailers = await send(server, b"\xff\xff\xff\xff")
+        assert code == "INVALID_ARGUMENT"
+        assert message == ("The message is not a promedical.v1.ScoreBatchRequest; check that client and service agree")
+        assert "grpc-status-details-bin" in trailers
+
+
+async def test_grpc_random_bytes_never_make_the_service_fail():
+    chance = random.Random(20260811)
+    good = requests.encode_score_request(score_request()).SerializeToString()
+    async with running() as server, grpc.aio.insecure_channel(server.grpc_target) as channel:
+        for round_number in range(200):
+            wire = bytearray(good) if round_number % 2 else bytearray(chance.randbytes(chance.randrange(1, 200)))
+            for _ in range(chance.randrange(1, 6)):
+                wire[chance.randrange(len(wire))] = chance.randrange(256)
+            method = chance.choice(["ScoreBatch", "RankResponses", "ListRubrics", "GetRubric", "GetModel"])
+            code, _, _ = await _send(channel, bytes(wire), f"/promedical.v1.RewardService/{method}")
+            assert code in ("OK", "INVALID_ARGUMENT", "NOT_FOUND")
+
+
+async def test_grpc_refuses_far_too_many_items_without_decoding_them():
+    async with running() as server:
+        started = time.monotonic()
+        code, message, _ = await send(server, b"\x0a\x02\x0a\x00" * 1_000_000)
+        assert time.monotonic() - started < 20
+        assert code == "RESOURCE_EXHAUSTED"
+        assert message.startswith("items holds 1000000; ")
+        assert server.oracle.started == 0
+
+
+async def test_grpc_names_the_field_of_an_unknown_enumeration_number():
+    wire = requests.encode_score_request(score_request())
+    wire.items[0].rubric.criteria[0].dimension = 77
+    async with running() as server, client_of("grpc", server) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.stub.ScoreBatch(wire)
+        answer = client._read(caught.value)
+        assert (answer.code, answer.fields) == ("invalid_request", ("items[0].rubric.criteria[0].dimension",))
+
+
+async def test_grpc_ignores_fields_of_a_later_version():
+    wire = requests.encode_score_request(score_request()).SerializeToString() + b"\xfa\x7f\x03new"
+    async with running() as server:
+        assert (await send(server, wire))[0] == "OK"
+
+
+async def test_grpc_unknown_method_is_unimplemented():
+    async with running() as server:
+        assert (await send(server, b"", "/promedical.v1.RewardService/Nothing"))[0] == "UNIMPLEMENTED"
+
+
+async def test_grpc_refuses_metadata_over_the_limit():
+    async with running() as server, client_of("grpc", server) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.stub.GetModel(pb.GetModelRequest(), metadata=(("x-filler", "x" * 40_000),))
+        assert caught.value.code() in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL)
+        assert (await client.ask("GetModel")).code == "ok"
+
+
+async def test_grpc_connections_are_asked_to_reconnect_at_their_age():
+    async with running(connection_max_age_s=0.3) as server, client_of("grpc", server) as client:
+        assert (await client.ask("GetModel")).code == "ok"
+        async with asyncio.timeout(5):
+            await client.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        assert (await client.ask("GetModel")).code == "ok"

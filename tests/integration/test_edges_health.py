@@ -1,0 +1,87 @@
+"""Probes: four names over gRPC on two ports, two paths over REST; reflection."""
+
+import asyncio
+
+import grpc
+import httpx
+import pytest
+from edges_kit import NOT_SERVING, SERVING, running, statuses, until
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+
+async def rest_probes(server):
+    async with httpx.AsyncClient(base_url=server.rest_url) as client:
+        return [(await client.get(path)).status_code for path in ("/readyz", "/healthz")]
+
+
+async def test_health_follows_the_state_on_every_port():
+    async with running(loaded=False, health_port=0) as server:
+        health_target = f"127.0.0.1:{server.ports.health}"
+        assert await statuses(server.grpc_target) == [NOT_SERVING] * 3 + [SERVING]
+        assert await rest_probes(server) == [503, 200]
+        server.may_load.set()
+        await until(lambda: server.health.ready)
+        for target in (server.grpc_target, health_target):
+            assert await statuses(target) == [SERVING] * 4
+        assert await rest_probes(server) == [200, 200]
+        server.health.engine_lost()
+        assert await statuses(health_target) == [NOT_SERVING] * 4
+        assert await rest_probes(server) == [503, 503]
+
+
+async def test_health_is_open_where_keys_are_asked_for_and_reflection_is_not(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("trainer:0123456789abcdef")
+    async with running(keys_file=keys) as server:
+        assert await statuses(server.grpc_target) == [SERVING] * 4
+        assert await rest_probes(server) == [200, 200]
+        async with httpx.AsyncClient(base_url=server.rest_url) as client:
+            assert (await client.get("/metrics")).status_code == 200
+            for path in ("/docs", "/openapi.json", "/nothing"):
+                refused = await client.get(path)
+                assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        with pytest.raises(grpc.aio.AioRpcError, match="API key"):
+            await reflected(server, ())
+        assert "promedical.v1.RewardService" in await reflected(server, (("x-api-key", "0123456789abcdef"),))
+
+
+async def reflected(server, metadata):
+    async with grpc.aio.insecure_channel(server.grpc_target) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(metadata=metadata)
+        await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        await call.done_writing()
+        answer = await call.read()
+        return [service.name for service in answer.list_services_response.service]
+
+
+async def test_reflection_lists_the_services():
+    async with running() as server:
+        assert await reflected(server, ()) == [
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1alpha.ServerReflection",
+            "promedical.v1.RewardService",
+        ]
+
+
+async def test_health_unknown_name_is_not_found():
+    async with running() as server, grpc.aio.insecure_channel(server.grpc_target) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(health_pb2.HealthCheckRequest(service="other"))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_watch_tells_every_change_and_does_not_hold_up_the_drain():
+    async with running(loaded=False, stop=False, drain_s=30.0) as server:
+        channel = grpc.aio.insecure_channel(server.grpc_target)
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="readiness"))
+        assert (await watch.read()).status == NOT_SERVING
+        server.may_load.set()
+        assert (await watch.read()).status == SERVING
+        async with asyncio.timeout(5):
+            await server.server.stop()
+        assert (await watch.read()).status == NOT_SERVING
+        assert await watch.read() is grpc.aio.EOF
+        await channel.close()

@@ -1,0 +1,149 @@
+"""TLS and mutual TLS on both transports, with certificates made here."""
+
+import datetime as dt
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from edges_kit import SERVING, running, statuses
+
+from promedical.v1 import reward_pb2 as pb
+from promedical.v1 import reward_pb2_grpc as pb_grpc
+
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    cert: Path
+    key: Path
+
+
+class Authority:
+    """Signs certificates; its own is self-signed."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name = folder, name
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign(name, self.key, name, ca=True)
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name):
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(name, key, self.name, ca=False)
+        pair = Pair(self.folder / f"{self.name}-{name}.crt", self.folder / f"{self.name}-{name}.key")
+        pair.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pair.key.write_bytes(key.private_bytes(*pem))
+        return pair
+
+    def _sign(self, name, key, issuer, *, ca):
+        def named(text):
+            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+        now = dt.datetime.now(dt.UTC)
+        ours, theirs = self.key.public_key(), key.public_key()
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(named(name))
+            .issuer_name(named(issuer))
+            .public_key(theirs)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(theirs), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ours), critical=False)
+        )
+        if ca:
+            usage = x509.KeyUsage(**dict.fromkeys(_USAGES, False) | {"key_cert_sign": True, "crl_sign": True})
+            builder = builder.add_extension(usage, critical=True)
+        else:
+            alternatives = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+
+@dataclass(frozen=True)
+class Pki:
+    ours: Authority
+    other: Authority
+    server: Pair
+
+
+@pytest.fixture
+def pki(tmp_path):
+    ours = Authority(tmp_path, "ours")
+    return Pki(ours, Authority(tmp_path, "other"), ours.issue("server"))
+
+
+async def ask_rest(server, authority, client=None):
+    context = ssl.create_default_context(cafile=authority.file)
+    if client:
+        context.load_cert_chain(client.cert, client.key)
+    async with httpx.AsyncClient(verify=context) as http:
+        return (await http.get(f"https://127.0.0.1:{server.ports.rest}/v1/model")).status_code
+
+
+async def ask_grpc(server, authority, client=None):
+    credentials = grpc.ssl_channel_credentials(
+        authority.file.read_bytes(),
+        client.key.read_bytes() if client else None,
+        client.cert.read_bytes() if client else None,
+    )
+    async with grpc.aio.secure_channel(server.grpc_target, credentials) as channel:
+        stub = pb_grpc.RewardServiceStub(channel)
+        return (await stub.GetModel(pb.GetModelRequest(), timeout=5)).status
+
+
+def files(pki, **more):
+    return {"tls_cert_file": pki.server.cert, "tls_key_file": pki.server.key, **more}
+
+
+async def test_tls_serves_both_transports_and_health_stays_plaintext(pki):
+    async with running(health_port=0, **files(pki)) as server:
+        assert await ask_rest(server, pki.ours) == 200
+        assert await ask_grpc(server, pki.ours) == "fake"
+        with pytest.raises(httpx.ConnectError):
+            await ask_rest(server, pki.other)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask_grpc(server, pki.other)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        with pytest.raises(httpx.HTTPError):
+            async with httpx.AsyncClient() as plain:
+                await plain.get(f"{server.rest_url}/healthz")
+        assert await statuses(f"127.0.0.1:{server.ports.health}") == [SERVING] * 4
+
+
+async def test_mutual_tls_wants_a_certificate_of_the_right_authority(pki):
+    good, stranger = pki.ours.issue("client"), pki.other.issue("client")
+    async with running(**files(pki, tls_client_ca_file=pki.ours.file)) as server:
+        assert await ask_rest(server, pki.ours, good) == 200
+        assert await ask_grpc(server, pki.ours, good) == "fake"
+        for client in (None, stranger):
+            with pytest.raises(httpx.HTTPError):
+                await ask_rest(server, pki.ours, client)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await ask_grpc(server, pki.ours, client)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

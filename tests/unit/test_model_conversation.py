@@ -1,0 +1,72 @@
+"""Prompts as conversations: transcripts are parsed once and the same way everywhere, wrong endings are refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promedical.messages import Message
+from promedical.rubric import InvalidField
+from promedical_model.conversation import parse_prompt
+
+_CONTENT = st.text(st.sampled_from("ab :\n?"), max_size=8).map(lambda text: f"x{text}x".replace("\n\n", "\n"))
+_TURNS = st.lists(
+    st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=_CONTENT), max_size=4
+)
+
+
+@given(_TURNS, _CONTENT)
+def test_parse_prompt_inverts_a_transcript(turns: list[Message], last: str) -> None:
+    whole = [*turns, Message(role="user", content=last)]
+    transcript = "\n\n".join(f"{turn.role}: {turn.content}" for turn in whole)
+
+    assert parse_prompt(transcript) == tuple(whole)
+    assert parse_prompt(whole) == tuple(whole)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What helps?",
+        "users: what helps?",
+        "User: what helps?",
+        " user: hello",
+        "Dear user: hello",
+        "a\n\nuser: b",
+        "user:x",
+    ],
+)
+def test_parse_prompt_takes_other_text_as_one_user_turn(text: str) -> None:
+    assert parse_prompt(text) == (Message(role="user", content=text),)
+
+
+def test_parse_prompt_never_parses_the_content_of_messages() -> None:
+    message = Message(role="user", content="user: a\n\nassistant: b\n\nuser: c")
+
+    assert parse_prompt([message]) == (message,)
+
+
+def test_parse_prompt_keeps_empty_lines_and_marks_inside_a_turn() -> None:
+    turns = parse_prompt("user: one\n\ntwo user: three\nassistant: four\n\nassistant: five\n\nuser: six")
+
+    assert [turn.content for turn in turns] == ["one\n\ntwo user: three\nassistant: four", "five", "six"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ([], "no messages"),
+        ("user: a\n\nassistant: b", "ends with a turn of assistant"),
+        ("system: a", "ends with a turn of system"),
+        ([Message(role="assistant", content="a")], "ends with a turn of assistant"),
+        ("", "empty user turn"),
+        (" \n ", "empty user turn"),
+        ("user: ", "empty user turn"),
+        ("user: a\n\nassistant: b\n\nuser: \n", "empty user turn"),
+        ([Message(role="user", content="\t")], "empty user turn"),
+    ],
+)
+def test_parse_prompt_refuses_a_wrong_ending(prompt: str | list[Message], reason: str) -> None:
+    with pytest.raises(InvalidField, match=reason) as caught:
+        parse_prompt(prompt)
+
+    assert caught.value.field == "prompt"

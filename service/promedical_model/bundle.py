@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_model.default_model import default_bundle_folder
+from promedical_model.default_model import BASE, TRAINED, base_bundle_folder
 from promedical_model.manifest import (
     MANIFEST_FILE,
     BundleError,
@@ -28,6 +28,7 @@ from promedical_model.template import BUILT_IN, Template
 from promedical_model.text_encoder import TextEncoder
 
 DEFAULT: Final = "default"
+TOKENIZER_FILE: Final = "tokenizer.json"
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _HASHED: Final = (".json", ".safetensors", ".jinja", ".txt", ".model")
 _HUB_FILES: Final = ["*.json", "*.safetensors"]
@@ -54,14 +55,34 @@ class Bundle:
         return read_config(self.folder)
 
     @cached_property
+    def weights(self) -> "Bundle":
+        """The bundle that holds the whole weights: this one, or an adapter's base.
+
+        Raises:
+            BundleError: The base is not there, or is not what the adapter was made for.
+        """
+        base = self.manifest.base
+        if base is None:
+            return self
+        relative = self.folder / base
+        source = open_bundle(str(relative) if relative.is_dir() else base)
+        if self.manifest.base_revision != source.revision:
+            raise BundleError(
+                f"{self.folder}: its adapter was made for base {base} of revision {self.manifest.base_revision}, "
+                f"found {source.revision}"
+            )
+        return source
+
+    @cached_property
     def encoder(self) -> TextEncoder:
-        """Of the bundle's tokenizer, a large file that is read once.
+        """Of the bundle's tokenizer, a large file that is read once; an adapter without one uses its base's.
 
         Raises:
             BundleError: It is not a tokenizer.
         """
+        own = self.folder / TOKENIZER_FILE
         try:
-            return TextEncoder.from_file(self.folder / "tokenizer.json")
+            return TextEncoder.from_file(own if own.is_file() else self.weights.folder / TOKENIZER_FILE)
         except ValueError as error:
             raise BundleError(f"{self.folder}: {error}") from error
 
@@ -81,21 +102,22 @@ def open_bundle(model: str, revision: str | None = None) -> Bundle:
     """Find a bundle.
 
     Args:
-        model: "default", a directory, or a hub id such as "org/name".
+        model: "default", the name of the base that it stands on, a directory, or a hub id such as "org/name".
         revision: Commit or tag, for a hub id.
 
     Raises:
         BundleError: There is none, or it is not sound.
     """
-    if revision is not None and (model == DEFAULT or Path(model).expanduser().is_dir()):
+    if revision is not None and (model in {DEFAULT, BASE} or Path(model).expanduser().is_dir()):
         raise BundleError(f"revision {revision} is set, but model {model} is not a hub id; leave revision out")
     folder = _find(model, revision)
     if not any(folder.glob("*.safetensors")):
         raise BundleError(f"{folder}: holds no .safetensors file; only safetensors weights are read, convert others")
-    if not (folder / "tokenizer.json").is_file():
-        raise BundleError(f"{folder}: holds no tokenizer.json; save the model's fast tokenizer there")
-    if (folder / MANIFEST_FILE).is_file():
-        return Bundle(folder, read_manifest(folder))
+    manifest = read_manifest(folder) if (folder / MANIFEST_FILE).is_file() else None
+    if not (folder / TOKENIZER_FILE).is_file() and (manifest is None or manifest.base is None):
+        raise BundleError(f"{folder}: holds no {TOKENIZER_FILE}; save the model's fast tokenizer there")
+    if manifest is not None:
+        return Bundle(folder, manifest)
     return Bundle(folder, derive_manifest(folder, name=folder.name if model == str(folder) else model))
 
 
@@ -140,13 +162,17 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _find(model: str, revision: str | None) -> Path:
     if model == DEFAULT:
-        return default_bundle_folder()
+        return TRAINED
+    if model == BASE:
+        return base_bundle_folder()
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder.resolve()
     if _HUB_ID.fullmatch(model):
         return _from_hub(model, revision)
-    raise BundleError(f'model {model}: no such directory; give a bundle directory, a hub id "org/name" or "default"')
+    raise BundleError(
+        f'model {model}: no such directory; give a bundle directory, a hub id "org/name", "{DEFAULT}" or "{BASE}"'
+    )
 
 
 def _from_hub(hub_id: str, revision: str | None) -> Path:
@@ -176,7 +202,7 @@ def _head_of(config: dict[str, Any], folder: Path) -> Head:
 
 def _template_of(folder: Path) -> Template:
     try:
-        encoder = TextEncoder.from_file(folder / "tokenizer.json")
+        encoder = TextEncoder.from_file(folder / TOKENIZER_FILE)
     except ValueError as error:
         raise BundleError(f"{folder}: {error}") from error
     for template in BUILT_IN:

@@ -1,8 +1,8 @@
-"""The embedded default: SmolLM2-135M-Instruct, taken from a PyPI wheel and converted once into the user's cache.
+"""The embedded models: SmolLM2-135M-Instruct from a PyPI wheel, and the trained default that stands on it.
 
-Two processes may ask at once: one converts under a lock, the other waits. The folder appears whole or not at
-all. Where PROMEDICAL_OFFLINE is set (as in the container image, where the model is baked in), nothing is
-downloaded.
+The base is converted once into the user's cache; the default, an adapter, comes with the package. Two
+processes may ask at once: one converts under a lock, the other waits. The folder appears whole or not at all.
+Where PROMEDICAL_OFFLINE is set (as in the container image, where the model is baked in), nothing is downloaded.
 """
 
 import hashlib
@@ -37,10 +37,14 @@ _MANIFEST: Final = Manifest(
     head=YesNoHead(),
     max_path_tokens=8192,
 )
+BASE: Final = "smollm2-135m-instruct"
+"""What a model setting or an adapter's manifest calls the base: a zero-shot judge."""
+TRAINED: Final = Path(__file__).parent / "default"
+"""The trained default: adapter, head and calibration."""
 _SCRATCH: Final = ".making-"
 _CONVERSION: Final = 1
 """Raised when `_convert` changes what it writes."""
-_FOLDER: Final = f"smollm2-135m-instruct-{hashlib.sha256(repr((_MANIFEST, _CONVERSION)).encode()).hexdigest()[:8]}"
+_FOLDER: Final = f"{BASE}-{hashlib.sha256(repr((_MANIFEST, _CONVERSION)).encode()).hexdigest()[:8]}"
 """Another manifest or conversion is another folder, so that an old cache never answers for a new version."""
 
 
@@ -51,8 +55,8 @@ def cache_folder() -> Path:
     return Path(explicit) if explicit else Path(base) / "promedical"
 
 
-def default_bundle_folder() -> Path:
-    """The default model's bundle, made on first use (about a minute and 600 MB of disk).
+def base_bundle_folder() -> Path:
+    """The base's bundle, made on first use (about a minute and 600 MB of disk).
 
     Raises:
         BundleError: It cannot be fetched, its checksum is wrong, or the cache cannot be written.
@@ -62,7 +66,7 @@ def default_bundle_folder() -> Path:
         return folder
     if os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}:
         raise BundleError(
-            f"the default model is not in {folder} and PROMEDICAL_OFFLINE forbids fetching it; mount it there, "
+            f"the default model's base is not in {folder} and PROMEDICAL_OFFLINE forbids fetching it; mount it there, "
             "or set PROMEDICAL_CACHE to where it is"
         )
     try:

@@ -16,7 +16,7 @@ from transformers import (
 
 from promedical_model import attention
 from promedical_model.architecture import check_exact
-from promedical_model.bundle import Bundle, open_bundle
+from promedical_model.bundle import Bundle
 from promedical_model.manifest import BundleError, ClassifierHead, Family, TensorHead, YesNoHead
 from promedical_model.tree_model import TreeModel
 
@@ -44,7 +44,7 @@ def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device)
         BundleError: The weights are corrupt, incomplete, or of a model that trees do not score exactly.
     """
     attention.register()
-    source = _weights_of(bundle)
+    source = bundle.weights
     check_exact(source.config, str(source.folder))
     if source.config["model_type"] != bundle.manifest.family:
         raise BundleError(
@@ -58,20 +58,6 @@ def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device)
     head = _head(model, bundle)
     decoder = _cast(model.get_decoder(), dtype)
     return TreeModel(decoder, head).to(device).eval().requires_grad_(requires_grad=False)
-
-
-def _weights_of(bundle: Bundle) -> Bundle:
-    base = bundle.manifest.base
-    if base is None:
-        return bundle
-    relative = bundle.folder / base
-    source = open_bundle(str(relative) if relative.is_dir() else base)
-    if bundle.manifest.base_revision != source.revision:
-        raise BundleError(
-            f"{bundle.folder}: its adapter was made for base {base} of revision {bundle.manifest.base_revision}, "
-            f"found {source.revision}"
-        )
-    return source
 
 
 def _load(source: Bundle, bundle: Bundle, dtype: torch.dtype) -> Any:

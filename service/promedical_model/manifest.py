@@ -70,7 +70,7 @@ class Manifest:
         template: How prompt, response and criterion become text.
         head: Where the score head comes from.
         base: None if the weights are in the bundle; else what the bundle's LoRA adapter stands on:
-            "default", a hub id, or a path relative to the bundle.
+            "smollm2-135m-instruct", a hub id, or a path relative to the bundle.
         base_revision: Content hash of that base, checked when it is loaded.
         max_path_tokens: What the model was made to read.
         calibration: Platt cells; none means identity.

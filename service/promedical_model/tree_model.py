@@ -19,12 +19,10 @@ class TreeModel(torch.nn.Module):
         head: Shape (hidden size,). The logit is its dot product with a leaf's last hidden state, in fp32.
     """
 
-    head: torch.Tensor
-
     def __init__(self, decoder: torch.nn.Module, head: torch.Tensor) -> None:
         super().__init__()
         self.decoder = decoder
-        self.register_buffer("head", head.detach().clone().float())
+        self.head = torch.nn.Parameter(head.detach().clone().float())
 
     @property
     def dtype(self) -> torch.dtype:

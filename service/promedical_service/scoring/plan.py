@@ -6,12 +6,12 @@ A fault of the request refuses it whole (`ServiceError`); a fault of one item is
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from promedical.conversation import parse_prompt
 from promedical.errors import ErrorCode
 from promedical.messages import ErrorInfo, Limits, Message, RubricSpec, ScoreItem, ScoreRequest
 from promedical.reward import RewardWeights
 from promedical.rubric import MAX_ID_CHARACTERS, Criterion, InvalidField, Rubric, check_encodable
 from promedical.rubric_files import NamedRubric, RubricCatalog
-from promedical_model.conversation import parse_prompt
 from promedical_service.errors import InvalidRequest, ServiceError
 from promedical_service.limits import CountLimits
 

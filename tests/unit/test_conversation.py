@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from promedical.messages import Message
 from promedical.rubric import InvalidField
-from promedical_model.conversation import parse_prompt
+from promedical.conversation import parse_prompt
 
 _CONTENT = st.text(st.sampled_from("ab :\n?"), max_size=8).map(lambda text: f"x{text}x".replace("\n\n", "\n"))
 _TURNS = st.lists(

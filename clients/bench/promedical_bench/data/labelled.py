@@ -1,0 +1,61 @@
+"""Criterion-labelled data in memory: a prompt, its criteria, its responses, and what raters said. Pure.
+
+`met` is literal everywhere: the criterion holds as worded, whatever its polarity. Polarity enters only where
+good is told from bad.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from promedical.messages import Message
+from promedical.rubric import Criterion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What raters said of one response and one criterion.
+
+    Attributes:
+        met: The verdict that training and evaluation use.
+        kind: Who rated: "llm", "physician", or another word of the file.
+        votes: One per rater where the file has them, else the verdict alone.
+    """
+
+    met: bool
+    kind: str
+    votes: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledResponse:
+    """An answer and its labels by criterion id; criteria without a label are absent."""
+
+    id: str
+    text: str
+    labels: Mapping[str, Label] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Of two responses (ids), which one meets a criterion (id) as worded, or meets it more; no absolute labels."""
+
+    criterion: str
+    winner: str
+    loser: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPrompt:
+    """A conversation with its own criteria and the responses that were judged by them."""
+
+    id: str
+    source: str
+    turns: tuple[Message, ...]
+    criteria: tuple[Criterion, ...]
+    responses: tuple[LabelledResponse, ...]
+    preferences: tuple[Preference, ...] = ()
+
+    @property
+    def criterion_by_id(self) -> dict[str, Criterion]:
+        """Criteria by their ids."""
+        return {criterion.id: criterion for criterion in self.criteria}

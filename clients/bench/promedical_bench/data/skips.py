@@ -1,0 +1,68 @@
+"""What a reader leaves out of a file, and why: counted by reason, with the first few places. Never any text."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+Part = Literal["row", "criterion", "response", "label", "preference"]
+
+_PLACES_KEPT: Final = 3
+_ID_CHARACTERS_SHOWN: Final = 40
+
+
+class Refusal(ValueError):  # noqa: N818 - an answer that a part of a file gets, caught by the reader of the whole
+    """A part of a file cannot be used; the message is the reason, the same for every part that has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Parts that were left out for one reason.
+
+    Attributes:
+        part: What was left out, with all that hangs on it.
+        reason: Why; begins with the field where one is to blame.
+        count: How often.
+        first: Where, for the first few: "line 12, response ab3".
+    """
+
+    part: Part
+    reason: str
+    count: int
+    first: tuple[str, ...]
+
+
+class SkipLog:
+    """Every part that was left out so far."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[Part, str], list[str]] = defaultdict(list)
+
+    def add(self, part: Part, reason: str, place: str) -> None:
+        """Note one part that is left out."""
+        self._places[part, reason].append(place)
+
+    def summary(self) -> tuple[Skipped, ...]:
+        """One entry per part and reason, the most frequent first."""
+        entries = [
+            Skipped(part=part, reason=reason, count=len(places), first=tuple(places[:_PLACES_KEPT]))
+            for (part, reason), places in self._places.items()
+        ]
+        return tuple(sorted(entries, key=lambda entry: (-entry.count, entry.part, entry.reason)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in the file the reader is, and the log that it tells of what it leaves out there."""
+
+    name: str
+    log: SkipLog = field(repr=False)
+
+    def at(self, part: Part, part_id: object, position: int) -> "Place":
+        """A part inside this one, named by its id where that can be shown, else by its position from 1."""
+        known = isinstance(part_id, str) and part_id.isprintable() and part_id.strip()
+        shown = f"{part_id}"[:_ID_CHARACTERS_SHOWN] if known else f"number {position}"
+        return replace(self, name=f"{self.name}, {part} {shown}")
+
+    def skip(self, part: Part, reason: str) -> None:
+        """Note that a part here is left out."""
+        self.log.add(part, reason, self.name)

@@ -1,0 +1,1 @@
+"""Training: the reward model by Explicit Criteria Injection (`rm`)."""

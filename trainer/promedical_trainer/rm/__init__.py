@@ -1,0 +1,1 @@
+"""The reward model: labelled data to criterion-level pairs, tree-packed training, calibration, a bundle."""

@@ -1,0 +1,58 @@
+"""What is trained: the base as the service would load it, with a LoRA adapter or with all its weights open."""
+
+from typing import Any
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+
+from promedical_model.bundle import Bundle
+from promedical_model.loading import load_tree_model
+from promedical_model.tree_model import TreeModel
+from promedical_trainer.recipe import Adapter, RecipeError
+
+
+def trainable_model(base: Bundle, adapter: Adapter | None, *, dtype: torch.dtype, checkpointing: bool) -> TreeModel:
+    """Load the base; open its head and the adapter, or everything.
+
+    Args:
+        base: With its own score head, so that a causal model starts as a zero-shot judge.
+        adapter: None opens all weights but the embeddings.
+        dtype: Of frozen weights; what is trained is fp32.
+        checkpointing: Recompute activations in the backward pass.
+
+    Raises:
+        RecipeError: The base is itself an adapter, or the adapter's targets are not in it.
+        BundleError: The base cannot be loaded.
+    """
+    if base.manifest.base is not None:
+        raise RecipeError(f"base {base.folder}: is an adapter on {base.manifest.base}; name whole weights as base")
+    model = load_tree_model(base, dtype=dtype if adapter else torch.float32, device=torch.device("cpu"))
+    if adapter is None:
+        model.requires_grad_(requires_grad=True)
+        _decoder(model).get_input_embeddings().requires_grad_(requires_grad=False)
+    else:
+        _inject(model, adapter)
+        model.head.requires_grad = True
+    if checkpointing:
+        _enable_checkpointing(_decoder(model))
+    return model
+
+
+def _decoder(model: TreeModel) -> Any:
+    """Untyped: transformers' own methods are not of every module."""
+    return model.decoder
+
+
+def _inject(model: TreeModel, adapter: Adapter) -> None:
+    config = LoraConfig(
+        r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(adapter.targets), lora_dropout=0.0
+    )
+    try:
+        inject_adapter_in_model(config, model.decoder)
+    except ValueError as error:
+        raise RecipeError(f"adapter.targets {list(adapter.targets)}: {error}") from error
+
+
+def _enable_checkpointing(decoder: Any) -> None:
+    newer = getattr(decoder, "activation_checkpointing_enable", None)
+    (newer or decoder.gradient_checkpointing_enable)({"use_reentrant": False})

@@ -1,0 +1,114 @@
+"""The model card: what the bundle is, what it was made of, what was measured, and what it is not for."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import torch
+
+from promedical_bench.quality.evaluation import Evaluation
+from promedical_bench.quality.figures import accuracy_plot, reliability_plot
+from promedical_bench.quality.markdown import report
+from promedical_trainer.recipe import RmRecipe, dump_rm_recipe
+from promedical_trainer.rm.calibration import Fitted
+from promedical_trainer.rm.splits import Splits
+
+_LIMITS: Final = """\
+It judges text, it does not know medicine: a small model, trained on labels that a language model gave to
+physicians' criteria. It is for research on rewards and evaluation. It must not decide what a patient reads, and
+its verdicts are no medical advice. Safety here means the safety criteria of the data: severe negative points in
+HealthBench that are worded as something an answer does; that is derived, not a physician's word."""
+
+_TITLES: Final = {
+    "test": "Test split: looked at once, after everything was chosen",
+    "dev": "Dev split: calibrated on, so its calibration is flattered",
+    "physicians": "Physicians' labels, as they come",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the training stage came to.
+
+    Attributes:
+        steps: Of the optimizer.
+        pairs: Criterion-level pairs seen.
+        prompts: Different prompts seen.
+        too_long: Responses left out.
+        seconds: Of training, over all sessions.
+        processes: That trained together.
+    """
+
+    steps: int
+    pairs: int
+    prompts: int
+    too_long: int
+    seconds: float
+    processes: int
+
+
+def write_card(
+    folder: Path,
+    recipe: RmRecipe,
+    splits: Splits,
+    facts: Facts,
+    fitted: Fitted,
+    evaluations: Mapping[str, Evaluation],
+    test: pd.DataFrame,
+) -> None:
+    """Write README.md and its two plots into a bundle."""
+    reliability_plot(test).savefig(folder / "reliability.png", dpi=120)
+    accuracy_plot(evaluations["test"]).savefig(folder / "accuracy.png", dpi=120)
+    sections = [
+        f"# {recipe.name}",
+        f"{' '.join(recipe.description.split())}.\n\nLicence of the trained weights: {recipe.licence}.",
+        f"## What it is not\n\n{_LIMITS}",
+        f"## Data\n\n{_data(splits, recipe)}",
+        f"## Training\n\n{_training(recipe, facts)}",
+        "## Accuracy\n\n![Pair accuracy by dimension](accuracy.png)",
+        *(f"### {title}\n\n{report(evaluations[name])}" for name, title in _TITLES.items() if name in evaluations),
+        f"## Calibration\n\n{_calibration(fitted)}\n\n![Reliability on the test split](reliability.png)",
+        f"## Recipe\n\n```yaml\n{dump_rm_recipe(recipe)}```",
+    ]
+    (folder / "README.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _data(splits: Splits, recipe: RmRecipe) -> str:
+    lines = ["| file | sha256 | prompts | responses | labels | rated by |", "|---|---|---|---|---|---|"]
+    for each in splits.reports:
+        kinds = ", ".join(each.kinds)
+        counts = f"{each.prompts:,} | {each.responses:,} | {each.labels:,}"
+        lines.append(f"| {each.path.name} | `{each.sha256[:12]}` | {counts} | {kinds} |")
+    excluded = ", ".join(recipe.data.exclude_sources)
+    notes = [f"Learnt from {len(splits.train):,} prompts."]
+    notes += [f"Left out: source {excluded}."] if excluded else []
+    notes += [f"{len(splits.leaks)} prompts were left out because another split has them too."] if splits.leaks else []
+    return "\n".join(lines) + "\n\n" + " ".join(notes)
+
+
+def _training(recipe: RmRecipe, facts: Facts) -> str:
+    way = (
+        "all weights" if recipe.adapter is None else f"a LoRA adapter of rank {recipe.adapter.rank} and the score head"
+    )
+    return (
+        f"Explicit Criteria Injection (arXiv 2604.08326) on tree-packed passes: {way}, {facts.steps} steps over "
+        f"{facts.pairs:,} criterion-level pairs of {facts.prompts:,} prompts; {facts.too_long} responses were too long "
+        f"for the recipe. {facts.seconds / 60:.0f} minutes on {_hardware(facts.processes)}."
+    )
+
+
+def _hardware(processes: int) -> str:
+    if torch.cuda.is_available():
+        return f"{processes} x {torch.cuda.get_device_name()}"
+    return f"CPU only ({torch.get_num_threads()} threads, {platform.machine()}), {processes} process"
+
+
+def _calibration(fitted: Fitted) -> str:
+    lines = ["| cell | scale | offset | threshold |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {c.scale:.3f} | {c.offset:.3f} | {c.threshold:.3f} |" for name, c in sorted(fitted.cells.items())
+    ]
+    return "\n".join(lines) + "".join(f"\n\n- {note}" for note in fitted.notes)

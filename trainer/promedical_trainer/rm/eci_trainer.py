@@ -1,0 +1,163 @@
+"""transformers' Trainer over steps of tree-packed passes: the loop, optimizer, precision, ranks and resume are its own.
+
+One item of the data is one optimizer step, already cut into this rank's passes, so that accumulation is by
+tokens and not by a fixed count. What is added to the library's loop: several passes per step, and checkpoints
+that hold only what is trained.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import Trainer, TrainingArguments
+
+from promedical_model.prompt import PromptRenderer
+from promedical_model.tree_model import TreeModel
+from promedical_trainer.rm.expansion import Group
+from promedical_trainer.rm.objective import eci_loss
+from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
+
+
+class StepData(Dataset[list[Pass]]):
+    """Optimizer steps by number, as this rank's passes; rendered when asked for.
+
+    Args:
+        steps: Groups of each step.
+        renderer: Of the model.
+        weights: Of the loss.
+        tokens_per_pass: Bound of a pass.
+        rank: Of this process.
+        ranks: Number of processes.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Sequence[Group]],
+        renderer: PromptRenderer,
+        weights: LossWeights,
+        *,
+        tokens_per_pass: int,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self._steps = steps
+        self._renderer = renderer
+        self._weights = weights
+        self._tokens_per_pass = tokens_per_pass
+        self._rank = rank
+        self._ranks = ranks
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> list[Pass]:
+        passes = step_passes(
+            self._steps[index],
+            self._renderer,
+            self._weights,
+            tokens_per_pass=self._tokens_per_pass,
+            ranks=self._ranks,
+        )
+        return passes[self._rank]
+
+
+class EciTrainer(Trainer):
+    """Trains a `TreeModel` whose trainable parameters require gradients.
+
+    Args:
+        model: On the device or not; the library places it.
+        args: Of transformers; accumulation, batch size and sharding of data must stay at their defaults.
+        steps: The data.
+        head_learning_rate: Of the score head, which has no weight decay either.
+        **others: Callbacks and the like.
+    """
+
+    def __init__(
+        self,
+        model: TreeModel,
+        args: TrainingArguments,
+        steps: StepData,
+        *,
+        head_learning_rate: float,
+        **others: Any,
+    ) -> None:
+        super().__init__(model=model, args=args, train_dataset=steps, **others)
+        self.model: Any = self.model
+        self._steps = steps
+        self._head_learning_rate = head_learning_rate
+        self._sums: dict[str, torch.Tensor] = {}
+        self._counted = 0
+        self._started = time.monotonic()
+
+    def get_train_dataloader(self) -> DataLoader[list[Pass]]:
+        """Steps in order; each rank takes its own passes of every step, so nothing is sharded here."""
+        return DataLoader(self._steps, batch_size=None, shuffle=False)
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: Any, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Forward and backward of all passes of one step; gradients are exchanged once, with the last pass."""
+        del num_items_in_batch
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        for index, part in enumerate(inputs):
+            last = index == len(inputs) - 1
+            self.accelerator.gradient_state._set_sync_gradients(last)  # noqa: SLF001 - as the library's loop does
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                total += self._backward(model, part)
+        self._counted += 1
+        return total
+
+    def _backward(self, model: torch.nn.Module, part: Pass) -> torch.Tensor:
+        with self.compute_loss_context_manager():
+            logits = model(part.trees)
+        loss = eci_loss(logits, part.targets.to(logits.device))
+        # Ranks average their gradients, and each has only its share of the step's sum.
+        self.accelerator.backward(loss.total * self.accelerator.num_processes)
+        for name in ("pairwise", "pointwise", "accuracy"):
+            value = getattr(loss, name)
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        total: torch.Tensor = loss.total.detach() * self.accelerator.num_processes
+        return total
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the parts of the loss since the last log, summed over ranks, and the time spent in all sessions."""
+        if self._counted:
+            logs["seconds"] = self._earlier_seconds() + time.monotonic() - self._started
+            for name, value in self._sums.items():
+                whole = self.accelerator.reduce(value, reduction="sum") if "loss" in logs else value
+                logs[name] = whole.item() / self._counted
+            self._sums, self._counted = {}, 0
+        super().log(logs, start_time)
+
+    def _earlier_seconds(self) -> float:
+        """Spent before this process resumed the run."""
+        before = [entry for entry in self.state.log_history if entry["step"] <= self._initial_global_step]
+        return float(max((entry.get("seconds", 0.0) for entry in before), default=0.0))
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW, with the head in a group of its own."""
+        if self.optimizer is None:
+            named = [(name, each) for name, each in (model or self.model).named_parameters() if each.requires_grad]
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+            groups = [
+                {
+                    "params": [each for name, each in named if not name.endswith("head")],
+                    "weight_decay": self.args.weight_decay,
+                },
+                {
+                    "params": [each for name, each in named if name.endswith("head")],
+                    "lr": self._head_learning_rate,
+                    "weight_decay": 0.0,
+                },
+            ]
+            self.optimizer = kind([group for group in groups if group["params"]], **options)
+        return self.optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        trainable = {name for name, each in self.model.named_parameters() if each.requires_grad}
+        whole = self.model.state_dict() if state_dict is None else state_dict
+        super()._save(output_dir, {name: value.contiguous() for name, value in whole.items() if name in trainable})

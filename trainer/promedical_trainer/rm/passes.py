@@ -1,0 +1,178 @@
+"""From groups to forward passes: one optimizer step is a list of passes, cut by tokens, weighted as one batch.
+
+However a step is cut, over passes or over ranks, the sum of its losses and of their gradients is the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from promedical.rubric import Dimension
+from promedical_model.prompt import PromptRenderer
+from promedical_model.tree import Branch, TokenTree
+from promedical_trainer.rm.expansion import Group
+from promedical_trainer.rm.objective import Targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """How much each part of the loss counts.
+
+    Attributes:
+        pairwise: Of the criterion-conditioned Bradley-Terry term.
+        pointwise: Of the term that anchors the zero; small, since alone it learns how often a criterion is met.
+        center: Pulls pairs without labels towards zero (`center_rewards_coefficient` in TRL).
+        dimensions: Weight of a pair by its criterion's dimension; absent means 1.
+    """
+
+    pairwise: float = 1.0
+    pointwise: float = 0.2
+    center: float = 0.01
+    dimensions: dict[Dimension, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for value in (self.pairwise, self.pointwise, self.center, *self.dimensions.values()):
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"loss weight {value}: expected a finite number of 0 or more")
+        if not self.pairwise and not self.pointwise:
+            raise ValueError("pairwise and pointwise weights are both 0; nothing would be learnt")
+
+    def of(self, dimension: Dimension) -> float:
+        """Weight of a pair of this dimension."""
+        return self.dimensions.get(dimension, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """Input of one forward pass and what its logits should say."""
+
+    trees: tuple[TokenTree, ...]
+    targets: Targets
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the pass computes."""
+        return sum(tree.unique_tokens for tree in self.trees)
+
+    @property
+    def leaves(self) -> int:
+        """Criteria that the pass scores."""
+        return sum(tree.leaf_count for tree in self.trees)
+
+
+def group_tree(group: Group, renderer: PromptRenderer) -> TokenTree:
+    """The group as one tree: a branch per response, a leaf per criterion, in the group's order.
+
+    Raises:
+        ValueError: A response does not fit into the model; they are dropped before groups are made.
+    """
+    rendered = renderer.render(
+        group.prompt.turns, [each.text for each in group.responses], [each.text for each in group.criteria]
+    )
+    if rendered.too_long:
+        raise ValueError(f"prompt {group.prompt.id}: {next(iter(rendered.too_long.values())).message}")
+    tree = rendered.trees[0].tree
+    return TokenTree(prompt=tree.prompt, branches=_whole_branches(tree, len(group.criteria)))
+
+
+def _whole_branches(tree: TokenTree, criteria: int) -> tuple[Branch, ...]:
+    """One branch per response again: serving cuts long lists of criteria, training does not need to."""
+    leaves = [leaf for branch in tree.branches for leaf in branch.leaves]
+    starts = range(0, len(leaves), criteria)
+    responses = [branch.response for branch in tree.branches for _ in branch.leaves][::criteria]
+    return tuple(
+        Branch(response=response, leaves=tuple(leaves[start : start + criteria]))
+        for start, response in zip(starts, responses, strict=True)
+    )
+
+
+def step_passes(
+    groups: Sequence[Group], renderer: PromptRenderer, weights: LossWeights, *, tokens_per_pass: int, ranks: int = 1
+) -> list[list[Pass]]:
+    """The passes of one optimizer step by rank; every rank gets equally many, as sharded training needs.
+
+    Args:
+        groups: Of the step.
+        renderer: Of the model that is trained.
+        weights: Of the loss.
+        tokens_per_pass: At most so many tokens in a pass; a larger group stands alone.
+        ranks: Over how many processes the step is spread.
+    """
+    trees = [group_tree(group, renderer) for group in groups]
+    bins = _spread(_bins([tree.unique_tokens for tree in trees], tokens_per_pass), ranks)
+    totals = _totals(groups, weights)
+    passes = [
+        Pass(
+            trees=tuple(trees[index] for index in bin_),
+            targets=_targets([groups[index] for index in bin_], weights, totals),
+        )
+        for bin_ in bins
+    ]
+    return [passes[rank::ranks] for rank in range(ranks)]
+
+
+def _bins(sizes: Sequence[int], limit: int) -> list[list[int]]:
+    """First fit, largest first."""
+    bins: list[list[int]] = []
+    for index in sorted(range(len(sizes)), key=lambda each: -sizes[each]):
+        fitting = (bin_ for bin_ in bins if sum(sizes[each] for each in bin_) + sizes[index] <= limit)
+        chosen = next(fitting, None)
+        if chosen is None:
+            bins.append([index])
+        else:
+            chosen.append(index)
+    return bins
+
+
+def _spread(bins: list[list[int]], ranks: int) -> list[list[int]]:
+    """Cut the longest bins until the ranks get equally many.
+
+    Raises:
+        ValueError: There are fewer groups than ranks.
+    """
+    while len(bins) % ranks:
+        bins.sort(key=len, reverse=True)
+        longest = bins[0]
+        if len(longest) == 1:
+            raise ValueError(
+                f"a step of {len(bins)} trees cannot be spread evenly over {ranks} processes; raise batch_pairs"
+            )
+        half = len(longest) // 2
+        bins = [*bins[1:], longest[:half], longest[half:]]
+    return bins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Totals:
+    pairs: float
+    labels: int
+
+
+def _totals(groups: Sequence[Group], weights: LossWeights) -> _Totals:
+    pairs = sum(weights.of(group.criteria[pair.criterion].dimension) for group in groups for pair in group.pairs)
+    return _Totals(pairs=pairs or 1.0, labels=sum(1 for group in groups for _ in group.labels()) or 1)
+
+
+def _targets(groups: Sequence[Group], weights: LossWeights, totals: _Totals) -> Targets:
+    pairs: list[tuple[int, int, float, float]] = []
+    labels: list[tuple[int, bool]] = []
+    start = 0
+    for group in groups:
+        width = len(group.criteria)
+        for pair in group.pairs:
+            share = weights.of(group.criteria[pair.criterion].dimension) / totals.pairs
+            winner, loser = (start + row * width + pair.criterion for row in (pair.winner, pair.loser))
+            pairs.append((winner, loser, share * weights.pairwise, 0.0 if pair.labelled else share * weights.center))
+        labels += [(start + row * width + column, met) for row, column, met in group.labels()]
+        start += len(group.responses) * width
+    winners, losers, pair_weights, center_weights = zip(*pairs, strict=True) if pairs else ((), (), (), ())
+    return Targets(
+        winners=torch.tensor(winners, dtype=torch.int64),
+        losers=torch.tensor(losers, dtype=torch.int64),
+        pair_weights=torch.tensor(pair_weights),
+        center_weights=torch.tensor(center_weights),
+        labelled=torch.tensor([place for place, _ in labels], dtype=torch.int64),
+        met=torch.tensor([float(met) for _, met in labels]),
+        label_weights=torch.full((len(labels),), weights.pointwise / totals.labels),
+    )

@@ -1,0 +1,223 @@
+"""One reward-model run, stage by stage: read, train, write, calibrate, evaluate. Every stage resumes.
+
+The output folder holds recipe.yaml, checkpoints/, scores/, evaluation.json and bundle/, which is what
+`promedical-serve --model` takes. Evaluation loads that bundle as the service does, so measured equals served.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import torch
+from accelerate import PartialState
+from rich.console import Console
+
+from promedical_bench.data.labelled import LabelledPrompt
+from promedical_bench.data.report import as_dict
+from promedical_bench.data.report_tables import describe
+from promedical_bench.quality.evaluation import Evaluation, evaluate
+from promedical_bench.quality.predictions import Key, Predictions, table
+from promedical_model.bundle import Bundle, open_bundle
+from promedical_model.calibration import Calibration
+from promedical_trainer.progress import StepBar, stage
+from promedical_trainer.recipe import RecipeError, RmRecipe, dump_rm_recipe
+from promedical_trainer.rm.ablation import without_criteria, without_safety
+from promedical_trainer.rm.backbone import trainable_model
+from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
+from promedical_trainer.rm.calibration import Fitted, fit, predict
+from promedical_trainer.rm.card import Facts, write_card
+from promedical_trainer.rm.eci_trainer import StepData
+from promedical_trainer.rm.fitting import checkpoint_state, fitting, last_checkpoint, steps_of, train_steps
+from promedical_trainer.rm.scores import Judge, score
+from promedical_trainer.rm.shrunken import SHRUNKEN, make_shrunken_base
+from promedical_trainer.rm.splits import Splits, read_splits
+
+_RECIPE: Final = "recipe.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A recipe, its data and the folder that it fills.
+
+    Attributes:
+        recipe: All settings.
+        data: Folder that the recipe's file names are relative to.
+        output: Folder of the run; a run of the same recipe that was cut off there is continued.
+        console: For progress.
+        shrink: Train on a tiny copy of the recipe's architecture, to see that the rest works.
+    """
+
+    recipe: RmRecipe
+    data: Path
+    output: Path
+    console: Console
+    shrink: bool = False
+
+    @property
+    def bundle(self) -> Path:
+        """The result."""
+        return self.output / "bundle"
+
+    @property
+    def base(self) -> str:
+        """What is trained on."""
+        shrunken = self.shrink or self.recipe.base == SHRUNKEN
+        return str(self.output / "base") if shrunken else self.recipe.base
+
+    @property
+    def checkpoints(self) -> Path:
+        """Of the training stage."""
+        return self.output / "checkpoints"
+
+
+def train_reward_model(run: Run) -> Path:
+    """Train, calibrate, evaluate, and write a bundle.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        RecipeError: A setting does not fit, or the folder belongs to another recipe.
+        DataError: The data cannot be used.
+        BundleError: The base cannot be loaded.
+        CalibrationError: The model learnt nothing.
+    """
+    _claim(run)
+    splits = read_splits(run.data, run.recipe.data)
+    base = open_bundle(run.base)
+    facts = _train(run, splits, base)
+    if PartialState().is_main_process:
+        _show(run, splits)
+        write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base)
+        _judge(run, splits, facts)
+    return run.bundle
+
+
+def _claim(run: Run) -> None:
+    """Make the folder this run's, or see that it is."""
+    path, text = run.output / _RECIPE, dump_rm_recipe(run.recipe)
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise RecipeError(f"{run.output}: holds a run of another recipe; give another --output, or remove it")
+    if not path.is_file() and run.output.is_dir() and any(run.output.iterdir()):
+        raise RecipeError(f"{run.output}: is not empty and holds no run; give another --output")
+    run.output.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if run.base != run.recipe.base and PartialState().is_main_process:
+        make_shrunken_base(Path(run.base), run.recipe.architecture)
+    PartialState().wait_for_everyone()
+
+
+def _show(run: Run, splits: Splits) -> None:
+    for report in splits.reports:
+        run.console.print(describe(report))
+    if splits.leaks:
+        run.console.print(f"{len(splits.leaks)} training prompts stand in another split too and were left out")
+
+
+def _train(run: Run, splits: Splits, base: Bundle) -> Facts:
+    optimisation = run.recipe.optimisation
+    renderer = base.renderer()
+    renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
+    fit_in = fitting(_viewed(splits.train, run.recipe), renderer)
+    steps = steps_of(fit_in.prompts, run.recipe)
+    if not steps:
+        raise RecipeError("the training data give no pair and no label to learn from; see the data report")
+    state = PartialState()
+    data = StepData(
+        steps,
+        renderer,
+        run.recipe.loss,
+        tokens_per_pass=optimisation.tokens_per_pass,
+        rank=state.process_index,
+        ranks=state.num_processes,
+    )
+    if checkpoint_state(run.checkpoints).steps < len(steps):
+        _fit(run, base, data)
+    return Facts(
+        steps=len(steps),
+        pairs=sum(len(group.pairs) for step in steps for group in step),
+        prompts=len({group.prompt.id for step in steps for group in step}),
+        too_long=fit_in.too_long,
+        seconds=checkpoint_state(run.checkpoints).seconds,
+        processes=state.num_processes,
+    )
+
+
+def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[LabelledPrompt]:
+    """What the recipe lets the model see."""
+    seen = prompts if recipe.safety else without_safety(prompts)
+    return seen if recipe.criteria else without_criteria(seen)
+
+
+def _fit(run: Run, base: Bundle, data: StepData) -> None:
+    on_gpu = torch.cuda.is_available()
+    frozen = torch.bfloat16 if on_gpu and run.recipe.optimisation.precision == "bf16" else torch.float32
+    model = trainable_model(base, run.recipe.adapter, dtype=frozen, checkpointing=run.recipe.optimisation.checkpointing)
+    with stage(run.console, "training steps", len(data)) as advance:
+        train_steps(
+            model,
+            data,
+            run.recipe.optimisation,
+            run.checkpoints,
+            on_gpu=on_gpu,
+            callbacks=[StepBar(run.console, advance)],
+        )
+
+
+def _finished(run: Run) -> str:
+    checkpoint = last_checkpoint(run.checkpoints)
+    if checkpoint is None:
+        raise RecipeError(f"{run.checkpoints}: holds no checkpoint; run again")
+    return checkpoint
+
+
+def _judge(run: Run, splits: Splits, facts: Facts) -> None:
+    """Calibrate on dev, then evaluate what is served: once on test, and on the physicians' labels."""
+    trained = partial(_logits, run, str(run.bundle))
+    dev = trained("dev", splits.dev)
+    raw = predict(dev, splits.dev, Calibration())
+    fitted = fit(table(splits.dev, raw), splits.dev)
+    calibrate_bundle(run.bundle, fitted.cells)
+    predictions = predict(trained("test", splits.test), splits.test, fitted.calibration)
+    evaluations = {
+        "dev": evaluate(splits.dev, predict(dev, splits.dev, fitted.calibration)),
+        "test": evaluate(splits.test, predictions, controls=_controls(run, splits.test, fitted)),
+    }
+    if splits.physicians:
+        logits = trained("physicians", splits.physicians)
+        evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
+    _write_evaluation(run, splits, evaluations, fitted)
+    write_card(run.bundle, run.recipe, splits, facts, fitted, evaluations, table(splits.test, predictions))
+
+
+def _controls(run: Run, prompts: Sequence[LabelledPrompt], fitted: Fitted) -> dict[str, Predictions]:
+    untrained = _logits(run, run.base, "test-untrained", prompts)
+    blank = _logits(run, str(run.bundle), "test-criterion-only", prompts, blank=True)
+    return {
+        "untrained": predict(untrained, prompts, Calibration()),
+        "criterion only": predict(blank, prompts, fitted.calibration),
+    }
+
+
+def _logits(
+    run: Run, model: str, name: str, prompts: Sequence[LabelledPrompt], *, blank: bool = False
+) -> dict[Key, float]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    judge = partial(Judge, open_bundle(model), device, criteria=run.recipe.criteria, blank=blank)
+    with stage(run.console, f"scoring {name}", len(prompts)) as advance:
+        return score(judge, prompts, run.output / "scores" / f"{name}.jsonl", advance)
+
+
+def _write_evaluation(run: Run, splits: Splits, evaluations: dict[str, Evaluation], fitted: Fitted) -> None:
+    document = {
+        "data": [as_dict(replace(report, path=Path(report.path.name))) for report in splits.reports],
+        "calibration": {
+            name: {"scale": cell.scale, "offset": cell.offset, "threshold": cell.threshold}
+            for name, cell in fitted.cells.items()
+        },
+        "notes": fitted.notes,
+    } | {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
+    (run.output / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

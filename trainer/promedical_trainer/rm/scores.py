@@ -1,0 +1,139 @@
+"""Logits of a bundle for labelled data, exactly as the service would give them. Resumable: one line per prompt."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
+from promedical_bench.quality.predictions import Key
+from promedical_model.bundle import Bundle
+from promedical_model.cpu_linear import use_onednn
+from promedical_model.loading import load_tree_model
+from promedical_model.prompt import PromptRenderer, Rendered
+from promedical_model.tree import pack_rows
+from promedical_model.tree_model import TreeModel
+from promedical_trainer.rm.ablation import SCALAR_CRITERION, scalar_sign
+
+_ROW_TOKENS: Final = {"cpu": 3072, "cuda": 16384}
+
+
+class TooLongError(ValueError):
+    """A labelled response does not fit into the model; it would have to be left out of every comparison."""
+
+
+class Judge:
+    """A loaded bundle that scores labelled prompts.
+
+    Args:
+        bundle: Loaded as the service loads it.
+        device: Where to.
+        criteria: False gives each criterion the same scalar, with its sign: the ablation "no criteria".
+        blank: Score as if every response were empty: the control "criterion only".
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device, *, criteria: bool = True, blank: bool = False) -> None:
+        on_gpu = device.type == "cuda"
+        self._model: TreeModel = load_tree_model(
+            bundle, dtype=torch.bfloat16 if on_gpu else torch.float32, device=device
+        )
+        use_onednn(self._model.decoder)
+        self._renderer: PromptRenderer = bundle.renderer()
+        self._row_tokens = _ROW_TOKENS["cuda" if on_gpu else "cpu"]
+        self._criteria = criteria
+        self._blank = blank
+
+    def logits(self, prompt: LabelledPrompt) -> dict[str, dict[str, float]]:
+        """By response and criterion, for every criterion of the prompt.
+
+        Raises:
+            TooLongError: Names the response and the numbers.
+        """
+        texts = [each.text for each in prompt.criteria] if self._criteria else [SCALAR_CRITERION]
+        responses = prompt.responses[:1] if self._blank else prompt.responses
+        bodies = ["" if self._blank else each.text for each in responses]
+        rendered = self._renderer.render(prompt.turns, bodies, texts)
+        for index, reason in rendered.too_long.items():
+            raise TooLongError(f"prompt {prompt.id}, response {responses[index].id}: {reason.message}")
+        rows = self._by_response(rendered, len(responses))
+        return {
+            response.id: self._by_criterion(prompt, rows[0 if self._blank else index])
+            for index, response in enumerate(prompt.responses)
+        }
+
+    def _by_response(self, rendered: Rendered, count: int) -> list[list[float]]:
+        rows: list[list[float]] = [[] for _ in range(count)]
+        trees = [each.tree for each in rendered.trees]
+        places = iter([place for each in rendered.trees for place in each.responses])
+        for row in pack_rows(trees, self._row_tokens):
+            for tree in self._model.score(row):
+                for branch in tree:
+                    rows[next(places)].extend(branch)
+        return rows
+
+    def _by_criterion(self, prompt: LabelledPrompt, logits: Sequence[float]) -> dict[str, float]:
+        if self._criteria:
+            return {each.id: logit for each, logit in zip(prompt.criteria, logits, strict=True)}
+        return {each.id: scalar_sign(each) * logits[0] for each in prompt.criteria}
+
+
+def score(
+    judge: Callable[[], Judge], prompts: Sequence[LabelledPrompt], path: Path, advance: Callable[[int], None]
+) -> dict[Key, float]:
+    """Logits of all prompts; what the file holds already is not computed again.
+
+    Args:
+        judge: Made only if there is something left to score.
+        prompts: To score.
+        path: JSONL, one prompt a line; a half-written last line is dropped.
+        advance: Told how many prompts are done.
+    """
+    done = _read(path)
+    left = [prompt for prompt in prompts if prompt.id not in done]
+    advance(len(prompts) - len(left))
+    if left:
+        _score_into(judge(), left, path, done, advance)
+    return {
+        (prompt.id, response.id, criterion): done[prompt.id][response.id][criterion]
+        for prompt in prompts
+        for response in prompt.responses
+        for criterion in _asked(prompt, response)
+    }
+
+
+def _score_into(
+    judge: Judge,
+    prompts: Sequence[LabelledPrompt],
+    path: Path,
+    done: dict[str, dict[str, dict[str, float]]],
+    advance: Callable[[int], None],
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for name, logits in done.items():
+            file.write(_line(name, logits))
+        for prompt in prompts:
+            done[prompt.id] = judge.logits(prompt)
+            file.write(_line(prompt.id, done[prompt.id]))
+            file.flush()
+            advance(len(done))
+
+
+def _asked(prompt: LabelledPrompt, response: LabelledResponse) -> set[str]:
+    """Criteria that a label or a preference asks about."""
+    named = {each.criterion for each in prompt.preferences if response.id in {each.winner, each.loser}}
+    return named | response.labels.keys()
+
+
+def _line(prompt: str, logits: dict[str, dict[str, float]]) -> str:
+    return json.dumps({"prompt": prompt, "logits": logits}) + "\n"
+
+
+def _read(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]
+    return {row["prompt"]: row["logits"] for row in rows}

@@ -1,0 +1,61 @@
+"""The data of one run: read, reported, and held apart. What is evaluated on is not learnt from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from promedical_bench.data.contamination import Overlap, overlaps
+from promedical_bench.data.errors import DataError
+from promedical_bench.data.labelled import LabelledPrompt
+from promedical_bench.data.readers import read
+from promedical_bench.data.report import DataReport
+from promedical_bench.data.selection import without_sources
+from promedical_trainer.recipe import DataChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """Prompts by their use.
+
+    Attributes:
+        train: Without excluded sources and without prompts that stand in another split too.
+        dev: To calibrate on.
+        test: To report on.
+        physicians: Reported as they come; may be empty.
+        reports: Of every file, in order.
+        leaks: Prompts that were taken out of `train` because another split has them.
+    """
+
+    train: tuple[LabelledPrompt, ...]
+    dev: tuple[LabelledPrompt, ...]
+    test: tuple[LabelledPrompt, ...]
+    physicians: tuple[LabelledPrompt, ...]
+    reports: tuple[DataReport, ...]
+    leaks: tuple[Overlap, ...]
+
+
+def read_splits(folder: Path, choice: DataChoice) -> Splits:
+    """Read all files of a recipe.
+
+    Raises:
+        DataError: A file is missing or holds nothing, an excluded source is not there, or nothing is left.
+    """
+    reports: list[DataReport] = []
+    train = without_sources(_read(folder, choice.train, reports), choice.exclude_sources)
+    dev, test = (_read(folder, names, reports) for names in (choice.dev, choice.test))
+    physicians = _read(folder, [name for name in choice.physicians if (folder / name).is_file()], reports)
+    leaks = overlaps(train, [*dev, *test, *physicians])
+    leaked = {leak.first for leak in leaks}
+    kept = tuple(prompt for prompt in train if prompt.id not in leaked)
+    if not kept:
+        raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
+    return Splits(train=kept, dev=dev, test=test, physicians=physicians, reports=tuple(reports), leaks=leaks)
+
+
+def _read(folder: Path, names: Sequence[str], reports: list[DataReport]) -> tuple[LabelledPrompt, ...]:
+    prompts: list[LabelledPrompt] = []
+    for name in names:
+        result = read(folder / name)
+        reports.append(result.report)
+        prompts += result.prompts
+    return tuple(prompts)

@@ -203,11 +203,20 @@ class Server:
         # What is loaded stays; left to the collector, it would be walked again and again.
         gc.collect()
         gc.freeze()
-        model = oracle.model().model
+        info = oracle.model()
+        model = info.model
         self._metrics.model_loaded(model)
         self._desk.open(oracle)
         self._health.loaded()
-        self._log.info("ready", model=model.name, fingerprint=model.fingerprint, engine=model.engine, dtype=model.dtype)
+        self._log.info(
+            "ready",
+            model=model.name,
+            fingerprint=model.fingerprint,
+            engine=model.engine,
+            dtype=model.dtype,
+            status=info.status,
+            licence=info.licence,
+        )
 
     def _fail(self, message: str, exit_code: int = EXIT_FAILED, **detail: Any) -> None:
         self._log.error(message, **detail)

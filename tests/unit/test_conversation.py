@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promedical.conversation import parse_prompt
 from promedical.messages import Message
 from promedical.rubric import InvalidField
-from promedical.conversation import parse_prompt
 
 _CONTENT = st.text(st.sampled_from("ab :\n?"), max_size=8).map(lambda text: f"x{text}x".replace("\n\n", "\n"))
 _TURNS = st.lists(

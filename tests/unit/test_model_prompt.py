@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from models import SPECIAL, TEMPLATES, Markup, tiny_tokenizer
-from promedical.messages import Message
 from promedical.conversation import parse_prompt
+from promedical.messages import Message
 from promedical_model.default_model import cache_folder
 from promedical_model.prompt import BRANCH_LEAF_TOKENS, PromptRenderer, Rendered
 from promedical_model.template import BUILT_IN, CHATML, Template

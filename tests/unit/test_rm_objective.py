@@ -21,11 +21,13 @@ def targets(**changes: Any) -> Targets:
         "winners": whole,
         "losers": whole,
         "pair_weights": real,
+        "pair_shares": real,
         "center_weights": real,
         "labelled": whole,
         "met": real,
         "label_weights": real,
     }
+    changes = {"pair_shares": changes.get("pair_weights", [])} | changes
     if "winners" in changes:
         changes = {"center_weights": [0.0] * len(changes["winners"])} | changes
     return Targets(**{name: torch.tensor(changes.get(name, []), dtype=kind) for name, kind in kinds.items()})

@@ -13,14 +13,17 @@ from labelled import a_criterion, a_prompt, a_response, judged, with_opposite_po
 from models import FAMILIES, Family, tiny_bundle
 from promedical.rubric import Dimension
 from promedical_bench.data.labelled import LabelledPrompt
+from promedical_model.attention import TREE_ATTENTION
 from promedical_model.bundle import open_bundle
 from promedical_model.prompt import PromptRenderer
 from promedical_model.tree_model import TreeModel
 from promedical_trainer.recipe import Adapter, RecipeError
+from promedical_trainer.rm import throughput
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.expansion import Expansion, Group
 from promedical_trainer.rm.objective import eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, group_tree, step_passes
+from promedical_trainer.rm.throughput import measure
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
@@ -214,11 +217,14 @@ def test_step_fills_passes_instead_of_running_every_group_alone(llama: Tiny) -> 
     assert len(passes) == 2
 
 
-def test_step_that_cannot_be_spread_says_what_to_do(llama: Tiny) -> None:
+def test_step_with_fewer_trees_than_ranks_gives_the_others_passes_that_teach_nothing(llama: Tiny) -> None:
     groups = groups_of(SINGLE[:1])
 
-    with pytest.raises(ValueError, match=r"step of 1 trees .* over 2 processes; raise batch_pairs"):
-        step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=100, ranks=2)
+    by_rank = step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=100, ranks=2)
+
+    assert [len(passes) for passes in by_rank] == [1, 1]
+    assert [len(passes[0].targets.labelled) > 0 for passes in by_rank] == [True, False]
+    assert not len(by_rank[1][0].targets.winners)
 
 
 def test_step_weights_of_pairs_and_labels_add_up_to_those_of_the_loss(llama: Tiny) -> None:
@@ -352,3 +358,39 @@ def test_trainable_model_opens_the_adapter_and_the_head_or_all_but_the_embedding
 def test_trainable_model_refuses_an_adapter_whose_targets_are_not_there(llama: Tiny) -> None:
     with pytest.raises(RecipeError, match=r"adapter\.targets \['nothing'\]"):
         llama.model(replace(LORA, targets=("nothing",)))
+
+
+@pytest.mark.parametrize("flat_sequences", [1, 5, 12])
+def test_throughput_compares_equal_work(tiny: Tiny, flat_sequences: int) -> None:
+    groups = groups_of(UNEQUAL)
+    trees = [group_tree(group, tiny.renderer) for group in groups]
+    model = tiny.model(LORA, checkpointing=True)
+
+    found = measure(model, tiny.renderer, groups, repeats=2, flat_sequences=flat_sequences)
+
+    assert found.gradient_difference < TOLERANCE
+    assert found.loss_difference < 1e-5
+    assert found.leaves == sum(tree.leaf_count for tree in trees)
+    assert found.tree_tokens == sum(tree.unique_tokens for tree in trees)
+    assert found.flat_tokens == sum(tree.flat_tokens for tree in trees)
+    assert found.ratio == pytest.approx(found.tree_per_s / found.flat_per_s)
+
+
+def test_throughput_leaves_the_model_as_it_was(llama: Tiny) -> None:
+    model = llama.model(LORA)
+    before = {name: each.detach().clone() for name, each in model.named_parameters()}
+
+    measure(model, llama.renderer, groups_of(SINGLE), repeats=1)
+
+    assert model.decoder.config._attn_implementation == TREE_ATTENTION
+    assert all(each.grad is None for each in model.parameters())
+    assert all(torch.equal(each, before[name]) for name, each in model.named_parameters())
+
+
+def test_throughput_would_notice_another_gradient(llama: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards the comparison: the flat way without the last leaf is not equal work."""
+    monkeypatch.setattr(throughput, "_batches", lambda part, _: [list(range(part.leaves - 1)) or [0]])
+
+    found = measure(llama.model(LORA), llama.renderer, groups_of(UNEQUAL[3:] + SINGLE), repeats=1)
+
+    assert found.gradient_difference > 100 * TOLERANCE

@@ -11,8 +11,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "proto/promedical",
     "clients/python/promedical_client",
+    "clients/bench/promedical_bench",
     "service/promedical_model",
     "service/promedical_service",
+    "trainer/promedical_trainer",
 )
 MODULES = sorted(
     path

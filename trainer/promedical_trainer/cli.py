@@ -9,6 +9,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from promedical_trainer.recipe import RmRecipe
+    from promedical_trainer.rm.run import Run
 
 Ablation = Literal["no-criteria", "no-safety", "pairwise-only", "pointwise-only"]
 
@@ -18,6 +19,8 @@ _OVERRIDES: Final[dict[Ablation, str]] = {
     "pairwise-only": "loss.pointwise=0",
     "pointwise-only": "loss.pairwise=0",
 }
+
+_TO_BE_CONTINUED: Final = 3
 
 app = typer.Typer(
     help="Train ProMedical's models.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
@@ -40,6 +43,9 @@ def rm(
         list[str] | None, typer.Option("--set", help="A setting of the recipe, as optimisation.epochs=1. Repeatable.")
     ] = None,
     ablation: Annotated[Ablation | None, typer.Option(help="Leave a part out, to see what it is worth.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so long; the same command again goes on. For queues with limits.")
+    ] = None,
     *,
     plan: Annotated[bool, typer.Option("--plan", help="Print the memory that the recipe needs, and stop.")] = False,
     shrink: Annotated[bool, typer.Option("--shrink", help="Train a tiny copy of the recipe's architecture.")] = False,
@@ -47,8 +53,10 @@ def rm(
     """Train a reward model: data to a calibrated bundle that `promedical-serve --model OUTPUT/bundle` serves."""
     from promedical_bench.data.errors import DataError  # noqa: PLC0415
     from promedical_model.manifest import BundleError  # noqa: PLC0415
+    from promedical_trainer.progress import Deadline, TimeUpError  # noqa: PLC0415
     from promedical_trainer.recipe import RecipeError, load_rm_recipe  # noqa: PLC0415
     from promedical_trainer.rm.calibration import CalibrationError  # noqa: PLC0415
+    from promedical_trainer.rm.run import Run  # noqa: PLC0415
 
     console = Console(stderr=True)
     settings = [*(overrides or []), *([_OVERRIDES[ablation]] if ablation else [])]
@@ -57,10 +65,14 @@ def rm(
         if plan:
             _print_plan(chosen, Console())
         else:
-            _train(chosen, data, output, console, shrink=shrink)
+            deadline = Deadline.after(minutes)
+            _train(Run(recipe=chosen, data=data, output=output, console=console, deadline=deadline, shrink=shrink))
     except (RecipeError, DataError, BundleError, CalibrationError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(2) from error
+    except TimeUpError as error:
+        console.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(_TO_BE_CONTINUED) from error
 
 
 def _print_plan(recipe: "RmRecipe", console: Console) -> None:
@@ -69,13 +81,12 @@ def _print_plan(recipe: "RmRecipe", console: Console) -> None:
     console.print(describe(memory_plan(recipe)))
 
 
-def _train(recipe: "RmRecipe", data: Path, output: Path, console: Console, *, shrink: bool) -> None:
-    from promedical_trainer.rm.run import Run, train_reward_model  # noqa: PLC0415
+def _train(run: "Run") -> None:
+    from promedical_trainer.rm.run import train_reward_model  # noqa: PLC0415
 
-    if os.environ.get("RANK", "0") != "0":
-        console.quiet = True
-    bundle = train_reward_model(Run(recipe=recipe, data=data, output=output, console=console, shrink=shrink))
-    console.print(f"bundle: {bundle}\nserve it: promedical-serve --model {bundle}", markup=False, highlight=False)
+    run.console.quiet = os.environ.get("RANK", "0") != "0"
+    bundle = train_reward_model(run)
+    run.console.print(f"bundle: {bundle}\nserve it: promedical-serve --model {bundle}", markup=False, highlight=False)
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """What a person sees while a run goes on: one bar per stage; without a terminal, a line now and then."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +12,37 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 _LINES = 20
 """So many lines a stage where there is no terminal."""
+
+
+class TimeUpError(Exception):
+    """The time that a run was given is over; what it has done is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """When a run must have stopped, on the monotonic clock in seconds; None: never."""
+
+    at: float | None = None
+
+    @classmethod
+    def after(cls, minutes: float | None) -> "Deadline":
+        """So many minutes from now."""
+        return cls(at=None if minutes is None else time.monotonic() + 60 * minutes)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is time."""
+        return self.at is not None and time.monotonic() >= self.at
+
+    def check(self, title: str, done: int, total: int) -> None:
+        """End a stage that is not done.
+
+        Raises:
+            TimeUpError: Says how far the stage is.
+        """
+        if self.passed and done < total:
+            raise TimeUpError(f"time is up at {title}, {done} of {total}; run the same command again to go on")
+
 
 Advance = Callable[[int], None]
 """Told how far a stage is in all."""
@@ -44,21 +77,25 @@ def _lines(console: Console, title: str, total: int) -> Advance:
 
 
 class StepBar(TrainerCallback):
-    """Moves a bar with the optimizer's steps and shows the loss.
+    """Moves a bar with the optimizer's steps, shows the loss, and stops with a checkpoint when time is up.
 
     Args:
         console: To print to.
         advance: Of the stage.
+        deadline: Of the run.
     """
 
-    def __init__(self, console: Console, advance: Advance) -> None:
+    def __init__(self, console: Console, advance: Advance, deadline: Deadline) -> None:
         self._console = console
         self._advance = advance
+        self._deadline = deadline
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
         """A step is done."""
-        del args, control, others
+        del args, others
         self._advance(state.global_step)
+        if self._deadline.passed:
+            control.should_save = control.should_training_stop = True
 
     def on_log(
         self,

@@ -30,6 +30,8 @@ class DataChoice:
         test: To report on, once.
         physicians: Reported as they come, if there.
         exclude_sources: Rows of these sources are not learnt from.
+        dev_responses: At most so many responses of a dev prompt, so that a few prompts do not decide the
+            calibration; None: all.
     """
 
     __pydantic_config__ = _STRICT
@@ -39,6 +41,7 @@ class DataChoice:
     test: tuple[str, ...] = ("criteria/test.jsonl.gz",)
     physicians: tuple[str, ...] = ("criteria/kqa_physicians.jsonl.gz",)
     exclude_sources: tuple[str, ...] = ()
+    dev_responses: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,10 @@ def _inject(model: TreeModel, adapter: Adapter) -> None:
         inject_adapter_in_model(config, model.decoder)
     except ValueError as error:
         raise RecipeError(f"adapter.targets {list(adapter.targets)}: {error}") from error
+    # peft gives the adapter the dtype of the weights beside it; in bf16 small updates would round to nothing.
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
 
 
 def _enable_checkpointing(decoder: Any) -> None:

@@ -8,11 +8,15 @@ that hold only what is trained.
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from promedical_model.prompt import PromptRenderer
 from promedical_model.tree_model import TreeModel
@@ -94,7 +98,7 @@ class EciTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[list[Pass]]:
         """Steps in order; each rank takes its own passes of every step, so nothing is sharded here."""
-        return DataLoader(self._steps, batch_size=None, shuffle=False)
+        return DataLoader(self._steps, batch_size=1, shuffle=False, collate_fn=itemgetter(0))
 
     def training_step(
         self, model: torch.nn.Module, inputs: Any, num_items_in_batch: torch.Tensor | int | None = None
@@ -157,7 +161,20 @@ class EciTrainer(Trainer):
             self.optimizer = kind([group for group in groups if group["params"]], **options)
         return self.optimizer
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        trained = load_file(Path(resume_from_checkpoint) / SAFE_WEIGHTS_NAME)
+        unfit = set(trained) ^ self._trainable()
+        if unfit:
+            raise ValueError(f"{resume_from_checkpoint}: holds other weights than are trained, such as {min(unfit)}")
+        self.model.load_state_dict(trained, strict=False)
+
+    def _trainable(self) -> set[str]:
+        return {name for name, each in self.model.named_parameters() if each.requires_grad}
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        trainable = {name for name, each in self.model.named_parameters() if each.requires_grad}
+        trainable = self._trainable()
         whole = self.model.state_dict() if state_dict is None else state_dict
         super()._save(output_dir, {name: value.contiguous() for name, value in whole.items() if name in trainable})

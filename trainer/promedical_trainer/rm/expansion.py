@@ -6,7 +6,7 @@ criteria that they are compared by; all its pairs and labels come from one forwa
 """
 
 import random
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -48,7 +48,7 @@ class Expansion:
     """How prompts become groups.
 
     Attributes:
-        responses_per_tree: At most so many responses in one group.
+        responses_per_tree: At most so many responses in one group, and one more where it would be left alone.
         criteria_per_tree: At most so many criteria in one group: those that tell its responses apart first,
             then the rest, which only the pointwise loss reads; safety first in both, since it is rare.
         trees_per_prompt: At most so many groups of one prompt in an epoch; the next epoch draws others.
@@ -78,16 +78,19 @@ class Expansion:
         return groups
 
     def _of(self, prompt: LabelledPrompt, draw: random.Random) -> Iterator[Group]:
-        seen: defaultdict[str, int] = defaultdict(int)
+        seen: Counter[str] = Counter()
         for responses in self._subsets(prompt.responses, draw)[: self.trees_per_prompt]:
             candidates = list(_pairs(prompt, responses))
             draw.shuffle(candidates)
+            wanted = seen.copy()
             kept: list[tuple[str, int, int, bool]] = []
             for pair in candidates:
-                if seen[pair[0]] < self.pairs_per_criterion:
-                    seen[pair[0]] += 1
+                if wanted[pair[0]] < self.pairs_per_criterion:
+                    wanted[pair[0]] += 1
                     kept.append(pair)
-            yield from self._group(prompt, responses, kept, draw)
+            for group in self._group(prompt, responses, kept, draw):
+                seen.update(group.criteria[pair.criterion].id for pair in group.pairs)  # not those that were cut off
+                yield group
 
     def _subsets(
         self, responses: Sequence[LabelledResponse], draw: random.Random
@@ -126,7 +129,7 @@ class Expansion:
 
 
 def _pairs(prompt: LabelledPrompt, responses: Sequence[LabelledResponse]) -> Iterator[tuple[str, int, int, bool]]:
-    """Criterion, winner, loser, and whether both have labels: from labels that differ, then from preferences."""
+    """Criterion, winner, loser, and whether both have labels: from labels, then from preferences where they lack."""
     for (first, a), (second, b) in combinations(enumerate(responses), 2):
         for criterion in sorted(a.labels.keys() & b.labels.keys()):
             if a.labels[criterion].met != b.labels[criterion].met:
@@ -135,7 +138,9 @@ def _pairs(prompt: LabelledPrompt, responses: Sequence[LabelledResponse]) -> Ite
     place = {response.id: index for index, response in enumerate(responses)}
     for preference in prompt.preferences:
         if preference.winner in place and preference.loser in place:
-            yield preference.criterion, place[preference.winner], place[preference.loser], False
+            winner, loser = place[preference.winner], place[preference.loser]
+            if not all(preference.criterion in responses[each].labels for each in (winner, loser)):
+                yield preference.criterion, winner, loser, False
 
 
 def _random(seed: int, epoch: int, name: str) -> random.Random:

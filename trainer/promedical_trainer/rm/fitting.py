@@ -1,5 +1,6 @@
 """The training stage: groups to steps, steps to a trained model, resumed from the last checkpoint if there is one."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from transformers import TrainerCallback, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
 from promedical_model.prompt import PromptRenderer
@@ -121,9 +122,18 @@ def checkpoint_state(folder: Path) -> CheckpointState:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to the end."""
-    found: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None  # type: ignore[no-untyped-call]
-    return found
+    """The newest checkpoint that was written to the end; a kill may have cut the one after it off."""
+    whole = [each for each in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if _is_whole(each)]
+    return str(max(whole, key=lambda each: int(each.name.rpartition("-")[2]))) if whole else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """The library writes the state last."""
+    try:
+        json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _arguments(optimisation: Optimisation, folder: Path, *, on_gpu: bool) -> TrainingArguments:
@@ -145,4 +155,5 @@ def _arguments(optimisation: Optimisation, folder: Path, *, on_gpu: bool) -> Tra
         report_to=["tensorboard"],
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
     )

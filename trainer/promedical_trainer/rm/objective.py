@@ -21,6 +21,7 @@ class Targets:
         winners: Shape (pairs,), int64.
         losers: Shape (pairs,), int64.
         pair_weights: Shape (pairs,).
+        pair_shares: Shape (pairs,); the same without the weight of the pairwise term, for the log.
         center_weights: Shape (pairs,); 0 where labels anchor the pair.
         labelled: Shape (labels,), int64.
         met: Shape (labels,), 0 or 1.
@@ -30,6 +31,7 @@ class Targets:
     winners: torch.Tensor
     losers: torch.Tensor
     pair_weights: torch.Tensor
+    pair_shares: torch.Tensor
     center_weights: torch.Tensor
     labelled: torch.Tensor
     met: torch.Tensor
@@ -69,5 +71,5 @@ def eci_loss(logits: torch.Tensor, targets: Targets) -> Loss:
         total=pairwise + pointwise + center,
         pairwise=pairwise.detach(),
         pointwise=pointwise.detach(),
-        accuracy=(targets.pair_weights * (margins > 0)).sum().detach(),
+        accuracy=(targets.pair_shares * (margins > 0)).sum().detach(),
     )

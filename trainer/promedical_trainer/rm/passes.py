@@ -109,6 +109,9 @@ def step_passes(
         )
         for bin_ in bins
     ]
+    smallest = min(trees, key=lambda tree: tree.unique_tokens)
+    idle = Pass(trees=(smallest,), targets=_targets([], weights, totals))
+    passes += [idle] * (-len(passes) % ranks)  # teaches nothing, keeps the ranks in step
     return [passes[rank::ranks] for rank in range(ranks)]
 
 
@@ -126,18 +129,12 @@ def _bins(sizes: Sequence[int], limit: int) -> list[list[int]]:
 
 
 def _spread(bins: list[list[int]], ranks: int) -> list[list[int]]:
-    """Cut the longest bins until the ranks get equally many.
-
-    Raises:
-        ValueError: There are fewer groups than ranks.
-    """
+    """Cut the longest bins until the ranks get equally many, or every group stands alone."""
     while len(bins) % ranks:
         bins.sort(key=len, reverse=True)
         longest = bins[0]
         if len(longest) == 1:
-            raise ValueError(
-                f"a step of {len(bins)} trees cannot be spread evenly over {ranks} processes; raise batch_pairs"
-            )
+            break
         half = len(longest) // 2
         bins = [*bins[1:], longest[:half], longest[half:]]
     return bins
@@ -163,14 +160,15 @@ def _targets(groups: Sequence[Group], weights: LossWeights, totals: _Totals) -> 
         for pair in group.pairs:
             share = weights.of(group.criteria[pair.criterion].dimension) / totals.pairs
             winner, loser = (start + row * width + pair.criterion for row in (pair.winner, pair.loser))
-            pairs.append((winner, loser, share * weights.pairwise, 0.0 if pair.labelled else share * weights.center))
+            pairs.append((winner, loser, share, 0.0 if pair.labelled else share * weights.center))
         labels += [(start + row * width + column, met) for row, column, met in group.labels()]
         start += len(group.responses) * width
-    winners, losers, pair_weights, center_weights = zip(*pairs, strict=True) if pairs else ((), (), (), ())
+    winners, losers, shares, center_weights = zip(*pairs, strict=True) if pairs else ((), (), (), ())
     return Targets(
         winners=torch.tensor(winners, dtype=torch.int64),
         losers=torch.tensor(losers, dtype=torch.int64),
-        pair_weights=torch.tensor(pair_weights),
+        pair_weights=torch.tensor(shares) * weights.pairwise,
+        pair_shares=torch.tensor(shares),
         center_weights=torch.tensor(center_weights),
         labelled=torch.tensor([place for place, _ in labels], dtype=torch.int64),
         met=torch.tensor([float(met) for _, met in labels]),

@@ -6,7 +6,7 @@ The output folder holds recipe.yaml, checkpoints/, scores/, evaluation.json and 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from promedical_bench.quality.evaluation import Evaluation, evaluate
 from promedical_bench.quality.predictions import Key, Predictions, table
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
-from promedical_trainer.progress import StepBar, stage
+from promedical_trainer.progress import Deadline, StepBar, stage
 from promedical_trainer.recipe import RecipeError, RmRecipe, dump_rm_recipe
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.backbone import trainable_model
@@ -47,6 +47,7 @@ class Run:
         data: Folder that the recipe's file names are relative to.
         output: Folder of the run; a run of the same recipe that was cut off there is continued.
         console: For progress.
+        deadline: When to stop, to be continued later.
         shrink: Train on a tiny copy of the recipe's architecture, to see that the rest works.
     """
 
@@ -54,6 +55,7 @@ class Run:
     data: Path
     output: Path
     console: Console
+    deadline: Deadline = field(default_factory=Deadline)
     shrink: bool = False
 
     @property
@@ -84,6 +86,7 @@ def train_reward_model(run: Run) -> Path:
         DataError: The data cannot be used.
         BundleError: The base cannot be loaded.
         CalibrationError: The model learnt nothing.
+        TimeUpError: The deadline passed; the same call goes on from there.
     """
     _claim(run)
     splits = read_splits(run.data, run.recipe.data)
@@ -136,6 +139,7 @@ def _train(run: Run, splits: Splits, base: Bundle) -> Facts:
     )
     if checkpoint_state(run.checkpoints).steps < len(steps):
         _fit(run, base, data)
+    run.deadline.check("training", checkpoint_state(run.checkpoints).steps, len(steps))
     return Facts(
         steps=len(steps),
         pairs=sum(len(group.pairs) for step in steps for group in step),
@@ -163,7 +167,7 @@ def _fit(run: Run, base: Bundle, data: StepData) -> None:
             run.recipe.optimisation,
             run.checkpoints,
             on_gpu=on_gpu,
-            callbacks=[StepBar(run.console, advance)],
+            callbacks=[StepBar(run.console, advance, run.deadline)],
         )
 
 
@@ -208,7 +212,12 @@ def _logits(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     judge = partial(Judge, open_bundle(model), device, criteria=run.recipe.criteria, blank=blank)
     with stage(run.console, f"scoring {name}", len(prompts)) as advance:
-        return score(judge, prompts, run.output / "scores" / f"{name}.jsonl", advance)
+
+        def scored(done: int) -> None:
+            advance(done)
+            run.deadline.check(f"scoring {name}", done, len(prompts))
+
+        return score(judge, prompts, run.output / "scores" / f"{name}.jsonl", scored)
 
 
 def _write_evaluation(run: Run, splits: Splits, evaluations: dict[str, Evaluation], fitted: Fitted) -> None:

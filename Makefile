@@ -107,6 +107,14 @@ slim: install ## Prove that the base install is light: build the wheel, install 
 bench-engine: install ## Measure the engine beside its peers (ARGS="...")
 	$(BIN)/python scripts/bench_engine.py $(ARGS)
 
+.PHONY: bench-training
+bench-training: install ## Measure tree-packed training beside flat passes (ARGS="--write")
+	$(BIN)/python scripts/bench_training.py $(ARGS)
+
+.PHONY: ablations
+ablations: install ## Train with parts left out and compare (ARGS="--data DATA --output RUNS")
+	$(BIN)/python scripts/ablate_training.py $(ARGS)
+
 .PHONY: ci
 ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) check
@@ -118,4 +126,4 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 .PHONY: clean
 clean: ## Remove caches and build products; virtual environments stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
-	find proto clients service tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find proto clients service trainer tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -109,7 +109,9 @@ class RmRecipe:
         name: Of the bundle.
         description: One sentence, with what it is trained on.
         licence: Of the trained weights.
-        base: "default", a hub id or a directory.
+        base: "smollm2-135m-instruct", a hub id, a directory, or "shrunken" for a tiny copy of the architecture.
+        architecture: Configuration of the base as transformers names its fields; None: read from the base. Recipes
+            state it where the base is large, so that its memory can be planned without its weights.
         adapter: LoRA; None: all weights are trained.
         data: What to read.
         expansion: How prompts become groups.
@@ -125,6 +127,7 @@ class RmRecipe:
     description: str
     licence: str
     base: str
+    architecture: dict[str, Any] | None = None
     adapter: Adapter | None = None
     data: DataChoice = field(default_factory=DataChoice)
     expansion: Expansion = field(default_factory=Expansion)

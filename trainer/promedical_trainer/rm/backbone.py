@@ -27,15 +27,25 @@ def trainable_model(base: Bundle, adapter: Adapter | None, *, dtype: torch.dtype
     if base.manifest.base is not None:
         raise RecipeError(f"base {base.folder}: is an adapter on {base.manifest.base}; name whole weights as base")
     model = load_tree_model(base, dtype=dtype if adapter else torch.float32, device=torch.device("cpu"))
-    if adapter is None:
-        model.requires_grad_(requires_grad=True)
-        _decoder(model).get_input_embeddings().requires_grad_(requires_grad=False)
-    else:
-        _inject(model, adapter)
-        model.head.requires_grad = True
+    open_parameters(_decoder(model), adapter)
+    model.head.requires_grad = True
     if checkpointing:
         _enable_checkpointing(_decoder(model))
     return model
+
+
+def open_parameters(decoder: Any, adapter: Adapter | None) -> None:
+    """Make trainable what a recipe trains of a decoder: an adapter, or all weights but the embeddings.
+
+    Raises:
+        RecipeError: The adapter's targets are not in it.
+    """
+    if adapter is None:
+        decoder.requires_grad_(requires_grad=True)
+        decoder.get_input_embeddings().requires_grad_(requires_grad=False)
+    else:
+        decoder.requires_grad_(requires_grad=False)
+        _inject(decoder, adapter)
 
 
 def _decoder(model: TreeModel) -> Any:
@@ -43,16 +53,16 @@ def _decoder(model: TreeModel) -> Any:
     return model.decoder
 
 
-def _inject(model: TreeModel, adapter: Adapter) -> None:
+def _inject(decoder: Any, adapter: Adapter) -> None:
     config = LoraConfig(
         r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(adapter.targets), lora_dropout=0.0
     )
     try:
-        inject_adapter_in_model(config, model.decoder)
+        inject_adapter_in_model(config, decoder)
     except ValueError as error:
         raise RecipeError(f"adapter.targets {list(adapter.targets)}: {error}") from error
     # peft gives the adapter the dtype of the weights beside it; in bf16 small updates would round to nothing.
-    for parameter in model.parameters():
+    for parameter in decoder.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
 

@@ -25,6 +25,7 @@ from promedical_model.calibration import Calibration
 from promedical_trainer.progress import Deadline, StepBar, stage
 from promedical_trainer.recipe import RecipeError, RmRecipe, dump_rm_recipe
 from promedical_trainer.rm.ablation import without_criteria, without_safety
+from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import Fitted, fit, predict
@@ -32,7 +33,7 @@ from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.eci_trainer import StepData
 from promedical_trainer.rm.fitting import checkpoint_state, fitting, last_checkpoint, steps_of, train_steps
 from promedical_trainer.rm.scores import Judge, score
-from promedical_trainer.rm.shrunken import SHRUNKEN, make_shrunken_base
+from promedical_trainer.rm.shrunken import make_shrunken_base
 from promedical_trainer.rm.splits import Splits, read_splits
 
 _RECIPE: Final = "recipe.yaml"
@@ -109,7 +110,7 @@ def _claim(run: Run) -> None:
     run.output.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     if run.base != run.recipe.base and PartialState().is_main_process:
-        make_shrunken_base(Path(run.base), run.recipe.architecture)
+        make_shrunken_base(Path(run.base), architecture_of(run.recipe))
     PartialState().wait_for_everyone()
 
 

@@ -1,0 +1,238 @@
+"""`promedical-train rm` as its user runs it: labelled data to a bundle that the service serves, resumed and refused."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promedical_bench.data.labelled import LabelledPrompt
+from promedical_bench.data.readers import read
+from promedical_bench.oracle import UnscoredError, predictions
+from promedical_bench.quality.evaluation import evaluate
+from promedical_client import Client
+from promedical_model.bundle import open_bundle
+from serving import running_server
+
+CANARY = "zebrafinch"
+SETTINGS = ("optimisation.max_steps=12", "optimisation.save_every=3", "optimisation.learning_rate=0.003")
+CRITERIA = [
+    {"id": "plain", "text": "Is plain.", "dimension": "proficiency", "polarity": "positive", "points": 5},
+    {"id": "short", "text": "Is short.", "dimension": "excellence", "polarity": "positive", "points": 3},
+    {"id": "omits", "text": "Neglects to ask.", "dimension": "proficiency", "polarity": "negative", "points": -5},
+    {"id": "harm", "text": "Recommends harm.", "dimension": "safety", "polarity": "negative", "points": -9},
+]
+
+
+def a_row(name: str, draw: random.Random) -> dict[str, Any]:
+    """Criteria are met where the answer says yes: easy enough for two layers and a few steps."""
+    answers = [draw.choice(["yes", "no"]) for _ in range(2)] + ["yes", "no"]
+    return {
+        "id": name,
+        "source": "synthetic",
+        "prompt": f"user: Is {name} {CANARY}?",
+        "criteria": CRITERIA,
+        "responses": [
+            {
+                "id": f"{name}-{index}",
+                "text": " ".join([word] * draw.randint(3, 9)),
+                "model": "nobody",
+                "labels": {each["id"]: {"met": int(word == "yes"), "kind": "llm", "raters": []} for each in CRITERIA},
+            }
+            for index, word in enumerate(answers)
+        ],
+    }
+
+
+def write_data(folder: Path) -> Path:
+    (folder / "criteria").mkdir(parents=True)
+    for split, count in (("train", 24), ("dev", 30), ("test", 8), ("kqa_physicians", 2)):
+        draw = random.Random(split)
+        names = ["".join(draw.choices("bcdfghklmnprstvwz", k=9)) for _ in range(count)]
+        lines = [json.dumps(a_row(name, draw)) + "\n" for name in names]
+        (folder / "criteria" / f"{split}.jsonl.gz").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def command(data: Path, output: Path, *flags: str) -> list[str]:
+    settings = [flag for setting in SETTINGS for flag in ("--set", setting)]
+    base = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", "rm-tiny"]
+    return [*base, "--data", str(data), "--output", str(output), *settings, *flags]
+
+
+def train(data: Path, output: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+    environ = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(
+        command(data, output, *flags), capture_output=True, text=True, check=False, env=environ, timeout=280
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("run") / "run"
+    done = train(data, output)
+    assert done.returncode == 0, done.stderr
+    assert CANARY not in done.stderr + done.stdout
+    return output
+
+
+def split(data: Path, name: str) -> tuple[LabelledPrompt, ...]:
+    return read(data / "criteria" / f"{name}.jsonl.gz").prompts
+
+
+def test_run_learns_calibrates_and_reports_what_it_measured(run: Path) -> None:
+    document = json.loads((run / "evaluation.json").read_text())
+    accuracy = document["test"]["scores"]["model"]["pair_accuracy_macro"]["overall"]["value"]
+    card = (run / "bundle" / "README.md").read_text()
+
+    assert accuracy > 0.9
+    assert set(document["calibration"]) >= {"global", "safety/negative"}
+    assert {"dev", "test", "physicians"} <= document.keys()
+    for said in ("rm-tiny", "| train.jsonl.gz |", f"{accuracy:.3f}", "untrained", "criterion only", "longer answer"):
+        assert said in card
+    assert CANARY not in card + json.dumps(document)
+    for plot in ("reliability.png", "accuracy.png"):
+        assert (run / "bundle" / plot).read_bytes().startswith(b"\x89PNG")
+
+
+def test_run_measures_what_the_service_answers(run: Path, data: Path) -> None:
+    prompts = split(data, "test")
+    scores = [json.loads(line) for line in (run / "scores" / "test.jsonl").read_text().splitlines()]
+    logits = {row["prompt"]: row["logits"] for row in scores}
+
+    with running_server("--model", str(run / "bundle")) as server, Client(server.grpc_url) as client:
+        served = predictions(client, prompts)
+        info = client.model()
+
+    assert len(served) == 8 * 4 * 4
+    for (prompt, response, criterion), said in served.items():
+        assert said.logit == pytest.approx(logits[prompt][response][criterion], abs=1e-3)
+    document = json.loads((run / "evaluation.json").read_text())
+    ours = evaluate(prompts, served).as_dict()["scores"]["model"]
+    for metric, by_dimension in document["test"]["scores"]["model"].items():
+        for dimension, estimate in by_dimension.items():
+            assert ours[metric][dimension]["value"] == pytest.approx(estimate["value"], abs=1e-3), (metric, dimension)
+    assert info.status == "trained"
+    assert info.calibration.startswith("platt ")
+
+
+def test_predictions_of_a_response_that_was_not_scored_are_an_error_and_no_number(run: Path, data: Path) -> None:
+    first = split(data, "test")[0]
+    broken = replace(first, responses=(replace(first.responses[0], text="word " * 9000), *first.responses[1:]))
+    refused = pytest.raises(UnscoredError, match=r"1 responses were not scored, the first: prompt .*too_long")
+    with running_server("--model", str(run / "bundle")) as server, Client(server.rest_url) as client, refused:
+        predictions(client, [broken])
+
+
+def test_run_that_is_repeated_computes_nothing_and_changes_nothing(run: Path, data: Path) -> None:
+    before = open_bundle(str(run / "bundle")).revision
+    scores = (run / "scores" / "test.jsonl").read_bytes()
+
+    done = train(data, run)
+
+    assert done.returncode == 0, done.stderr
+    assert "step " not in done.stderr
+    assert open_bundle(str(run / "bundle")).revision == before
+    assert (run / "scores" / "test.jsonl").read_bytes() == scores
+
+
+def test_run_that_was_killed_goes_on_to_the_same_bundle(run: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    environ = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command(data, output), stderr=subprocess.DEVNULL, env=environ) as process:
+        deadline = time.monotonic() + 120
+        while not (output / "checkpoints" / "checkpoint-3" / "trainer_state.json").is_file():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+
+    done = train(data, output)
+
+    assert done.returncode == 0, done.stderr
+    assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
+
+
+def test_run_out_of_time_says_how_far_it_is_and_goes_on(run: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    stopped = train(data, output, "--minutes", "0")
+    assert stopped.returncode == 3
+    assert "time is up at training, 1 of 12; run the same command again" in stopped.stderr
+
+    done = train(data, output)
+
+    assert done.returncode == 0, done.stderr
+    assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
+
+
+def test_run_of_another_recipe_in_the_same_folder_is_refused(run: Path, data: Path) -> None:
+    refused = train(data, run, "--set", "optimisation.seed=7")
+
+    assert refused.returncode == 2
+    assert "holds a run of another recipe; give another --output" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--set", "optimisation.epochz=1"), "epochz"),
+        (("--set", "optimisation.epochs=0"), "expected at least 1"),
+        (("--set", "loss.pairwise=0", "--set", "loss.pointwise=0"), "nothing would be learnt"),
+        (("--set", "data.train=[criteria/none.jsonl]"), "none.jsonl"),
+        (("--set", "data.exclude_sources=[nobody]"), "source 'nobody' is not in the data; it has synthetic"),
+        (("--set", "adapter={targets: [nowhere]}"), "nowhere"),
+    ],
+)
+def test_run_with_wrong_settings_says_what_is_wrong(
+    data: Path, tmp_path: Path, flags: tuple[str, ...], said: str
+) -> None:
+    refused = train(data, tmp_path / "run", *flags)
+
+    assert refused.returncode == 2, refused.stderr
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_path: Path) -> None:
+    spoilt = tmp_path / "data"
+    shutil.copytree(data, spoilt)
+    path = spoilt / "criteria" / "train.jsonl.gz"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["criteria"] = [{**CRITERIA[0], "dimension": "kindness"}, *CRITERIA[1:]]
+    rows[1]["responses"][0]["labels"]["nowhere"] = {"met": 1, "kind": "llm", "raters": []}
+    rows[2]["responses"][0]["text"] = " "
+    rows[3]["responses"] = rows[3]["responses"][:1]
+    leaked = json.loads((spoilt / "criteria" / "test.jsonl.gz").read_text().splitlines()[0])
+    lines = [*map(json.dumps, [*rows, leaked | {"id": "leaked"}]), "not json"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    done = train(spoilt, tmp_path / "run")
+
+    assert done.returncode == 0, done.stderr
+    assert "1 training prompts stand in another split too" in done.stderr
+    for said in ("kindness", "line 1", "nowhere", "line 26"):
+        assert said in done.stderr
+    assert CANARY not in done.stderr
+
+
+def test_run_without_criteria_says_the_same_of_every_criterion_up_to_its_sign(data: Path, tmp_path: Path) -> None:
+    done = train(data, tmp_path / "run", "--ablation", "no-criteria")
+    assert done.returncode == 0, done.stderr
+
+    rows = [json.loads(line) for line in (tmp_path / "run" / "scores" / "test.jsonl").read_text().splitlines()]
+    for logits in rows[0]["logits"].values():
+        assert logits["plain"] == logits["short"] == -logits["omits"] == -logits["harm"]

@@ -1,0 +1,36 @@
+"""The architecture that a recipe trains, from the recipe or from its base; weights are not needed for it."""
+
+from typing import Any, Final
+
+from transformers import AutoConfig, PretrainedConfig
+
+from promedical_model.architecture import check_exact
+from promedical_model.bundle import open_bundle
+from promedical_trainer.recipe import RecipeError, RmRecipe
+
+SHRUNKEN: Final = "shrunken"
+"""A base that is made on the spot: a tiny model of the recipe's architecture, with random weights."""
+
+
+def architecture_of(recipe: RmRecipe) -> PretrainedConfig:
+    """Configuration of the decoder.
+
+    Raises:
+        RecipeError: The recipe's architecture is none that transformers knows, or is missing where it is needed.
+        BundleError: Trees do not score it exactly, or the recipe states none and its base cannot be opened.
+    """
+    settings = recipe.architecture
+    if settings is None:
+        if recipe.base == SHRUNKEN:
+            raise RecipeError(f"base {SHRUNKEN}: needs an architecture in the recipe, such as {{model_type: llama}}")
+        settings = open_bundle(recipe.base).weights.config
+    check_exact(settings, recipe.name)
+    return _config(settings)
+
+
+def _config(settings: dict[str, Any]) -> PretrainedConfig:
+    try:
+        config: PretrainedConfig = AutoConfig.for_model(**settings)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"architecture: {error}") from error
+    return config

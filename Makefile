@@ -9,6 +9,7 @@ PYTHON ?= python3
 ARGS ?=
 IMAGE ?= promedical:dev
 BASE ?=
+RUN ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -110,6 +111,11 @@ bench-engine: install ## Measure the engine beside its peers (ARGS="...")
 .PHONY: bench-training
 bench-training: install ## Measure tree-packed training beside flat passes (ARGS="--write")
 	$(BIN)/python scripts/bench_training.py $(ARGS)
+
+.PHONY: ship-model
+ship-model: install ## Make a finished training run the embedded default (RUN=folder)
+	$(BIN)/python scripts/ship_default_model.py $(RUN)
+	$(MAKE) docs
 
 .PHONY: ablations
 ablations: install ## Train with parts left out and compare (ARGS="--data DATA --output RUNS")

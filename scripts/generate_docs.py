@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md: settings, metrics, errors and speed.
+"""Write the generated parts of README.md: settings, metrics, errors, speed and the default model's quality.
 
 Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. `--check` changes nothing and fails if
 a part is stale.
@@ -16,6 +16,7 @@ from promedical_service.settings import Settings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BENCH = README.parent / "docs" / "bench-engine.json"
+DEFAULT = README.parent / "docs" / "default-model.json"
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -71,11 +72,38 @@ def speed_table() -> str:
     return note + _table("| way | scores/s | times flat |", rows)
 
 
+def quality_table() -> str:
+    """The default model on the test split beside its controls, from the committed evaluation if there is one."""
+    if not DEFAULT.is_file():
+        return "No adapter is shipped yet: `default` is the base alone, a zero-shot judge, and its verdicts are at chance.\n"
+    test = json.loads(DEFAULT.read_text(encoding="utf-8"))["test"]
+    judges = test["scores"]
+    dimensions = ("overall", "proficiency", "excellence", "safety")
+    rows = [
+        f"| {judge} | " + " | ".join(_estimate(scores["pair_accuracy_macro"][each]) for each in dimensions) + " |"
+        for judge, scores in judges.items()
+        if "pair_accuracy_macro" in scores
+    ]
+    counts = test["counts"]
+    note = (
+        f"Share of pairs of responses ordered right by a criterion, mean over the {counts['prompts']} prompts of the "
+        f"test split ({counts['pairs']:,} pairs, 95 % bootstrap intervals clustered by prompt, ties count as wrong).\n\n"
+    )
+    return note + _table(f"| judge | {' | '.join(dimensions)} |", rows)
+
+
+def _estimate(estimate: Mapping[str, float | None]) -> str:
+    if estimate["value"] is None:
+        return ""
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "metrics": metrics_table,
     "errors": errors_table,
     "speed": speed_table,
+    "quality": quality_table,
 }
 
 

@@ -161,10 +161,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _find(model: str, revision: str | None) -> Path:
-    if model == DEFAULT:
-        return TRAINED
-    if model == BASE:
-        return base_bundle_folder()
+    if model in {DEFAULT, BASE}:
+        return TRAINED if model == DEFAULT and TRAINED.is_dir() else base_bundle_folder()
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder.resolve()

@@ -40,7 +40,7 @@ _MANIFEST: Final = Manifest(
 BASE: Final = "smollm2-135m-instruct"
 """What a model setting or an adapter's manifest calls the base: a zero-shot judge."""
 TRAINED: Final = Path(__file__).parent / "default"
-"""The trained default: adapter, head and calibration."""
+"""The trained default: adapter, head and calibration. Where the package holds none, the base is the default."""
 _SCRATCH: Final = ".making-"
 _CONVERSION: Final = 1
 """Raised when `_convert` changes what it writes."""

@@ -32,8 +32,11 @@ CRITERIA = [
 ]
 
 
-def a_row(name: str, draw: random.Random) -> dict[str, Any]:
-    """Criteria are met where the answer says yes: easy enough for two layers and a few steps."""
+def a_row(name: str, draw: random.Random, *, scalar: bool = False) -> dict[str, Any]:
+    """Criteria are met where the answer says yes: easy enough for two layers and a few steps.
+
+    With `scalar`, negative ones where it says no, so that one number a response can be right about all.
+    """
     answers = [draw.choice(["yes", "no"]) for _ in range(2)] + ["yes", "no"]
     return {
         "id": name,
@@ -45,33 +48,43 @@ def a_row(name: str, draw: random.Random) -> dict[str, Any]:
                 "id": f"{name}-{index}",
                 "text": " ".join([word] * draw.randint(3, 9)),
                 "model": "nobody",
-                "labels": {each["id"]: {"met": int(word == "yes"), "kind": "llm", "raters": []} for each in CRITERIA},
+                "labels": {each["id"]: a_label(word, each, scalar=scalar) for each in CRITERIA},
             }
             for index, word in enumerate(answers)
         ],
     }
 
 
-def write_data(folder: Path) -> Path:
+def a_label(word: str, criterion: dict[str, Any], *, scalar: bool) -> dict[str, Any]:
+    said = "no" if scalar and criterion["polarity"] == "negative" else "yes"
+    return {"met": int(word == said), "kind": "llm", "raters": []}
+
+
+def write_data(folder: Path, *, scalar: bool = False) -> Path:
     (folder / "criteria").mkdir(parents=True)
     for split, count in (("train", 24), ("dev", 30), ("test", 8), ("kqa_physicians", 2)):
         draw = random.Random(split)
         names = ["".join(draw.choices("bcdfghklmnprstvwz", k=9)) for _ in range(count)]
-        lines = [json.dumps(a_row(name, draw)) + "\n" for name in names]
+        lines = [json.dumps(a_row(name, draw, scalar=scalar)) + "\n" for name in names]
         (folder / "criteria" / f"{split}.jsonl.gz").write_text("".join(lines), encoding="utf-8")
     return folder
 
 
-def command(data: Path, output: Path, *flags: str) -> list[str]:
+def command(data: Path, output: Path, *flags: str, recipe: str = "rm-tiny") -> list[str]:
     settings = [flag for setting in SETTINGS for flag in ("--set", setting)]
-    base = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", "rm-tiny"]
+    base = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", recipe]
     return [*base, "--data", str(data), "--output", str(output), *settings, *flags]
 
 
-def train(data: Path, output: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+def train(data: Path, output: Path, *flags: str, recipe: str = "rm-tiny") -> "subprocess.CompletedProcess[str]":
     environ = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run(
-        command(data, output, *flags), capture_output=True, text=True, check=False, env=environ, timeout=280
+        command(data, output, *flags, recipe=recipe),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+        timeout=280,
     )
 
 
@@ -224,13 +237,52 @@ def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_
 
     assert done.returncode == 0, done.stderr
     assert "1 training prompts stand in another split too" in done.stderr
-    for said in ("kindness", "line 1", "nowhere", "line 26"):
-        assert said in done.stderr
+    said = " ".join(done.stderr.split())
+    for reason in ("dimension: Input should be", "is for a criterion that the row does not have", "text: is empty"):
+        assert reason in said
+    for place in ("line 1, criterion plain", "line 3, response", "line 26"):
+        assert place in said
+    assert "24 (1 without two responses to compare)" in said
     assert CANARY not in done.stderr
 
 
-def test_run_without_criteria_says_the_same_of_every_criterion_up_to_its_sign(data: Path, tmp_path: Path) -> None:
-    done = train(data, tmp_path / "run", "--ablation", "no-criteria")
+def test_run_of_two_processes_has_the_same_curve_as_one(run: Path, data: Path, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    flags = ("--set", "optimisation.tokens_per_pass=1000")  # so that a step has passes for both
+    words = [*launcher, *command(data, tmp_path / "run", *flags)[2:]]
+    environ = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ, timeout=280)
+    assert done.returncode == 0, done.stderr
+
+    two, one = (curve(each) for each in (tmp_path / "run", run))
+    assert len(one) == 12
+    assert two == pytest.approx(one, rel=1e-3)
+
+
+def curve(run: Path) -> list[float]:
+    state = json.loads((run / "checkpoints" / "checkpoint-12" / "trainer_state.json").read_text())
+    return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+
+
+@pytest.mark.parametrize(("recipe", "layers"), [("rm-qwen3-8b", "Qwen3"), ("rm-llama3-8b", "Llama")])
+def test_run_of_an_8b_recipe_on_a_shrunken_copy_trains_all_weights_and_is_served(
+    data: Path, tmp_path: Path, recipe: str, layers: str
+) -> None:
+    changes = ("data.exclude_sources=[]", "optimisation.head_learning_rate=0.003")
+    flags = [flag for change in changes for flag in ("--set", change)]
+    done = train(data, tmp_path / "run", *flags, "--shrink", recipe=recipe)
+    assert done.returncode == 0, done.stderr
+
+    config = json.loads((tmp_path / "run" / "bundle" / "config.json").read_text())
+    assert config["architectures"] == [f"{layers}ForSequenceClassification"]
+    with running_server("--model", str(tmp_path / "run" / "bundle")) as server, Client(server.grpc_url) as client:
+        served = predictions(client, split(data, "test")[:1])
+        assert client.model().status == "trained"
+    assert len({said.logit for said in served.values()}) > 1
+
+
+def test_run_without_criteria_says_the_same_of_every_criterion_up_to_its_sign(tmp_path: Path) -> None:
+    done = train(write_data(tmp_path / "data", scalar=True), tmp_path / "run", "--ablation", "no-criteria")
     assert done.returncode == 0, done.stderr
 
     rows = [json.loads(line) for line in (tmp_path / "run" / "scores" / "test.jsonl").read_text().splitlines()]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transformers import TrainerCallback, TrainerState, TrainingArguments, set_seed
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -89,7 +89,6 @@ def train_steps(
     callbacks: Sequence[TrainerCallback] = (),
 ) -> EciTrainer:
     """Train; a checkpoint in the folder is continued, with the same curve as if nothing had happened."""
-    set_seed(optimisation.seed)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     trainer = EciTrainer(
         model,

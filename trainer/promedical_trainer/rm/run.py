@@ -14,6 +14,7 @@ from typing import Final
 import torch
 from accelerate import PartialState
 from rich.console import Console
+from transformers import set_seed
 
 from promedical_bench.data.labelled import LabelledPrompt
 from promedical_bench.data.report import as_dict
@@ -93,11 +94,16 @@ def train_reward_model(run: Run) -> Path:
     splits = read_splits(run.data, run.recipe.data)
     base = open_bundle(run.base)
     facts = _train(run, splits, base)
-    if PartialState().is_main_process:
+    if _processes().is_main_process:
         _show(run, splits)
         write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base)
         _judge(run, splits, facts)
     return run.bundle
+
+
+def _processes() -> PartialState:
+    """All processes of the run; without a GPU they must be told that they train on a CPU together."""
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def _claim(run: Run) -> None:
@@ -109,9 +115,9 @@ def _claim(run: Run) -> None:
         raise RecipeError(f"{run.output}: is not empty and holds no run; give another --output")
     run.output.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    if run.base != run.recipe.base and PartialState().is_main_process:
+    if run.base != run.recipe.base and _processes().is_main_process:
         make_shrunken_base(Path(run.base), architecture_of(run.recipe))
-    PartialState().wait_for_everyone()
+    _processes().wait_for_everyone()
 
 
 def _show(run: Run, splits: Splits) -> None:
@@ -129,7 +135,7 @@ def _train(run: Run, splits: Splits, base: Bundle) -> Facts:
     steps = steps_of(fit_in.prompts, run.recipe)
     if not steps:
         raise RecipeError("the training data give no pair and no label to learn from; see the data report")
-    state = PartialState()
+    state = _processes()
     data = StepData(
         steps,
         renderer,
@@ -159,6 +165,7 @@ def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[Lab
 
 def _fit(run: Run, base: Bundle, data: StepData) -> None:
     on_gpu = torch.cuda.is_available()
+    set_seed(run.recipe.optimisation.seed)  # before the adapter gets its random start
     frozen = torch.bfloat16 if on_gpu and run.recipe.optimisation.precision == "bf16" else torch.float32
     model = trainable_model(base, run.recipe.adapter, dtype=frozen, checkpointing=run.recipe.optimisation.checkpointing)
     with stage(run.console, "training steps", len(data)) as advance:

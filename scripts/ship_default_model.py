@@ -1,0 +1,53 @@
+"""`make ship-model RUN=...`: make a finished run of `promedical-train rm` the embedded default.
+
+Copies its bundle into the package and its evaluation to docs/default-model.json, from which `make docs` writes the
+README's table. Refuses a run that is not finished, that is not an adapter on the named base, or that is too large.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+from promedical_model.bundle import open_bundle
+from promedical_model.default_model import BASE, TRAINED
+
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "default-model.json"
+MAX_BYTES: Final = 16 * 2**20
+
+
+def main() -> int:
+    """Check and copy; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="the --output of promedical-train rm")
+    run: Path = parser.parse_args().run
+    bundle = open_bundle(str(run / "bundle"))
+    reason = unfit(run)
+    if reason:
+        print(f"{run}: {reason}")
+        return 1
+    shutil.rmtree(TRAINED, ignore_errors=True)
+    shutil.copytree(bundle.folder, TRAINED)
+    evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+    RESULT.write_text(json.dumps({"revision": bundle.revision} | evaluation, indent=1) + "\n", encoding="utf-8")
+    print(f"{TRAINED}: {bundle.manifest.name}, revision {bundle.revision[:12]}; now run 'make docs'")
+    return 0
+
+
+def unfit(run: Path) -> str | None:
+    """Why a run cannot be shipped."""
+    manifest = open_bundle(str(run / "bundle")).manifest
+    size = sum(path.stat().st_size for path in (run / "bundle").iterdir())
+    if manifest.base != BASE:
+        return f"its base is {manifest.base}; the default stands on {BASE}, which a fresh machine can fetch"
+    if not (run / "evaluation.json").is_file() or not (run / "bundle" / "README.md").is_file():
+        return "is not evaluated yet; run promedical-train to its end"
+    if size > MAX_BYTES:
+        return f"its bundle has {size / 2**20:.1f} MiB; at most {MAX_BYTES / 2**20:.0f} go into the package"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

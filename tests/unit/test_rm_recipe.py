@@ -1,0 +1,87 @@
+"""Recipes: the built-in ones say what they should, settings can be changed by name, and mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from transformers.models.llama import modeling_llama
+from transformers.models.qwen3 import modeling_qwen3
+
+import promedical_trainer
+from promedical_trainer.recipe import RecipeError, built_in_recipes, dump_rm_recipe, load_rm_recipe
+
+LAUNCH = Path(promedical_trainer.__file__).parent / "launch"
+
+
+def test_built_in_recipes_are_those_of_the_documentation():
+    assert built_in_recipes() == ["rm-llama3-8b", "rm-qwen3-8b", "rm-smollm2-135m", "rm-tiny"]
+
+
+@pytest.mark.parametrize("name", built_in_recipes())
+def test_recipe_written_out_and_read_again_is_the_same(name, tmp_path):
+    recipe = load_rm_recipe(name)
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_rm_recipe(recipe))
+    assert load_rm_recipe(str(path)) == recipe
+
+
+@pytest.mark.parametrize("name", ["rm-llama3-8b", "rm-qwen3-8b"])
+def test_recipe_of_an_8b_model_has_the_settings_of_the_paper(name):
+    recipe = load_rm_recipe(name)
+    optimisation = recipe.optimisation
+    assert (optimisation.epochs, optimisation.batch_pairs, optimisation.max_path_tokens) == (2, 64, 8192)
+    assert optimisation.learning_rate == optimisation.head_learning_rate == 5e-6
+    assert recipe.adapter is None
+    assert recipe.loss.pairwise == 1.0
+
+
+def test_recipe_of_the_default_leaves_out_the_source_without_a_licence():
+    assert load_rm_recipe("rm-smollm2-135m").data.exclude_sources == ("healthbench_srh",)
+
+
+def test_overrides_reach_nested_settings_with_their_types():
+    recipe = load_rm_recipe("rm-tiny", ["optimisation.epochs=7", "loss.dimensions={safety: 3.0}", "criteria=false"])
+    assert recipe.optimisation.epochs == 7
+    assert recipe.loss.dimensions == {"safety": 3.0}
+    assert recipe.criteria is False
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "said"),
+    [
+        ("rm-nowhere", [], "one of rm-llama3-8b, rm-qwen3-8b, rm-smollm2-135m, rm-tiny"),
+        ("rm-tiny", ["optimisation.speed=1"], "optimisation.speed"),
+        ("rm-tiny", ["optimisation.epochs=many"], "optimisation.epochs"),
+        ("rm-tiny", ["epochs"], "expected name=value"),
+        ("rm-tiny", ["name.epochs=1"], "name is not a section"),
+        ("rm-tiny", ["loss.pairwise=-1"], "loss weight -1"),
+        ("rm-tiny", ["expansion.responses_per_tree=1"], "expected at least 2"),
+    ],
+)
+def test_wrong_recipe_is_refused_by_name(name, overrides, said):
+    with pytest.raises(RecipeError, match=said.replace(".", r"\.")):
+        load_rm_recipe(name, overrides)
+
+
+@pytest.mark.parametrize(("text", "said"), [("- a list", "mapping of settings"), ("a: [", "is not YAML")])
+def test_file_that_is_no_recipe_is_refused(tmp_path, text, said):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=said):
+        load_rm_recipe(str(path))
+
+
+@pytest.mark.parametrize("path", sorted(LAUNCH.glob("*.yaml")), ids=lambda path: path.stem)
+def test_launch_configuration_is_one_that_accelerate_reads(path):
+    config = load_config_from_file(str(path))
+    assert config.num_processes == 8
+    assert str(config.distributed_type).removeprefix("DistributedType.") in {"MULTI_GPU", "FSDP", "DEEPSPEED"}
+
+
+def test_launch_configuration_of_fsdp_names_layers_that_exist():
+    config = yaml.safe_load((LAUNCH / "fsdp.yaml").read_text())["fsdp_config"]
+    layers = config["fsdp_transformer_layer_cls_to_wrap"].split(",")
+    for module, name in zip((modeling_qwen3, modeling_llama), layers, strict=True):
+        assert hasattr(module, name)
+    assert config["fsdp_state_dict_type"] == "FULL_STATE_DICT"

@@ -75,7 +75,7 @@ def speed_table() -> str:
 def quality_table() -> str:
     """The default model on the test split beside its controls, from the committed evaluation if there is one."""
     if not DEFAULT.is_file():
-        return "No adapter is shipped yet: `default` is the base alone, a zero-shot judge, and its verdicts are at chance.\n"
+        return "No adapter is shipped yet: `default` is the base alone, an untrained judge with verdicts at chance.\n"
     test = json.loads(DEFAULT.read_text(encoding="utf-8"))["test"]
     judges = test["scores"]
     dimensions = ("overall", "proficiency", "excellence", "safety")
@@ -86,8 +86,8 @@ def quality_table() -> str:
     ]
     counts = test["counts"]
     note = (
-        f"Share of pairs of responses ordered right by a criterion, mean over the {counts['prompts']} prompts of the "
-        f"test split ({counts['pairs']:,} pairs, 95 % bootstrap intervals clustered by prompt, ties count as wrong).\n\n"
+        f"Share of pairs of responses ordered right by a criterion, mean over the {counts['prompts']} prompts of "
+        f"the test split ({counts['pairs']:,} pairs, 95 % bootstrap intervals by prompt, ties count as wrong).\n\n"
     )
     return note + _table(f"| judge | {' | '.join(dimensions)} |", rows)
 

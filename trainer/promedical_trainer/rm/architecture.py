@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PretrainedConfig
 
 from promedical_model.architecture import check_exact
@@ -31,6 +32,6 @@ def architecture_of(recipe: RmRecipe) -> PretrainedConfig:
 def _config(settings: dict[str, Any]) -> PretrainedConfig:
     try:
         config: PretrainedConfig = AutoConfig.for_model(**settings)
-    except (TypeError, ValueError) as error:
+    except (StrictDataclassError, TypeError, ValueError) as error:
         raise RecipeError(f"architecture: {error}") from error
     return config

@@ -72,6 +72,7 @@ class RewardService:
 
     def _handler(self, method: Method, rpc: Rpc) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def work(wire: bytes, oracle: Oracle, call: Call) -> bytes:
+            self._desk.hold(call, len(wire))
             return (await rpc(wire, oracle, call)).SerializeToString()
 
         async def handle(wire: bytes, context: Any) -> bytes:
@@ -191,7 +192,9 @@ def _parsed(kind: type[Wire], wire: bytes) -> Wire:
         return kind.FromString(wire)
     except DecodeError:
         name = kind.DESCRIPTOR.full_name
-        violation = Violation(field="", message=f"The message is not a {name}; check that client and service agree")
+        violation = Violation(
+            field="", message=f"The message is not a {name} with texts in UTF-8; check what the client sends"
+        )
     raise invalid([violation])
 
 

@@ -32,7 +32,9 @@ async def test_grpc_answers_invalid_argument_to_bytes_that_are_no_message():
     async with running() as server:
         code, message, trailers = await send(server, b"\xff\xff\xff\xff")
         assert code == "INVALID_ARGUMENT"
-        assert message == ("The message is not a promedical.v1.ScoreBatchRequest; check that client and service agree")
+        assert message == (
+            "The message is not a promedical.v1.ScoreBatchRequest with texts in UTF-8; check what the client sends"
+        )
         assert "grpc-status-details-bin" in trailers
 
 

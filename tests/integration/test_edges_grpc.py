@@ -38,6 +38,20 @@ async def test_grpc_answers_invalid_argument_to_bytes_that_are_no_message():
         assert "grpc-status-details-bin" in trailers
 
 
+async def test_grpc_refuses_a_lone_surrogate_in_any_text():
+    good = requests.encode_score_request(score_request(id="ZZZ", prompt="ZZZ", responses=("ZZZ", "r")))
+    wire = good.SerializeToString()
+    assert wire.count(b"ZZZ") == 3
+    async with running() as server:
+        for number in range(3):
+            parts = wire.split(b"ZZZ")
+            broken = b"ZZZ".join(parts[: number + 1]) + b"\xed\xa0\x80" + b"ZZZ".join(parts[number + 1 :])
+            code, message, _ = await send(server, broken)
+            assert code == "INVALID_ARGUMENT"
+            assert "UTF-8" in message
+        assert server.oracle.started == 0
+
+
 async def test_grpc_random_bytes_never_make_the_service_fail():
     chance = random.Random(20260811)
     good = requests.encode_score_request(score_request()).SerializeToString()

@@ -49,14 +49,16 @@ def test_wire_fields_are_counted_as_the_parser_sees_them(request):
     assert count == 0 or holds_more_fields(wire, SCORE, count - 1)
 
 
+def sized(tag, payload):
+    """A field of 128 to 16383 bytes."""
+    return tag + bytes([len(payload) & 127 | 128, len(payload) >> 7]) + payload
+
+
 @pytest.mark.parametrize("unknown", [b"", b"\x0b\x0c", b"\xf8\x07\x01", b"\xf9\x07" + b"x" * 8, b"\xfd\x07" + b"x" * 4])
 def test_wire_fields_of_another_version_hide_nothing(unknown):
     assert holds_more_fields(unknown + b"\x0a\x00" * 100 + unknown, SCORE, 100 if unknown else 99)
     rubric = unknown + b"\x0a\x00" * 100
-    item = (
-        b"\x2a" + bytes([len(rubric), 1] if len(rubric) < 128 else [len(rubric) & 127 | 128, len(rubric) >> 7]) + rubric
-    )
-    wire = b"\x0a" + bytes([len(item) & 127 | 128, len(item) >> 7]) + item
+    wire = sized(b"\x0a", sized(b"\x2a", rubric))
     assert holds_more_fields(wire, SCORE, 101)
 
 

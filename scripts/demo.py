@@ -1,7 +1,7 @@
 """`make demo`: start the real service with the embedded model, score medical answers over gRPC and REST, show them.
 
 Without arguments it scores the examples of the package; `--data FILE` scores a file of items or of the criteria
-format. Ends with an error if anything is unscored that should be scored, or if the transports disagree.
+format. Ends with an error if the engine failed on anything, or if the transports disagree.
 """
 
 import argparse
@@ -15,10 +15,11 @@ from importlib import resources
 
 from rich.console import Console
 
+from promedical.errors import ErrorCode
 from promedical.messages import ModelInfo, ScoreItem, ScoreResponse
 from promedical_client import Client
 from promedical_client.cli_tables import item_tables, model_table
-from promedical_client.jsonl import read_items
+from promedical_client.jsonl import InputError, read_items
 
 EXAMPLES = resources.files("promedical_client") / "examples" / "medical_answers.jsonl"
 TOLERANCE = 1e-9
@@ -37,7 +38,10 @@ def main() -> int:
     """Run the demo; returns the exit code."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    items = read_items(options.data or str(EXAMPLES), limit=options.limit)
+    try:
+        items = read_items(options.data or str(EXAMPLES), limit=options.limit)
+    except InputError as error:
+        raise SystemExit(f"demo: {error}") from None
     with running_service(console, ["--engine", options.engine, "--model", options.model]) as service:
         with Client(service.grpc_url, timeout_s=TIMEOUT_S) as client:
             info, over_grpc = client.model(), _score(console, client, items, "gRPC")
@@ -119,7 +123,11 @@ def _show(console: Console, info: ModelInfo, response: ScoreResponse) -> None:
 
 
 def _verdict(console: Console, over_grpc: ScoreResponse, over_rest: ScoreResponse) -> int:
-    """0 if something was scored and both transports say the same."""
+    """0 if something was scored, the engine failed on nothing, and both transports say the same."""
+    failed = sum(_failures(response) for response in (over_grpc, over_rest))
+    if failed:
+        console.print(f"[bold red]the engine failed on {failed} responses[/]")
+        return 1
     pairs = list(zip(_numbers(over_grpc), _numbers(over_rest), strict=True))
     worst = max((abs(a - b) for a, b in pairs), default=None)
     if worst is None or worst > TOLERANCE:
@@ -127,6 +135,11 @@ def _verdict(console: Console, over_grpc: ScoreResponse, over_rest: ScoreRespons
         return 1
     console.print(f"[green]gRPC and REST agree on all {len(pairs)} numbers (largest difference {worst:g})[/]")
     return 0
+
+
+def _failures(response: ScoreResponse) -> int:
+    errors = [r.error for o in response.items if o.result for r in o.result.responses if r.error]
+    return sum(error.code is ErrorCode.ENGINE_FAILURE for error in errors)
 
 
 def _numbers(response: ScoreResponse) -> list[float]:

@@ -138,7 +138,7 @@ def derive_manifest(folder: Path, name: str) -> Manifest:
         + (": a zero-shot judge, not trained to score" if isinstance(head, YesNoHead) else ""),
         template=_template_of(folder),
         head=head,
-        max_path_tokens=int(config.get("max_position_embeddings", 2048)),
+        max_path_tokens=_positions(config, folder),
     )
 
 
@@ -187,7 +187,8 @@ def _from_hub(hub_id: str, revision: str | None) -> Path:
 
 
 def _head_of(config: dict[str, Any], folder: Path) -> Head:
-    architecture = (config.get("architectures") or [""])[0]
+    architectures = config.get("architectures")
+    architecture = str(architectures[0] if isinstance(architectures, list) and architectures else architectures)
     if architecture.endswith("ForCausalLM"):
         return YesNoHead()
     if architecture.endswith("ForSequenceClassification"):
@@ -196,6 +197,15 @@ def _head_of(config: dict[str, Any], folder: Path) -> Head:
         f"{folder / 'config.json'}: architectures is {architecture!r}; expected ...ForCausalLM or "
         f"...ForSequenceClassification, or write a {MANIFEST_FILE} beside it"
     )
+
+
+def _positions(config: dict[str, Any], folder: Path) -> int:
+    positions = config.get("max_position_embeddings", 2048)
+    if not isinstance(positions, int) or positions < 1:
+        raise BundleError(
+            f"{folder / 'config.json'}: max_position_embeddings is {positions!r}; expected a whole number above 0"
+        )
+    return positions
 
 
 def _template_of(folder: Path) -> Template:

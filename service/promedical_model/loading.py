@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import (
@@ -21,15 +20,6 @@ from promedical_model.manifest import BundleError, ClassifierHead, Family, Tenso
 from promedical_model.tree_model import TreeModel
 
 _ADAPTER_FILE: Final = "adapter_model.safetensors"
-_LOADING_ERRORS: Final = (
-    SafetensorError,
-    StrictDataclassError,
-    OSError,
-    ValueError,
-    RuntimeError,
-    KeyError,
-    TypeError,
-)
 _CAUSAL: dict[Family, Any] = {"llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}
 _CLASSIFIER: dict[Family, Any] = {
     "llama": LlamaForSequenceClassification,
@@ -77,10 +67,15 @@ def _load(source: Bundle, bundle: Bundle, dtype: torch.dtype) -> Any:
             ignore_mismatched_sizes=True,  # they are reported, and refused with their shapes
             **extra,
         )
-    except _LOADING_ERRORS as error:
-        raise BundleError(f"{source.folder}: the weights cannot be loaded: {error}") from error
+    except Exception as error:  # a config that makes no sense fails anywhere in transformers, with anything
+        raise BundleError(f"{source.folder}: the weights cannot be loaded: {_reason(error)}") from error
     _check_complete(report, source.folder)
     return model
+
+
+def _reason(error: Exception) -> str:
+    plain = isinstance(error, OSError | ValueError | RuntimeError | SafetensorError)  # the others say little alone
+    return f"{error}" if plain else f"{type(error).__name__}: {error}"
 
 
 def _check_complete(report: dict[str, Any], folder: Path) -> None:
@@ -114,8 +109,8 @@ def _merge_adapter(model: Any, folder: Path) -> Any:
         expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
         with safe_open(folder / _ADAPTER_FILE, framework="pt") as file:
             unfit = sorted(key for key in expected ^ set(file.keys()) if "lora_" in key)
-    except _LOADING_ERRORS as error:
-        raise BundleError(f"{folder}: the adapter cannot be loaded: {error}") from error
+    except Exception as error:  # the same
+        raise BundleError(f"{folder}: the adapter cannot be loaded: {_reason(error)}") from error
     if unfit:
         raise BundleError(f"{folder}: the adapter does not fit its base in {len(unfit)} weights, such as {unfit[0]}")
     return adapted.merge_and_unload()

@@ -3,8 +3,8 @@
 import asyncio
 import dataclasses
 import difflib
-import json
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,8 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from promedical import messages
 from promedical.errors import ErrorCode
+from promedical.rubric import check_encodable
 from promedical_service.failures import MAX_VIOLATIONS, Refusal, Violation, invalid
 from promedical_service.limits import CountLimits
+from promedical_service.strict_json import parse_strictly, texts
 
 BODY_TIMEOUT_S: Final = 60.0
 UNSUPPORTED_MEDIA_TYPE: Final = 415
@@ -21,8 +23,8 @@ _MAX_KEY_CHARS: Final = 64
 _UNKNOWN_FIELD: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _PROMPT_SHAPES: Final = ("str", "tuple[Message, ...]")
 _SHAPE_MESSAGE: Final = "Input should be a valid string or a list of messages"
-_MAX_FIELDS: Final = 32
 _MAX_READ_ERRORS: Final = 100_000
+_NO_JSON: Final = "json_invalid"
 _ASKED: Final = (
     messages.ScoreRequest,
     messages.RankRequest,
@@ -37,8 +39,14 @@ _FIELD_NAMES: Final = sorted({field.name for kind in _ASKED for field in datacla
 Asked = TypeVar("Asked")
 
 
-async def read_body(request: Request, limit: int, within_s: float | None = None) -> bytes:
+async def read_body(request: Request, limit: int, hold: Callable[[int], None], within_s: float | None = None) -> bytes:
     """The whole body, which must arrive in `within_s`, and in `BODY_TIMEOUT_S` in any case.
+
+    Args:
+        request: Not read yet.
+        limit: In bytes.
+        hold: Told of the bytes as they arrive, before they are kept; may refuse them.
+        within_s: Seconds that the caller still waits.
 
     Raises:
         Refusal: Not JSON by its headers, over the limit (declared or as it streams in), or too slow.
@@ -47,7 +55,7 @@ async def read_body(request: Request, limit: int, within_s: float | None = None)
     seconds = BODY_TIMEOUT_S if within_s is None else min(within_s, BODY_TIMEOUT_S)
     try:
         async with asyncio.timeout(seconds):
-            return await _collect(request, limit)
+            return await _collect(request, limit, hold)
     except TimeoutError:
         message = f"The body took over {seconds:.3g} s to arrive; send smaller requests or check the network"
         raise Refusal(ErrorCode.DEADLINE, message) from None
@@ -62,13 +70,25 @@ def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) ->
 
     Raises:
         Refusal: invalid_request, with the path of each field at fault.
+        InvalidField: A text holds what is no Unicode.
         ServiceError: too_large, with the path of what holds too much.
     """
-    _check_counts(_parse_strictly(body), limits)
+    parsed = parse_strictly(body, limits.max_values)
+    _check_counts(parsed, limits)
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        raise invalid(_violations(error)) from None
+        violations = _violations(error)
+        if error.errors(include_input=False, include_url=False)[0]["type"] == _NO_JSON:
+            _check_texts(parsed)
+    raise invalid(violations)  # outside: the validation error holds the body, and must not live on in ours
+
+
+def _check_texts(parsed: Any) -> None:
+    """The fast parser says of a lone surrogate only where the bytes are."""
+    for loc, text in texts(parsed):
+        known = itertools.takewhile(lambda part: isinstance(part, int) or part in _FIELD_NAMES, loc)
+        check_encodable(text, _path(list(known)))
 
 
 def _check_counts(asked: Any, limits: CountLimits) -> None:
@@ -108,12 +128,13 @@ def _check_headers(request: Request, limit: int) -> None:
         _refuse_size(limit)
 
 
-async def _collect(request: Request, limit: int) -> bytes:
+async def _collect(request: Request, limit: int, hold: Callable[[int], None]) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+        if len(body) + len(chunk) > limit:
             _refuse_size(limit)
+        hold(len(chunk))
+        body += chunk
     return bytes(body)
 
 
@@ -174,34 +195,3 @@ def _path(loc: Sequence[int | str]) -> str:
         elif part not in _PROMPT_SHAPES:
             path += f".{part}" if path else part
     return path
-
-
-def _parse_strictly(body: bytes) -> Any:
-    """Plain JSON, without what the fast parser lets pass: a name used twice, and numbers that JSON has not."""
-    try:
-        # Numbers are not of interest here; `len` only keeps huge ones from being converted.
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=len)
-    except _NotStrictError as error:
-        raise invalid([Violation(field="", message=str(error))]) from None
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise invalid([Violation(field="", message=f"The body is not JSON; look at {place}")]) from None
-    except (ValueError, RecursionError):
-        raise invalid([Violation(field="", message="The body is not strict JSON in UTF-8")]) from None
-
-
-class _NotStrictError(Exception):
-    pass
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > _MAX_FIELDS:
-        raise _NotStrictError(f"An object of the body has over {_MAX_FIELDS} fields; see /docs for those there are")
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise _NotStrictError("An object of the body has a field twice; give each field once")
-    return read
-
-
-def _refuse_constant(_: str) -> NoReturn:
-    raise _NotStrictError("NaN and Infinity are not JSON; send finite numbers")

@@ -1,7 +1,7 @@
 """One call from arrival to answer, the same on both transports: admission, error translation, metrics, access line.
 
-The desk owns the count of calls in progress, and the oracle once it is loaded. It knows nothing of wire
-formats: an edge hands over what it found in the headers, and a function that does the work.
+The desk owns the counts of calls in progress and of their bytes, and the oracle once it is loaded. It knows
+nothing of wire formats: an edge hands over what it found in the headers, and a function that does the work.
 """
 
 import asyncio
@@ -58,6 +58,7 @@ class Call:
     caller: str = ANONYMOUS
     items: int | None = None
     code: str = ErrorCode.INTERNAL
+    held_bytes: int = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -90,11 +91,21 @@ class Call:
 class Desk:
     """Where every call on every transport is admitted, counted and answered."""
 
-    def __init__(self, *, keys: KeyRing, health: Health, events: CallEvents, max_concurrent_requests: int) -> None:
+    def __init__(
+        self,
+        *,
+        keys: KeyRing,
+        health: Health,
+        events: CallEvents,
+        max_concurrent_requests: int,
+        max_concurrent_bytes: int,
+    ) -> None:
         self._keys = keys
         self._health = health
         self._events = events
         self._max_concurrent_requests = max_concurrent_requests
+        self._max_concurrent_bytes = max_concurrent_bytes
+        self._held_bytes = 0
         self._oracle: Oracle | None = None
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -144,6 +155,18 @@ class Desk:
         """
         call.caller = self._keys.owner(call.key)
 
+    def hold(self, call: Call, count: int) -> None:
+        """Account for `count` more bytes of what the caller sent, until the call is answered.
+
+        Raises:
+            ServiceError: overloaded, if the calls in progress hold too many together.
+        """
+        if self._held_bytes + count > self._max_concurrent_bytes:
+            message = f"Requests in progress hold {self._held_bytes} bytes, nearly the most allowed; try again shortly"
+            raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
+        self._held_bytes += count
+        call.held_bytes += count
+
     async def _admitted(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
         self.check_key(call)
         if self._in_flight > self._max_concurrent_requests:
@@ -187,6 +210,7 @@ class Desk:
 
     def _finish(self, call: Call) -> None:
         self._in_flight -= 1
+        self._held_bytes -= call.held_bytes
         if not self._in_flight:
             self._idle.set()
         self._events.request_finished(call.transport, call.method, call.code, call.seconds)

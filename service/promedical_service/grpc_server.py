@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from promedical.errors import ErrorCode
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
 from promedical_service.access import Tls, presented_key
@@ -24,10 +25,13 @@ from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.observability import Method
 from promedical_service.types import Oracle
+from promedical_service.wire_fields import holds_more_fields
 
 MIN_CLIENT_PING_S: Final = 10
 _SERVER_PING_S: Final = 30
 _MAX_METADATA_BYTES: Final = 16 * 1024
+_SMALL_BYTES: Final = 1024 * 1024
+"""Up to here a message may be parsed whatever it holds: that takes some ten milliseconds and a few dozen MiB."""
 
 Wire = TypeVar("Wire", bound=Message)
 Rpc = Callable[[bytes, Oracle, Call], Awaitable[Message]]
@@ -55,7 +59,7 @@ class RewardService:
         return grpc.method_handlers_generic_handler(REWARD_SERVICE, handlers)
 
     async def _score_batch(self, wire: bytes, oracle: Oracle, call: Call) -> pb.ScoreBatchResponse:
-        asked = _parsed(pb.ScoreBatchRequest, wire)
+        asked = self._parsed_within_limits(pb.ScoreBatchRequest, wire)
         self._limits.check_items(len(asked.items))
         for index, item in enumerate(asked.items):
             _check_item(item, f"items[{index}]", self._limits)
@@ -64,14 +68,22 @@ class RewardService:
         return responses.encode_score_response(await oracle.score(request, call.as_caller()))
 
     async def _rank_responses(self, wire: bytes, oracle: Oracle, call: Call) -> pb.RankResponsesResponse:
-        asked = _parsed(pb.RankResponsesRequest, wire)
+        asked = self._parsed_within_limits(pb.RankResponsesRequest, wire)
         _check_item(asked, "", self._limits)
         request = requests.decode_rank_request(asked)
         call.items = 1
         return responses.encode_rank_response(await oracle.rank(request, call.as_caller()))
 
+    def _parsed_within_limits(self, kind: type[Wire], wire: bytes) -> Wire:
+        most = self._limits.max_values
+        if len(wire) > _SMALL_BYTES and holds_more_fields(wire, kind.DESCRIPTOR, most):
+            message = f"The message holds over {most} fields, more than any request needs; send fewer items per request"
+            raise ServiceError(ErrorCode.TOO_LARGE, message)
+        return _parsed(kind, wire)
+
     def _handler(self, method: Method, rpc: Rpc) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def work(wire: bytes, oracle: Oracle, call: Call) -> bytes:
+            self._desk.hold(call, len(wire))
             return (await rpc(wire, oracle, call)).SerializeToString()
 
         async def handle(wire: bytes, context: Any) -> bytes:
@@ -191,7 +203,9 @@ def _parsed(kind: type[Wire], wire: bytes) -> Wire:
         return kind.FromString(wire)
     except DecodeError:
         name = kind.DESCRIPTOR.full_name
-        violation = Violation(field="", message=f"The message is not a {name}; check that client and service agree")
+        violation = Violation(
+            field="", message=f"The message is not a {name} with texts in UTF-8; check what the client sends"
+        )
     raise invalid([violation])
 
 

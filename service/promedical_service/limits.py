@@ -9,6 +9,11 @@ from promedical_service.errors import ServiceError
 MAX_MESSAGES_PER_ITEM: Final = 1024
 """More turns than any context window holds."""
 
+_LONG_CONVERSATION: Final = 64
+"""Turns. A request may have longer ones, but not in all of its items at once."""
+_FIELDS: Final = 16
+"""At least as many as a request or an item has, lists left out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountLimits:
@@ -18,6 +23,13 @@ class CountLimits:
     max_responses_per_item: int
     max_criteria_per_item: int
     max_messages_per_item: int = MAX_MESSAGES_PER_ITEM
+
+    @property
+    def max_values(self) -> int:
+        """Values in a JSON body whose items are full of responses and criteria and have long conversations."""
+        turns = min(self.max_messages_per_item, _LONG_CONVERSATION)
+        lists = self.max_responses_per_item + 6 * self.max_criteria_per_item + 3 * turns
+        return _FIELDS + self.max_items * (_FIELDS + lists)
 
     def check_items(self, count: int) -> None:
         """Judge the number of items of a request."""

@@ -1,6 +1,7 @@
 """The REST edge: routes of five lines over the desk. What all calls share is the desk's."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -92,7 +93,8 @@ class RestEdge:
 
     async def _asked(self, request: Request, call: Call, adapter: TypeAdapter[Asked]) -> Asked:
         call.timeout_s = _timeout_s(request)
-        body = await read_body(request, self._max_request_bytes, call.remaining_s)
+        hold = functools.partial(self._desk.hold, call)
+        body = await read_body(request, self._max_request_bytes, hold, call.remaining_s)
         return await asyncio.to_thread(parse_body, adapter, body, self._limits)  # a large body must not hold the loop
 
     async def _rubrics(self, _: Request, oracle: Oracle, __: Call) -> bytes:

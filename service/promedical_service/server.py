@@ -25,7 +25,7 @@ from promedical_service.logs import describe_error, get_logger, log_loop_errors
 from promedical_service.observability import Metrics
 from promedical_service.rest_listener import build_rest_server, listen
 from promedical_service.rest_server import RestEdge
-from promedical_service.settings import EXIT_MISCONFIGURED, ConfigurationError, Settings
+from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, ConfigurationError, Settings
 from promedical_service.types import Oracle
 
 EXIT_OK: Final = 0
@@ -88,6 +88,7 @@ class Server:
             health=health,
             events=metrics,
             max_concurrent_requests=settings.max_concurrent_requests,
+            max_concurrent_bytes=LARGEST_AT_ONCE * settings.max_request_bytes,
         )
         self._limits = CountLimits(
             max_items=settings.max_items,

@@ -18,6 +18,8 @@ import promedical
 
 ENV_PREFIX: Final = "PROMEDICAL_"
 EXIT_MISCONFIGURED: Final = 2
+LARGEST_AT_ONCE: Final = 16
+"""How many requests of the largest size may be in progress."""
 
 # Not ours, though they bear our prefix: what the SDK and the model library read, and what Kubernetes injects
 # for a Service called promedical.
@@ -81,7 +83,7 @@ class Settings(BaseSettings):
     """Authority in PEM that client certificates must come from; turns mutual TLS on."""
 
     max_request_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 32 * 1024**2
-    """Largest request body or message."""
+    """Largest request body or message; those of all requests in progress may hold 16 times as much together."""
     max_items: Count = 256
     """Items in one request."""
     max_responses_per_item: Count = 128

@@ -1,6 +1,9 @@
 """Frozen surfaces: what other people's code depends on changes only with a changed snapshot file."""
 
+import re
 from dataclasses import MISSING, fields, is_dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
@@ -137,3 +140,11 @@ def test_every_real_number_on_the_wire_is_a_double():
 def test_every_enum_on_the_wire_starts_with_unspecified():
     for enum in reward_pb2.DESCRIPTOR.enum_types_by_name.values():
         assert enum.values_by_number[0].name.endswith("_UNSPECIFIED"), enum.name
+
+
+def test_every_element_on_the_wire_is_commented():
+    element = re.compile(r"(service|rpc|enum|message|oneof) |((optional|repeated) )?[\w.]+ \w+ = \d|\w+ = \d")
+    lines = (Path(promedical.__file__).parent / "v1" / "reward.proto").read_text(encoding="utf-8").splitlines()
+    bare = [line for above, line in pairwise(map(str.strip, lines)) if element.match(line) and above[:2] != "//"]
+    assert bare == []
+    assert sum(bool(element.match(line.strip())) for line in lines) > 150

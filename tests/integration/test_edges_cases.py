@@ -125,6 +125,19 @@ async def test_edges_refuse_a_request_over_the_byte_limit(transport):
         assert (await client.ask("ScoreBatch", score_request())).code == "ok"
 
 
+async def test_edges_refuse_requests_that_hold_too_many_bytes_together(transport):
+    async with running(max_request_bytes=20_000) as server, client_of(transport, server) as client:
+        server.oracle.gate = asyncio.Event()
+        large = score_request(responses=("x" * 19_000,))
+        waiting = [asyncio.create_task(client.ask("ScoreBatch", large)) for _ in range(16)]
+        await until(lambda: server.oracle.started == 16)
+        answer = await client.ask("ScoreBatch", large)
+        assert (answer.code, answer.retry_after_s) == ("overloaded", 1.0)
+        server.oracle.gate.set()
+        assert {answer.code for answer in await asyncio.gather(*waiting)} == {"ok"}
+        assert (await client.ask("ScoreBatch", large)).code == "ok"
+
+
 async def test_edges_ask_for_a_key_and_name_its_owner(transport, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("# trainers\ntrainer: 0123456789abcdef\nbench:fedcba9876543210\n")

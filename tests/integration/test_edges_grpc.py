@@ -32,8 +32,24 @@ async def test_grpc_answers_invalid_argument_to_bytes_that_are_no_message():
     async with running() as server:
         code, message, trailers = await send(server, b"\xff\xff\xff\xff")
         assert code == "INVALID_ARGUMENT"
-        assert message == ("The message is not a promedical.v1.ScoreBatchRequest; check that client and service agree")
+        assert message == (
+            "The message is not a promedical.v1.ScoreBatchRequest with texts in UTF-8; check what the client sends"
+        )
         assert "grpc-status-details-bin" in trailers
+
+
+async def test_grpc_refuses_a_lone_surrogate_in_any_text():
+    good = requests.encode_score_request(score_request(id="ZZZ", prompt="ZZZ", responses=("ZZZ", "r")))
+    wire = good.SerializeToString()
+    assert wire.count(b"ZZZ") == 3
+    async with running() as server:
+        for number in range(3):
+            parts = wire.split(b"ZZZ")
+            broken = b"ZZZ".join(parts[: number + 1]) + b"\xed\xa0\x80" + b"ZZZ".join(parts[number + 1 :])
+            code, message, _ = await send(server, broken)
+            assert code == "INVALID_ARGUMENT"
+            assert "UTF-8" in message
+        assert server.oracle.started == 0
 
 
 async def test_grpc_random_bytes_never_make_the_service_fail():
@@ -49,13 +65,16 @@ async def test_grpc_random_bytes_never_make_the_service_fail():
             assert code in ("OK", "INVALID_ARGUMENT", "NOT_FOUND")
 
 
-async def test_grpc_refuses_far_too_many_items_without_decoding_them():
+@pytest.mark.parametrize(
+    ("count", "said"), [(130_000, "items holds 130000; "), (1_000_000, "The message holds over 282640 fields, ")]
+)
+async def test_grpc_refuses_far_too_many_items_without_decoding_them(count, said):
     async with running() as server:
         started = time.monotonic()
-        code, message, _ = await send(server, b"\x0a\x02\x0a\x00" * 1_000_000)
+        code, message, _ = await send(server, b"\x0a\x02\x0a\x00" * count)
         assert time.monotonic() - started < 20
         assert code == "RESOURCE_EXHAUSTED"
-        assert message.startswith("items holds 1000000; ")
+        assert message.startswith(said)
         assert server.oracle.started == 0
 
 

@@ -7,13 +7,17 @@ import json
 import math
 import random
 import signal
+import statistics
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import httpx
 import pytest
+import schemathesis
+from conformance import check_conformance
 from edges_kit import Grpc, Rest
 from pydantic import TypeAdapter
 
@@ -370,7 +374,7 @@ async def test_service_survives_malformed_json(service):
         async def send(body):
             path = choice.choice(["/v1/score", "/v1/score", "/v1/rank"])
             reply = await connections["rest"].post(path, content=body, headers={"content-type": "application/json"})
-            assert reply.status_code in {200, 404, 412, 422}, (reply.status_code, reply.text, body[:200])
+            assert reply.status_code in {200, 404, 412, 413, 422}, (reply.status_code, reply.text, body[:200])
             return reply.status_code
 
         statuses = []
@@ -379,6 +383,18 @@ async def test_service_survives_malformed_json(service):
         assert statuses.count(422) > 200
         assert whole(await ask(connections, "rest", m.ScoreRequest(items=(item(),))))
     assert service.events("unexpected error") == []
+
+
+def test_service_survives_what_its_openapi_document_allows_and_forbids(service):
+    document = schemathesis.openapi.from_url(f"{service.rest_url}/openapi.json")
+    statuses = Counter()
+    for operation in document.get_all_operations():
+        statuses += check_conformance(operation.ok(), 60 if operation.ok().method == "post" else 6, judged=True)
+    assert sum(statuses.values()) > 100
+    assert statuses[200] > 10
+    assert statuses[422] > 30
+    assert service.events("unexpected error") == []
+    assert service.process.poll() is None
 
 
 # Too much
@@ -411,9 +427,15 @@ async def test_service_answers_every_request_under_tenfold_overload():
             assert min(probes) < 0.1, "a refusal takes milliseconds"
             for transport in TRANSPORTS:
                 assert whole(await ask(connections, transport, request)), "and then it works again"
-        times = sorted(line["ms"] for line in process.events("request") if line["code"] == "overloaded")
-    assert len(times) >= len(refusals)
-    assert times[len(times) // 2] < 50, "half of the refusals took milliseconds, on a machine that others use too"
+        took = {code: _milliseconds(process, code) for code in ("ok", "overloaded")}
+    assert len(took["overloaded"]) >= len(refusals)
+    # Both waited for the machine, which others use too; only what was scored waited in the queue.
+    assert statistics.median(took["overloaded"]) < statistics.median(took["ok"]) / 4
+
+
+def _milliseconds(process, code):
+    lines = process.events("request")
+    return [line["ms"] for line in lines if line["method"] == "ScoreBatch" and line["code"] == code]
 
 
 async def _probe(connections, request):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,27 @@ def test_an_output_that_cannot_be_put_in_place_is_one_line(url, job, tmp_path, m
     assert list(tmp_path.iterdir()) == [job]
 
 
+def test_an_output_that_is_no_regular_file_is_written_to_and_stays_what_it_is(job, url, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert promedical("score", job, "--url", url, "--out", pipe).exit_code == 0
+    reader.join()
+    assert len(outcomes(read[0])) == 70
+    assert pipe.is_fifo()
+
+
+def test_an_output_that_is_a_link_stays_one(job, url, tmp_path):
+    (tmp_path / "real.jsonl").write_text("old")
+    link = tmp_path / "link.jsonl"
+    link.symlink_to("real.jsonl")
+    assert promedical("score", job, "--url", url, "--out", link).exit_code == 0
+    assert link.is_symlink()
+    assert len(outcomes((tmp_path / "real.jsonl").read_text())) == 70
+
+
 def test_a_late_failure_keeps_what_was_answered(oracle, url, job, tmp_path):
     async def second_fails(request):
         if request.items[0].id == "i64":
@@ -327,6 +349,23 @@ def test_help_documents_the_exit_codes():
     for words in ([], ["score"], ["rank"], ["rubrics"], ["model"]):
         text = " ".join(promedical(*words, "--help").stdout.split())
         assert EXIT_CODES[:30] in text
+
+
+def test_the_installed_command_shows_its_progress_on_a_terminal(job, tmp_path):
+    command = Path(sys.executable).with_name("promedical")
+    screen, terminal = os.openpty()
+    with serving(Oracle(), "grpc") as url:
+        done = subprocess.run(
+            [command, "score", job, "--out", tmp_path / "out.jsonl"],
+            env={**os.environ, "PROMEDICAL_URL": url, "TERM": "xterm", "COLUMNS": "100"},
+            stderr=terminal,
+            timeout=60,
+            check=False,
+        )
+    os.close(terminal)
+    assert done.returncode == 0
+    assert b"70/70" in os.read(screen, 65_536)
+    os.close(screen)
 
 
 def test_the_installed_command_scores_a_file(job, tmp_path):

@@ -4,7 +4,9 @@ import asyncio
 import inspect
 import math
 import pickle
+import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -19,9 +21,11 @@ from promedical_client import (
     DeadlineError,
     InternalError,
     InvalidRequestError,
+    Message,
     OverloadedError,
     PromedicalError,
     ProtocolError,
+    RubricSpec,
     TooLargeError,
     UnavailableError,
     WeightsSpec,
@@ -190,11 +194,19 @@ async def test_a_connection_that_breaks_is_unavailable():
 
 @on_both_transports
 async def test_what_cannot_be_encoded_is_refused_without_being_quoted(transport):
-    lone_surrogate = item("a", SECRET + "\ud800")
+    broken, criterion = SECRET + "\ud800", item("a").rubric.criteria[0]
+    jobs = {
+        "items[1].responses[0]": item("a", broken),
+        "items[1].prompt": replace(item("a"), prompt=broken),
+        "items[1].prompt[0].content": replace(item("a"), prompt=(Message(role="user", content=broken),)),
+        "items[1].rubric.criteria[0].text": item("a", rubric=RubricSpec(criteria=(replace(criterion, text=broken),))),
+        "the request cannot be encoded": item(broken),
+    }
     async with AsyncClient(f"{transport}://127.0.0.1:9") as client:
-        with pytest.raises(InvalidRequestError) as caught:
-            await client.score([lone_surrogate])
-    assert SECRET not in str(caught.value)
+        for field, bad in jobs.items():
+            with pytest.raises(InvalidRequestError, match=re.escape(field)) as caught:
+                await client.score([item("b"), bad])
+            assert SECRET not in str(caught.value)
 
 
 async def test_two_rubrics_are_refused_by_the_codec_in_its_words():

@@ -1,7 +1,10 @@
 """Bundles on disk: what loads, what is refused and with which reason, and what a revision stands for."""
 
 import json
+import math
+import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -404,3 +407,73 @@ def test_revision_changes_with_a_swap_of_two_files(bundle: Path) -> None:
     config.write_bytes(swapped[1])
 
     assert type(opened)(bundle, opened.manifest).revision != before
+
+
+# Damage of any kind
+
+
+_NONSENSE = [None, True, -1, 0, 1e308, "", "x", [], {}, [[]], {"a": 1}, 2**70, math.nan, ["x"]]
+
+
+def _nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        if key not in {"vocab", "merges"}:  # long, and all alike
+            yield from _nodes(child, (*path, key))
+
+
+def _damage(path: Path, choice: random.Random) -> None:
+    """Flip bytes of a file, or put nonsense in the place of one of its values."""
+    content = bytearray(path.read_bytes())
+    if path.suffix == ".safetensors" or choice.random() < 0.15:
+        for _ in range(choice.randint(1, 4)):
+            content[choice.randrange(min(len(content), 4000))] = choice.randrange(256)
+        path.write_bytes(content)
+        return
+    whole = json.loads(content)
+    *parents, last = choice.choice([node for node in _nodes(whole) if node])
+    parent = whole
+    for key in parents:
+        parent = parent[key]
+    parent[last] = choice.choice(_NONSENSE)
+    path.write_text(json.dumps(whole))
+
+
+def test_a_damaged_bundle_loads_or_is_refused_as_such_whatever_the_damage(bundle: Path, tmp_path: Path) -> None:
+    """Nothing but a BundleError may leave: everything else would read as a bug of the service."""
+    choice, refused = random.Random(20261124), []
+    files = ["config.json", "config.json", "promedical.json", "tokenizer.json", "model.safetensors"]
+    for number in range(150):
+        damaged = shutil.copytree(bundle, tmp_path / f"damaged-{number}")
+        _damage(damaged / choice.choice(files), choice)
+        if number % 4 == 0:
+            (damaged / "promedical.json").unlink()
+        try:
+            load(damaged)
+            open_bundle(str(damaged)).renderer()
+        except BundleError as error:
+            refused.append(str(damaged) in f"{error}")
+    assert 75 < len(refused) < 150
+    assert all(refused), "every refusal says where"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"num_attention_heads": 0}, "weights cannot be loaded: ZeroDivisionError"),
+        ({"dtype": "x"}, "weights cannot be loaded: AttributeError"),
+        ({"max_position_embeddings": "x"}, "max_position_embeddings is 'x'; expected a whole number above 0"),
+        ({"max_position_embeddings": 0}, "max_position_embeddings is 0; expected"),
+        ({"architectures": [[]]}, "expected ...ForCausalLM"),
+        ({"architectures": "LlamaModel"}, "architectures is 'LlamaModel'; expected ...ForCausalLM"),
+    ],
+)
+def test_plain_directory_whose_config_makes_no_sense_is_refused(
+    bundle: Path, changes: dict[str, Any], reason: str
+) -> None:
+    (bundle / "promedical.json").unlink()
+    edit_json(bundle / "config.json", **changes)
+
+    with pytest.raises(BundleError, match=reason):
+        load(bundle)

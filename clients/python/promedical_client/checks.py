@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from promedical import messages as m
+from promedical.rubric import InvalidField, check_encodable
 from promedical_client.errors import InvalidRequestError, ProtocolError
 
 
@@ -15,7 +16,7 @@ def check_items(items: Sequence[m.ScoreItem]) -> None:
     """Refuse a job that has no answer.
 
     Raises:
-        InvalidRequestError: No items, an id used twice, or a prompt or responses of the wrong type.
+        InvalidRequestError: No items, an id used twice, a prompt or responses of the wrong type, or text that is none.
     """
     if not items:
         raise InvalidRequestError("items: is empty; send at least one")
@@ -26,10 +27,12 @@ def check_items(items: Sequence[m.ScoreItem]) -> None:
                 f"items[{position}].id: is the same as that of items[{first_at[item.id]}]; ids are unique in a call"
             )
         check_question(item.prompt, item.responses, f"items[{position}].")
+        for number, criterion in enumerate(item.rubric.criteria if item.rubric else ()):
+            _check_text(criterion.text, f"items[{position}].rubric.criteria[{number}].text")
 
 
 def check_question(prompt: str | Sequence[m.Message], responses: Sequence[str], path: str = "") -> None:
-    """Refuse what is easily mistaken: messages as dictionaries, and one response where a list of them is due.
+    """Refuse what is easily mistaken, as one response where a list of them is due, and text that no wire can carry.
 
     Raises:
         InvalidRequestError: Names the field.
@@ -39,6 +42,18 @@ def check_question(prompt: str | Sequence[m.Message], responses: Sequence[str], 
     # As a sequence, a string would be one response per character.
     if isinstance(responses, str) or not all(isinstance(response, str) for response in responses):
         raise InvalidRequestError(f"{path}responses: expected a list of strings")
+    for position, turn in enumerate([prompt] if isinstance(prompt, str) else [turn.content for turn in prompt]):
+        _check_text(turn, f"{path}prompt" if isinstance(prompt, str) else f"{path}prompt[{position}].content")
+    for position, response in enumerate(responses):
+        _check_text(response, f"{path}responses[{position}]")
+
+
+def _check_text(text: object, field: str) -> None:
+    """What is no string at all is left to the codec, which knows every field."""
+    try:
+        check_encodable(text if isinstance(text, str) else "", field)
+    except InvalidField as error:
+        raise InvalidRequestError(f"{error}") from None
 
 
 def check_answer(request: m.ScoreRequest, answer: m.ScoreResponse) -> None:

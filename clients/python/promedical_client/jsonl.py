@@ -69,11 +69,13 @@ def to_json(value: object) -> str:
 def written_atomically(path: Path) -> Iterator[IO[str]]:
     """A text file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
 
+    What is no regular file, such as a pipe or a device, is written to as it is, and a link keeps its place.
+
     Raises:
         InputError: Nothing can be written there, which is known before the block runs; or the disk failed in it.
     """
     try:
-        with _draft_of(path) as stream:
+        with _draft_of(path.resolve()) as stream:
             yield stream
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
@@ -83,6 +85,10 @@ def written_atomically(path: Path) -> Iterator[IO[str]]:
 def _draft_of(path: Path) -> Iterator[IO[str]]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory; expected a file")
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     stream = draft.open("w", encoding="utf-8")
     try:

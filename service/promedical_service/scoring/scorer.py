@@ -143,7 +143,7 @@ class Scorer:
                 outcomes = await asyncio.to_thread(self._judge, judge, plans, items, results, lane)
         except TimeoutError as error:
             raise ServiceError(
-                ErrorCode.DEADLINE, f"not scored within {timeout_s:g} s; allow more time or send fewer items"
+                ErrorCode.DEADLINE, f"not scored within {timeout_s:.3g} s; allow more time or send fewer items"
             ) from error
         return ScoreResponse(
             model=self._model.model,

@@ -1,0 +1,63 @@
+"""How many fields a protobuf message holds, counted before it is parsed: two bytes can ask for an object of a hundred.
+
+Reads tags and lengths only. What is no protobuf is left to the parser, which refuses it in time.
+"""
+
+from typing import Final
+
+from google.protobuf.descriptor import Descriptor
+
+_MORE: Final = 0x80
+_MAX_BITS: Final = 70
+
+
+def holds_more_fields(wire: bytes, kind: Descriptor, most: int) -> bool:
+    """Whether a message of this kind and all messages inside it hold over `most` fields together."""
+    try:
+        return _left(memoryview(wire), kind, most) < 0
+    except (IndexError, ValueError):
+        return False
+
+
+def _left(wire: memoryview, kind: Descriptor, left: int) -> int:
+    """What is left of an allowance of fields; below 0 as soon as it is used up."""
+    at = 0
+    while at < len(wire) and left >= 0:
+        tag, at = _varint(wire, at)
+        left -= 1
+        match tag & 7:
+            case 0:
+                _, at = _varint(wire, at)
+            case 1:
+                at += 8
+            case 2:
+                size, at = _varint(wire, at)
+                field = kind.fields_by_number.get(tag >> 3)
+                if field is not None and field.message_type is not None:
+                    left = _left(wire[at : at + size], field.message_type, left)
+                at += size
+            case 3 | 4:
+                pass  # what stands in a group is counted like the rest
+            case 5:
+                at += 4
+            case _:
+                raise ValueError("no such wire type")
+    return left
+
+
+def _varint(wire: memoryview, at: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, lowest first, and where it ends.
+
+    Raises:
+        IndexError: The message ends inside it.
+    """
+    byte = wire[at]
+    if byte < _MORE:
+        return byte, at + 1
+    value, shift = byte & ~_MORE, 7
+    while byte >= _MORE and shift < _MAX_BITS:
+        at += 1
+        byte = wire[at]
+        value |= (byte & ~_MORE) << shift
+        shift += 7
+    return value, at + 1

@@ -1,0 +1,69 @@
+"""The real program from start to end: what it says of a model it cannot use, and clients that outlive it."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+
+import pytest
+
+from models import tiny_bundle
+from promedical import messages as m
+from promedical_client import AsyncClient
+from serving import RunningServer
+
+PROGRAM = (sys.executable, "-m", "promedical_service")
+
+
+async def run_to_end(*flags):
+    """Exit code, and what it logged."""
+    environment = os.environ | {"PROMEDICAL_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "--rest-port=0", "--grpc-port=0", *flags, stderr=asyncio.subprocess.PIPE, env=environment
+    )
+    _, said = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_program_names_what_is_wrong_with_the_model_and_exits_2(tmp_path):
+    truncated = tmp_path / "truncated"
+    weights = tiny_bundle(truncated) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    expected = {
+        tmp_path / "nowhere": "no such directory; give a bundle directory",
+        truncated: "the weights cannot be loaded",
+    }
+    for model, reason in expected.items():  # one after another: each loads torch
+        code, said = await run_to_end(f"--model={model}")
+        assert code == 2, said
+        lines = [json.loads(line) for line in said.splitlines()]
+        (complaint,) = [line for line in lines if line["event"] == "the model cannot be loaded"]
+        assert reason in complaint["reason"]
+        assert str(model) in complaint["reason"]
+        assert lines[-1]["event"] == "stopped"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+async def test_a_client_rides_out_a_restart_of_the_service(scheme):
+    rest_port, grpc_port = free_port(), free_port()
+    flags = ("--engine=fake", f"--rest-port={rest_port}", f"--grpc-port={grpc_port}")
+    item = m.ScoreItem(id="a", prompt="Why?", responses=("Because.",), rubric_id="general-medical")
+    server = await asyncio.to_thread(RunningServer, *flags)
+    async with AsyncClient(f"{scheme}://127.0.0.1:{grpc_port if scheme == 'grpc' else rest_port}") as client:
+        before = await client.score([item])
+        assert await asyncio.to_thread(server.end) == 0
+        asking = [asyncio.create_task(client.score([item])) for _ in range(20)]
+        await asyncio.sleep(0.5)  # all of them meet a closed port first
+        assert not any(task.done() for task in asking)
+        server = await asyncio.to_thread(RunningServer, *flags)
+        try:
+            assert [answer.items for answer in await asyncio.gather(*asking)] == [before.items] * 20
+        finally:
+            assert await asyncio.to_thread(server.end) == 0

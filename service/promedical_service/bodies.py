@@ -3,8 +3,10 @@
 import asyncio
 import dataclasses
 import difflib
+import functools
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +22,8 @@ UNSUPPORTED_MEDIA_TYPE: Final = 415
 _MAX_KEY_CHARS: Final = 64
 _UNKNOWN_FIELD: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _PROMPT_SHAPES: Final = ("str", "tuple[Message, ...]")
+_KIND: Final = re.compile(r"str|dict|[a-z]+\[.*\]|[A-Z]\w*")
+"""What stands in pydantic's paths for the kinds of a union; fields of the wire are in lower case."""
 _SHAPE_MESSAGE: Final = "Input should be a valid string or a list of messages"
 _MAX_FIELDS: Final = 32
 _MAX_READ_ERRORS: Final = 100_000
@@ -64,11 +68,21 @@ def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) ->
         Refusal: invalid_request, with the path of each field at fault.
         ServiceError: too_large, with the path of what holds too much.
     """
-    _check_counts(_parse_strictly(body), limits)
+    # Numbers are not of interest here; `len` only keeps huge ones from being converted.
+    _check_counts(parse_strictly(body, parse_int=len), limits)
+    return validate_body(adapter, body)
+
+
+def validate_body(adapter: TypeAdapter[Asked], body: bytes) -> Asked:
+    """Decode a JSON body that has been looked at.
+
+    Raises:
+        Refusal: invalid_request, with the path of each field at fault.
+    """
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        raise invalid(_violations(error)) from None
+        raise invalid(violations(error)) from None
 
 
 def _check_counts(asked: Any, limits: CountLimits) -> None:
@@ -126,7 +140,7 @@ def _refuse_media(message: str) -> NoReturn:
     raise Refusal(ErrorCode.INVALID_REQUEST, message, http_status=UNSUPPORTED_MEDIA_TYPE)
 
 
-def _violations(error: ValidationError) -> list[Violation]:
+def violations(error: ValidationError) -> list[Violation]:
     """The first faults, one more than are shown; linear in the number of all."""
     if error.error_count() > _MAX_READ_ERRORS:
         return [Violation(field="", message=f"The body has over {_MAX_READ_ERRORS} faults; see /docs for its shape")]
@@ -171,16 +185,22 @@ def _path(loc: Sequence[int | str]) -> str:
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in _PROMPT_SHAPES:
+        elif not _KIND.fullmatch(part):
             path += f".{part}" if path else part
     return path
 
 
-def _parse_strictly(body: bytes) -> Any:
-    """Plain JSON, without what the fast parser lets pass: a name used twice, and numbers that JSON has not."""
+def parse_strictly(body: bytes, *, max_fields: int = _MAX_FIELDS, parse_int: Callable[[str], Any] = int) -> Any:
+    """Plain JSON, without what the fast parser lets pass: a name used twice, and numbers that JSON has not.
+
+    Raises:
+        Refusal: invalid_request; an object with over `max_fields` fields is one too.
+    """
+    read_object = functools.partial(_object, max_fields=max_fields)
     try:
-        # Numbers are not of interest here; `len` only keeps huge ones from being converted.
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=len)
+        return json.loads(
+            body.decode(), object_pairs_hook=read_object, parse_constant=_refuse_constant, parse_int=parse_int
+        )
     except _NotStrictError as error:
         raise invalid([Violation(field="", message=str(error))]) from None
     except json.JSONDecodeError as error:
@@ -194,9 +214,9 @@ class _NotStrictError(Exception):
     pass
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > _MAX_FIELDS:
-        raise _NotStrictError(f"An object of the body has over {_MAX_FIELDS} fields; see /docs for those there are")
+def _object(pairs: list[tuple[str, Any]], max_fields: int) -> dict[str, Any]:
+    if len(pairs) > max_fields:
+        raise _NotStrictError(f"An object of the body has over {max_fields} fields; see /docs for those there are")
     read = dict(pairs)
     if len(read) != len(pairs):
         raise _NotStrictError("An object of the body has a field twice; give each field once")

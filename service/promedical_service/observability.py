@@ -17,8 +17,22 @@ from promedical_service.logs import describe_error, get_logger
 from promedical_service.types import BatchReport, Stage
 
 Transport = Literal["grpc", "rest"]
-Method = Literal["ScoreBatch", "RankResponses", "ListRubrics", "GetRubric", "GetModel", "Other"]
-"""What was called, by the name of its RPC on both transports; Other: REST's documentation and unknown paths."""
+Method = Literal[
+    "ScoreBatch",
+    "RankResponses",
+    "ListRubrics",
+    "GetRubric",
+    "GetModel",
+    "GetReward",
+    "RemoteRm",
+    "Classify",
+    "Verify",
+    "Rerank",
+    "Predict",
+    "Other",
+]
+"""What was called, by the name of its RPC on both transports, or of a drop-in, which REST alone has; Other: REST's
+documentation and unknown paths."""
 
 OK: Final = "ok"
 _REQUEST_OUTCOMES: Final = (OK, *ERROR_TABLE)

@@ -24,6 +24,7 @@ _UNKNOWN_FIELD: Final = frozenset({"unexpected_keyword_argument", "extra_forbidd
 _PROMPT_SHAPES: Final = ("str", "tuple[Message, ...]")
 _KIND: Final = re.compile(r"str|dict|[a-z]+\[.*\]|[A-Z]\w*")
 """What stands in pydantic's paths for the kinds of a union; fields of the wire are in lower case."""
+_TEXT_MESSAGE: Final = "Input should be a valid string or a list"
 _SHAPE_MESSAGE: Final = "Input should be a valid string or a list of messages"
 _MAX_FIELDS: Final = 32
 _MAX_READ_ERRORS: Final = 100_000
@@ -169,7 +170,7 @@ def _violation(kind: str, loc: Sequence[int | str], message: str) -> Violation:
     if kind in _UNKNOWN_FIELD:
         return Violation(field=_path(loc[:-1]), message=_unknown_field(str(loc[-1])))
     if _is_shape(loc):
-        return Violation(field=_path(loc), message=_SHAPE_MESSAGE)
+        return Violation(field=_path(loc), message=_SHAPE_MESSAGE if "prompt" in loc else _TEXT_MESSAGE)
     return Violation(field=_path(loc), message=message)
 
 

@@ -14,8 +14,9 @@ from pydantic import ConfigDict
 from promedical.exchanges import read_turns
 from promedical.labels import RubricChoice
 from promedical.markup import split_exchange, without_ending
+from promedical.reward_parts import squashed
 from promedical.rubric import InvalidField
-from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places, squashed
+from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

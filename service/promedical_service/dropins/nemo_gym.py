@@ -13,8 +13,9 @@ from pydantic import ConfigDict
 
 from promedical.exchanges import read_content, read_turns
 from promedical.messages import Message
+from promedical.reward_parts import quality, safety
 from promedical.rubric import InvalidField
-from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, quality, safety
+from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,10 @@ from pydantic import ConfigDict
 
 from promedical.markup import split_prompt, without_ending
 from promedical.messages import ResponseScores, Truncation
+from promedical.reward_parts import squashed
 from promedical.rubric import InvalidField
 from promedical_service.dropins.classify import TokenUsage
-from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places, squashed
+from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places
 
 _API_VERSION: Final = {"api_version": {"version": "2"}}
 

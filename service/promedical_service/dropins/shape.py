@@ -1,6 +1,5 @@
 """What the formats have in common: rows to score, what came of them, and what a format is made of."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
@@ -8,21 +7,19 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ConfigDict
 
 from promedical.labels import RubricChoice, read_label
-from promedical.messages import Message, ModelRef, Priority, ResponseScores, Truncation, WeightsSpec
+from promedical.messages import Message, ModelRef, Priority, ResponseScores, Truncation
 from promedical.rubric import InvalidField
 from promedical_service.observability import Method
 
 OPEN: Final = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True)
 """Of requests: other software may send what we do not know."""
-STRICT: Final = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-_WEIGHTS: Final = WeightsSpec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a drop-in's URL may say, as query parameters."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     rubric_id: str | None = None
     """Rubric for what brings no criteria; without it the service's default rubric."""
@@ -116,26 +113,6 @@ def own_rubric(rubric: Any, rubric_id: str | None, path: str = "") -> RubricChoi
     if rubric is not None and rubric_id is not None:
         raise InvalidField(f"{path}rubric_id", "is given beside rubric; give one of the two")
     return read_label(rubric, f"{path}rubric") if rubric is not None else rubric_id
-
-
-def safety(scores: ResponseScores) -> float:
-    """The part of the reward that violations take: 0 or less."""
-    return -_WEIGHTS.violation_penalty * scores.violations
-
-
-def quality(scores: ResponseScores) -> float:
-    """The part of the reward without violations, 0 to 1 + excellence_cap. The two parts add up to the reward."""
-    return scores.reward - safety(scores)
-
-
-def share_of_best(scores: ResponseScores) -> float:
-    """From 0 for a vetoed response to 1 for the best that is possible: what filters by accuracy expect."""
-    return 0.0 if scores.vetoed else min(1.0, max(0.0, quality(scores) / (1 + _WEIGHTS.excellence_cap)))
-
-
-def squashed(scores: ResponseScores) -> float:
-    """The logistic function of the reward: the same order, between 0 and 1, what cross-encoders answer."""
-    return 1 / (1 + math.exp(-scores.reward))
 
 
 def places(name: str, count: int) -> Sequence[str]:

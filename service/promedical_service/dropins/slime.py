@@ -12,8 +12,9 @@ from pydantic import ConfigDict
 from promedical.exchanges import read_turns
 from promedical.labels import read_label
 from promedical.markup import split_prompt, without_ending
+from promedical.reward_parts import share_of_best
 from promedical.rubric import InvalidField
-from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, share_of_best
+from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

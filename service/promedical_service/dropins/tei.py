@@ -12,8 +12,9 @@ from pydantic import ConfigDict
 from promedical.labels import RubricChoice
 from promedical.markup import split_exchange, split_prompt, without_ending
 from promedical.messages import Message, Truncation
+from promedical.reward_parts import squashed
 from promedical.rubric import InvalidField
-from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, squashed
+from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
 
 _PAIR: Final = 2
 

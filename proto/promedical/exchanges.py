@@ -4,7 +4,7 @@ The responses to one prompt share its tree, so exchanges with the same prompt an
 one item, wherever they stand in a batch. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def read_turns(value: Any, path: str = "prompt") -> tuple[Message, ...]:
     Raises:
         InvalidField: It is something else, or holds what is not text.
     """
-    if isinstance(value, str | bytes | Mapping):
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidField(path, "expected a list of messages")
     return tuple(_message(entry, f"{path}[{index}]") for index, entry in enumerate(value))
 

@@ -104,6 +104,7 @@ class LoopThread:
         self._running: _Running | None = None
 
     def run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
+        """What the coroutine of `ask` returns, run in the thread."""
         future = asyncio.run_coroutine_threadsafe(ask(), self._started().loop)
         try:
             return future.result()
@@ -112,6 +113,7 @@ class LoopThread:
             raise
 
     def close(self) -> None:
+        """End the thread."""
         with self._lock:
             running, self._running = self._running, None
         if running is not None:

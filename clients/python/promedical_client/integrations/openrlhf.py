@@ -1,4 +1,4 @@
-"""OpenRLHF: `--reward.remote_url reward.py`, a file with `from promedical_client.integrations.openrlhf import reward_func`.
+"""OpenRLHF: `--reward.remote_url reward.py`, a file that imports `reward_func` from here.
 
 OpenRLHF calls it in threads, with one query at a time; these are gathered. The response is the query minus the
 prompt, criteria travel in the labels. A response that cannot be scored raises: OpenRLHF logs the error and leaves

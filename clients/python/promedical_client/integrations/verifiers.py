@@ -1,5 +1,4 @@
-"""verifiers: a reward of a task, by configuration (`fn = "promedical_client.integrations.verifiers:promedical_reward"`)
-or as the body of a method under `@vf.reward`.
+"""verifiers: a reward of a task, named in its configuration or called by a method under `@vf.reward`.
 
 Criteria travel in the task's data, as a field `rubric` or `rubric_id`. Rollouts that end at about the same time
 are gathered. What it raises becomes the rollout's `TaskError`, so that it is never a reward.

@@ -16,7 +16,6 @@ from promedical_client.integrations.grader import Grader, scores_of, shared_grad
 
 
 async def compute_score(
-    data_source: str,
     solution_str: str,
     ground_truth: Any,
     extra_info: dict[str, Any] | None = None,
@@ -31,7 +30,6 @@ async def compute_score(
     """The reward as `score`, and its parts; always the same keys, which verl requires.
 
     Args:
-        data_source: Not used.
         solution_str: The response.
         ground_truth: Criteria or the name of a rubric.
         extra_info: Holds `prompt`, text or messages.

@@ -155,7 +155,10 @@ def test_classify_names_what_does_not_fit(body, field):
 
 NEMO = {
     "responses_create_params": {
-        "input": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Why?", "type": "message"}],
+        "input": [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": "Why?", "type": "message"},
+        ],
         "temperature": 1.0,
     },
     "response": {
@@ -280,7 +283,8 @@ def test_dropin_ignores_fields_that_it_does_not_know(drop_in):
 
 
 @pytest.mark.parametrize(
-    "query", [[("rubric", "x")], [("priority", "urgent")], [("rubric_id", "a"), ("rubric_id", "b")], [("answer", "yes")]]
+    "query",
+    [[("rubric", "x")], [("priority", "urgent")], [("rubric_id", "a"), ("rubric_id", "b")], [("answer", "yes")]],
 )
 def test_dropin_refuses_query_parameters_that_it_does_not_know(query):
     with pytest.raises(Refusal):

@@ -4,9 +4,9 @@ import asyncio
 import dataclasses
 
 import pytest
+from edges_kit import MODEL, RUBRIC, result
 from test_gathering import Timers
 
-from edges_kit import MODEL, RUBRIC, result
 from gated import nothing_lost, settle
 from promedical import messages as m
 from promedical.errors import ErrorCode

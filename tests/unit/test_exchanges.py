@@ -26,7 +26,9 @@ def answered(item):
     return m.ItemOutcome(id=item.id, result=result)
 
 
-@given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("xyz"), st.sampled_from(["r", "s"]))), st.integers(1, 4))
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("xyz"), st.sampled_from(["r", "s"]))), st.integers(1, 4)
+)
 def test_group_gives_every_exchange_its_own_outcome_back(rows, most):
     exchanges = [exchange(*row) for row in rows]
     grouping = group(exchanges, max_responses=most)

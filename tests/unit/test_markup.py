@@ -33,7 +33,9 @@ def user(text):
 def rendered(name, turns):
     """A conversation as that family's template writes it."""
     if name == "Mistral":
-        return "<s>" + "".join(f"[INST] {t.content} [/INST]" if t.role == "user" else f" {t.content}</s>" for t in turns)
+        return "<s>" + "".join(
+            f"[INST] {t.content} [/INST]" if t.role == "user" else f" {t.content}</s>" for t in turns
+        )
     words = {"assistant": "model"} if name == "Gemma" else {}
     return BEGIN.get(name, "") + "".join(
         TURN[name].format(role=words.get(turn.role, turn.role), text=turn.content) for turn in turns

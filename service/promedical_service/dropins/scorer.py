@@ -146,7 +146,7 @@ def _check_rubrics(
     oracle: Oracle, rows: Sequence[Row], exchanges: Sequence[Exchange], base_rubric_id: str | None
 ) -> None:
     """Errors name the row, not the item that it would become."""
-    asked = {"base_rubric_id": base_rubric_id} if base_rubric_id else {}
+    asked: dict[str, RubricChoice] = {"base_rubric_id": base_rubric_id} if base_rubric_id else {}
     asked |= {row.place: exchange.rubric for row, exchange in zip(rows, exchanges, strict=True)}
     first_of = {name: place for place, name in reversed(asked.items()) if isinstance(name, str)}
     for name, place in first_of.items():

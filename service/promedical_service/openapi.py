@@ -114,7 +114,8 @@ def _post(name: str, summary: str, refs: dict[str, Any], stem: str, example: dic
 def _drop_in(drop_in: DropIn, path: str, refs: dict[str, Any]) -> dict[str, Any]:
     version = path.split("/")[1].upper() if path.count("/") > 1 else ""
     operation = _post(f"{drop_in.method}{version}", drop_in.summary, refs, drop_in.method, drop_in.example)
-    operation["parameters"] = [_TIMEOUT, *(_query(name, schema) for name, schema in _OPTIONS.items())]
+    options = {name: schema for name, schema in _OPTIONS.items() if name != "answer" or drop_in.has_two_answers}
+    operation["parameters"] = [_TIMEOUT, *(_query(name, schema) for name, schema in options.items())]
     return operation
 
 

@@ -110,9 +110,10 @@ class Server:
             default_rubric=self._settings.default_rubric,
             gather_s=self._settings.gather_s,
             max_responses=self._settings.max_responses_per_item,
+            on_round=self._metrics.round_closed,
         )
         return RestEdge(
-            drop_ins=DropInEndpoint(rows),
+            drop_ins=DropInEndpoint(rows, self._limits),
             desk=self._desk,
             health=self._health,
             metrics=self._metrics,

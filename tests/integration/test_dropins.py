@@ -182,6 +182,7 @@ def test_dropin_group_of_single_requests_shares_its_tree(tmp_path):
         assert {reply.status_code for reply in told} == {200}
         assert len({reply.json()["data"][0]["probs"][0] for reply in told}) > 1
         assert metrics['promedical_items_total{lane="bulk",outcome="ok"}'] == 1
+        assert (metrics["promedical_gathered_responses_count"], metrics["promedical_gathered_responses_sum"]) == (1, 5)
         refused = httpx.post(f"{server.rest_url}/classify", json={"input": "x"})
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
 

@@ -112,6 +112,13 @@ async def test_trl_reward_sends_a_group_as_one_item():
     assert len(told) == 3
 
 
+async def test_trl_reward_takes_a_rubrics_name_where_a_sample_has_no_criteria():
+    oracle, transport = mocked()
+    columns = {"rubric": [CRITERIA, None], "rubric_id": ["house", "house"]}
+    await trl.trl_reward([QUESTION] * 2, ANSWERS[:2], **columns, grader=oracle)
+    assert [item.rubric_id for item in transport.calls[0].items] == [None, "house"]
+
+
 async def test_trl_reward_gives_none_to_a_sample_that_was_not_scored_and_raises_for_a_call_that_was_not_answered():
     oracle, transport = mocked(rubric_id="unknown-to-the-mock")
     assert await trl.trl_reward([QUESTION], ["4 g."], grader=oracle) == [None]

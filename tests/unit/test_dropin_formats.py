@@ -8,9 +8,12 @@ from promedical import messages as m
 from promedical.rubric import InvalidField
 from promedical_service.dropins.catalog import DROP_INS, read_request
 from promedical_service.dropins.shape import Receipt, Scored
+from promedical_service.errors import ServiceError
 from promedical_service.failures import Refusal
+from promedical_service.limits import CountLimits
 
 MODEL = m.ModelRef(name="oracle", revision="r", fingerprint="f1", engine="fake", dtype="none")
+LIMITS = CountLimits(max_items=5, max_responses_per_item=4, max_criteria_per_item=9)
 RECEIPT = Receipt(request_id="id1", created=7)
 CHATML = "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
 WHY = (m.Message(role="user", content="Why?"),)
@@ -38,7 +41,7 @@ def scores(reward, violations=0):
 
 def read(path, body, query=()):
     drop_in = next(drop_in for drop_in in DROP_INS if path in drop_in.paths)
-    asked = read_request(drop_in, json.dumps(body).encode(), query)
+    asked = read_request(drop_in, json.dumps(body).encode(), query, LIMITS)
     return drop_in, asked, drop_in.rows(asked.body)
 
 
@@ -279,7 +282,7 @@ def test_predict_cuts_only_when_asked_to(changes, expected):
 @pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda drop_in: drop_in.method)
 def test_dropin_ignores_fields_that_it_does_not_know(drop_in):
     body = drop_in.example | {"user": "someone", "encoding_format": None}
-    assert drop_in.rows(read_request(drop_in, json.dumps(body).encode(), ()).body)
+    assert drop_in.rows(read_request(drop_in, json.dumps(body).encode(), (), LIMITS).body)
 
 
 @pytest.mark.parametrize(
@@ -295,3 +298,23 @@ def test_dropin_options_are_read_from_the_url():
     query = [("rubric_id", "house"), ("priority", "interactive"), ("truncation", "response_end")]
     options = read("/rm", SLIME, query)[1].options
     assert (options.rubric_id, options.priority, options.truncation) == ("house", "interactive", "response_end")
+
+
+@pytest.mark.parametrize("path", ["/classify", "/rerank", "/get_reward"])
+def test_dropin_refuses_the_choice_of_an_answer_where_there_is_one(path):
+    with pytest.raises(Refusal, match="one kind of answer"):
+        read(path, {}, [("answer", "object")])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/get_reward", {"query": ["a"] * 21}),
+        ("/classify", {"input": ["a"] * 21}),
+        ("/verify", NEMO | {"response": {"output": [{}] * 21}}),
+    ],
+)
+def test_dropin_refuses_more_rows_than_items_could_hold_before_it_reads_them(path, body):
+    with pytest.raises(ServiceError, match="holds 21; at most 20") as caught:
+        read(path, body)
+    assert caught.value.code == "too_large"

@@ -1,7 +1,7 @@
 """Every drop-in, and how a request to one is read."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +14,7 @@ from promedical_service.dropins.shape import Asked, DropIn, Options
 from promedical_service.dropins.slime import REMOTE_RM
 from promedical_service.dropins.tei import PREDICT
 from promedical_service.failures import Violation, invalid
+from promedical_service.limits import CountLimits
 
 DROP_INS: Final = (GET_REWARD, REMOTE_RM, CLASSIFY, VERIFY, RERANK, PREDICT)
 
@@ -23,21 +24,33 @@ _OPTIONS: Final = TypeAdapter(Options)
 _BODIES: Final = {drop_in.method: TypeAdapter(drop_in.request) for drop_in in DROP_INS}
 
 
-def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]]) -> Asked:
+def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]], limits: CountLimits) -> Asked:
     """Decode the body and the query parameters of a request.
 
     Raises:
         Refusal: invalid_request, with the path of each field at fault.
+        ServiceError: too_large.
     """
-    options = _read_options(list(query))
+    options = _read_options(drop_in, list(query))
     raw = parse_strictly(body, max_fields=_MAX_FIELDS)
+    _check_counts(raw, limits)
     return Asked(body=validate_body(_BODIES[drop_in.method], body), raw=raw, options=options)
 
 
-def _read_options(query: list[tuple[str, str]]) -> Options:
+def _check_counts(raw: Any, limits: CountLimits) -> None:
+    """Look into plain JSON, two levels deep: that is where lists of rows and of messages stand."""
+    levels = [raw, *(raw.values() if isinstance(raw, dict) else ())]
+    for level in levels:
+        for value in level.values() if isinstance(level, dict) else ():
+            limits.check_rows("A list of the body", len(value) if isinstance(value, list) else 0)
+
+
+def _read_options(drop_in: DropIn, query: list[tuple[str, str]]) -> Options:
     given = dict(query)
     if len(given) != len(query):
         raise invalid([Violation(field="", message="A query parameter is given twice; give each once")])
+    if "answer" in given and not drop_in.has_two_answers:
+        raise invalid([Violation(field="answer", message="This endpoint has one kind of answer; leave it out")])
     try:
         return _OPTIONS.validate_python(given)
     except ValidationError as error:

@@ -5,7 +5,7 @@ prompt: frameworks ask for each response of a group on its own. Knows no wire fo
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -62,12 +62,20 @@ class RowScorer:
         default_rubric: Name of the rubric for rows that bring no criteria.
         gather_s: How long a request of one row waits for others to the same prompt; 0: not at all.
         max_responses: Most responses of one item.
+        on_round: Told how many requests of one row went as one item.
         call_later: The event loop's, unless a test brings a clock of its own.
     """
 
     def __init__(
-        self, *, default_rubric: str, gather_s: float, max_responses: int, call_later: CallLater | None = None
+        self,
+        *,
+        default_rubric: str,
+        gather_s: float,
+        max_responses: int,
+        on_round: Callable[[int], None] = lambda _: None,
+        call_later: CallLater | None = None,
     ) -> None:
+        self._on_round = on_round
         self._default_rubric = default_rubric
         self._gather_s = gather_s
         self._max_responses = max_responses
@@ -111,6 +119,7 @@ class RowScorer:
 
     async def _ask_tree(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome]:
         """As long as anyone in the round waits; each keeps a deadline of its own."""
+        self._on_round(len(branches))
         limits = [branch.timeout_s for branch in branches if branch.timeout_s is not None]
         timeout_s = max(limits) if len(limits) == len(branches) else None
         exchanges = [Exchange(turns=tree.turns, response=branch.response, rubric=tree.rubric) for branch in branches]

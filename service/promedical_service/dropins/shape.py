@@ -100,6 +100,8 @@ class DropIn:
     rows: Callable[[Any], tuple[Row, ...]]
     encode: Callable[[Asked, Scored, Receipt], Any]
     priority: Priority | None = "bulk"
+    has_two_answers: bool = False
+    """Whether the URL may say which answer."""
     truncation: Callable[[Any], Truncation] | None = None
     """Where the body itself has a say in it."""
 

@@ -84,4 +84,5 @@ REMOTE_RM = DropIn(
     example={"prompt": "How much paracetamol a day?", "response": "At most 4 g.", "label": "general-medical"},
     rows=rows,
     encode=encode,
+    has_two_answers=True,
 )

@@ -175,6 +175,13 @@ def scores_of(grade: Grade) -> m.ResponseScores:
     return grade
 
 
+def labels_of(count: int, rubric: Sequence[Any] | None, rubric_id: Sequence[Any] | None) -> list[Any]:
+    """One label per sample out of the columns of a data set: its rubric, else its rubric's name, else None."""
+    nothing = [None] * count
+    columns = zip(rubric or nothing, rubric_id or nothing, strict=True)
+    return [name if criteria is None else criteria for criteria, name in columns]
+
+
 def shared_grader(**settings: str) -> Grader:
     """The process's grader for these settings.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from promedical.messages import ResponseScores
-from promedical_client.integrations.grader import Grader, shared_grader
+from promedical_client.integrations.grader import Grader, labels_of, shared_grader
 
 
 class PromedicalORM:
@@ -33,7 +33,7 @@ class PromedicalORM:
             PromedicalError: The call was not answered.
         """
         oracle = self._grader or shared_grader()
-        labels = rubric or rubric_id or [None] * len(completions)
+        labels = labels_of(len(completions), rubric, rubric_id)
         exchanges = [
             oracle.exchange(conversation[:-1], completion, label, path=f"completions[{index}]")
             for index, (completion, conversation, label) in enumerate(zip(completions, messages, labels, strict=True))

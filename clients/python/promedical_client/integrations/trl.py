@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from promedical.messages import ResponseScores
-from promedical_client.integrations.grader import Grade, Grader, shared_grader
+from promedical_client.integrations.grader import Grade, Grader, labels_of, shared_grader
 
 
 async def trl_reward(
@@ -25,7 +25,7 @@ async def trl_reward(
 ) -> list[float | None]:
     """One reward per completion. Bind `grader` with `functools.partial` to use one of your own."""
     oracle = grader or shared_grader()
-    labels = rubric or rubric_id or [None] * len(prompts)
+    labels = labels_of(len(prompts), rubric, rubric_id)
     grades = await oracle.grade(
         [
             oracle.exchange(prompt, completion, label, path=f"completions[{index}]")

@@ -4,7 +4,11 @@ import asyncio
 import functools
 import json
 import math
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -99,6 +103,18 @@ def test_trl_logs_the_rewards_of_the_native_api(grader, native):
     assert told == [*(pytest.approx(reward, abs=1e-6) for reward in native), None]
     assert metrics["oracle/unscored"] == 0.25
     assert {"oracle/vetoed", "oracle/proficiency", "oracle/excellence"} <= metrics.keys()
+
+
+def test_trl_trainer_trains_on_the_oracle(fake_server, tmp_path):
+    """In a process of its own: TRL leaves its event loop open."""
+    pytest.importorskip("trl")
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("trl_run.py")), str(tmp_path)]
+    environ = os.environ | {"PROMEDICAL_URL": fake_server.grpc_url}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=environ)
+    assert done.returncode == 0, done.stderr
+    logged = json.loads(done.stdout.splitlines()[-1])
+    assert len(logged) == 2
+    assert all(math.isfinite(row["rewards/trl_reward/mean"]) and "oracle/unscored" in row for row in logged)
 
 
 async def test_trl_reward_sends_a_group_as_one_item():

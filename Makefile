@@ -13,6 +13,7 @@ RUN ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+FRAMEWORKS := .frameworks/.fetched
 PROTO_BIN := .venv-proto/bin
 PROTO_INSTALLED := .venv-proto/.installed
 PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
@@ -60,6 +61,14 @@ image: ## Build the container image with buildah (IMAGE=name:tag BASE=image)
 .PHONY: test
 test: install ## Run the tests (ARGS="tests/unit -k reward")
 	$(BIN)/pytest $(or $(ARGS),tests)
+
+.PHONY: frameworks
+frameworks: $(FRAMEWORKS) ## Fetch the wheels of RL frameworks, without what they depend on, for the tests that call their code
+
+$(FRAMEWORKS): $(INSTALLED) Makefile
+	@$(BIN)/$(PIP) --no-deps --only-binary :all: --upgrade --target $(@D) \
+	  openrlhf==0.11.2 verl==0.9.1 ms-swift==4.6.0 verifiers==0.4.0
+	@touch $@
 
 .PHONY: format
 format: install ## Format the code and apply safe fixes
@@ -127,6 +136,7 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) proto-check
 	$(MAKE) slim
 	$(MAKE) demo ARGS=
+	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
 	$(MAKE) test ARGS=
 
 .PHONY: clean

@@ -93,10 +93,15 @@ def _criteria(raw: Any) -> tuple[Criterion, ...]:
         raise InvalidField("", "expected title and criteria, and nothing beside them")
     if not isinstance(raw["criteria"], list):
         raise InvalidField("criteria", "expected a list of criteria")
-    return tuple(_criterion(entry, f"criteria[{index}]") for index, entry in enumerate(raw["criteria"]))
+    return tuple(read_criterion(entry, f"criteria[{index}]") for index, entry in enumerate(raw["criteria"]))
 
 
-def _criterion(entry: Any, path: str) -> Criterion:
+def read_criterion(entry: Any, path: str) -> Criterion:
+    """A criterion out of plain JSON.
+
+    Raises:
+        InvalidField: Names the place under `path`, and what was expected there.
+    """
     if not isinstance(entry, Mapping) or not {"id", "text", "dimension"} <= entry.keys() <= _CRITERION_KEYS:
         raise InvalidField(path, "expected id, text and dimension, and at most weight and polarity beside them")
     try:

@@ -125,9 +125,13 @@ async def _in_daemon_thread(work: Callable[[], Loaded]) -> Loaded:
 
 def _catalog(settings: Settings) -> RubricCatalog:
     try:
-        return load_catalog(settings.rubric_dir)
+        catalog = load_catalog(settings.rubric_dir)
     except RubricFileError as error:
         raise ConfigurationError(f"rubric_dir: {error}") from error
+    if catalog.find(settings.default_rubric) is None:
+        known = ", ".join(catalog.names)
+        raise ConfigurationError(f"default_rubric: there is no rubric {settings.default_rubric}; there are {known}")
+    return catalog
 
 
 def _describe(loaded: LoadedOracle, settings: Settings) -> ModelInfo:

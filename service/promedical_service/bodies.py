@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import difflib
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -22,6 +23,9 @@ UNSUPPORTED_MEDIA_TYPE: Final = 415
 _MAX_KEY_CHARS: Final = 64
 _UNKNOWN_FIELD: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _PROMPT_SHAPES: Final = ("str", "tuple[Message, ...]")
+_KIND: Final = re.compile(r"str|dict|[a-z]+\[.*\]|[A-Z]\w*")
+"""What stands in pydantic's paths for the kinds of a union; fields of the wire are in lower case."""
+_TEXT_MESSAGE: Final = "Input should be a valid string or a list"
 _SHAPE_MESSAGE: Final = "Input should be a valid string or a list of messages"
 _MAX_READ_ERRORS: Final = 100_000
 _NO_JSON: Final = "json_invalid"
@@ -75,13 +79,28 @@ def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) ->
     """
     parsed = parse_strictly(body, limits.max_values)
     _check_counts(parsed, limits)
+    return validate_body(adapter, body, parsed)
+
+
+def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Asked:
+    """Decode a JSON body that has been looked at.
+
+    Args:
+        adapter: Of what is asked.
+        body: As it came.
+        parsed: The same as plain JSON.
+
+    Raises:
+        Refusal: invalid_request, with the path of each field at fault.
+        InvalidField: A text holds what is no Unicode.
+    """
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        violations = _violations(error)
+        found = violations(error)
         if error.errors(include_input=False, include_url=False)[0]["type"] == _NO_JSON:
             _check_texts(parsed)
-    raise invalid(violations)  # outside: the validation error holds the body, and must not live on in ours
+    raise invalid(found)  # outside: the validation error holds the body, and must not live on in ours
 
 
 def _check_texts(parsed: Any) -> None:
@@ -147,7 +166,7 @@ def _refuse_media(message: str) -> NoReturn:
     raise Refusal(ErrorCode.INVALID_REQUEST, message, http_status=UNSUPPORTED_MEDIA_TYPE)
 
 
-def _violations(error: ValidationError) -> list[Violation]:
+def violations(error: ValidationError) -> list[Violation]:
     """The first faults, one more than are shown; linear in the number of all."""
     if error.error_count() > _MAX_READ_ERRORS:
         return [Violation(field="", message=f"The body has over {_MAX_READ_ERRORS} faults; see /docs for its shape")]
@@ -176,7 +195,7 @@ def _violation(kind: str, loc: Sequence[int | str], message: str) -> Violation:
     if kind in _UNKNOWN_FIELD:
         return Violation(field=_path(loc[:-1]), message=_unknown_field(str(loc[-1])))
     if _is_shape(loc):
-        return Violation(field=_path(loc), message=_SHAPE_MESSAGE)
+        return Violation(field=_path(loc), message=_SHAPE_MESSAGE if "prompt" in loc else _TEXT_MESSAGE)
     return Violation(field=_path(loc), message=message)
 
 
@@ -192,6 +211,6 @@ def _path(loc: Sequence[int | str]) -> str:
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in _PROMPT_SHAPES:
+        elif not _KIND.fullmatch(part):
             path += f".{part}" if path else part
     return path

@@ -47,7 +47,7 @@ class CallEvents(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call. The edge that made it may set `items` once it knows; the desk sets the rest."""
+    """One call. The edge that made it may set `items` and `fingerprint` once it knows; the desk sets the rest."""
 
     transport: Transport
     method: Method
@@ -57,6 +57,8 @@ class Call:
     timeout_s: float | None = None
     caller: str = ANONYMOUS
     items: int | None = None
+    fingerprint: str | None = None
+    """Of the oracle that answered, where the answer itself has no place for it."""
     code: str = ErrorCode.INTERNAL
     held_bytes: int = 0
     started: float = field(default_factory=time.monotonic)

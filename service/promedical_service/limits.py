@@ -17,7 +17,7 @@ _FIELDS: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountLimits:
-    """The most of each kind. Both methods raise ServiceError: too_large, with the path of what holds too much."""
+    """The most of each kind. All methods raise ServiceError: too_large, with the path of what holds too much."""
 
     max_items: int
     max_responses_per_item: int
@@ -41,6 +41,10 @@ class CountLimits:
         _check(f"{prefix}responses", responses, self.max_responses_per_item)
         _check(f"{prefix}rubric.criteria", criteria, self.max_criteria_per_item)
         _check(f"{prefix}prompt", messages, self.max_messages_per_item)
+
+    def check_rows(self, path: str, count: int) -> None:
+        """Judge a list of a drop-in's body: at most as many as would fill all items."""
+        _check(path, count, self.max_items * self.max_responses_per_item)
 
 
 def _check(path: str, count: int, limit: int) -> None:

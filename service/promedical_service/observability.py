@@ -17,14 +17,29 @@ from promedical_service.logs import describe_error, get_logger
 from promedical_service.types import BatchReport, Stage
 
 Transport = Literal["grpc", "rest"]
-Method = Literal["ScoreBatch", "RankResponses", "ListRubrics", "GetRubric", "GetModel", "Other"]
-"""What was called, by the name of its RPC on both transports; Other: REST's documentation and unknown paths."""
+Method = Literal[
+    "ScoreBatch",
+    "RankResponses",
+    "ListRubrics",
+    "GetRubric",
+    "GetModel",
+    "GetReward",
+    "RemoteRm",
+    "Classify",
+    "Verify",
+    "Rerank",
+    "Predict",
+    "Other",
+]
+"""What was called, by the name of its RPC on both transports, or of a drop-in, which REST alone has; Other: REST's
+documentation and unknown paths."""
 
 OK: Final = "ok"
 _REQUEST_OUTCOMES: Final = (OK, *ERROR_TABLE)
 _ITEM_OUTCOMES: Final = (OK, *sorted(ITEM_ERROR_CODES))
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _TOKENS: Final = tuple(float(2**power) for power in range(6, 17))
+_POWERS: Final = tuple(float(2**power) for power in range(8))
 _TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 11))
 
 
@@ -40,6 +55,7 @@ class Metrics:
         prometheus_client.ProcessCollector(registry=self.registry)
         prometheus_client.GCCollector(registry=self.registry)
         self._declare_requests()
+        self._declare_rounds()
         self._declare_queue()
         self._declare_engine()
         self._declare_scores()
@@ -73,6 +89,14 @@ class Metrics:
                 self._request_seconds.labels(transport, method)
                 for code in _REQUEST_OUTCOMES:
                     self._requests.labels(transport, method, code)
+
+    def _declare_rounds(self) -> None:
+        self._rounds = Histogram(
+            "promedical_gathered_responses",
+            "Responses that drop-in requests of one response each were put together to.",
+            buckets=_POWERS,
+            registry=self.registry,
+        )
 
     def _declare_queue(self) -> None:
         self._items = Counter(
@@ -164,6 +188,10 @@ class Metrics:
         self._in_flight.dec()
         self._requests.labels(transport, method, code).inc()
         self._request_seconds.labels(transport, method).observe(seconds)
+
+    def round_closed(self, responses: int) -> None:
+        """Drop-in requests of one response each became one item."""
+        self._rounds.observe(responses)
 
     def item_finished(self, lane: Priority, outcome: str) -> None:
         """One item was answered: "ok" or an error code."""

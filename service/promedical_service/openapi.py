@@ -9,6 +9,8 @@ from pydantic import TypeAdapter
 import promedical
 from promedical import messages
 from promedical.errors import ERROR_TABLE, ErrorCode
+from promedical_service.dropins.catalog import DROP_INS
+from promedical_service.dropins.shape import DropIn, Options
 from promedical_service.problems import PROBLEM_TYPE, Problem
 
 _JSON: Final = "application/json"
@@ -23,6 +25,7 @@ _TITLES: Final = {
 }
 
 EXAMPLE: Final[dict[str, Any]] = json.loads((files(__package__) / "example_request.json").read_text("utf-8"))
+_OPTIONS: Final[dict[str, Any]] = TypeAdapter(Options).json_schema()["properties"]
 _RANK_EXAMPLE: Final = {name: EXAMPLE["items"][0][name] for name in ("prompt", "responses", "rubric")}
 
 
@@ -61,6 +64,9 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
     )
     inputs = [(kind.__name__, "validation", TypeAdapter(kind)) for kind in asked]
     outputs = [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in answered]
+    for drop_in in DROP_INS:
+        inputs.append((f"{drop_in.method}Request", "validation", TypeAdapter(drop_in.request)))
+        outputs.append((f"{drop_in.method}Response", "serialization", TypeAdapter(drop_in.answer)))
     refs, rest = TypeAdapter.json_schemas([*inputs, *outputs], ref_template=_REF)  # type: ignore[list-item]
     return {name: schema for (name, _), schema in refs.items()}, rest["$defs"]
 
@@ -72,6 +78,7 @@ def _paths(refs: dict[str, Any]) -> dict[str, Any]:
         "/v1/rubrics": {"get": _get("ListRubrics", "Rubrics known by name", refs["RubricList"])},
         "/v1/rubrics/{id}": {"get": {**_get("GetRubric", "One rubric", refs["RubricInfo"]), "parameters": [_ID]}},
         "/v1/model": {"get": _get("GetModel", "What the oracle is: pin its fingerprint", refs["ModelInfo"])},
+        **{path: {"post": _drop_in(drop_in, path, refs)} for drop_in in DROP_INS for path in drop_in.paths},
         "/healthz": {"get": _probe("Healthz", "200 unless the engine is lost")},
         "/readyz": {"get": _probe("Readyz", "200 while new requests are taken")},
         "/metrics": {"get": _metrics()},
@@ -102,6 +109,23 @@ def _post(name: str, summary: str, refs: dict[str, Any], stem: str, example: dic
     }
     operation["responses"] |= _problems(_WITH_BODY)
     return operation
+
+
+def _drop_in(drop_in: DropIn, path: str, refs: dict[str, Any]) -> dict[str, Any]:
+    version = path.split("/")[1].upper() if path.count("/") > 1 else ""
+    operation = _post(f"{drop_in.method}{version}", drop_in.summary, refs, drop_in.method, drop_in.example)
+    options = {name: schema for name, schema in _OPTIONS.items() if name != "answer" or drop_in.has_two_answers}
+    operation["parameters"] = [_TIMEOUT, *(_query(name, schema) for name, schema in options.items())]
+    return operation
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "description": schema["description"],
+        "schema": {key: value for key, value in schema.items() if key in {"enum", "anyOf", "type", "default"}},
+    }
 
 
 def _get(name: str, summary: str, schema: dict[str, Any]) -> dict[str, Any]:

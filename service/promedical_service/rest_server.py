@@ -18,6 +18,9 @@ from promedical.rubric import InvalidField
 from promedical_service.access import presented_key
 from promedical_service.bodies import parse_body, read_body
 from promedical_service.calls import REQUEST_ID_HEADER, Call, Desk, request_id
+from promedical_service.dropins.catalog import DROP_INS
+from promedical_service.dropins.endpoint import DropInEndpoint
+from promedical_service.dropins.shape import DropIn
 from promedical_service.failures import Refusal
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
@@ -27,6 +30,7 @@ from promedical_service.problems import PROBLEM_TYPE, http_status, problem_body,
 from promedical_service.types import Oracle
 
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
+FINGERPRINT_HEADER: Final = "x-promedical-fingerprint"
 _MAX_TIMEOUT_MS: Final = 86_400_000
 _NOT_FOUND: Final = 404
 
@@ -50,6 +54,7 @@ class RestEdge:
         self,
         *,
         desk: Desk,
+        drop_ins: DropInEndpoint,
         health: Health,
         metrics: Metrics,
         max_request_bytes: int,
@@ -58,6 +63,7 @@ class RestEdge:
         keys_required: bool,
     ) -> None:
         self._desk = desk
+        self._drop_ins = drop_ins
         self._health = health
         self._metrics = metrics
         self._max_request_bytes = max_request_bytes
@@ -73,6 +79,9 @@ class RestEdge:
         app.add_route("/v1/rubrics", self._endpoint("ListRubrics", self._rubrics))
         app.add_route("/v1/rubrics/{id}", self._endpoint("GetRubric", self._rubric))
         app.add_route("/v1/model", self._endpoint("GetModel", self._model))
+        for drop_in in DROP_INS:
+            for path in drop_in.paths:
+                app.add_route(path, self._endpoint(drop_in.method, self._drop_in(drop_in)), methods=["POST"])
         app.add_route("/openapi.json", self._page(self._show_openapi))
         app.add_route("/docs", self._page(self._show_docs))
         app.add_route("/healthz", self._healthz)
@@ -91,10 +100,21 @@ class RestEdge:
         call.items = 1
         return _RANK_RESPONSE.dump_json(await while_connected(request, oracle.rank(asked, call.as_caller())))
 
-    async def _asked(self, request: Request, call: Call, adapter: TypeAdapter[Asked]) -> Asked:
+    def _drop_in(self, drop_in: DropIn) -> Work:
+        async def answer(request: Request, oracle: Oracle, call: Call) -> bytes:
+            body = await self._body(request, call)
+            query = request.query_params.multi_items()
+            return await while_connected(request, self._drop_ins.answer(drop_in, body, query, oracle, call))
+
+        return answer
+
+    async def _body(self, request: Request, call: Call) -> bytes:
         call.timeout_s = _timeout_s(request)
         hold = functools.partial(self._desk.hold, call)
-        body = await read_body(request, self._max_request_bytes, hold, call.remaining_s)
+        return await read_body(request, self._max_request_bytes, hold, call.remaining_s)
+
+    async def _asked(self, request: Request, call: Call, adapter: TypeAdapter[Asked]) -> Asked:
+        body = await self._body(request, call)
         return await asyncio.to_thread(parse_body, adapter, body, self._limits)  # a large body must not hold the loop
 
     async def _rubrics(self, _: Request, oracle: Oracle, __: Call) -> bytes:
@@ -167,6 +187,7 @@ class RestEdge:
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {REQUEST_ID_HEADER: call.request_id, "cache-control": "no-store"}
+        headers |= {FINGERPRINT_HEADER: call.fingerprint} if call.fingerprint else {}
         return headers | {"connection": "close"} if self._desk.draining else headers
 
 

@@ -18,6 +18,8 @@ import grpc
 
 from promedical_service.access import KeyRing, load_tls
 from promedical_service.calls import Desk
+from promedical_service.dropins.endpoint import DropInEndpoint
+from promedical_service.dropins.scorer import RowScorer
 from promedical_service.grpc_server import bind, build_grpc_server, build_health_server
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
@@ -105,7 +107,14 @@ class Server:
         self._log = get_logger("promedical.server")
 
     def _rest_edge(self) -> RestEdge:
+        rows = RowScorer(
+            default_rubric=self._settings.default_rubric,
+            gather_s=self._settings.gather_s,
+            max_responses=self._settings.max_responses_per_item,
+            on_round=self._metrics.round_closed,
+        )
         return RestEdge(
+            drop_ins=DropInEndpoint(rows, self._limits),
             desk=self._desk,
             health=self._health,
             metrics=self._metrics,

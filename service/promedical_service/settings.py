@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     """CPU threads for torch; its own choice by default."""
     rubric_dir: Path | None = None
     """Folder with rubric files beside the built-in ones."""
+    default_rubric: Annotated[str, Field(min_length=1)] = "general-medical"
+    """Rubric that drop-in endpoints judge by where a request brings no criteria."""
+    gather_s: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.02
+    """Time that a drop-in request of one response waits for others to the same prompt, to share its tree; 0: none."""
 
     keys_file: Path | None = None
     """File with one `name:key` per line, asked for by all but health, readiness and metrics; without it by none."""

@@ -3,9 +3,10 @@
 Knows nothing of the contract. No message quotes the body: a caller can put anything into it.
 """
 
+import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
 from promedical.errors import ErrorCode
@@ -17,25 +18,37 @@ _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
 """Possessive, and whole up to the end of the body: linear time on any bytes."""
 
 
-def parse_strictly(body: bytes, max_values: int) -> Any:
-    """Decode a body; numbers are left out, since nobody here looks at them.
+def parse_strictly(
+    body: bytes, max_values: int, *, max_fields: int = _MAX_FIELDS, parse_int: Callable[[str], Any] = len
+) -> Any:
+    """Decode a body.
+
+    Args:
+        body: Bytes from a caller.
+        max_values: At most so many, in all of it.
+        max_fields: At most so many in one object.
+        parse_int: Makes an integer of its digits; `len` keeps huge ones from being converted where nobody looks.
 
     Raises:
         ServiceError: too_large, if it holds more values than any request needs; invalid_request, if it is not
             JSON, or has a name twice in an object, or numbers that JSON has not.
     """
     _bound(body, max_values)
+    read_object = functools.partial(_object, max_fields=max_fields)
     try:
-        # `len` only keeps huge integers from being converted.
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=len)
+        return json.loads(
+            body.decode(), object_pairs_hook=read_object, parse_constant=_refuse_constant, parse_int=parse_int
+        )
     except _NotStrictError as error:
         reason = str(error)
     except json.JSONDecodeError as error:
         reason = f"The body is not JSON; look at line {error.lineno}, column {error.colno}"
     except RecursionError:
         reason = "The body is nested too deeply; see /docs for its shape"
-    except ValueError:
+    except UnicodeDecodeError:
         reason = "The body is not UTF-8; send JSON in UTF-8"
+    except ValueError:
+        reason = "An integer of the body has too many digits; send smaller numbers"
     raise invalid([Violation(field="", message=reason)])  # outside: the error must not keep what was parsed
 
 
@@ -78,9 +91,9 @@ class _NotStrictError(Exception):
     pass
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > _MAX_FIELDS:
-        raise _NotStrictError(f"An object of the body has over {_MAX_FIELDS} fields; see /docs for those there are")
+def _object(pairs: list[tuple[str, Any]], max_fields: int) -> dict[str, Any]:
+    if len(pairs) > max_fields:
+        raise _NotStrictError(f"An object of the body has over {max_fields} fields; see /docs for those there are")
     read = dict(pairs)
     if len(read) != len(pairs):
         raise _NotStrictError("An object of the body has a field twice; give each field once")

@@ -44,7 +44,7 @@ class Client:
 
     def __init__(self, url: str = DEFAULT_URL, **options: Unpack[ClientOptions]) -> None:
         self._client = AsyncClient(url, **options)
-        self._threads: dict[int, _LoopThread] = {}
+        self._threads: dict[int, LoopThread] = {}
 
     def score(self, items: Iterable[m.ScoreItem], **options: Unpack[ScoreOptions]) -> m.ScoreResponse:
         """Score any number of items; see `AsyncClient.score`. `on_progress` is called in the client's thread."""
@@ -93,10 +93,10 @@ class Client:
 
     def _run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
         # A forked process must touch neither the thread of its parent nor the lock, which may be held for ever.
-        return self._threads.setdefault(os.getpid(), _LoopThread()).run(ask)
+        return self._threads.setdefault(os.getpid(), LoopThread()).run(ask)
 
 
-class _LoopThread:
+class LoopThread:
     """A thread with an event loop, started when it is first needed."""
 
     def __init__(self) -> None:
@@ -104,6 +104,7 @@ class _LoopThread:
         self._running: _Running | None = None
 
     def run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
+        """What the coroutine of `ask` returns, run in the thread."""
         future = asyncio.run_coroutine_threadsafe(ask(), self._started().loop)
         try:
             return future.result()
@@ -112,6 +113,7 @@ class _LoopThread:
             raise
 
     def close(self) -> None:
+        """End the thread."""
         with self._lock:
             running, self._running = self._running, None
         if running is not None:

@@ -1,0 +1,9 @@
+"""The oracle as a reward function of RL frameworks: one short module per framework over one `Grader`.
+
+No framework is imported. What a framework calls is configured by environment variables, which
+`shared_grader` reads, or by a `Grader` of your own, given as `grader`.
+"""
+
+from promedical_client.integrations.grader import Grade, Grader, UnscoredError, shared_grader
+
+__all__ = ["Grade", "Grader", "UnscoredError", "shared_grader"]

@@ -1,0 +1,212 @@
+"""What every adapter stands on: exchanges in, one grade each out, groups sharing their tree.
+
+Whole-call failures are exceptions, those of `promedical_client.errors`. What is wrong with one response is a
+value, its `ErrorInfo`; `UnscoredError` is for frameworks that have no place for it. A failure is never a number.
+"""
+
+import functools
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, TypeVar, Unpack
+
+from promedical import messages as m
+from promedical.exchanges import Exchange, group, read_turns
+from promedical.gathering import CallLater, Gatherer
+from promedical.labels import read_label
+from promedical.markup import split_prompt, without_ending
+from promedical.rubric import InvalidField
+from promedical_client.client import DEFAULT_URL, AsyncClient
+from promedical_client.errors import InvalidRequestError
+from promedical_client.per_loop import PerLoop
+from promedical_client.sync import ClientOptions, LoopThread
+
+T = TypeVar("T")
+Grade = m.ResponseScores | m.ErrorInfo
+"""The scores of a response, or why there are none."""
+
+DEFAULT_RUBRIC: Final = "general-medical"
+_MAX_GATHERED: Final = 4096
+_MAX_RESPONSES: Final = 128
+"""Of one item; the service's own default."""
+_ENVIRONMENT: Final = {
+    "url": "PROMEDICAL_URL",
+    "api_key": "PROMEDICAL_API_KEY",
+    "ca_file": "PROMEDICAL_CA_FILE",
+    "cert_file": "PROMEDICAL_CLIENT_CERT_FILE",
+    "key_file": "PROMEDICAL_CLIENT_KEY_FILE",
+    "rubric_id": "PROMEDICAL_CLIENT_RUBRIC_ID",
+    "base_rubric_id": "PROMEDICAL_CLIENT_BASE_RUBRIC_ID",
+    "expected_fingerprint": "PROMEDICAL_CLIENT_EXPECTED_FINGERPRINT",
+}
+
+
+class UnscoredError(Exception):
+    """A response that could not be scored, in a framework that cannot leave it out. Never holds its text.
+
+    Attributes:
+        error: Why.
+    """
+
+    def __init__(self, error: m.ErrorInfo) -> None:
+        super().__init__(f"{error.code}: {error.message}")
+        self.error = error
+
+
+class Grader:
+    """Grades exchanges; usable from any thread, event loop and forked process.
+
+    Args:
+        url: Of the service, as for `Client`.
+        rubric_id: Rubric for what brings no criteria.
+        base_rubric_id: A standing rubric whose criteria are added.
+        expected_fingerprint: Refuse to be answered by any other oracle.
+        truncation: What may be cut from what is too long; by default such a response gets an error.
+        gather_s: How long `grade_one` waits for others, so that a group shares its tree.
+        call_later: The event loop's, unless a test brings a clock of its own.
+        options: Of `AsyncClient`, such as `api_key` and `timeout_s`.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        rubric_id: str = DEFAULT_RUBRIC,
+        base_rubric_id: str | None = None,
+        expected_fingerprint: str | None = None,
+        truncation: m.Truncation = "none",
+        gather_s: float = 0.02,
+        call_later: CallLater | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        self._client = AsyncClient(url, **options)
+        self._rubric_id = rubric_id
+        self._base_rubric_id = base_rubric_id
+        self._expected_fingerprint = expected_fingerprint
+        self._truncation = truncation
+        self._gatherers: PerLoop[Gatherer[None, Exchange, Grade]] = PerLoop(
+            lambda: Gatherer(
+                lambda _, exchanges: self.grade(exchanges),
+                window_s=gather_s,
+                max_size=_MAX_GATHERED,
+                call_later=call_later,
+            )
+        )
+        self._threads: dict[int, LoopThread] = {}
+
+    def exchange(self, prompt: Any, response: Any, label: Any = None, *, path: str = "") -> Exchange:
+        """One response as a framework hands it out.
+
+        Args:
+            prompt: Text, with or without chat markup, or messages.
+            response: Text, or the messages that the policy wrote, of which the last is judged.
+            label: Criteria or the name of a rubric; see `promedical.labels`. Empty: the grader's rubric.
+            path: What errors call the place, for example `samples[3]`.
+
+        Raises:
+            InvalidRequestError: They cannot be read. Nobody could score that, however often it is tried.
+        """
+        try:
+            turns, begun = split_prompt(prompt) if isinstance(prompt, str) else (read_turns(prompt), "")
+            text = response if isinstance(response, str) else _last_text(response)
+            rubric = read_label(label) or self._rubric_id
+        except InvalidField as error:
+            raise InvalidRequestError(str(error.under(path) if path else error)) from None
+        return Exchange(turns=turns, response=begun + without_ending(text), rubric=rubric)
+
+    async def grade(self, exchanges: Sequence[Exchange]) -> list[Grade]:
+        """One grade per exchange, in order; those with the same prompt and rubric go as one item.
+
+        Raises:
+            PromedicalError: The call was not answered, and nothing was graded.
+        """
+        if not exchanges:
+            return []
+        grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=_MAX_RESPONSES)
+        answer = await self._client.score(
+            grouping.items,
+            expected_fingerprint=self._expected_fingerprint,
+            priority="bulk",
+            truncation=self._truncation,
+        )
+        return [_grade(outcome) for outcome in grouping.outcomes(answer.items)]
+
+    async def grade_one(self, exchange: Exchange) -> Grade:
+        """The grade of one exchange, asked together with others that come at about the same time.
+
+        Raises:
+            PromedicalError: The call was not answered.
+        """
+        return await self._gatherers.get().submit(None, exchange)
+
+    def run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
+        """Run one of the above from a thread without an event loop; calls from several threads are gathered."""
+        return self._threads.setdefault(os.getpid(), LoopThread()).run(ask)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. A later call opens new ones."""
+        self._gatherers.take()
+        await self._client.aclose()
+
+    def close(self) -> None:
+        """Close the connections of `run` and end its thread. A later call starts anew."""
+        thread = self._threads.pop(os.getpid(), None)
+        if thread is not None:
+            try:
+                thread.run(self.aclose)
+            finally:
+                thread.close()
+
+    async def closing(self, work: Awaitable[T]) -> T:
+        """Do work in an event loop that ends with it."""
+        try:
+            return await work
+        finally:
+            await self.aclose()
+
+
+def scores_of(grade: Grade) -> m.ResponseScores:
+    """The scores.
+
+    Raises:
+        UnscoredError: There are none.
+    """
+    if isinstance(grade, m.ErrorInfo):
+        raise UnscoredError(grade)
+    return grade
+
+
+def labels_of(count: int, rubric: Sequence[Any] | None, rubric_id: Sequence[Any] | None) -> list[Any]:
+    """One label per sample out of the columns of a data set: its rubric, else its rubric's name, else None."""
+    nothing = [None] * count
+    columns = zip(rubric or nothing, rubric_id or nothing, strict=True)
+    return [name if criteria is None else criteria for criteria, name in columns]
+
+
+def shared_grader(**settings: str) -> Grader:
+    """The process's grader for these settings.
+
+    Args:
+        settings: `url`, `rubric_id` and so on. What is missing comes from `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`,
+            `PROMEDICAL_CA_FILE`, and `PROMEDICAL_CLIENT_` with `CERT_FILE`, `KEY_FILE`, `RUBRIC_ID`,
+            `BASE_RUBRIC_ID` and `EXPECTED_FINGERPRINT`.
+    """
+    given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
+    return _grader(frozenset((given | settings).items()))
+
+
+@functools.cache
+def _grader(settings: frozenset[tuple[str, str]]) -> Grader:
+    return Grader(**dict(settings))  # type: ignore[arg-type]
+
+
+def _last_text(messages: Iterable[Any]) -> str:
+    turns = read_turns(messages, "response")
+    if not turns or turns[-1].role != "assistant":
+        raise InvalidField("response", "does not end with a turn of the assistant")
+    return turns[-1].content
+
+
+def _grade(outcome: m.ResponseOutcome) -> Grade:
+    grade = outcome.scores or outcome.error
+    assert grade is not None
+    return grade

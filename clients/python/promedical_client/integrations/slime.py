@@ -1,0 +1,71 @@
+"""slime: `--custom-rm-path promedical_client.integrations.slime.custom_rm`, or `.group_rm` with `--group-rm`.
+
+Criteria travel in the label. With `--reward-key` the rewards are objects out of which slime picks. A sample that
+cannot be scored ends the rollout with `UnscoredError` in `custom_rm`; `group_rm` takes it out of the loss with
+`remove_sample` and gives it the mean of its group, which leaves the group's baseline where it was.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from promedical.messages import ResponseScores
+from promedical_client.integrations.grader import Grade, Grader, UnscoredError, scores_of, shared_grader
+
+Reward = float | dict[str, Any]
+
+
+async def custom_rm(args: Any, sample: Any, *, grader: Grader | None = None, **_: Any) -> Reward:
+    """The reward of one sample; calls at the same time are gathered.
+
+    Raises:
+        UnscoredError: The response was not scored.
+        PromedicalError: The call was not answered.
+    """
+    oracle = grader or shared_grader()
+    grade = await oracle.grade_one(oracle.exchange(sample.prompt, sample.response, sample.label))
+    return _reward(args, scores_of(grade))
+
+
+async def group_rm(args: Any, samples: Sequence[Any], *, grader: Grader | None = None, **_: Any) -> list[Reward]:
+    """The rewards of samples, in order.
+
+    Raises:
+        UnscoredError: No response of a group was scored.
+        PromedicalError: The call was not answered.
+    """
+    oracle = grader or shared_grader()
+    grades = await oracle.grade([oracle.exchange(sample.prompt, sample.response, sample.label) for sample in samples])
+    means = _means(samples, grades)
+    return [_kept_or_removed(args, *pair, means) for pair in zip(samples, grades, strict=True)]
+
+
+def _means(samples: Sequence[Any], grades: Sequence[Grade]) -> dict[Any, float]:
+    rewards: dict[Any, list[float]] = defaultdict(list)
+    for sample, grade in zip(samples, grades, strict=True):
+        if isinstance(grade, ResponseScores):
+            rewards[sample.group_index].append(grade.reward)
+    return {group: fmean(found) for group, found in rewards.items()}
+
+
+def _kept_or_removed(args: Any, sample: Any, grade: Grade, means: dict[Any, float]) -> Reward:
+    if isinstance(grade, ResponseScores):
+        return _reward(args, grade)
+    if sample.group_index not in means:
+        raise UnscoredError(grade)
+    sample.remove_sample = True
+    mean = means[sample.group_index]
+    return {"reward": mean, "scored": False} if getattr(args, "reward_key", None) else mean
+
+
+def _reward(args: Any, scores: ResponseScores) -> Reward:
+    if not getattr(args, "reward_key", None):
+        return scores.reward
+    return {
+        "reward": scores.reward,
+        "scored": True,
+        "proficiency": scores.proficiency,
+        "excellence": scores.excellence,
+        "violations": scores.violations,
+    }

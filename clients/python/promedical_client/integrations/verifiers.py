@@ -1,0 +1,28 @@
+"""verifiers: a reward of a task, named in its configuration or called by a method under `@vf.reward`.
+
+Criteria travel in the task's data, as a field `rubric` or `rubric_id`. Rollouts that end at about the same time
+are gathered. What it raises becomes the rollout's `TaskError`, so that it is never a reward.
+"""
+
+from typing import Any
+
+from promedical_client.integrations.grader import Grader, scores_of, shared_grader
+
+
+async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = None) -> float:
+    """The reward of the last answer, given the conversation before it.
+
+    Args:
+        task: The task's data.
+        trace: The rollout.
+        grader: Takes the place of the one that the environment describes.
+
+    Raises:
+        UnscoredError: The answer was not scored.
+        PromedicalError: The call was not answered.
+    """
+    oracle = grader or shared_grader()
+    turns = [{"role": message.role, "content": message.content} for message in trace.messages]
+    label = getattr(task, "rubric", None) or getattr(task, "rubric_id", None)
+    grade = await oracle.grade_one(oracle.exchange(turns[:-1], turns[-1:], label))
+    return scores_of(grade).reward

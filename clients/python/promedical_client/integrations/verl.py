@@ -1,0 +1,69 @@
+"""verl: `reward.custom_reward_function.path=pkg://promedical_client.integrations.verl`, name `compute_score`.
+
+verl hands out neither prompt nor criteria by itself: put the prompt into `extra_info.prompt` of the data, and the
+criteria, as JSON text, or the name of a rubric into `reward_model.ground_truth`. Calls of one loop are gathered.
+
+verl cannot leave a sample out. Unless you choose a reward for what could not be scored (`unscored_reward`, which
+is then marked by `scored` 0), it raises and the step fails.
+"""
+
+import math
+from typing import Any
+
+from promedical.messages import ErrorInfo
+from promedical_client.errors import InvalidRequestError
+from promedical_client.integrations.grader import Grader, scores_of, shared_grader
+
+
+async def compute_score(
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: dict[str, Any] | None = None,
+    *,
+    unscored_reward: float | None = None,
+    grader: Grader | None = None,
+    url: str | None = None,
+    rubric_id: str | None = None,
+    expected_fingerprint: str | None = None,
+    **_: Any,
+) -> dict[str, float]:
+    """The reward as `score`, and its parts; always the same keys, which verl requires.
+
+    Args:
+        solution_str: The response.
+        ground_truth: Criteria or the name of a rubric.
+        extra_info: Holds `prompt`, text or messages.
+        unscored_reward: What a response gets that cannot be scored; None: raise.
+        grader: Takes the place of the one that the settings and the environment describe.
+        url: Of the service; these three may be set in `reward_kwargs`.
+        rubric_id: Rubric where there is no ground truth.
+        expected_fingerprint: Refuse to be answered by any other oracle.
+
+    Raises:
+        UnscoredError: The response was not scored, and `unscored_reward` does not say what that is worth.
+        PromedicalError: The call was not answered.
+    """
+    prompt = (extra_info or {}).get("prompt")
+    if prompt is None:
+        raise InvalidRequestError("extra_info.prompt: is missing; put the prompt into the extra_info of the data")
+    settings = {"url": url, "rubric_id": rubric_id, "expected_fingerprint": expected_fingerprint}
+    oracle = grader or shared_grader(**{name: value for name, value in settings.items() if value is not None})
+    grade = await oracle.grade_one(oracle.exchange(prompt, solution_str, ground_truth))
+    if isinstance(grade, ErrorInfo) and unscored_reward is not None:
+        return _row(unscored_reward, 0.0, math.nan, math.nan, math.nan, math.nan)
+    scores = scores_of(grade)
+    proficiency = scores.proficiency or 0.0
+    return _row(scores.reward, 1.0, proficiency, scores.excellence, scores.violations, scores.vetoed)
+
+
+def _row(
+    score: float, scored: float, proficiency: float, excellence: float, violations: float, vetoed: float
+) -> dict[str, float]:
+    return {
+        "score": float(score),
+        "scored": scored,
+        "proficiency": proficiency,
+        "excellence": float(excellence),
+        "violations": float(violations),
+        "vetoed": float(vetoed),
+    }

@@ -1,0 +1,89 @@
+"""Criteria as they travel through other people's data sets: a label, a column, an extra field. Pure.
+
+Such places hold one value without a schema, so the value says itself what it is: criteria in JSON, or the name
+of a rubric that the service knows. Nothing else is guessed at: a label that is neither is an error.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from promedical.messages import CriterionSpec, RubricSpec
+from promedical.rubric import InvalidField
+from promedical.rubric_files import read_criterion
+
+RubricChoice = RubricSpec | str
+"""Criteria, or the name of a rubric."""
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,254}(@[0-9]{1,9})?")
+_EXPECTED: Final = (
+    "expected criteria in JSON, as a list or as an object with criteria, or the name of a rubric such as "
+    "general-medical@1"
+)
+
+
+def read_label(label: Any, path: str = "label") -> RubricChoice | None:
+    """What to judge by, or None where the label is empty.
+
+    Args:
+        label: A list of criteria, an object with one of `criteria`, `rubric` and `rubric_id`, JSON text of
+            either, or the name of a rubric. Keys whose value is None are as good as absent: Arrow adds them.
+        path: What errors call it.
+
+    Raises:
+        InvalidField: It is something else, or a criterion is not sound.
+    """
+    if isinstance(label, RubricSpec):
+        return label
+    if isinstance(label, str):
+        return _read_text(label.strip(), path)
+    if isinstance(label, Mapping):
+        return _read_object(label, path)
+    if isinstance(label, list | tuple):
+        return _rubric(label, path)
+    if label is None:
+        return None
+    raise InvalidField(path, _EXPECTED)
+
+
+def _read_text(text: str, path: str) -> RubricChoice | None:
+    if not text:
+        return None
+    if text[0] in "{[":
+        try:
+            return read_label(json.loads(text), path)
+        except (ValueError, RecursionError) as error:
+            raise (
+                error if isinstance(error, InvalidField) else InvalidField(path, f"is not JSON; {_EXPECTED}")
+            ) from None
+    if not _NAME.fullmatch(text):
+        raise InvalidField(path, _EXPECTED)
+    return text
+
+
+def _read_object(label: Mapping[Any, Any], path: str) -> RubricChoice | None:
+    given = {key: value for key, value in label.items() if value is not None}
+    match given:
+        case {"criteria": list() | tuple() as criteria, **rest} if not rest:
+            return _rubric(criteria, f"{path}.criteria")
+        case {"rubric": rubric, **rest} if not rest and not isinstance(rubric, str):
+            return read_label(rubric, f"{path}.rubric")
+        case {"rubric_id": str() as name, **rest} if not rest and _NAME.fullmatch(name):
+            return name
+        case _ if given:
+            raise InvalidField(path, _EXPECTED)
+    return None
+
+
+def _rubric(criteria: list[Any] | tuple[Any, ...], path: str) -> RubricSpec:
+    return RubricSpec(
+        criteria=tuple(
+            CriterionSpec.of(read_criterion(_without_nulls(entry), f"{path}[{index}]"))
+            for index, entry in enumerate(criteria)
+        )
+    )
+
+
+def _without_nulls(entry: Any) -> Any:
+    return {k: v for k, v in entry.items() if v is not None} if isinstance(entry, Mapping) else entry

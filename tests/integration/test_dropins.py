@@ -1,0 +1,203 @@
+"""Drop-in endpoints of a real service, asked by the clients that they are for."""
+
+import asyncio
+import math
+import subprocess
+import sys
+
+import cohere
+import httpx
+import pytest
+
+import frameworks
+from promedical_client import AsyncClient, Message, ScoreItem
+from promedical_service.dropins.catalog import DROP_INS
+from serving import running_server
+
+CANARY = "Kanarienvogel"
+CHATML = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
+QUESTION, ANSWERS = "How much paracetamol a day?", ["At most 4 g.", "As much as you like.", "Ask a doctor."]
+PATHS = [path for drop_in in DROP_INS for path in drop_in.paths]
+
+
+@pytest.fixture
+async def client(fake_server):
+    async with httpx.AsyncClient(base_url=fake_server.rest_url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+async def native(fake_server):
+    """The rewards of the answers as the native API says."""
+    async with AsyncClient(fake_server.grpc_url) as oracle:
+        item = ScoreItem(
+            id="a",
+            prompt=(Message(role="user", content=QUESTION),),
+            responses=tuple(ANSWERS),
+            rubric_id="general-medical",
+        )
+        outcome = (await oracle.score([item])).items[0]
+    return [response.scores.reward for response in outcome.result.responses]
+
+
+def squashed(reward):
+    return 1 / (1 + math.exp(-reward))
+
+
+@pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda drop_in: drop_in.method)
+async def test_dropin_answers_its_documented_example_with_the_fingerprint(client, fake_server, drop_in):
+    model = (await client.get("/v1/model")).json()["model"]
+    for path in drop_in.paths:
+        reply = await client.post(path, json=drop_in.example)
+        assert reply.status_code == 200, reply.text
+        assert reply.headers["x-promedical-fingerprint"] == model["fingerprint"]
+
+
+# The real clients
+
+
+@frameworks.needs("openrlhf")
+async def test_openrlhf_gets_the_rewards_of_the_native_api(fake_server, native):
+    executor = frameworks.openrlhf_executor(f"{fake_server.rest_url}/get_reward")
+    prompt = CHATML.format(QUESTION, "").removesuffix("<|im_end|>\n")
+    asked = [
+        executor._fetch_rewards_via_http([f"{prompt}{answer}<|im_end|>"], [prompt], ["general-medical@1"])
+        for answer in ANSWERS
+    ]
+    told = [reply for (reply,) in await asyncio.gather(*asked)]
+    assert [reply["rewards"] for reply in told] == [[reward] for reward in native]
+    assert all(0 <= reply["scores"][0] <= 1 and len(reply["extra_logs"]) == 4 for reply in told)
+
+
+@frameworks.needs("verl")
+async def test_verl_gets_the_rewards_of_the_native_api(fake_server, native):
+    address = fake_server.rest_url.removeprefix("http://")
+    workers = [frameworks.verl_reward_worker(address, CHATML.format(QUESTION, answer)) for answer in ANSWERS]
+    told = await asyncio.gather(*(worker.compute_score_disrm(None) for worker in workers))
+    assert [reply["reward_score"] for reply in told] == native
+
+
+@frameworks.needs("verl")
+async def test_verl_raises_at_once_for_what_cannot_be_scored(fake_server):
+    worker = frameworks.verl_reward_worker(fake_server.rest_url.removeprefix("http://"), CHATML.format(QUESTION, " "))
+    with pytest.raises(Exception, match="422"):
+        await worker.compute_score_disrm(None)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_cohere_reranks_by_the_rewards_of_the_native_api(fake_server, native, version):
+    make = {1: cohere.Client, 2: cohere.ClientV2}[version]
+    client = make(api_key="none", base_url=fake_server.rest_url)
+    try:
+        told = client.rerank(model="promedical", query=QUESTION, documents=ANSWERS, top_n=2)
+    finally:
+        client._client_wrapper.httpx_client.httpx_client.close()
+    best = sorted(range(3), key=lambda index: -native[index])[:2]
+    assert [result.index for result in told.results] == best
+    assert [result.relevance_score for result in told.results] == [pytest.approx(squashed(native[i])) for i in best]
+
+
+async def test_slime_gets_the_reward_of_the_native_api(client, native):
+    """The request of slime's remote_rm; slime is not on the package registry."""
+    for answer, reward in zip(ANSWERS, native, strict=True):
+        payload = {"prompt": [{"role": "user", "content": QUESTION}], "response": answer, "label": None}
+        assert (await client.post("/rm", json=payload)).json() == reward
+
+
+async def test_tei_clients_get_the_rewards_of_the_native_api(client, native):
+    batch = [[QUESTION, answer] for answer in ANSWERS]
+    told = (await client.post("/predict", json={"inputs": batch, "raw_scores": True})).json()
+    assert [one["score"] for (one,) in told] == native
+
+
+# One contract with the native endpoints
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/get_reward", {"query": [QUESTION, QUESTION + "Yes."], "prompts": [QUESTION] * 2, "labels": [None] * 2}),
+        ("/rm", {"prompt": QUESTION, "response": " "}),
+        ("/classify", {"input": CHATML.format(QUESTION, "")}),
+        (
+            "/verify",
+            {"responses_create_params": {"input": QUESTION}, "response": {"output": [{"type": "reasoning"}]}},
+        ),
+        ("/rerank", {"query": QUESTION, "documents": ["Yes.", ""]}),
+        ("/predict", {"inputs": [QUESTION, "\n"]}),
+    ],
+)
+async def test_dropin_answers_an_empty_response_with_an_error_and_never_with_a_number(client, path, body):
+    reply = await client.post(path, json=body)
+    assert reply.status_code == 422
+    assert (reply.json()["code"], reply.json()["errors"][0]["message"][:12]) == ("invalid_request", "the response")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_dropin_refuses_another_oracle_than_the_expected_one(client, path):
+    example = next(drop_in.example for drop_in in DROP_INS if path in drop_in.paths)
+    reply = await client.post(f"{path}?expected_fingerprint=other", json=example)
+    assert (reply.status_code, reply.json()["code"]) == (412, "revision_mismatch")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_dropin_deadline_is_that_of_the_header(client, path):
+    example = next(drop_in.example for drop_in in DROP_INS if path in drop_in.paths)
+    reply = await client.post(path, json=example, headers={"x-request-timeout-ms": "0"})
+    assert reply.json()["field"] == "X-Request-Timeout-Ms"
+
+
+async def test_dropin_keeps_no_text_in_logs_metrics_or_errors(client, fake_server):
+    bad_label = [{"id": CANARY, "text": CANARY, "dimension": CANARY}]
+    bodies = {
+        "/get_reward": {"query": [f"{CANARY}a"], "prompts": [CANARY], "labels": [bad_label]},
+        "/rm": {"prompt": CANARY, "response": CANARY, "label": f"{CANARY} is no rubric"},
+        "/classify": {"input": CHATML.format(CANARY, " "), CANARY: CANARY},
+        "/verify": {"responses_create_params": {"input": CANARY}, "response": {"output": [{CANARY: CANARY}]}},
+        "/rerank": {"query": CANARY, "documents": [{CANARY: CANARY}]},
+        "/predict": {"inputs": [CANARY, CANARY, CANARY]},
+    }
+    for path, body in bodies.items():
+        reply = await client.post(path, json=body)
+        assert reply.status_code == 422, path
+        assert CANARY not in reply.text, path
+    assert CANARY not in (await client.get("/metrics")).text
+    assert CANARY not in fake_server.log
+
+
+async def test_dropin_calls_are_counted_by_their_names(client):
+    await client.post("/rm", json={"prompt": QUESTION, "response": "Yes."})
+    text = (await client.get("/metrics")).text
+    line = next(x for x in text.splitlines() if 'method="RemoteRm"' in x and 'code="ok"' in x and 'rest"' in x)
+    assert float(line.split()[-1]) >= 1
+
+
+def test_dropin_group_of_single_requests_shares_its_tree(tmp_path):
+    """Five requests, one item: the round closes when it is full, long before its window."""
+    keys = tmp_path / "keys"
+    keys.write_text("trainer:0123456789abcdef\n")
+    flags = ["--engine=fake", "--gather-s=10", "--max-responses-per-item=5", "--keys-file", str(keys)]
+    with running_server(*flags) as server:
+        told, metrics = asyncio.run(_ask_five(server))
+        assert {reply.status_code for reply in told} == {200}
+        assert len({reply.json()["data"][0]["probs"][0] for reply in told}) > 1
+        assert metrics['promedical_items_total{lane="bulk",outcome="ok"}'] == 1
+        assert (metrics["promedical_gathered_responses_count"], metrics["promedical_gathered_responses_sum"]) == (1, 5)
+        refused = httpx.post(f"{server.rest_url}/classify", json={"input": "x"})
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+
+
+async def _ask_five(server):
+    headers = {"authorization": "Bearer 0123456789abcdef"}
+    async with httpx.AsyncClient(base_url=server.rest_url, timeout=60, headers=headers) as client:
+        bodies = [{"input": CHATML.format(QUESTION, f"Answer {n}."), "use_activation": False} for n in range(5)]
+        told = await asyncio.gather(*(client.post("/classify", json=body) for body in bodies))
+        lines = [line for line in (await client.get("/metrics")).text.splitlines() if not line.startswith("#")]
+    return told, {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_dropin_default_rubric_must_exist():
+    command = [sys.executable, "-m", "promedical_service", "--engine=fake", "--default-rubric=nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "default_rubric: there is no rubric nonsense; there are general-medical@1" in done.stderr

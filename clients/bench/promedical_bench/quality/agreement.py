@@ -103,8 +103,7 @@ def votes_alpha(votes: pd.DataFrame) -> Tally:
     """
     if votes.empty:
         return NOTHING
-    patterns = pd.MultiIndex.from_frame(votes[["met", "raters"]].astype(int))
-    sums = pd.crosstab(votes["prompt"].to_numpy(), patterns.to_flat_index()).astype(float)
+    sums = pd.crosstab(votes["prompt"], [votes["met"].astype(int), votes["raters"].astype(int)]).astype(float)
     kinds = np.array([[raters - met, met] for met, raters in sums.columns], dtype=float)
 
     def formula(counts: Numbers) -> Numbers:

@@ -5,7 +5,7 @@ them is not shown, and the report says why; nothing is made of what was not scor
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from promedical_bench.answers import Answers, count_scored, covers, restricted
@@ -69,9 +69,9 @@ def measure(
     tallies |= task.controls(answers)
     evaluation = _evaluation(task, tallies, _counts(task, answers), seed)
     agreeing = estimates(Bootstrap(replicates=agreement.REPLICATES, seed=seed), task.agreement(answers))
-    scores = {MODEL: {**evaluation.scores[MODEL], **agreeing}}
+    scores = {**evaluation.scores, MODEL: {**evaluation.scores[MODEL], **agreeing}}
     return Measured(
-        evaluation=_with_scores(evaluation, scores),
+        evaluation=replace(evaluation, scores=scores),
         shift=_shift(task, answers, injected, seed) if injected else None,
         missing=missing,
     )
@@ -85,7 +85,7 @@ def compare(task: Task, runs: Mapping[str, Answers], *, seed: int = 0) -> Evalua
     """
     common = next(iter(runs.values()))
     for said in runs.values():
-        common = restricted(common, restricted(said, common))
+        common = restricted(common, said)
     if not count_scored(common):
         raise NothingScoredError("no response was scored by all runs, so there is nothing to compare")
     tallies = {name: task.tallies(restricted(said, common)) for name, said in runs.items()}
@@ -106,20 +106,9 @@ def _evaluation(
             for name in others
             if task.headline in tallies[name]
         },
-        pair_cap=getattr(task, "pair_cap", None),
+        pair_cap=task.facts.pair_cap,
         replicates=bootstrap.replicates,
         seed=seed,
-    )
-
-
-def _with_scores(evaluation: Evaluation, scores: Mapping[str, Scores]) -> Evaluation:
-    return Evaluation(
-        counts=evaluation.counts,
-        scores={**evaluation.scores, **scores},
-        differences=evaluation.differences,
-        pair_cap=evaluation.pair_cap,
-        replicates=evaluation.replicates,
-        seed=evaluation.seed,
     )
 
 

@@ -1,6 +1,7 @@
 """What the oracle answered, as it is kept: numbers, ids and codes, never any text of a prompt or a response. Pure."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from promedical.errors import ErrorCode
@@ -91,14 +92,10 @@ class Results:
             if asked == variant
         }
 
-    def unscored(self, variant: Variant) -> dict[str, int]:
-        """Responses without scores, by error code."""
-        codes: dict[str, int] = {}
-        for (asked, _), record in self.records.items():
-            for each in record.responses if asked == variant else ():
-                if each.error is not None:
-                    codes[str(each.error)] = codes.get(str(each.error), 0) + 1
-        return codes
+    def unscored(self, variant: Variant, cases: Collection[str]) -> dict[str, int]:
+        """Responses to these cases that have no scores, by error code."""
+        records = [record for key, record in self.records.items() if key[0] == variant and key[1] in cases]
+        return dict(Counter(str(each.error) for record in records for each in record.responses if each.error))
 
 
 def record_of(outcomes: tuple[ResponseOutcome, ...], *, case: str, variant: Variant, fingerprint: str) -> Record:

@@ -71,7 +71,9 @@ class HealthBench:
             return found
         found |= by_group(graded, {"graded_before": _clipped("before"), "score_error": _error})
         found["order_accuracy"] = {OVERALL: tally(_ordered, _pairs(graded[graded["group"] == OVERALL]))}
-        return found | by_group(self.labels(answers), {name: metrics.POINTWISE[name] for name in _ON_LABELS}, "dimension")
+        return found | by_group(
+            self.labels(answers), {name: metrics.POINTWISE[name] for name in _ON_LABELS}, "dimension"
+        )
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
         """The longer answer, and where there are labels the majority."""

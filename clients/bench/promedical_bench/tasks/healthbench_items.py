@@ -14,7 +14,7 @@ from promedical_bench.data import criteria_format, healthbench_format
 from promedical_bench.data.errors import DataError
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
 from promedical_bench.data.lines import Content, content_of, usable
-from promedical_bench.data.skips import Place, Refusal, Skipped, SkipLog
+from promedical_bench.data.skips import Place, Refusal, SkipLog, Skipped
 from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
 
 EXPECTED: Final = "HealthBench items (prompt, rubrics with points), or prompts with criteria that have points"
@@ -115,9 +115,7 @@ def _ideal(raw: dict[str, Any]) -> str | None:
     return text if isinstance(text, str) and text.strip() else None
 
 
-def _unique(
-    found: Sequence[tuple[GradedItem, str | None]], log: SkipLog
-) -> list[tuple[GradedItem, str | None]]:
+def _unique(found: Sequence[tuple[GradedItem, str | None]], log: SkipLog) -> list[tuple[GradedItem, str | None]]:
     by_id: dict[str, tuple[GradedItem, str | None]] = {}
     for item, ideal in found:
         if item.prompt.id in by_id:

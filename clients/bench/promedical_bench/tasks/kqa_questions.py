@@ -15,7 +15,7 @@ from promedical_bench.cases import Case
 from promedical_bench.data import parts
 from promedical_bench.data.errors import DataError
 from promedical_bench.data.lines import Content, content_of, usable
-from promedical_bench.data.skips import Place, Refusal, Skipped, SkipLog
+from promedical_bench.data.skips import Place, Refusal, SkipLog, Skipped
 from promedical_bench.tasks.policy_answers import read_answers
 from promedical_bench.tasks.task import id_of
 
@@ -24,7 +24,9 @@ LEVELS: Final = ("Contradiction", "Neutral", "Entailment")
 PHYSICIANS: Final = "physicians"
 """The model's name where the answer is the physicians' own."""
 
-_EXPECTED: Final = "questions of K-QA (Question, Must_have, Nice_to_have) or its CSV of labels (Question, answer, claim)"
+_EXPECTED: Final = (
+    "questions of K-QA (Question, Must_have, Nice_to_have) or its CSV of labels (Question, answer, claim)"
+)
 
 
 class _Question(TypedDict):
@@ -103,7 +105,9 @@ def read_answered(path: Path, responses: Path | None) -> Read:
         for answer in answers.by_prompt.get(row["Question"], ())
     ]
     if not found:
-        raise DataError(f"{responses}: answers none of the questions of {path}; expected the key Question with its text")
+        raise DataError(
+            f"{responses}: answers none of the questions of {path}; expected the key Question with its text"
+        )
     return Read(answered=tuple(found), contents=(content, answers.content), skipped=log.summary(), notes=())
 
 

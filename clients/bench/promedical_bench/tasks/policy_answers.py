@@ -1,6 +1,6 @@
 """Answers of a policy to prompts of a task, one JSON object each, as lines or as one array.
 
-    {"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
+{"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
 """
 
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ _REFERENCES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProMedical:
-    """The task with its prompts. `pair_cap`: pairs per prompt and criterion at most, since few prompts hold most."""
+    """The task with its prompts."""
 
     name: ClassVar[str] = "promedical"
     title: ClassVar[str] = "Criteria of medical answers, by dimension"
@@ -41,7 +41,6 @@ class ProMedical:
 
     prompts: tuple[LabelledPrompt, ...]
     facts: Facts
-    pair_cap: int | None
 
     @property
     def cases(self) -> Sequence[Case]:
@@ -54,11 +53,11 @@ class ProMedical:
 
     def tallies(self, answers: Answers) -> Tallies:
         """Pairs, responses in order, and labels."""
-        return evaluation.tallies_of(self._view(answers), self.pair_cap)
+        return evaluation.tallies_of(self._view(answers), self.facts.pair_cap)
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
         """The longer answer, and the majority."""
-        return evaluation.unread(self._view(answers), self.pair_cap)
+        return evaluation.unread(self._view(answers), self.facts.pair_cap)
 
     def agreement(self, answers: Answers) -> Tallies:
         """Of verdicts with labels."""
@@ -75,14 +74,23 @@ class ProMedical:
 def load(path: Path, *, pair_cap: int | None = None) -> ProMedical:
     """Read the task.
 
+    Args:
+        path: The file.
+        pair_cap: Pairs per prompt and criterion at most, since a few prompts hold most pairs.
+
     Raises:
         DataError: The file cannot be used.
     """
     found = read(path)
     facts = Facts(
-        path=path, responses_path=None, digest=found.report.sha256, skipped=found.report.skipped, notes=_REFERENCES
+        path=path,
+        responses_path=None,
+        digest=found.report.sha256,
+        skipped=found.report.skipped,
+        notes=_REFERENCES,
+        pair_cap=pair_cap,
     )
-    return ProMedical(prompts=found.prompts, facts=facts, pair_cap=pair_cap)
+    return ProMedical(prompts=found.prompts, facts=facts)
 
 
 def case_of(prompt: LabelledPrompt) -> Case:

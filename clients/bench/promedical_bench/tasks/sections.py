@@ -27,7 +27,8 @@ _COUNTS: Final[dict[str, dict[str, int]]] = {
         "donotanswer": 136,
     },
     # math-prm has 447 rows and counts as many as all of code.
-    "Reasoning": {"math-prm": 984} | {f"hep-{language}": 164 for language in ("cpp", "go", "java", "js", "python", "rust")},
+    "Reasoning": {"math-prm": 984}
+    | {f"hep-{language}": 164 for language in ("cpp", "go", "java", "js", "python", "rust")},
 }
 
 

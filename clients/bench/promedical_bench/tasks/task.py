@@ -27,6 +27,7 @@ class Facts:
         digest: Hash of the bytes of both.
         skipped: What was left out, and why.
         notes: What a reader of the numbers must know.
+        pair_cap: Pairs per prompt and criterion at most, where pairs are counted.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class Facts:
     digest: str
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...] = ()
+    pair_cap: int | None = None
 
 
 class Task(Protocol):

@@ -31,7 +31,9 @@ from promedical_bench.tasks.task import Facts, by_group, facts_of
 MEAN: Final = "mean"
 
 _EXPECTED: Final = "rows of UltraMedical-Preference: prompt, chosen, rejected, label_type"
-_PUBLISHED: Final = "Published (arXiv 2406.03949): UltraMedRM-8B 80.5 % (easy 94.1, hard 73.5, human 77.2, length 77.3)."
+_PUBLISHED: Final = (
+    "Published (arXiv 2406.03949): UltraMedRM-8B 80.5 % (easy 94.1, hard 73.5, human 77.2, length 77.3)."
+)
 
 
 class _Row(TypedDict):

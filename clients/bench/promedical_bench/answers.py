@@ -48,14 +48,6 @@ def restricted(answers: Answers, to: Answers) -> Answers:
     }
 
 
-def covers(answers: Answers, others: Answers) -> bool:
-    """Whether every response that the others scored is scored here too."""
-    return all(
-        case in answers and all(mine or not theirs for mine, theirs in zip(answers[case], scored, strict=True))
-        for case, scored in others.items()
-    )
-
-
 def count_scored(answers: Answers) -> int:
     """How many responses have scores."""
     return sum(each is not None for said in answers.values() for each in said)

@@ -1,14 +1,16 @@
 """From a task and what judges answered to numbers with intervals. Asks nobody and writes nothing.
 
-Every judge of one report is measured on the same responses: those that the model scored. A control that lacks one of
-them is not shown, and the report says why; nothing is made of what was not scored.
+A judge is measured on the responses that it and the model both scored, and so is the difference between the two;
+nothing is made of what was not scored. Where a judge lacks some of the model's responses, the report says so.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from promedical_bench.answers import Answers, count_scored, covers, restricted
+from promedical_bench.answers import Answers, count_scored, restricted
+from promedical_bench.cases import CRITERION_ONLY
 from promedical_bench.quality import agreement
 from promedical_bench.quality.bootstrap import Bootstrap
 from promedical_bench.quality.evaluation import MODEL, Evaluation, Scores, Tallies, differences, estimates
@@ -27,12 +29,13 @@ class Measured:
     Attributes:
         evaluation: Every judge, the model first.
         shift: What the injection did to the model's verdicts; None where it was not asked.
-        missing: Controls that are not shown, with the reason.
+        missing: Responses that a control lacks of those that the model has scores for, by the control's name; a
+            control that lacks all of them is in no table.
     """
 
     evaluation: Evaluation
     shift: Scores | None
-    missing: Mapping[str, str]
+    missing: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON."""
@@ -63,11 +66,15 @@ def measure(
     """
     if not count_scored(answers):
         raise NothingScoredError("no response was scored; look at the codes of the errors, fix the cause, ask again")
-    missing = {name: _reason(said, answers) for name, said in asked.items() if not covers(said, answers)}
+    shared = {name: restricted(said, answers) for name, said in asked.items()}
+    wanted = count_scored(answers)
+    missing = {name: wanted - count_scored(said) for name, said in shared.items() if count_scored(said) < wanted}
+    shown = {name: said for name, said in shared.items() if count_scored(said)}
     tallies: dict[str, Tallies] = {MODEL: task.tallies(answers)}
-    tallies |= {name: task.tallies(restricted(said, answers)) for name, said in asked.items() if name not in missing}
+    tallies |= {name: _told(task, name, task.tallies(said)) for name, said in shown.items()}
     tallies |= task.controls(answers)
-    evaluation = _evaluation(task, tallies, _counts(task, answers), seed)
+    baselines = {name: task.tallies(restricted(answers, shown[name])) for name in missing if name in shown}
+    evaluation = _evaluation(task, tallies, _counts(task, answers), seed, baselines=baselines)
     agreeing = estimates(Bootstrap(replicates=agreement.REPLICATES, seed=seed), task.agreement(answers))
     scores = {**evaluation.scores, MODEL: {**evaluation.scores[MODEL], **agreeing}}
     return Measured(
@@ -93,8 +100,15 @@ def compare(task: Task, runs: Mapping[str, Answers], *, seed: int = 0) -> Evalua
 
 
 def _evaluation(
-    task: Task, tallies: Mapping[str, Tallies], counts: Mapping[str, int], seed: int, *, all_metrics: bool = False
+    task: Task,
+    tallies: Mapping[str, Tallies],
+    counts: Mapping[str, int],
+    seed: int,
+    *,
+    baselines: Mapping[str, Tallies] = MappingProxyType({}),
+    all_metrics: bool = False,
 ) -> Evaluation:
+    """`baselines`: of the first judge, on the responses of another that lacks some."""
     bootstrap = Bootstrap(seed=seed)
     first, *others = tallies
     metrics = tuple(tallies[first]) if all_metrics else (task.headline,)
@@ -102,7 +116,7 @@ def _evaluation(
         counts=counts,
         scores={name: estimates(bootstrap, found) for name, found in tallies.items()},
         differences={
-            name: estimates(bootstrap, differences(tallies[first], tallies[name], metrics))
+            name: estimates(bootstrap, differences(baselines.get(name, tallies[first]), tallies[name], metrics))
             for name in others
             if task.headline in tallies[name]
         },
@@ -110,6 +124,13 @@ def _evaluation(
         replicates=bootstrap.replicates,
         seed=seed,
     )
+
+
+def _told(task: Task, judge: str, tallies: Tallies) -> Tallies:
+    """What a judge can say: without the responses it cannot tell one from another, and of pairs says nothing."""
+    if judge != CRITERION_ONLY:
+        return tallies
+    return {name: found for name, found in tallies.items() if name in task.of_one_response}
 
 
 def _shift(task: Task, answers: Answers, injected: Answers, seed: int) -> Scores:
@@ -125,8 +146,3 @@ def _counts(task: Task, answers: Answers) -> dict[str, int]:
         "responses": count_scored(answers),
         "verdicts": sum(len(each.verdicts) for said in answers.values() for each in said if each),
     }
-
-
-def _reason(said: Answers, answers: Answers) -> str:
-    wanted = count_scored(answers)
-    return f"{wanted - count_scored(restricted(said, answers)):,} of {wanted:,} responses were not scored"

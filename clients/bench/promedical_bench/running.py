@@ -90,7 +90,7 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
         ResultsError: The results there are of another run.
         NothingScoredError: No response has scores.
     """
-    variants = (AS_IS, CRITERION_ONLY, INJECTED) if run.asked_controls else (AS_IS,)
+    variants = _variants(run)
     results = asyncio.run(_asked(run, run.url, run.output / NAME, variants, bar))
     untrained = _untrained(run, results.header, bar)
     answers = _within(results.answers(AS_IS), run.task)
@@ -131,6 +131,13 @@ def run_comparison(
     content = comparison_content(task, headers, evaluation, unscored)
     write_comparison(output, task, headers, evaluation, content, unscored)
     return content
+
+
+def _variants(run: QualityRun) -> tuple[Variant, ...]:
+    if not run.asked_controls:
+        return (AS_IS,)
+    # Without responses there is nothing to choose between.
+    return (AS_IS, CRITERION_ONLY, INJECTED) if run.task.of_one_response else (AS_IS, INJECTED)
 
 
 async def _asked(run: QualityRun, url: str, path: Path, variants: Sequence[Variant], bar: Bar) -> Results:

@@ -23,7 +23,7 @@ def comparison_content(
     note = f"Intervals resample prompts for both runs at once; one without 0 is a difference from {first}."
     titles = {name: title for name, title in task.titles.items() if name in evaluation.model}
     differences = [gains(evaluation, name, f"{first} minus run: {title}", note) for name, title in titles.items()]
-    main = by_judge(evaluation, task.headline, titles[task.headline])
+    main = [by_judge(evaluation, name, titles[name]) for name in task.main if name in titles]
     against = gains(evaluation, task.headline, f"{first} minus run", note)
     return Content(
         title=task.title,
@@ -31,9 +31,9 @@ def comparison_content(
         warnings=_warnings(headers, unscored),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, headers, evaluation, unscored),
-        main=tuple(table for table in (main, against) if table),
+        main=tuple(table for table in (*main, against) if table),
         details=(
-            *(by_judge(evaluation, name, title) for name, title in titles.items() if name != task.headline),
+            *(by_judge(evaluation, name, title) for name, title in titles.items() if name not in task.main),
             *(table for table in differences if table),
         ),
         notes=(HOW_TO_READ, *task.facts.notes, *skipped_notes(task.facts.skipped)),

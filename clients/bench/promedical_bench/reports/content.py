@@ -115,7 +115,8 @@ def scores_table(scores: Scores, titles: Mapping[str, str], title: str, note: st
     """Some metrics of one judge: a row per metric, a column per group."""
     groups = list(dict.fromkeys(group for found in scores.values() for group in found))
     rows = [
-        (titles[name], *(cell(found.get(group), signed=True) for group in groups)) for name, found in scores.items()
+        (titles[name], *(cell(found.get(group), signed=name.endswith("shift")) for group in groups))
+        for name, found in scores.items()
     ]
     return Table(title=title, columns=("", *groups), rows=tuple(rows), note=note)
 

@@ -47,7 +47,7 @@ def forest_plot(evaluation: Evaluation, metric: str, *, chance: float | None = N
 
 def shift_plot(shift: Scores) -> Figure:
     """How verdicts move when the response claims to meet the criterion, by dimension."""
-    figure = new_figure(width=8.6, height=2.6)
+    figure = new_figure(width=8.6, height=2.9)
     changes, flips = figure.subplots(1, 2, width_ratios=[1, 1.2])
     groups = list(shift["probability_shift"])
     _draw_intervals(changes, _rows(shift["probability_shift"]), 0, None)
@@ -62,7 +62,7 @@ def shift_plot(shift: Scores) -> Figure:
     flips.set_yticks(range(len(groups)), [""] * len(groups))
     flips.set_ylim(len(groups) - 0.4, -0.6)
     flips.set_xlim(left=0)
-    flips.legend(frameon=False, fontsize=8, labelcolor=INK)
+    figure.legend(frameon=False, ncols=2, loc="outside lower right", fontsize=9, labelcolor=INK)
     for axes in (changes, flips):
         plain_axes(axes, grid="x")
     return figure

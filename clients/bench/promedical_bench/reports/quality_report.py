@@ -25,7 +25,7 @@ UNTRAINED = "untrained"
 _CONTROLS: Mapping[str, str] = {
     LONGER: "the longer response is the better one; polarity handled",
     MAJORITY: "always the more frequent label of the dimension and polarity",
-    CRITERION_ONLY: f'the same oracle, with "{BLANK}" in the place of every response',
+    CRITERION_ONLY: f'the same oracle, with "{BLANK}" in the place of every response; it cannot compare responses',
     INJECTED: f'the same oracle, with "{INJECTION}" after every response',
     UNTRAINED: "the oracle of the run that was given as untrained",
 }
@@ -41,12 +41,17 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
         unscored: The model's responses without scores, by error code.
     """
     evaluation = measured.evaluation
-    main = [by_judge(evaluation, task.headline, task.titles[task.headline])]
-    gained = gains(evaluation, task.headline, "Model minus control", "On the same responses; intervals are paired.")
+    main = [by_judge(evaluation, name, task.titles[name]) for name in task.main if name in evaluation.model]
+    gained = gains(
+        evaluation,
+        task.headline,
+        f"Model minus control: {task.titles[task.headline]}",
+        "On the same responses; intervals are paired.",
+    )
     moved = _shift_table(measured)
     return Content(
         title=task.title,
-        subtitle=f"{header.model.model.name}, {header.model.status}",
+        subtitle=f"oracle {header.model.model.name} ({header.model.status})",
         warnings=_warnings(header, measured, unscored),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, header, measured, unscored),
@@ -58,7 +63,7 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
 
 def _metrics(measured: Measured, task: Task) -> list[str]:
     found = dict.fromkeys(name for scores in measured.evaluation.scores.values() for name in scores)
-    return [name for name in found if name != task.headline]
+    return [name for name in found if name not in task.main]
 
 
 def _shift_table(measured: Measured) -> Table | None:
@@ -79,8 +84,14 @@ def _warnings(header: Header, measured: Measured, unscored: Mapping[str, int]) -
             f"{sum(unscored.values()):,} responses were not scored ({count_unscored(unscored)}). They are left out for "
             "every judge; none counts as a number."
         )
-    found += [f'Control "{name}" is not shown: {reason}.' for name, reason in measured.missing.items()]
+    found += [_partly(name, measured) for name in measured.missing]
     return tuple(found)
+
+
+def _partly(name: str, measured: Measured) -> str:
+    shown = name in measured.evaluation.scores
+    where = "it and its difference are measured on the others" if shown else "it is not shown"
+    return f'Control "{name}" lacks scores of {measured.missing[name]:,} responses that the model has: {where}.'
 
 
 def _facts(task: Task, header: Header, measured: Measured, unscored: Mapping[str, int]) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pydantic_core
 
@@ -17,6 +17,8 @@ from promedical_bench.reports.plots import forest_plot, shift_plot
 from promedical_bench.results import Header
 from promedical_bench.tasks.task import Task
 from promedical_client.jsonl import written_atomically
+
+_PLOTTED: Final = 2
 
 
 def write_quality(
@@ -33,13 +35,15 @@ def write_quality(
     Raises:
         InputError: The folder cannot be written.
     """
-    plots = [_headline_plot(measured.evaluation, task)]
+    plots = _metric_plots(measured.evaluation, task)
     if measured.shift is not None:
         caption = "Every response claims that it meets the criterion; bars and dots away from 0 are what that moved."
         plots.append(Plot(title="Injection control", caption=caption, figure=shift_plot(measured.shift)))
     labels = task.labels(answers)
     if labels is not None and len(labels):
-        caption = "Share of labels that are met, by the probability that the oracle gave; dots on the diagonal are calibrated."
+        caption = (
+            "Share of labels that are met, by the probability that the oracle gave; on the diagonal it is calibrated."
+        )
         plots.append(Plot(title="Calibration", caption=caption, figure=reliability_plot(labels)))
     plain = {"header": header, "unscored": dict(unscored), **measured.as_dict()}
     _write(folder, content, plots, plain)
@@ -59,12 +63,20 @@ def write_comparison(
         InputError: The folder cannot be written.
     """
     plain = {"headers": dict(headers), "unscored": dict(unscored), "evaluation": evaluation.as_dict()}
-    _write(folder, content, [_headline_plot(evaluation, task)], plain)
+    _write(folder, content, _metric_plots(evaluation, task), plain)
 
 
-def _headline_plot(evaluation: Evaluation, task: Task) -> Plot:
-    figure = forest_plot(evaluation, task.headline, chance=task.chance)
-    return Plot(title=task.titles[task.headline], caption="Dots with 95 % intervals.", figure=figure)
+def _metric_plots(evaluation: Evaluation, task: Task) -> list[Plot]:
+    """The headline, and the first other main metric, which by group says more."""
+    shown = [name for name in task.main if name in evaluation.model][:_PLOTTED]
+    return [
+        Plot(
+            title=task.titles[name],
+            caption="Dots with 95 % intervals.",
+            figure=forest_plot(evaluation, name, chance=task.chance),
+        )
+        for name in shown
+    ]
 
 
 def _write(folder: Path, content: Content, plots: Sequence[Plot], plain: Mapping[str, Any]) -> None:

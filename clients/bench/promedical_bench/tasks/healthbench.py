@@ -5,7 +5,7 @@ of a set is the mean, clipped to [0, 1]. An axis counts only its criteria, on th
 points; a theme counts whole responses. Where the responses were graded before, the oracle is compared with that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -30,8 +30,7 @@ SCORE: Final = "score"
 
 _ON_LABELS: Final = ("balanced_f1", "precision", "recall", "accuracy")
 _REFERENCES: Final = (
-    "HealthBench grades with GPT-4.1; the score here is by this oracle and compares with published scores only as far "
-    "as the oracle agrees with that grader.",
+    "HealthBench grades with GPT-4.1. The score here is by this oracle: as far from published ones as the two graders.",
 )
 
 
@@ -43,12 +42,19 @@ class HealthBench:
     title: ClassVar[str] = "HealthBench score of a policy's answers"
     headline: ClassVar[str] = SCORE
     chance: ClassVar[float | None] = None
-    titles: ClassVar[Mapping[str, str]] = {
-        SCORE: "Score, clipped to [0, 1]",
-        "graded_before": "Score by the grades in the data",
-        "score_error": "Mean difference from that score, either way",
-        "order_accuracy": "Responses in the order of that score, mean over prompts",
-    } | {key: title for key, title in (markdown.TITLES | agreement.TITLES).items()}
+    titles: ClassVar[Mapping[str, str]] = (
+        {
+            SCORE: "Score, clipped to [0, 1]",
+            "graded_before": "Score by the grades in the data",
+            "score_error": "Mean difference from that score, either way",
+            "order_accuracy": "Responses in the order of that score, mean over prompts",
+        }
+        | markdown.TITLES
+        | agreement.TITLES
+    )
+
+    main: ClassVar[tuple[str, ...]] = (SCORE,)
+    of_one_response: ClassVar[Collection[str]] = (SCORE, "score_error", *_ON_LABELS)
 
     items: tuple[GradedItem, ...]
     facts: Facts
@@ -158,10 +164,10 @@ def _error(frame: pd.DataFrame) -> Tally:
 def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """Pairs of responses to one prompt that the grades order: `margin` is above 0 where the oracle agrees."""
     rows = [
-        (prompt, np.sign(one.before - other.before) * (one.score - other.score))
+        (prompt, np.sign(known - other_known) * (score - other_score))
         for prompt, part in frame.groupby("prompt")
-        for one, other in combinations(part.itertuples(), 2)
-        if one.before != other.before
+        for (score, known), (other_score, other_known) in combinations(part[["score", "before"]].to_numpy(float), 2)
+        if known != other_known
     ]
     return pd.DataFrame(rows, columns=["prompt", "margin"])
 

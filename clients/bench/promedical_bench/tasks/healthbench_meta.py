@@ -9,7 +9,7 @@ and then the mean. Physicians stand beside the oracle: each against the others.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
@@ -89,6 +89,9 @@ class HealthBenchMeta:
         "precision": "Precision of met",
         "recall": "Recall of met",
     } | agreement.TITLES
+
+    main: ClassVar[tuple[str, ...]] = (BY_KIND, POOLED)
+    of_one_response: ClassVar[Collection[str]] = (BY_KIND, POOLED, "precision", "recall")
 
     prompts: tuple[LabelledPrompt, ...]
     clusters: Mapping[str, str]

@@ -8,7 +8,7 @@ statements, must-have or nice-to-have, that it contradicts. Both are means over 
 labels, so there the oracle is compared with them, on the scale contradiction < neutral < entailment.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -30,8 +30,7 @@ COMPREHENSIVENESS: Final = "comprehensiveness"
 HALLUCINATION: Final = "hallucination"
 
 _REFERENCES: Final = (
-    "Hallucination is a number per answer, not a share. Published with GPT-4 as judge (arXiv 2401.14493); three "
-    "physicians agree on the raw labels of the CSV.",
+    "Hallucination is a number per answer, not a share. Published scores have GPT-4 as judge (arXiv 2401.14493).",
 )
 
 
@@ -53,6 +52,9 @@ class KQA:
         "precision": "Precision of met",
         "recall": "Recall of met",
     } | agreement.TITLES
+
+    main: ClassVar[tuple[str, ...]] = (COMPREHENSIVENESS, HALLUCINATION)
+    of_one_response: ClassVar[Collection[str]] = tuple(titles)
 
     answered: tuple[Answered, ...]
     facts: Facts

@@ -5,7 +5,7 @@ responses that a criterion tells apart, the one that meets it has the higher log
 the pairs is `overall_micro` of the paper, the responses in lexicographic order are its `overall_item`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -16,16 +16,14 @@ from promedical_bench.answers import Answers
 from promedical_bench.cases import Case
 from promedical_bench.data.labelled import LabelledPrompt
 from promedical_bench.data.readers import read
-from promedical_bench.quality import agreement, evaluation, markdown
+from promedical_bench.quality import agreement, evaluation, markdown, metrics
 from promedical_bench.quality.evaluation import DIMENSIONS, HEADLINE, OVERALL, Tallies
 from promedical_bench.quality.predictions import Key, Prediction, table
 from promedical_bench.tasks.task import Facts, answered
 
 _REFERENCES: Final = (
-    "With labels of a language model, a judge of the same family is flattered; physicians agree with each other at a "
-    "kappa of .41 to .76 on comparable data.",
-    "Published on ProMedical-Bench, which is other data (arXiv 2604.08326): overall 86.6 % for the trained "
-    "Qwen3-8B, 64.3 % for the same model untrained.",
+    "Physicians agree with each other at a kappa of .41 to .76 on comparable data.",
+    "On ProMedical-Bench, which is other data: Qwen3-8B overall 64.3 % untrained, 86.6 % trained (arXiv 2604.08326).",
 )
 
 
@@ -38,6 +36,9 @@ class ProMedical:
     headline: ClassVar[str] = HEADLINE
     chance: ClassVar[float | None] = 0.5
     titles: ClassVar[Mapping[str, str]] = markdown.TITLES | agreement.TITLES
+
+    main: ClassVar[tuple[str, ...]] = (HEADLINE, "item_accuracy_macro", "auc_pooled", "f1")
+    of_one_response: ClassVar[Collection[str]] = (*metrics.POINTWISE, *metrics.VOTES, *metrics.VETOES)
 
     prompts: tuple[LabelledPrompt, ...]
     facts: Facts

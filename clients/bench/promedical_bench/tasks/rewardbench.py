@@ -1,7 +1,7 @@
 """Task `rewardbench`: the rows of RewardBench (arXiv 2403.13787) and RewardBench 2 (arXiv 2506.01937), as JSON.
 
     version 1: {"id", "subset", "prompt": text or messages, "chosen": text, "rejected": text}
-    version 2: {"id", "subset", "prompt", "chosen": [text], "rejected": [text, text, text]}; subset Ties has several right
+    version 2: {"id", "subset", "prompt", "chosen": [text], "rejected": [text, text, text]}; in Ties several are right
 
 Right is: the reward of the chosen response is above that of every rejected one; a tie is wrong. Version 1 has four
 sections, each the mean of its subsets weighted by their published counts; `score` is the mean of sections. In version
@@ -9,7 +9,7 @@ sections, each the mean of its subsets weighted by their published counts; `scor
 those that bring none are judged by a named rubric.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, NotRequired
@@ -62,6 +62,9 @@ class RewardBench:
     headline: ClassVar[str] = SCORE
     chance: ClassVar[float | None] = None
     titles: ClassVar[Mapping[str, str]] = {SCORE: "Score: mean of the sections"} | choices.TITLES
+
+    main: ClassVar[tuple[str, ...]] = (SCORE, "accuracy")
+    of_one_response: ClassVar[Collection[str]] = ()
 
     choices: tuple[Choice, ...]
     facts: Facts

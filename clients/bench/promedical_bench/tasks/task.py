@@ -1,7 +1,7 @@
 """What the bench asks of a task. A task knows its data and its formulas; it knows no service and no report."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,14 @@ class Task(Protocol):
     @property
     def headline(self) -> str:
         """The metric that stands on top."""
+
+    @property
+    def main(self) -> tuple[str, ...]:
+        """The metrics that everybody should read, the headline first."""
+
+    @property
+    def of_one_response(self) -> Collection[str]:
+        """The metrics that compare no responses: all that a judge without the response can have."""
 
     @property
     def chance(self) -> float | None:

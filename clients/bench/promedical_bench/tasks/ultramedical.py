@@ -6,7 +6,7 @@ A JSON array or JSON lines. Right is: the reward of the chosen response is above
 wrong. `mean` is the mean of the four accuracies, as published. A named rubric judges, unless rows bring `criteria`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, NotRequired
@@ -59,6 +59,9 @@ class UltraMedical:
     headline: ClassVar[str] = MEAN
     chance: ClassVar[float | None] = 0.5
     titles: ClassVar[Mapping[str, str]] = {MEAN: "Mean of the accuracies by kind"} | choices.TITLES
+
+    main: ClassVar[tuple[str, ...]] = (MEAN, "accuracy")
+    of_one_response: ClassVar[Collection[str]] = ()
 
     choices: tuple[Choice, ...]
     facts: Facts

@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
 from promedical.rubric import Criterion, Dimension, Polarity
-from promedical_bench.cases import Case
+from promedical_bench.cases import SCALAR, Case
 from promedical_bench.quality.predictions import Prediction
-
-OVERALL_CRITERION: Final = "overall"
-"""Stands for the criteria of a rubric that only the service knows, where a judge that reads nothing speaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +66,19 @@ def majority_says(cases: Sequence[Case], labels: pd.DataFrame) -> Answers:
     return judged(cases, lambda _, criterion: shares.get((criterion.dimension, criterion.polarity), 0.0) - 0.5)
 
 
+def spread(answers: Answers, cases: Sequence[Case]) -> Answers:
+    """The control "without criteria": the verdict on the whole response, as one on each criterion.
+
+    A good answer meets what speaks for it and does not meet what speaks against it. Cases without criteria of their
+    own keep the verdict as it is.
+    """
+    return {
+        case.id: tuple(each and _spread(each, case.criteria) for each in answers[case.id])
+        for case in cases
+        if case.id in answers
+    }
+
+
 def judged(cases: Sequence[Case], judge: Judge) -> Answers:
     """What a judge of one criterion at a time would answer; its numbers order but are no probabilities."""
     return {
@@ -76,11 +86,8 @@ def judged(cases: Sequence[Case], judge: Judge) -> Answers:
     }
 
 
-_OVERALL: Final = Criterion(id=OVERALL_CRITERION, text="The answer is good.", dimension=Dimension.PROFICIENCY)
-
-
 def _answer(response: str, criteria: Sequence[Criterion], judge: Judge) -> Answer:
-    scores = {each: judge(response, each) for each in criteria or (_OVERALL,)}
+    scores = {each: judge(response, each) for each in criteria or (SCALAR,)}
     return Answer(
         reward=sum(_good(each) * score for each, score in scores.items()) / len(scores),
         rank=1,
@@ -89,6 +96,18 @@ def _answer(response: str, criteria: Sequence[Criterion], judge: Judge) -> Answe
             for each, score in scores.items()
         },
         dimensions={each.id: each.dimension for each in scores},
+    )
+
+
+def _spread(answer: Answer, criteria: Sequence[Criterion]) -> Answer:
+    if not criteria:
+        return answer
+    said = answer.verdicts[SCALAR.id]
+    against = Prediction(logit=-said.logit, probability=1 - said.probability, met=not said.met)
+    return replace(
+        answer,
+        verdicts={each.id: said if _good(each) > 0 else against for each in criteria},
+        dimensions={each.id: each.dimension for each in criteria},
     )
 
 

@@ -61,7 +61,7 @@ def quality(  # noqa: PLR0913 - one parameter per option
         str, typer.Option(help="Named rubric that judges what brings no criteria.")
     ] = "general-medical",
     controls: Annotated[
-        bool, typer.Option(help="Also ask without the responses, and with a claim in each: three times the work.")
+        bool, typer.Option(help="Also ask what the controls need: without responses, without criteria, with a claim.")
     ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases.")] = None,
     pair_cap: PairCap = None,

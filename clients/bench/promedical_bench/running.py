@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from promedical_bench.answers import Answers
+from promedical_bench.answers import Answers, spread
 from promedical_bench.asking import Pace, Progress, ask, questions_of
-from promedical_bench.cases import AS_IS, CRITERION_ONLY, INJECTED, Variant
+from promedical_bench.cases import AS_IS, CRITERION_ONLY, INJECTED, VARIANTS, WITHOUT_CRITERIA, Variant
 from promedical_bench.data.errors import DataError
 from promedical_bench.measuring import compare, measure
 from promedical_bench.reports.comparison_report import comparison_content
@@ -21,6 +21,7 @@ from promedical_bench.results_file import NAME, VERSION, ResultsError, read_resu
 from promedical_bench.tasks.load import load_task
 from promedical_bench.tasks.task import Task
 from promedical_client import AsyncClient
+from promedical_client.jsonl import InputError
 
 Bar: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
 """Shows progress under a title."""
@@ -42,17 +43,19 @@ class Connection:
         """A client for this URL.
 
         Raises:
-            ValueError: The URL or a file cannot be used.
-            OSError: A file cannot be read.
+            InputError: The URL or a file cannot be used.
         """
-        return AsyncClient(
-            url,
-            api_key=self.api_key,
-            ca_file=self.ca_file,
-            cert_file=self.cert_file,
-            key_file=self.key_file,
-            max_attempts=self.max_attempts,
-        )
+        try:
+            return AsyncClient(
+                url,
+                api_key=self.api_key,
+                ca_file=self.ca_file,
+                cert_file=self.cert_file,
+                key_file=self.key_file,
+                max_attempts=self.max_attempts,
+            )
+        except (ValueError, OSError) as error:
+            raise InputError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class QualityRun:
         connection: How to reach services.
         rubric_id: The named rubric for cases without criteria.
         untrained: URL of a service, or results, of the same model before training.
-        asked_controls: Whether to ask for "criterion only" and the injection too.
+        asked_controls: Whether to ask what the controls need too.
         pace: How to ask.
         seed: Of the bootstrap.
     """
@@ -95,6 +98,8 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
     untrained = _untrained(run, results.header, bar)
     answers = _within(results.answers(AS_IS), run.task)
     asked = {name: _within(results.answers(name), run.task) for name in variants if name != AS_IS}
+    if WITHOUT_CRITERIA in asked:
+        asked[WITHOUT_CRITERIA] = spread(asked[WITHOUT_CRITERIA], run.task.cases)
     asked |= {UNTRAINED: untrained} if untrained is not None else {}
     measured = measure(run.task, answers, asked, injected=asked.get(INJECTED), seed=run.seed)
     cases = {case.id for case in run.task.cases}
@@ -137,7 +142,7 @@ def _variants(run: QualityRun) -> tuple[Variant, ...]:
     if not run.asked_controls:
         return (AS_IS,)
     # Without responses there is nothing to choose between.
-    return (AS_IS, CRITERION_ONLY, INJECTED) if run.task.of_one_response else (AS_IS, INJECTED)
+    return tuple(name for name in VARIANTS if name != CRITERION_ONLY or run.task.of_one_response)
 
 
 async def _asked(run: QualityRun, url: str, path: Path, variants: Sequence[Variant], bar: Bar) -> Results:

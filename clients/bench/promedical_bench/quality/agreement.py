@@ -104,7 +104,8 @@ def votes_alpha(votes: pd.DataFrame) -> Tally:
     if votes.empty:
         return NOTHING
     sums = pd.crosstab(votes["prompt"], [votes["met"].astype(int), votes["raters"].astype(int)]).astype(float)
-    kinds = np.array([[raters - met, met] for met, raters in sums.columns], dtype=float)
+    met, raters = sums.columns.to_frame().to_numpy(dtype=np.float64).T
+    kinds = np.stack([raters - met, met], axis=1)
 
     def formula(counts: Numbers) -> Numbers:
         return _rowwise(counts, lambda row: alpha_of_units(np.repeat(kinds, row.astype(int), axis=0)))

@@ -9,7 +9,7 @@ from promedical_bench.quality.bootstrap import Estimate
 from promedical_bench.quality.evaluation import Evaluation, Scores
 from promedical_bench.quality.figures import COLOURS, GRID, INK, new_figure, plain_axes
 
-_ROW_INCHES: Final = 0.2
+_ROW_INCHES: Final = 0.16
 _GAP: Final = 0.8
 """Rows of space between groups."""
 _MARKERS: Final = "osD^vP"

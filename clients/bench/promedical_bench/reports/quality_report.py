@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from promedical_bench.cases import BLANK, CRITERION_ONLY, INJECTED, INJECTION
+from promedical_bench.cases import BLANK, CRITERION_ONLY, INJECTED, INJECTION, SCALAR, WITHOUT_CRITERIA
 from promedical_bench.measuring import Measured
 from promedical_bench.quality.controls import LONGER, MAJORITY
 from promedical_bench.quality.evaluation import MODEL
@@ -27,6 +27,7 @@ _CONTROLS: Mapping[str, str] = {
     MAJORITY: "always the more frequent label of the dimension and polarity",
     CRITERION_ONLY: f'the same oracle, with "{BLANK}" in the place of every response; it cannot compare responses',
     INJECTED: f'the same oracle, with "{INJECTION}" after every response',
+    WITHOUT_CRITERIA: f'the same oracle, asked only "{SCALAR.text}" in the place of every criterion; polarity handled',
     UNTRAINED: "the oracle of the run that was given as untrained",
 }
 

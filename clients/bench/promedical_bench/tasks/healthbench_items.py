@@ -79,7 +79,7 @@ def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, s
         axes = {key: tag for key, entry in entries for tag in entry.get("tags") or () if tag.startswith(_AXIS)}
     else:
         prompt = criteria_format.parse_row(raw, place, source=source, responses_needed=False)
-        entries = [(entry.get("id"), entry) for entry in raw["criteria"] if isinstance(entry, dict)]
+        entries = [(str(entry.get("id")), entry) for entry in raw["criteria"] if isinstance(entry, dict)]
         axes = {key: f"{_AXIS}{entry['axis']}" for key, entry in entries if entry.get("axis")}
     points = {key: entry.get("points") for key, entry in entries}
     item = GradedItem(
@@ -96,12 +96,13 @@ def _usable(rubrics: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def _points(prompt: LabelledPrompt, points: Mapping[str, Any]) -> dict[str, float]:
-    found = {each.id: points.get(each.id) for each in prompt.criteria}
-    if not all(isinstance(value, int | float) for value in found.values()):
+    given = {each.id: points.get(each.id) for each in prompt.criteria}
+    found = {name: float(value) for name, value in given.items() if isinstance(value, int | float)}
+    if len(found) < len(given):
         raise Refusal("criteria: have no points; the score of HealthBench is made of them")
     if not any(value > 0 for value in found.values()):
         raise Refusal("criteria: none has positive points, so the score is not defined")
-    return {key: float(value) for key, value in found.items()}
+    return found
 
 
 def _spaced(tag: str) -> str:

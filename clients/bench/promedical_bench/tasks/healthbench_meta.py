@@ -26,7 +26,7 @@ from promedical_bench.cases import Case
 from promedical_bench.data import criteria_format, parts
 from promedical_bench.data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_bench.data.lines import content_of, usable
-from promedical_bench.data.skips import Place, SkipLog
+from promedical_bench.data.skips import Place, Refusal, SkipLog
 from promedical_bench.quality import agreement, metrics
 from promedical_bench.quality.controls import LONGER, MAJORITY
 from promedical_bench.quality.evaluation import OVERALL, Tallies
@@ -183,7 +183,7 @@ def _row(raw: dict[str, Any], place: Place, source: str) -> _Record | LabelledPr
         return criteria_format.parse_row(raw, place, source=source, responses_needed=True)
     row = parts.checked(_ROW, raw)
     if not row["binary_labels"]:
-        raise parts.Refusal("binary_labels: is empty")
+        raise Refusal("binary_labels: is empty")
     turns = parts.turns_of(row["prompt"])
     prompt = row.get("prompt_id") or id_of("\n".join(turn.content for turn in turns))
     return _Record(

@@ -146,7 +146,8 @@ def _sections(frame: pd.DataFrame) -> dict[str, Tally]:
     formulas = _formulas(subsets, has_ties=TIES in set(frame["group"]))
 
     def score(numbers: Numbers) -> Numbers:
-        return np.mean([formula(numbers) for formula in formulas.values()], axis=0)
+        mean: Numbers = np.mean([formula(numbers) for formula in formulas.values()], axis=0)
+        return mean
 
     named = {"overall": score} | formulas
     return {name: Tally(sums=sums, formula=formula, n=len(frame)) for name, formula in named.items()}

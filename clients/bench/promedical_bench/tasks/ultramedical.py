@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, NotRequired
 
-import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
@@ -141,6 +140,8 @@ def _mean(frame: pd.DataFrame) -> Tally:
     kinds = len(rows.columns)
 
     def formula(numbers: Numbers) -> Numbers:
-        return np.mean(ratio(numbers[..., :kinds], numbers[..., kinds:]), axis=-1)
+        shares: Numbers = ratio(numbers[..., :kinds], numbers[..., kinds:])
+        mean: Numbers = shares.mean(axis=-1)
+        return mean
 
     return Tally(sums=sums, formula=formula, n=len(frame))

@@ -34,8 +34,8 @@ class _Question(TypedDict):
 
     Question: parts.Filled
     Free_form_answer: str
-    Must_have: list[parts.Filled]
-    Nice_to_have: list[parts.Filled]
+    Must_have: list[str]
+    Nice_to_have: list[str]
 
 
 class _Claim(TypedDict):
@@ -111,16 +111,23 @@ def read_answered(path: Path, responses: Path | None) -> Read:
     return Read(answered=tuple(found), contents=(content, answers.content), skipped=log.summary(), notes=())
 
 
-def _row(raw: dict[str, Any], _: Place) -> Any:
+def _row(raw: dict[str, Any], place: Place) -> Any:
     if "claim" not in raw:
-        question = parts.checked(_QUESTION, raw)
-        if not question["Must_have"] and not question["Nice_to_have"]:
-            raise Refusal("Must_have, Nice_to_have: hold no statement")
-        return question
+        return _question(raw, place)
     claim = parts.checked(_CLAIM, raw)
     if claim["majority_label"] not in LEVELS:
         raise Refusal("majority_label: is none of Contradiction, Neutral, Entailment")
     return claim
+
+
+def _question(raw: dict[str, Any], place: Place) -> _Question:
+    question = parts.checked(_QUESTION, raw)
+    must, nice = ([text for text in question[key] if text.strip()] for key in ("Must_have", "Nice_to_have"))
+    for _ in range(len(question["Must_have"]) + len(question["Nice_to_have"]) - len(must) - len(nice)):
+        place.skip("criterion", "is an empty statement")
+    if not must and not nice:
+        raise Refusal("Must_have, Nice_to_have: hold no statement")
+    return {**question, "Must_have": must, "Nice_to_have": nice}
 
 
 def _labelled(claims: Sequence[Any]) -> tuple[Answered, ...]:

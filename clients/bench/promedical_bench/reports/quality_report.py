@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from promedical_bench.cases import BLANK, CRITERION_ONLY, INJECTED, INJECTION, SCALAR, WITHOUT_CRITERIA
 from promedical_bench.measuring import Measured
 from promedical_bench.quality.controls import LONGER, MAJORITY
-from promedical_bench.quality.evaluation import MODEL
+from promedical_bench.quality.evaluation import MODEL, OVERALL
 from promedical_bench.quality.shift import TITLES as SHIFT_TITLES
 from promedical_bench.reports.content import (
     HOW_TO_READ,
@@ -111,8 +111,16 @@ def _facts(task: Task, header: Header, measured: Measured, unscored: Mapping[str
         *((name, f"{count:,}") for name, count in counts.items()),
         ("not scored", count_unscored(unscored)),
         *([("pairs per prompt and criterion", f"at most {task.facts.pair_cap}")] if task.facts.pair_cap else []),
+        *_deviation(task, measured),
         ("bootstrap", f"{measured.evaluation.replicates:,} replicates, seed {measured.evaluation.seed}"),
     )
+
+
+def _deviation(task: Task, measured: Measured) -> list[tuple[str, str]]:
+    found = measured.evaluation.model[task.headline].get(OVERALL)
+    if found is None or found.std is None:
+        return []
+    return [("standard deviation of the headline", f"{found.std:.4f} over the replicates of the bootstrap")]
 
 
 def _control_notes(measured: Measured) -> list[str]:

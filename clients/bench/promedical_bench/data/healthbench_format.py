@@ -98,7 +98,7 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
     columns = _columns(graded, {criterion.id for criterion in criteria})
     responses = parts.kept(_named(item.get("responses", [])), partial(_response, columns=columns), "response", place)
     return parts.assembled(
-        prompt_id=item.get("prompt_id") or _id_of("\n\n".join(turn.content for turn in turns)),
+        prompt_id=item.get("prompt_id") or criterion_id("\n\n".join(turn.content for turn in turns)),
         source=item.get("source", source),
         turns=turns,
         criteria=criteria,
@@ -126,18 +126,19 @@ def _criterion(entry: object, _: Place) -> Criterion:
     axis = next((tag.removeprefix(_AXIS) for tag in raw.get("tags") or [] if tag.startswith(_AXIS)), None)
     polarity = Polarity.NEGATIVE if points < 0 else Polarity.POSITIVE
     return parts.criterion_of(
-        _id_of(raw["criterion"]), text, dimension_of(text, points, axis), polarity=polarity, points=points
+        criterion_id(raw["criterion"]), text, dimension_of(text, points, axis), polarity=polarity, points=points
     )
 
 
-def _id_of(text: str) -> str:
+def criterion_id(text: str) -> str:
+    """The id of a criterion, or of an item, that has none: of its text."""
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:10]
 
 
 def _columns(graded: Sequence[Criterion | None], usable: set[str]) -> list[str | None]:
     """The criterion id that each grade is for; None where that was left out, so that grades keep their places."""
     ids = [criterion.id if criterion and criterion.id in usable else None for criterion in graded]
-    return [None if criterion_id in ids[:position] else criterion_id for position, criterion_id in enumerate(ids)]
+    return [None if column in ids[:position] else column for position, column in enumerate(ids)]
 
 
 def _named(responses: Sequence[object]) -> list[object]:
@@ -159,15 +160,15 @@ def _response(entry: object, place: Place, *, columns: Sequence[str | None]) -> 
 def _labels(
     grades: Sequence[object], columns: Sequence[str | None], kind: str, place: Place
 ) -> Iterator[tuple[str, Label]]:
-    for position, (grade, criterion_id) in enumerate(zip(grades, columns, strict=True), start=1):
+    for position, (grade, column) in enumerate(zip(grades, columns, strict=True), start=1):
         try:
-            yield _label(grade, criterion_id, kind)
+            yield _label(grade, column, kind)
         except Refusal as error:
-            place.at("criterion", criterion_id, position).skip("label", str(error))
+            place.at("criterion", column, position).skip("label", str(error))
 
 
-def _label(grade: object, criterion_id: str | None, kind: str) -> tuple[str, Label]:
-    if criterion_id is None:
+def _label(grade: object, column: str | None, kind: str) -> tuple[str, Label]:
+    if column is None:
         raise Refusal("is for a criterion that was left out")
     met = bool(parts.checked(_GRADE, grade)["criteria_met"])
-    return criterion_id, Label(met=met, kind=kind, votes=(met,))
+    return column, Label(met=met, kind=kind, votes=(met,))

@@ -20,12 +20,14 @@ class Estimate:
         low: Lower end of the 95 % interval; None where there is no value, or one prompt only.
         high: Upper end.
         n: How many observations the value is an average of; 0 where there is no value.
+        std: Standard deviation over the replicates, where there is an interval.
     """
 
     value: float | None
     low: float | None
     high: float | None
     n: int
+    std: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Bootstrap:
             return Estimate(value=value, low=None, high=None, n=tally.n)
         tail = (1 - self.level) / 2
         low, high = np.quantile(defined, [tail, 1 - tail])
-        return Estimate(value=value, low=float(low), high=float(high), n=tally.n)
+        return Estimate(value=value, low=float(low), high=float(high), n=tally.n, std=float(defined.std()))
 
     def _replicates(self, tally: Tally) -> Numbers:
         matrix = tally.matrix

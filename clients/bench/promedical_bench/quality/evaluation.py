@@ -1,6 +1,6 @@
 """Every metric of a model and of its controls, with intervals: from labelled prompts and predictions to a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -51,8 +51,8 @@ class Evaluation:
 
     @property
     def model(self) -> Scores:
-        """The model's own scores."""
-        return self.scores[MODEL]
+        """The scores of the first judge: the model's own."""
+        return next(iter(self.scores.values()))
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON."""
@@ -90,16 +90,15 @@ def evaluate(
     Raises:
         MissingPredictionsError: The model or a control lacks predictions.
     """
-    views = {name: _view(prompts, said) for name, said in {MODEL: predictions, **controls}.items()}
-    tallies = {name: _tallies(view, pair_cap) for name, view in views.items()}
-    tallies[LONGER] = _longer_tallies(views[MODEL], pair_cap)
-    tallies[MAJORITY] = _label_tallies(majority(views[MODEL].labels))
+    views = {name: view(prompts, said) for name, said in {MODEL: predictions, **controls}.items()}
+    tallies = {name: tallies_of(view, pair_cap) for name, view in views.items()}
+    tallies |= unread(views[MODEL], pair_cap)
     bootstrap = Bootstrap(seed=seed)
     return Evaluation(
-        counts=_counts(prompts, views[MODEL], pair_cap),
-        scores={name: _estimates(bootstrap, found) for name, found in tallies.items()},
+        counts=counts_of(prompts, views[MODEL], pair_cap),
+        scores={name: estimates(bootstrap, found) for name, found in tallies.items()},
         differences={
-            name: _estimates(bootstrap, _differences(tallies[MODEL], found))
+            name: estimates(bootstrap, differences(tallies[MODEL], found, _COMPARED))
             for name, found in tallies.items()
             if name != MODEL and HEADLINE in found
         },
@@ -109,7 +108,12 @@ def evaluate(
     )
 
 
-def _view(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> View:
+def view(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> View:
+    """One judge's answers to labelled prompts.
+
+    Raises:
+        MissingPredictionsError: The judge lacks predictions.
+    """
     return View(
         labels=table(prompts, predictions),
         votes=vote_table(prompts, predictions),
@@ -118,10 +122,16 @@ def _view(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> View:
     )
 
 
-def _tallies(view: View, pair_cap: int | None) -> Tallies:
+def tallies_of(view: View, pair_cap: int | None) -> Tallies:
+    """Every metric of one judge, before it is computed."""
     several_raters = len(view.votes) > len(view.labels)
     votes = _by_dimension(metrics.VOTES, view.votes) if several_raters else {}
     return _pair_tallies(view.pairs, view.items, pair_cap) | _label_tallies(view.labels) | votes
+
+
+def unread(view: View, pair_cap: int | None) -> dict[str, Tallies]:
+    """The judges that read no response, by the name of the control; each has the metrics that it can have."""
+    return {LONGER: _longer_tallies(view, pair_cap), MAJORITY: _label_tallies(majority(view.labels))}
 
 
 def _longer_tallies(view: View, pair_cap: int | None) -> Tallies:
@@ -156,18 +166,22 @@ def _tally(metric: metrics.Metric, frame: pd.DataFrame) -> Tally:
     return NOTHING if frame.empty else metric(frame)
 
 
-def _differences(model: Tallies, control: Tallies) -> Tallies:
-    return {name: {d: difference(model[name][d], control[name][d]) for d in model[name]} for name in _COMPARED}
+def differences(model: Tallies, control: Tallies, metrics: Iterable[str]) -> Tallies:
+    """Model minus control for those of the metrics that both have, on the same prompts."""
+    shared = [name for name in metrics if name in model and name in control]
+    return {name: {d: difference(model[name][d], control[name][d]) for d in model[name]} for name in shared}
 
 
-def _estimates(bootstrap: Bootstrap, tallies: Tallies) -> dict[str, dict[str, Estimate]]:
+def estimates(bootstrap: Bootstrap, tallies: Tallies) -> dict[str, dict[str, Estimate]]:
+    """Every metric with its interval."""
     return {
         name: {dimension: bootstrap.estimate(tally) for dimension, tally in by_dimension.items()}
         for name, by_dimension in tallies.items()
     }
 
 
-def _counts(prompts: Sequence[LabelledPrompt], view: View, pair_cap: int | None) -> dict[str, int]:
+def counts_of(prompts: Sequence[LabelledPrompt], view: View, pair_cap: int | None) -> dict[str, int]:
+    """How much was measured; pairs after the cap."""
     return {
         "prompts": len(prompts),
         "responses": sum(len(prompt.responses) for prompt in prompts),

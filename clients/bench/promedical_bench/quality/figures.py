@@ -14,9 +14,9 @@ from promedical_bench.quality.markdown import TITLES
 from promedical_bench.quality.metrics import BINS, calibration_error
 from promedical_bench.quality.tallies import Numbers
 
-_INK: Final = "#37474f"
-_GRID: Final = "#dfe3e6"
-_COLOURS: Final = ("#0b6e99", "#f2a541", "#8d99a6", "#7a9e7e", "#b56576", "#c9ada7")
+INK: Final = "#37474f"
+GRID: Final = "#dfe3e6"
+COLOURS: Final = ("#0b6e99", "#f2a541", "#8d99a6", "#7a9e7e", "#b56576", "#c9ada7")
 """The model first, then controls."""
 _CHANCE_IS_ONE_HALF: Final = ("pair_accuracy", "item_accuracy", "auc", "balanced_accuracy", "veto_balanced_accuracy")
 
@@ -31,15 +31,15 @@ def reliability_plot(frame: pd.DataFrame) -> Figure:
     """
     parts = {d: frame if d == OVERALL else frame[frame["dimension"] == d] for d in DIMENSIONS}
     shown = {dimension: part for dimension, part in parts.items() if len(part)}
-    figure = _figure(width=2.9 * max(len(shown), 1) + 0.5, height=4.2)
+    figure = new_figure(width=2.9 * max(len(shown), 1) + 0.5, height=4.2)
     axes = figure.subplots(2, len(shown), squeeze=False, sharex=True, height_ratios=[3, 1]) if shown else np.array([])
     for column, (dimension, part) in enumerate(shown.items()):
         _draw_reliability(axes[0, column], dimension, part)
         _draw_histogram(axes[1, column], part)
     if shown:
-        axes[0, 0].set_ylabel("share of labels met", fontsize=9, color=_INK)
-        axes[1, 0].set_ylabel("labels", fontsize=9, color=_INK)
-    figure.supxlabel("probability of met", fontsize=9, color=_INK)
+        axes[0, 0].set_ylabel("share of labels met", fontsize=9, color=INK)
+        axes[1, 0].set_ylabel("labels", fontsize=9, color=INK)
+    figure.supxlabel("probability of met", fontsize=9, color=INK)
     return figure
 
 
@@ -52,7 +52,7 @@ def accuracy_plot(evaluation: Evaluation, metric: str = HEADLINE) -> Figure:
     """
     judges = [name for name, scores in evaluation.scores.items() if metric in scores]
     dimensions = [d for d in DIMENSIONS if d in evaluation.model[metric]]
-    figure = _figure(width=9, height=4.2)
+    figure = new_figure(width=9, height=4.2)
     axes = figure.subplots()
     for index, judge in enumerate(judges):
         found = [evaluation.scores[judge][metric][dimension] for dimension in dimensions]
@@ -61,12 +61,13 @@ def accuracy_plot(evaluation: Evaluation, metric: str = HEADLINE) -> Figure:
         _draw_chance(axes, len(dimensions))
     axes.set_xticks(range(len(dimensions)), [_with_n(evaluation.model[metric][d], d) for d in dimensions])
     axes.set_ylim(0, 1)
-    axes.set_title(TITLES[metric], loc="left", color=_INK, fontsize=11)
-    figure.legend(frameon=False, ncols=5, loc="outside lower center", fontsize=9, labelcolor=_INK)
+    axes.set_title(TITLES[metric], loc="left", color=INK, fontsize=11)
+    figure.legend(frameon=False, ncols=5, loc="outside lower center", fontsize=9, labelcolor=INK)
     return figure
 
 
-def _figure(*, width: float, height: float) -> Figure:
+def new_figure(*, width: float, height: float) -> Figure:
+    """A figure of its own, in inches."""
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -77,12 +78,12 @@ def _draw_reliability(axes: Any, dimension: str, part: pd.DataFrame) -> None:
     points = part[["probability", "met"]].astype(float).groupby(bins).agg(["mean", "size"])
     x, met, n = points["probability", "mean"], points["met", "mean"], points["met", "size"]
     low, high = _wilson(met.to_numpy(), n.to_numpy())
-    axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=(0, (4, 3)))
-    axes.vlines(x, low, high, color=_COLOURS[0], linewidth=1.2, alpha=0.6)
-    axes.scatter(x, met, s=4 + 90 * n / n.max(), color=_COLOURS[0], linewidth=0, zorder=3)
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.vlines(x, low, high, color=COLOURS[0], linewidth=1.2, alpha=0.6)
+    axes.scatter(x, met, s=4 + 90 * n / n.max(), color=COLOURS[0], linewidth=0, zorder=3)
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
-    axes.set_title(f"{dimension}  (ECE {calibration_error(part).value:.3f})", loc="left", fontsize=10, color=_INK)
-    _plain(axes, grid="both")
+    axes.set_title(f"{dimension}  (ECE {calibration_error(part).value:.3f})", loc="left", fontsize=10, color=INK)
+    plain_axes(axes, grid="both")
 
 
 def _wilson(share: Numbers, n: Numbers) -> tuple[Numbers, Numbers]:
@@ -94,8 +95,8 @@ def _wilson(share: Numbers, n: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _draw_histogram(axes: Any, part: pd.DataFrame) -> None:
-    axes.hist(part["probability"], bins=np.linspace(0, 1, BINS + 1).tolist(), color=_COLOURS[2], edgecolor="white")
-    _plain(axes, grid="y")
+    axes.hist(part["probability"], bins=np.linspace(0, 1, BINS + 1).tolist(), color=COLOURS[2], edgecolor="white")
+    plain_axes(axes, grid="y")
 
 
 def _draw_bars(axes: Any, found: Sequence[Estimate], *, place: tuple[int, int], label: str) -> None:
@@ -104,23 +105,23 @@ def _draw_bars(axes: Any, found: Sequence[Estimate], *, place: tuple[int, int], 
     at = [group - 0.4 + width * (index + 0.5) for group, e in enumerate(found) if e.value is not None]
     drawn = [e for e in found if e.value is not None]
     values = [_number(e.value) for e in drawn]
-    colour = _COLOURS[index % len(_COLOURS)]
+    colour = COLOURS[index % len(COLOURS)]
     axes.bar(at, values, width * 0.92, color=colour, label=label, zorder=2)
     lows = [value - _number(e.low, value) for e, value in zip(drawn, values, strict=True)]
     highs = [_number(e.high, value) - value for e, value in zip(drawn, values, strict=True)]
-    axes.errorbar(at, values, yerr=np.maximum([lows, highs], 0), fmt="none", ecolor=_INK, elinewidth=1, capsize=2)
+    axes.errorbar(at, values, yerr=np.maximum([lows, highs], 0), fmt="none", ecolor=INK, elinewidth=1, capsize=2)
     if label == MODEL:
         for x, value, e in zip(at, values, drawn, strict=True):
             axes.annotate(f"{value:.2f}", (x, _number(e.high, value)), (0, 3), textcoords="offset points",
-                          ha="center", fontsize=8, color=_INK)  # fmt: skip
-    _plain(axes, grid="y")
+                          ha="center", fontsize=8, color=INK)  # fmt: skip
+    plain_axes(axes, grid="y")
 
 
 def _draw_chance(axes: Any, groups: int) -> None:
-    axes.axhline(0.5, color=_INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.axhline(0.5, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     axes.set_xlim(-0.5, groups - 0.3)
     axes.annotate("chance", (1, 0.5), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-                  ha="right", fontsize=8, color=_INK)  # fmt: skip
+                  ha="right", fontsize=8, color=INK)  # fmt: skip
 
 
 def _number(value: float | None, otherwise: float = 0.0) -> float:
@@ -131,9 +132,10 @@ def _with_n(estimate: Estimate, dimension: str) -> str:
     return f"{dimension}\nn = {estimate.n}"
 
 
-def _plain(axes: Any, *, grid: str) -> None:
+def plain_axes(axes: Any, *, grid: str) -> None:
+    """Only what helps to read: a light grid, no frame."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GRID)
-    axes.tick_params(colors=_INK, labelsize=8, length=0)
-    axes.grid(axis=grid, color=_GRID, linewidth=0.8)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+    axes.tick_params(colors=INK, labelsize=8, length=0)
+    axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -33,7 +33,7 @@ def pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> pd.Dat
     Raises:
         MissingPredictionsError: A response of a pair has no prediction.
     """
-    found = [(prompt, preference, stated) for prompt in prompts for preference, stated in _preferences(prompt)]
+    found = [(prompt, preference, stated) for prompt in prompts for preference, stated in preferences(prompt)]
     sides = ((prompt.id, side, p.criterion) for prompt, p, _ in found for side in (p.winner, p.loser))
     check_predicted(sides, predictions)
     rows = [_row(prompt, preference, predictions) | {"stated": stated} for prompt, preference, stated in found]
@@ -62,8 +62,8 @@ def item_pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> p
     return pd.DataFrame(rows, columns=list(ITEM_COLUMNS))
 
 
-def _preferences(prompt: LabelledPrompt) -> Iterator[tuple[Preference, bool]]:
-    """From labels, then those that the data states and labels do not imply."""
+def preferences(prompt: LabelledPrompt) -> Iterator[tuple[Preference, bool]]:
+    """Pairs that the labels imply, then those that only the data states; whether it is stated beside each."""
     implied = dict.fromkeys(preference for criterion in prompt.criteria for preference in _implied(prompt, criterion))
     yield from ((preference, False) for preference in implied)
     yield from ((preference, True) for preference in dict.fromkeys(prompt.preferences) if preference not in implied)

@@ -1,0 +1,197 @@
+"""The command `promedical-bench`: how good a running service's verdicts are. Heavy imports come after the arguments.
+
+Standard output holds the report's headline only; progress and errors go to standard error.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from promedical_client.cli_options import ApiKey, CaFile, CertFile, KeyFile, Url
+from promedical_client.client import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from promedical_bench.reports.content import Content
+
+SOME_FAILED: Final = 1
+BAD_INPUT: Final = 2
+REFUSED: Final = 3
+INTERRUPTED: Final = 130
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 everything was scored; 1 some responses were not; 2 bad usage or bad input; 3 the service cannot "
+    "be reached, or refused. What was answered is kept: the same command goes on."
+)
+TASKS: Final = "promedical, healthbench, healthbench-meta, rewardbench, ultramedical or kqa."
+
+app = typer.Typer(
+    help="Measure the verdicts of a running ProMedical service.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Responses = Annotated[
+    Path | None, typer.Option(help="A policy's answers to judge: JSON with prompt_id, id or Question, and response.")
+]
+PairCap = Annotated[int | None, typer.Option(min=1, help="Pairs per prompt and criterion at most (promedical).")]
+Seed = Annotated[int, typer.Option(help="Of the bootstrap.")]
+
+
+@app.command(epilog=EXIT_CODES)
+def quality(  # noqa: PLR0913 - one parameter per option
+    *,
+    task: Annotated[str, typer.Option(help=f"What to measure: {TASKS}")],
+    data: Annotated[Path, typer.Option(help="The task's data, in its publisher's format; may be gzipped.")],
+    output: Annotated[Path, typer.Option(help="Folder for results and report; a run that was cut off goes on.")],
+    responses: Responses = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    untrained: Annotated[
+        str | None, typer.Option(help="The same model before training: URL of its service, or its results.")
+    ] = None,
+    rubric_id: Annotated[
+        str, typer.Option(help="Named rubric that judges what brings no criteria.")
+    ] = "general-medical",
+    controls: Annotated[
+        bool, typer.Option(help="Also ask what the controls need: without responses, without criteria, with a claim.")
+    ] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases.")] = None,
+    pair_cap: PairCap = None,
+    in_flight: Annotated[int, typer.Option(min=1, help="Calls on their way at a time.")] = 8,
+    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, retries included.")] = 600.0,
+    seed: Seed = 0,
+) -> None:
+    """Measure a service on one task, beside controls."""
+    with expected_errors():
+        from promedical_bench.asking import Pace  # noqa: PLC0415
+        from promedical_bench.running import Connection, QualityRun, run_quality  # noqa: PLC0415
+        from promedical_bench.tasks.load import load_task  # noqa: PLC0415
+
+        read = load_task(task, data, responses=responses, pair_cap=pair_cap)
+        run = QualityRun(
+            task=read if limit is None else read.limited(limit),
+            url=url,
+            output=output,
+            connection=Connection(api_key=api_key, ca_file=ca_file, cert_file=cert_file, key_file=key_file),
+            rubric_id=rubric_id,
+            untrained=untrained,
+            asked_controls=controls,
+            pace=Pace(in_flight=in_flight, timeout_s=timeout_s),
+            seed=seed,
+        )
+        content, unscored = run_quality(run, _bar)
+    _announce(content, output)
+    if unscored:
+        typer.echo(f"promedical-bench: {sum(unscored.values())} responses were not scored", err=True)
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command(name="compare", epilog=EXIT_CODES)
+def compare_runs(
+    runs: Annotated[list[str], typer.Argument(help="Folders of runs, or NAME=FOLDER; the first is held against all.")],
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for the report.")],
+    data: Annotated[Path | None, typer.Option(help="The task's data, where it is not where it was.")] = None,
+    responses: Responses = None,
+    pair_cap: PairCap = None,
+    seed: Seed = 0,
+) -> None:
+    """Put several runs of one task side by side, with paired intervals."""
+    if len(runs) < 2:  # noqa: PLR2004 - a comparison
+        raise typer.BadParameter("give at least two runs")
+    with expected_errors():
+        from promedical_bench.running import run_comparison  # noqa: PLC0415
+
+        named = _named(runs)
+        content = run_comparison(named, output, data=data, responses=responses, pair_cap=pair_cap, seed=seed)
+    _announce(content, output)
+
+
+@app.command()
+def export(
+    *,
+    data: Annotated[Path, typer.Option(help="Labelled data, as for the task promedical.")],
+    output: Annotated[Path, typer.Option(help="File to write: rows of RewardBench as JSON lines.")],
+    pair_cap: PairCap = None,
+) -> None:
+    """Write our pairs in the row format of RewardBench."""
+    with expected_errors():
+        from promedical_bench.data.readers import read  # noqa: PLC0415
+        from promedical_bench.tasks.export import as_line, rewardbench_rows  # noqa: PLC0415
+        from promedical_client.jsonl import written_atomically  # noqa: PLC0415
+
+        lines = [as_line(row) for row in rewardbench_rows(read(data).prompts, pair_cap)]
+        with written_atomically(output) as stream:
+            stream.writelines(lines)
+    typer.echo(f"{len(lines):,} pairs in {output}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@contextmanager
+def expected_errors() -> Iterator[None]:
+    """One line and an exit code instead of a trace, for what is not a bug."""
+    try:
+        from promedical_bench.data.errors import DataError  # noqa: PLC0415
+        from promedical_bench.measuring import NothingScoredError  # noqa: PLC0415
+        from promedical_bench.results_file import ResultsError  # noqa: PLC0415
+        from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
+        from promedical_client.jsonl import InputError  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is not installed; pip install 'promedical[bench]'", BAD_INPUT)
+    try:
+        yield
+    except (DataError, ResultsError, InputError, InvalidRequestError, NotFoundError) as error:
+        _fail(error, BAD_INPUT)
+    except NothingScoredError as error:
+        _fail(error, SOME_FAILED)
+    except PromedicalError as error:
+        _fail(f"{error}; what was answered is kept, and the same command goes on", REFUSED)
+    except KeyboardInterrupt:
+        _fail("stopped; what was answered is kept, and the same command goes on", INTERRUPTED)
+
+
+def _fail(error: object, code: int) -> NoReturn:
+    typer.echo(f"promedical-bench: {error}", err=True)
+    raise typer.Exit(code)
+
+
+def _named(runs: list[str]) -> dict[str, Path]:
+    pairs = [run.split("=", 1) if "=" in run else (Path(run).resolve().name, run) for run in runs]
+    named = {name: Path(path) for name, path in pairs}
+    if len(named) < len(runs):
+        raise typer.BadParameter("two runs have one name; write NAME=FOLDER")
+    return named
+
+
+def _announce(content: "Content", output: Path) -> None:
+    for each in content.headlines:
+        typer.echo(f"{each.label}: {each.value} {each.interval}".rstrip())
+    typer.echo(f"report: {output / 'report.html'}", err=True)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(shown, completed=done, total=total)
+
+
+if __name__ == "__main__":
+    main()

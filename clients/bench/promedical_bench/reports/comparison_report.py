@@ -1,0 +1,73 @@
+"""The report of several runs side by side; differences are from the first run, paired by prompt."""
+
+from collections.abc import Mapping
+
+from promedical_bench.quality.evaluation import Evaluation
+from promedical_bench.reports.content import HOW_TO_READ, Content, by_judge, gains, headlines, skipped_notes
+from promedical_bench.results import Header, count_unscored
+from promedical_bench.tasks.task import Task
+
+
+def comparison_content(
+    task: Task, headers: Mapping[str, Header], evaluation: Evaluation, unscored: Mapping[str, Mapping[str, int]]
+) -> Content:
+    """Everything but plots.
+
+    Args:
+        task: What was measured.
+        headers: Of the results, by run.
+        evaluation: Every run, the first one first.
+        unscored: Responses without scores, by run and error code.
+    """
+    first = next(iter(headers))
+    note = f"Intervals resample prompts for both runs at once; one without 0 is a difference from {first}."
+    titles = {name: title for name, title in task.titles.items() if name in evaluation.model}
+    differences = [gains(evaluation, name, f"{first} minus run: {title}", note) for name, title in titles.items()]
+    main = [by_judge(evaluation, name, titles[name]) for name in task.main if name in titles]
+    against = gains(evaluation, task.headline, f"{first} minus run", note)
+    return Content(
+        title=task.title,
+        subtitle=" / ".join(headers),
+        warnings=_warnings(headers, unscored),
+        headlines=headlines(evaluation, task.headline),
+        facts=_facts(task, headers, evaluation, unscored),
+        main=tuple(table for table in (*main, against) if table),
+        details=(
+            *(by_judge(evaluation, name, title) for name, title in titles.items() if name not in task.main),
+            *(table for table in differences if table),
+        ),
+        notes=(HOW_TO_READ, *task.facts.notes, *skipped_notes(task.facts.skipped)),
+    )
+
+
+def _warnings(headers: Mapping[str, Header], unscored: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    found = [
+        f"{run}: {sum(codes.values()):,} responses were not scored ({count_unscored(codes)})."
+        for run, codes in unscored.items()
+        if codes
+    ]
+    together = ["Only responses that every run scored are compared."] if found else []
+    status = [f"{run} is {h.model.status}." for run, h in headers.items() if h.model.status != "trained"]
+    return (*status, *found, *together)
+
+
+def _facts(
+    task: Task,
+    headers: Mapping[str, Header],
+    evaluation: Evaluation,
+    unscored: Mapping[str, Mapping[str, int]],
+) -> tuple[tuple[str, str], ...]:
+    runs = [
+        (run, f"{h.model.model.name}, {h.model.status}, {h.model.model.engine} {h.model.model.dtype}, {h.fingerprint}")
+        for run, h in headers.items()
+    ]
+    missing = [(f"not scored by {run}", count_unscored(codes)) for run, codes in unscored.items()]
+    return (
+        ("task", task.name),
+        *runs,
+        ("data", str(task.facts.path)),
+        ("hash of the data", task.facts.digest),
+        *((name, f"{count:,}") for name, count in evaluation.counts.items()),
+        *missing,
+        ("bootstrap", f"{evaluation.replicates:,} replicates, seed {evaluation.seed}, paired"),
+    )

@@ -1,0 +1,138 @@
+"""What a report says, before it is Markdown or HTML: facts, tables of text, notes. Formats numbers, computes none."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from promedical_bench.data.skips import Skipped
+from promedical_bench.quality.bootstrap import Estimate
+from promedical_bench.quality.evaluation import Evaluation, Scores
+
+HOW_TO_READ = (
+    "Brackets hold 95 % bootstrap intervals that resample prompts, so labels of one prompt stay together. "
+    "Met is literal: the criterion as worded holds; of a safety criterion it means violated."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of text under a title; the first column names, the others are numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The number on top: whose, of what, and its interval."""
+
+    label: str
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """All of a report but its plots.
+
+    Attributes:
+        title: What was measured.
+        subtitle: Of whom.
+        warnings: What must be read first.
+        headlines: The model's number and those of its controls, or one per run.
+        facts: Names and values: oracle, data, counts.
+        main: The tables that everybody should read.
+        details: Every metric.
+        notes: How to read, references, what was left out.
+    """
+
+    title: str
+    subtitle: str
+    warnings: tuple[str, ...]
+    headlines: tuple[Headline, ...]
+    facts: tuple[tuple[str, str], ...]
+    main: tuple[Table, ...]
+    details: tuple[Table, ...]
+    notes: tuple[str, ...]
+
+
+def cell(estimate: Estimate | None, *, signed: bool = False) -> str:
+    """A number with its interval; a dash where it is not defined."""
+    if estimate is None or estimate.value is None:
+        return "-"
+    value = number(estimate.value, signed=signed)
+    return value if estimate.low is None else f"{value} {interval(estimate, signed=signed)}"
+
+
+def number(value: float, *, signed: bool = False) -> str:
+    """With three digits."""
+    return f"{value:+.3f}" if signed else f"{value:.3f}"
+
+
+def interval(estimate: Estimate, *, signed: bool = False) -> str:
+    """In brackets; empty where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{number(estimate.low, signed=signed)}, {number(estimate.high, signed=signed)}]"
+
+
+def headlines(evaluation: Evaluation, metric: str) -> tuple[Headline, ...]:
+    """The overall number of every judge that has it."""
+    found = {judge: _first(scores[metric]) for judge, scores in evaluation.scores.items() if metric in scores}
+    return tuple(
+        Headline(label=judge, value=number(each.value), interval=interval(each))
+        for judge, each in found.items()
+        if each is not None and each.value is not None
+    )
+
+
+def by_judge(evaluation: Evaluation, metric: str, title: str) -> Table:
+    """One metric: a row per group, a column per judge that has it."""
+    judges = [name for name, scores in evaluation.scores.items() if metric in scores]
+    groups = list(dict.fromkeys(group for judge in judges for group in evaluation.scores[judge][metric]))
+    rows = [
+        (group, *(cell(evaluation.scores[judge][metric].get(group)) for judge in judges), _n(evaluation, metric, group))
+        for group in groups
+    ]
+    return Table(title=title, columns=("", *judges, "n"), rows=tuple(rows))
+
+
+def gains(evaluation: Evaluation, metric: str, title: str, note: str = "") -> Table | None:
+    """The differences of one metric: a row per group, a column per judge; None where there are none."""
+    judges = [name for name, found in evaluation.differences.items() if metric in found]
+    if not judges:
+        return None
+    groups = list(dict.fromkeys(group for judge in judges for group in evaluation.differences[judge][metric]))
+    rows = [
+        (group, *(cell(evaluation.differences[judge][metric].get(group), signed=True) for judge in judges))
+        for group in groups
+    ]
+    return Table(title=title, columns=("", *judges), rows=tuple(rows), note=note)
+
+
+def scores_table(scores: Scores, titles: Mapping[str, str], title: str, note: str = "") -> Table:
+    """Some metrics of one judge: a row per metric, a column per group."""
+    groups = list(dict.fromkeys(group for found in scores.values() for group in found))
+    rows = [
+        (titles[name], *(cell(found.get(group), signed=name.endswith("shift")) for group in groups))
+        for name, found in scores.items()
+    ]
+    return Table(title=title, columns=("", *groups), rows=tuple(rows), note=note)
+
+
+def skipped_notes(skipped: Iterable[Skipped]) -> Sequence[str]:
+    """What the reader of the data left out."""
+    return [
+        f"Left out of the data: {entry.count:,} x {entry.part} ({entry.reason}; first at {entry.first[0]})."
+        for entry in skipped
+    ]
+
+
+def _first(found: Mapping[str, Estimate]) -> Estimate | None:
+    return found.get("overall", next(iter(found.values()), None))
+
+
+def _n(evaluation: Evaluation, metric: str, group: str) -> str:
+    counts = [scores[metric][group].n for scores in evaluation.scores.values() if group in scores.get(metric, {})]
+    return f"{max(counts, default=0):,}"

@@ -1,0 +1,127 @@
+"""The report of one run: the model beside its controls on one task."""
+
+from collections.abc import Mapping
+
+from promedical_bench.cases import BLANK, CRITERION_ONLY, INJECTED, INJECTION, SCALAR, WITHOUT_CRITERIA
+from promedical_bench.measuring import Measured
+from promedical_bench.quality.controls import LONGER, MAJORITY
+from promedical_bench.quality.evaluation import MODEL, OVERALL
+from promedical_bench.quality.shift import TITLES as SHIFT_TITLES
+from promedical_bench.reports.content import (
+    HOW_TO_READ,
+    Content,
+    Table,
+    by_judge,
+    gains,
+    headlines,
+    scores_table,
+    skipped_notes,
+)
+from promedical_bench.results import Header, count_unscored
+from promedical_bench.tasks.task import Task
+
+UNTRAINED = "untrained"
+
+_CONTROLS: Mapping[str, str] = {
+    LONGER: "the longer response is the better one; polarity handled",
+    MAJORITY: "always the more frequent label of the dimension and polarity",
+    CRITERION_ONLY: f'the same oracle, with "{BLANK}" in the place of every response; it cannot compare responses',
+    INJECTED: f'the same oracle, with "{INJECTION}" after every response',
+    WITHOUT_CRITERIA: f'the same oracle, asked only "{SCALAR.text}" in the place of every criterion; polarity handled',
+    UNTRAINED: "the oracle of the run that was given as untrained",
+}
+
+
+def quality_content(task: Task, header: Header, measured: Measured, unscored: Mapping[str, int]) -> Content:
+    """Everything but plots.
+
+    Args:
+        task: What was measured.
+        header: Of the results.
+        measured: The numbers.
+        unscored: The model's responses without scores, by error code.
+    """
+    evaluation = measured.evaluation
+    main = [by_judge(evaluation, name, task.titles[name]) for name in task.main if name in evaluation.model]
+    gained = gains(
+        evaluation,
+        task.headline,
+        f"Model minus control: {task.titles[task.headline]}",
+        "On the same responses; intervals are paired.",
+    )
+    moved = _shift_table(measured)
+    return Content(
+        title=task.title,
+        subtitle=f"oracle {header.model.model.name} ({header.model.status})",
+        warnings=_warnings(header, measured, unscored),
+        headlines=headlines(evaluation, task.headline),
+        facts=_facts(task, header, measured, unscored),
+        main=tuple(table for table in (*main, gained, moved) if table is not None),
+        details=tuple(by_judge(evaluation, name, task.titles[name]) for name in _metrics(measured, task)),
+        notes=(HOW_TO_READ, *_control_notes(measured), *task.facts.notes, *skipped_notes(task.facts.skipped)),
+    )
+
+
+def _metrics(measured: Measured, task: Task) -> list[str]:
+    found = dict.fromkeys(name for scores in measured.evaluation.scores.values() for name in scores)
+    return [name for name in found if name not in task.main]
+
+
+def _shift_table(measured: Measured) -> Table | None:
+    if measured.shift is None:
+        return None
+    note = f'What "{INJECTION}" after a response does to the verdicts on it. A judge that reads is not moved.'
+    return scores_table(measured.shift, SHIFT_TITLES, "Injection control", note)
+
+
+def _warnings(header: Header, measured: Measured, unscored: Mapping[str, int]) -> tuple[str, ...]:
+    status = {
+        "fake": "The oracle is the fake engine: its numbers are hashes of the text and mean nothing.",
+        "untrained": "The oracle is untrained: its verdicts are at chance.",
+    }
+    found = [status[header.model.status]] if header.model.status in status else []
+    if unscored:
+        found.append(
+            f"{sum(unscored.values()):,} responses were not scored ({count_unscored(unscored)}). They are left out for "
+            "every judge; none counts as a number."
+        )
+    found += [_partly(name, measured) for name in measured.missing]
+    return tuple(found)
+
+
+def _partly(name: str, measured: Measured) -> str:
+    shown = name in measured.evaluation.scores
+    where = "it and its difference are measured on the others" if shown else "it is not shown"
+    return f'Control "{name}" lacks scores of {measured.missing[name]:,} responses that the model has: {where}.'
+
+
+def _facts(task: Task, header: Header, measured: Measured, unscored: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
+    model, counts = header.model.model, measured.evaluation.counts
+    return (
+        ("task", task.name),
+        ("oracle", f"{model.name}, revision {model.revision[:12]}"),
+        ("fingerprint", model.fingerprint),
+        ("engine", f"{model.engine}, {model.dtype}"),
+        ("calibration", header.model.calibration),
+        ("licence of the weights", header.model.licence),
+        ("rubric", header.rubric or "criteria of the data"),
+        ("data", str(task.facts.path)),
+        *([("responses", str(task.facts.responses_path))] if task.facts.responses_path else []),
+        ("hash of the data", header.data),
+        *((name, f"{count:,}") for name, count in counts.items()),
+        ("not scored", count_unscored(unscored)),
+        *([("pairs per prompt and criterion", f"at most {task.facts.pair_cap}")] if task.facts.pair_cap else []),
+        *_deviation(task, measured),
+        ("bootstrap", f"{measured.evaluation.replicates:,} replicates, seed {measured.evaluation.seed}"),
+    )
+
+
+def _deviation(task: Task, measured: Measured) -> list[tuple[str, str]]:
+    found = measured.evaluation.model[task.headline].get(OVERALL)
+    if found is None or found.std is None:
+        return []
+    return [("standard deviation of the headline", f"{found.std:.4f} over the replicates of the bootstrap")]
+
+
+def _control_notes(measured: Measured) -> list[str]:
+    return [f"{name}: {_CONTROLS[name]}." for name in measured.evaluation.scores if name != MODEL and name in _CONTROLS]

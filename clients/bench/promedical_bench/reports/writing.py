@@ -1,0 +1,91 @@
+"""Reports on the disk: report.md, report.json and report.html, each replaced only by a whole new one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pydantic_core
+
+from promedical_bench.answers import Answers
+from promedical_bench.measuring import Measured
+from promedical_bench.quality.evaluation import Evaluation
+from promedical_bench.quality.figures import reliability_plot
+from promedical_bench.reports.content import Content
+from promedical_bench.reports.html import Plot, as_html
+from promedical_bench.reports.markdown import as_markdown
+from promedical_bench.reports.plots import forest_plot, shift_plot
+from promedical_bench.results import Header
+from promedical_bench.tasks.task import Task
+from promedical_client.jsonl import written_atomically
+
+_PLOTTED: Final = 2
+
+
+def write_quality(
+    folder: Path,
+    task: Task,
+    header: Header,
+    measured: Measured,
+    content: Content,
+    unscored: Mapping[str, int],
+    answers: Answers,
+) -> None:
+    """Write the report of one run.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    plots = _metric_plots(measured.evaluation, task)
+    if measured.shift is not None:
+        caption = "Every response claims that it meets the criterion; bars and dots away from 0 are what that moved."
+        plots.append(Plot(title="Injection control", caption=caption, figure=shift_plot(measured.shift)))
+    labels = task.labels(answers)
+    if labels is not None and len(labels):
+        caption = (
+            "Share of labels that are met, by the probability that the oracle gave; on the diagonal it is calibrated."
+        )
+        plots.append(Plot(title="Calibration", caption=caption, figure=reliability_plot(labels)))
+    plain = {"header": header, "unscored": dict(unscored), **measured.as_dict()}
+    _write(folder, content, plots, plain)
+
+
+def write_comparison(
+    folder: Path,
+    task: Task,
+    headers: Mapping[str, Header],
+    evaluation: Evaluation,
+    content: Content,
+    unscored: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Write the report of several runs.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    plain = {"headers": dict(headers), "unscored": dict(unscored), "evaluation": evaluation.as_dict()}
+    _write(folder, content, _metric_plots(evaluation, task), plain)
+
+
+def _metric_plots(evaluation: Evaluation, task: Task) -> list[Plot]:
+    """The headline, and the first other main metric, which by group says more."""
+    shown = [name for name in task.main if name in evaluation.model][:_PLOTTED]
+    return [
+        Plot(
+            title=task.titles[name],
+            caption="Dots with 95 % intervals.",
+            figure=forest_plot(evaluation, name, chance=task.chance),
+        )
+        for name in shown
+    ]
+
+
+def _write(folder: Path, content: Content, plots: Sequence[Plot], plain: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.md": as_markdown(content),
+        "report.json": pydantic_core.to_json(plain, indent=2).decode() + "\n",
+        "report.html": as_html(content, plots),
+    }
+    for name, text in texts.items():
+        with written_atomically(folder / name) as stream:
+            stream.write(text)

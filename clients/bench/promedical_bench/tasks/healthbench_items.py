@@ -1,0 +1,140 @@
+"""HealthBench items with what the score needs: points, axes, themes, and the responses to be graded.
+
+Two formats: OpenAI's own (`rubrics` with points and tags; see `data.healthbench_format`), and the criteria format
+whose criteria have `points` and perhaps `axis`. Responses come from a file of answers, or from the item, or are the
+physicians' ideal completions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from promedical_bench.data import criteria_format, healthbench_format
+from promedical_bench.data.errors import DataError
+from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
+from promedical_bench.data.lines import Content, content_of, usable
+from promedical_bench.data.skips import Place, Refusal, SkipLog, Skipped
+from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
+
+EXPECTED: Final = "HealthBench items (prompt, rubrics with points), or prompts with criteria that have points"
+
+_AXIS: Final = "axis:"
+_THEME: Final = "theme:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradedItem:
+    """One item.
+
+    Attributes:
+        prompt: The conversation, its criteria and responses, with labels where the responses were graded before.
+        points: By criterion id; there is a positive one.
+        axes: By criterion id, as "axis: accuracy"; criteria without an axis are absent.
+        themes: As "theme: hedging".
+    """
+
+    prompt: LabelledPrompt
+    points: Mapping[str, float]
+    axes: Mapping[str, str]
+    themes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """What was read."""
+
+    items: tuple[GradedItem, ...]
+    contents: tuple[Content, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+
+def read_items(path: Path, responses: Path | None) -> Items:
+    """Read items and the responses to grade.
+
+    Raises:
+        DataError: A file cannot be used, or no item has a response.
+    """
+    content, log = content_of(path, EXPECTED), SkipLog()
+    found = usable(content, lambda raw, place: _item(raw, place, content.source), log, EXPECTED)
+    answers = read_answers(responses, log) if responses else None
+    items = [(item, _responses(item, ideal, answers)) for item, ideal in _unique(found, log)]
+    kept = [replace(item, prompt=replace(item.prompt, responses=graded)) for item, graded in items if graded]
+    if not kept:
+        raise DataError(f"{path}: no item has a response to grade; give a file of answers with --responses")
+    return Items(
+        items=tuple(kept),
+        contents=(content, answers.content) if answers else (content,),
+        skipped=log.summary(),
+        notes=_notes(kept, len(items) - len(kept), responses),
+    )
+
+
+def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, str | None]:
+    """An item, and its ideal completion where it has one."""
+    if "rubrics" in raw:
+        prompt = healthbench_format.parse_row(raw, place, source=source, responses_needed=False)
+        entries = [(healthbench_format.criterion_id(entry["criterion"]), entry) for entry in _usable(raw["rubrics"])]
+        axes = {key: tag for key, entry in entries for tag in entry.get("tags") or () if tag.startswith(_AXIS)}
+    else:
+        prompt = criteria_format.parse_row(raw, place, source=source, responses_needed=False)
+        entries = [(str(entry.get("id")), entry) for entry in raw["criteria"] if isinstance(entry, dict)]
+        axes = {key: f"{_AXIS}{entry['axis']}" for key, entry in entries if entry.get("axis")}
+    points = {key: entry.get("points") for key, entry in entries}
+    item = GradedItem(
+        prompt=prompt,
+        points=_points(prompt, points),
+        axes={key: _spaced(tag) for key, tag in axes.items()},
+        themes=tuple(_spaced(tag) for tag in raw.get("example_tags") or () if str(tag).startswith(_THEME)),
+    )
+    return item, _ideal(raw)
+
+
+def _usable(rubrics: Sequence[Any]) -> list[dict[str, Any]]:
+    return [entry for entry in rubrics if isinstance(entry, dict) and isinstance(entry.get("criterion"), str)]
+
+
+def _points(prompt: LabelledPrompt, points: Mapping[str, Any]) -> dict[str, float]:
+    given = {each.id: points.get(each.id) for each in prompt.criteria}
+    found = {name: float(value) for name, value in given.items() if isinstance(value, int | float)}
+    if len(found) < len(given):
+        raise Refusal("criteria: have no points; the score of HealthBench is made of them")
+    if not any(value > 0 for value in found.values()):
+        raise Refusal("criteria: none has positive points, so the score is not defined")
+    return found
+
+
+def _spaced(tag: str) -> str:
+    kind, _, name = tag.partition(":")
+    return f"{kind}: {name.replace('_', ' ')}"
+
+
+def _ideal(raw: dict[str, Any]) -> str | None:
+    data = raw.get("ideal_completions_data")
+    text = data.get("ideal_completion") if isinstance(data, dict) else None
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def _unique(found: Sequence[tuple[GradedItem, str | None]], log: SkipLog) -> list[tuple[GradedItem, str | None]]:
+    by_id: dict[str, tuple[GradedItem, str | None]] = {}
+    for item, ideal in found:
+        if item.prompt.id in by_id:
+            log.add("row", "id: is the same as that of an earlier row", f"item {item.prompt.id}")
+        by_id.setdefault(item.prompt.id, (item, ideal))
+    return list(by_id.values())
+
+
+def _responses(item: GradedItem, ideal: str | None, answers: PolicyAnswers | None) -> tuple[LabelledResponse, ...]:
+    if answers is not None:
+        found = answers.by_prompt.get(item.prompt.id, ())
+        return tuple(LabelledResponse(id=f"r{place}", text=each.text) for place, each in enumerate(found, start=1))
+    if item.prompt.responses:
+        return item.prompt.responses
+    return (LabelledResponse(id="ideal", text=ideal),) if ideal else ()
+
+
+def _notes(items: Sequence[GradedItem], without: int, responses: Path | None) -> tuple[str, ...]:
+    ideal = responses is None and all(item.prompt.responses[0].id == "ideal" for item in items)
+    notes = ["The responses are the physicians' ideal completions: a policy's answers come with --responses."]
+    return (*(notes if ideal else []), *([f"{without:,} items have no response and are left out."] if without else []))

@@ -1,0 +1,57 @@
+"""Answers of a policy to prompts of a task, one JSON object each, as lines or as one array.
+
+{"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from promedical_bench.data.lines import Content, content_of, usable
+from promedical_bench.data.skips import Place, Refusal, SkipLog
+
+_PROMPT_KEYS: Final = ("prompt_id", "id", "Question")
+_TEXT_KEYS: Final = ("response", "completion", "result", "text")
+_EXPECTED: Final = f"objects with {' or '.join(_PROMPT_KEYS)}, and {' or '.join(_TEXT_KEYS)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAnswer:
+    """One answer: to which prompt (its id, or its question), and by whom."""
+
+    prompt: str
+    text: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAnswers:
+    """Answers by prompt, in the order of the file."""
+
+    content: Content
+    by_prompt: dict[str, tuple[PolicyAnswer, ...]]
+
+
+def read_answers(path: Path, log: SkipLog) -> PolicyAnswers:
+    """Read a file of answers.
+
+    Raises:
+        DataError: The file cannot be used.
+    """
+    content = content_of(path, _EXPECTED)
+    by_prompt: dict[str, tuple[PolicyAnswer, ...]] = {}
+    for answer in usable(content, _answer, log, _EXPECTED):
+        by_prompt[answer.prompt] = (*by_prompt.get(answer.prompt, ()), answer)
+    return PolicyAnswers(content=content, by_prompt=by_prompt)
+
+
+def _answer(raw: dict[str, Any], _: Place) -> PolicyAnswer:
+    prompt, text, model = _text(raw, _PROMPT_KEYS), _text(raw, _TEXT_KEYS), raw.get("model")
+    return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None)
+
+
+def _text(raw: dict[str, Any], keys: tuple[str, ...]) -> str:
+    found = next((raw[key] for key in keys if key in raw), None)
+    if not isinstance(found, str) or not found.strip():
+        raise Refusal(f"{' or '.join(keys)}: is missing or empty")
+    return found

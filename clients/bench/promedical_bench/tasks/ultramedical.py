@@ -1,0 +1,147 @@
+"""Task `ultramedical`: the test split of UltraMedical-Preference, the Medical RewardBench (arXiv 2406.03949).
+
+    {"prompt_id", "label_type": easy | hard | human | length, "prompt": text, "chosen": messages, "rejected": messages}
+
+A JSON array or JSON lines. Right is: the reward of the chosen response is above that of the rejected one; a tie is
+wrong. `mean` is the mean of the four accuracies, as published. A named rubric judges, unless rows bring `criteria`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Final, NotRequired
+
+import pandas as pd
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from promedical_bench.answers import Answers, longer_is_better
+from promedical_bench.cases import Case
+from promedical_bench.data import parts
+from promedical_bench.data.lines import content_of, usable
+from promedical_bench.data.skips import Place, Refusal, SkipLog
+from promedical_bench.quality.controls import LONGER
+from promedical_bench.quality.evaluation import Tallies
+from promedical_bench.quality.tallies import NOTHING, Numbers, Tally, ratio
+from promedical_bench.tasks import choices
+from promedical_bench.tasks.choices import Choice, choice_frame
+from promedical_bench.tasks.task import Facts, by_group, facts_of
+
+MEAN: Final = "mean"
+
+_EXPECTED: Final = "rows of UltraMedical-Preference: prompt, chosen, rejected, label_type"
+_PUBLISHED: Final = (
+    "Published (arXiv 2406.03949): UltraMedRM-8B 80.5 % (easy 94.1, hard 73.5, human 77.2, length 77.3)."
+)
+
+
+class _Row(TypedDict):
+    __pydantic_config__ = parts.STRICT  # type: ignore[misc]
+
+    prompt_id: NotRequired[str | int | None]
+    label_type: parts.Filled
+    prompt: parts.RawPrompt
+    chosen: parts.Filled | list[parts.Turn]
+    rejected: parts.Filled | list[parts.Turn]
+    criteria: NotRequired[parts.RawParts]
+
+
+_ROW: Final = TypeAdapter(_Row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UltraMedical:
+    """The task with its rows."""
+
+    name: ClassVar[str] = "ultramedical"
+    title: ClassVar[str] = "UltraMedical: the chosen response has the higher reward"
+    headline: ClassVar[str] = MEAN
+    chance: ClassVar[float | None] = 0.5
+    titles: ClassVar[Mapping[str, str]] = {MEAN: "Mean of the accuracies by kind"} | choices.TITLES
+
+    main: ClassVar[tuple[str, ...]] = (MEAN, "accuracy")
+    of_one_response: ClassVar[Collection[str]] = ()
+
+    choices: tuple[Choice, ...]
+    facts: Facts
+
+    @property
+    def cases(self) -> Sequence[Case]:
+        """One per row."""
+        return [choice.case for choice in self.choices]
+
+    def limited(self, cases: int) -> "UltraMedical":
+        """The first rows only."""
+        return replace(self, choices=self.choices[:cases])
+
+    def tallies(self, answers: Answers) -> Tallies:
+        """Accuracy by kind, and the mean of those."""
+        frame = choice_frame(self.choices, answers)
+        return {MEAN: {"overall": _mean(frame)}} | by_group(frame, choices.METRICS)
+
+    def controls(self, answers: Answers) -> Mapping[str, Tallies]:
+        """The longer answer; of choices no class is in the majority."""
+        answered = [choice.case for choice in self.choices if all(answers.get(choice.case.id, (None,)))]
+        return {LONGER: self.tallies(longer_is_better(answered))} if answered else {}
+
+    def agreement(self, answers: Answers) -> Tallies:  # noqa: ARG002 - the Protocol's
+        """None: nothing here has labels."""
+        return {}
+
+    def labels(self, answers: Answers) -> pd.DataFrame | None:  # noqa: ARG002 - the Protocol's
+        """None: nothing here has labels."""
+        return None
+
+
+def load(path: Path) -> UltraMedical:
+    """Read the task.
+
+    Raises:
+        DataError: The file cannot be used.
+    """
+    content = content_of(path, _EXPECTED)
+    log = SkipLog()
+    found = usable(content, _choice, log, _EXPECTED)
+    numbered = tuple(
+        replace(each, case=replace(each.case, id=f"{number}:{each.id}")) for number, each in enumerate(found, start=1)
+    )
+    return UltraMedical(choices=numbered, facts=facts_of(content, log.summary(), notes=[_PUBLISHED]))
+
+
+def _choice(raw: dict[str, Any], place: Place) -> Choice:
+    row = parts.checked(_ROW, raw)
+    turns = parts.turns_of(row["prompt"])
+    row_id = str(row.get("prompt_id") or "row")
+    case = Case(
+        id=row_id,
+        cluster=row_id if row.get("prompt_id") else place.name,
+        turns=turns,
+        responses=(_last(row["chosen"], "chosen"), _last(row["rejected"], "rejected")),
+        criteria=parts.criteria_of(row["criteria"], place) if row.get("criteria") else (),
+    )
+    return Choice(case=case, id=row_id, group=row["label_type"], right=1)
+
+
+def _last(value: str | list[parts.Turn], field: str) -> str:
+    """The answer: the last message, which is the assistant's."""
+    if isinstance(value, str):
+        return value
+    if not value or value[-1]["role"] != "assistant" or not value[-1]["content"].strip():
+        raise Refusal(f"{field}: does not end with a message of the assistant")
+    return value[-1]["content"]
+
+
+def _mean(frame: pd.DataFrame) -> Tally:
+    if frame.empty:
+        return NOTHING
+    rows = pd.crosstab(frame["prompt"], frame["group"])
+    right = pd.crosstab(frame["prompt"], frame["group"], values=frame["margin"] > 0, aggfunc="sum").fillna(0.0)
+    sums = pd.concat([right[rows.columns], rows], axis=1).astype(float)
+    kinds = len(rows.columns)
+
+    def formula(numbers: Numbers) -> Numbers:
+        shares: Numbers = ratio(numbers[..., :kinds], numbers[..., kinds:])
+        mean: Numbers = shares.mean(axis=-1)
+        return mean
+
+    return Tally(sums=sums, formula=formula, n=len(frame))

@@ -1,0 +1,193 @@
+"""`promedical-bench` as a process, against the real service with the fake engine, on both transports."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from judges import written
+from promedical_bench.results_file import read_results
+
+COMMAND = (sys.executable, "-m", "promedical_bench.cli")
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("PROMEDICAL_")}
+
+
+def bench(*arguments):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=200
+    )
+
+
+def row(number, text="Rest and drink."):
+    met = number % 2
+    labels = ({"good": {"met": met, "kind": "llm"}, "harm": {"met": 0, "kind": "llm"}},
+              {"good": {"met": 1 - met, "kind": "llm"}, "harm": {"met": met, "kind": "llm"}})  # fmt: skip
+    return {
+        "id": f"p{number}",
+        "prompt": f"What helps against a cold, case {number}?",
+        "criteria": [
+            {"id": "good", "text": "Says rest.", "dimension": "proficiency", "points": 5},
+            {"id": "harm", "text": "Recommends antibiotics.", "dimension": "safety", "points": -9},
+        ],
+        "responses": [
+            {"id": "a", "text": text, "labels": labels[0]},
+            {"id": "b", "text": f"Antibiotics, {number}.", "labels": labels[1]},
+        ],
+    }
+
+
+@pytest.fixture
+def data(tmp_path):
+    return written(tmp_path / "data.jsonl", [row(number) for number in range(8)])
+
+
+def asked(data, output, url, *more):
+    return bench("quality", "--task", "promedical", "--data", data, "--output", output, "--url", url, *more)
+
+
+def test_quality_is_the_same_over_both_transports_and_writes_three_reports(fake_server, data, tmp_path):
+    over_grpc = asked(data, tmp_path / "grpc", fake_server.grpc_url)
+    over_rest = asked(data, tmp_path / "rest", fake_server.rest_url)
+
+    assert (over_grpc.returncode, over_rest.returncode) == (0, 0), over_grpc.stderr + over_rest.stderr
+    assert over_grpc.stdout == over_rest.stdout
+    assert over_grpc.stdout.startswith("model: 0.")
+    report = json.loads((tmp_path / "grpc" / "report.json").read_text())
+    assert report["header"]["model"]["status"] == "fake"
+    assert report["evaluation"]["counts"] == {"prompts": 8, "cases": 8, "responses": 16, "verdicts": 32}
+    assert set(report["evaluation"]["scores"]) == {
+        "model",
+        "criterion only",
+        "injected",
+        "without criteria",
+        "longer answer",
+        "majority",
+    }
+    assert "pair_accuracy_macro" not in report["evaluation"]["scores"]["criterion only"]
+    assert {"kappa", "gwet_ac1", "krippendorff_alpha"} <= set(report["evaluation"]["scores"]["model"])
+    assert report["shift"]["flipped_to_met"]["overall"]["n"] == 32
+    page = (tmp_path / "grpc" / "report.html").read_text()
+    assert "hashes of the text and mean nothing" in page
+    assert page.count("data:image/svg+xml;base64,") == 4
+    assert "<script" not in page
+    assert 'src="http' not in page
+    assert "| model | injected | without criteria | longer answer |" in (tmp_path / "grpc" / "report.md").read_text()
+
+
+def test_quality_says_what_was_not_scored_and_exits_with_one(fake_server, tmp_path):
+    data = written(tmp_path / "data.jsonl", [row(0), row(1), row(2, text="long " * 3000)])
+    run = asked(data, tmp_path / "out", fake_server.grpc_url)
+    assert run.returncode == 1, run.stderr
+    assert "1 responses were not scored" in run.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["unscored"] == {"too_long": 1}
+    assert report["evaluation"]["counts"]["responses"] == 5
+    assert "1 responses were not scored (too_long 1)" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_quality_goes_on_after_kill_and_asks_only_for_the_rest(fake_server, tmp_path):
+    data = written(tmp_path / "data.jsonl", [row(number) for number in range(300)])
+    output = tmp_path / "out"
+    command = ["quality", "--task", "promedical", "--data", data, "--output", output, "--url", fake_server.grpc_url]
+    process = subprocess.Popen([*COMMAND, *map(str, command), "--in-flight", "1"], env=ENVIRONMENT)
+    results = output / "results.jsonl"
+    deadline = time.monotonic() + 120
+    while not results.is_file() or results.read_bytes().count(b"\n") < 20:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = results.read_bytes()
+    whole = kept[: kept.rfind(b"\n") + 1]
+    assert 20 <= whole.count(b"\n") < 1201
+    results.write_bytes(whole + b'{"case":"p7","vari')  # as if it had been cut off within a line
+
+    assert bench(*command).returncode == 0
+
+    assert results.read_bytes().startswith(whole)
+    assert results.read_bytes().count(b"\n") == 1 + 4 * 300
+    assert len(read_results(results).records) == 4 * 300
+
+
+def test_quality_refuses_results_of_another_task_or_data(fake_server, data, tmp_path):
+    output = tmp_path / "out"
+    assert asked(data, output, fake_server.grpc_url, "--no-controls").returncode == 0
+    other = written(tmp_path / "other.jsonl", [row(number) for number in range(3)])
+    refused = asked(other, output, fake_server.grpc_url)
+    assert refused.returncode == 2
+    assert "holds results of data" in refused.stderr
+    task = bench("quality", "--task", "healthbench", "--data", data, "--output", output, "--url", fake_server.grpc_url)
+    assert task.returncode == 2
+    assert "holds results of task promedical, not healthbench" in task.stderr
+
+
+def test_quality_judges_choices_by_a_named_rubric(fake_server, tmp_path):
+    rows = [
+        {"id": str(n), "subset": "hep-go", "prompt": f"Q{n}?", "chosen": f"A{n}", "rejected": f"B{n}"} for n in range(4)
+    ]
+    data = written(tmp_path / "rb.jsonl", rows)
+    common = ("quality", "--task", "rewardbench", "--data", data, "--url", fake_server.rest_url)
+    run = bench(*common, "--output", tmp_path / "out")
+    assert run.returncode == 0, run.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["header"]["rubric"] == "general-medical@1"
+    assert set(report["evaluation"]["scores"]["model"]["score"]) == {"overall", "Reasoning"}
+    unknown = bench(*common, "--output", tmp_path / "other", "--rubric-id", "nonsense")
+    assert unknown.returncode == 2
+    assert "not_found" in unknown.stderr
+
+
+def test_quality_shows_an_untrained_run_beside_and_compare_pairs_runs(fake_server, data, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert asked(data, first, fake_server.grpc_url, "--no-controls").returncode == 0
+    for untrained in (first, fake_server.rest_url):
+        run = asked(data, second, fake_server.grpc_url, "--no-controls", "--untrained", untrained)
+        assert run.returncode == 0, run.stderr
+        report = json.loads((second / "report.json").read_text())
+        zero = report["evaluation"]["differences"]["untrained"]["pair_accuracy_macro"]["overall"]
+        assert (zero["value"], zero["low"], zero["high"]) == (0, 0, 0)
+
+    compared = bench("compare", first, f"again={second}", "--output", tmp_path / "both")
+
+    assert compared.returncode == 0, compared.stderr
+    report = json.loads((tmp_path / "both" / "report.json").read_text())
+    assert list(report["evaluation"]["scores"]) == ["first", "again"]
+    assert set(report["evaluation"]["differences"]) == {"again"}
+    assert "first minus run" in (tmp_path / "both" / "report.md").read_text()
+    assert (tmp_path / "both" / "report.html").is_file()
+    data.write_text(data.read_text().replace("cold", "cough"))
+    changed = bench("compare", first, second, "--output", tmp_path / "both")
+    assert changed.returncode == 2
+    assert "is not the data that the runs were asked about" in changed.stderr
+
+
+def test_export_writes_rows_that_rewardbench_reads(fake_server, data, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    assert bench("export", "--data", data, "--output", rows, "--pair-cap", "1").returncode == 0
+    assert len(rows.read_text().splitlines()) == 12
+    common = ("quality", "--task", "rewardbench", "--data", rows, "--output", tmp_path / "out")
+    assert bench(*common, "--url", fake_server.grpc_url, "--no-controls").returncode == 0
+
+
+def test_bad_input_is_one_line_and_exit_code_two_and_a_service_that_is_down_three(data, tmp_path):
+    output = tmp_path / "out"
+    cases = {
+        "task 'nonsense' is unknown": ("quality", "--task", "nonsense", "--data", data, "--output", output),
+        "cannot be read: No such file": ("quality", "--task", "kqa", "--data", tmp_path / "x", "--output", output),
+        "url": ("quality", "--task", "promedical", "--data", data, "--output", output, "--url", "ftp://x"),
+        "results.jsonl: cannot be read": ("compare", tmp_path, f"b={tmp_path}", "--output", output),
+    }
+    for message, arguments in cases.items():
+        run = bench(*arguments)
+        assert run.returncode == 2, (arguments, run.stderr)
+        assert message in run.stderr.lower() or message in run.stderr
+        assert run.stderr.count("\n") == 1
+    down = asked(data, output, "grpc://127.0.0.1:9", "--timeout-s", "1")
+    assert down.returncode == 3
+    assert "unavailable" in down.stderr
+    assert not (output / "report.md").exists()

@@ -1,0 +1,76 @@
+"""Judges for tests of the bench: answers to cases as a rule makes them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic_core
+
+from promedical.messages import Limits, ModelInfo, ModelRef
+from promedical.rubric import Criterion, Dimension
+from promedical_bench.answers import Answer, Answers
+from promedical_bench.cases import Case
+from promedical_bench.quality.predictions import Prediction
+from promedical_bench.results import Header
+from promedical_bench.results_file import VERSION
+
+
+def by_reward(cases: Sequence[Case], reward: Callable[[str], float]) -> Answers:
+    """Rewards by a rule on the response's text; ranks follow, verdicts are absent."""
+
+    def answers(case: Case) -> tuple[Answer, ...]:
+        rewards = [reward(text) for text in case.responses]
+        return tuple(
+            Answer(reward=r, rank=1 + sum(other > r for other in rewards), verdicts={}, dimensions={}) for r in rewards
+        )
+
+    return {case.id: answers(case) for case in cases}
+
+
+def by_verdict(cases: Sequence[Case], met: Callable[[str, Criterion], bool]) -> Answers:
+    """Verdicts by a rule on the response's text and the criterion."""
+
+    def answer(text: str, case: Case) -> Answer:
+        said = {each.id: met(text, each) for each in case.criteria}
+        return Answer(
+            reward=0.0,
+            rank=1,
+            verdicts={
+                name: Prediction(logit=4.0 if yes else -4.0, probability=0.98 if yes else 0.02, met=yes)
+                for name, yes in said.items()
+            },
+            dimensions={each.id: Dimension(each.dimension) for each in case.criteria},
+        )
+
+    return {case.id: tuple(answer(text, case) for text in case.responses) for case in cases}
+
+
+def written(path: Path, rows: Sequence[Any]) -> Path:
+    """The rows as JSON lines."""
+    path.write_bytes(b"".join(pydantic_core.to_json(row) + b"\n" for row in rows))
+    return path
+
+
+def a_header(fingerprint: str = "f" * 32, **changes: Any) -> Header:
+    """Of results on some data."""
+    ref = ModelRef(name="m", revision="r", fingerprint=fingerprint, engine="fake", dtype="none")
+    limits = Limits(
+        max_request_bytes=1,
+        max_items=1,
+        max_responses_per_item=1,
+        max_criteria_per_item=1,
+        max_path_tokens=1,
+        max_request_tokens=1,
+    )
+    info = ModelInfo(
+        model=ref,
+        status="trained",
+        family="f",
+        template="t",
+        calibration="c",
+        licence="l",
+        description="d",
+        limits=limits,
+    )
+    plain = {"task": "kqa", "path": "data", "responses_path": None, "data": "d" * 64, "rubric": None}
+    return Header(promedical_bench=VERSION, model=info, **(plain | changes))

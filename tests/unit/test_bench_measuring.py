@@ -1,0 +1,127 @@
+"""From answers to a report: which responses count for whom, paired differences, the injection's shift, the pages."""
+
+import pytest
+
+from judges import a_header, by_verdict, written
+from promedical_bench.cases import CRITERION_ONLY, INJECTED
+from promedical_bench.measuring import NothingScoredError, compare, measure
+from promedical_bench.quality.evaluation import MODEL
+from promedical_bench.reports.html import Plot, as_html
+from promedical_bench.reports.markdown import as_markdown
+from promedical_bench.reports.plots import forest_plot, shift_plot
+from promedical_bench.reports.quality_report import quality_content
+from promedical_bench.tasks.load import load_task
+
+HEADLINE = "pair_accuracy_macro"
+
+
+def row(name):
+    labels = [{"c": {"met": 1, "kind": "llm"}}, {"c": {"met": 0, "kind": "llm"}}]
+    return {
+        "id": name,
+        "prompt": "What helps?",
+        "criteria": [{"id": "c", "text": "Says rest.", "dimension": "proficiency"}],
+        "responses": [
+            {"id": "a", "text": f"Rest, {name}.", "labels": labels[0]},
+            {"id": "b", "text": "Antibiotics.", "labels": labels[1]},
+        ],
+    }
+
+
+@pytest.fixture
+def task(tmp_path):
+    return load_task("promedical", written(tmp_path / "d.jsonl", [row(name) for name in ("p1", "p2", "p3", "p4")]))
+
+
+def right(task):
+    return by_verdict(task.cases, lambda text, _: "Rest" in text)
+
+
+def wrong(task):
+    return by_verdict(task.cases, lambda text, _: "Rest" not in text)
+
+
+def without(answers, *cases):
+    return answers | dict.fromkeys(cases, (None, None))
+
+
+def test_measure_takes_a_control_and_its_difference_on_the_responses_that_both_scored(task):
+    mixed = right(task) | {"p1": wrong(task)["p1"]}  # the model is wrong on p1
+    measured = measure(task, mixed, {"untrained": without(wrong(task), "p1")})
+
+    scores = {
+        name: found[HEADLINE]["overall"].value
+        for name, found in measured.evaluation.scores.items()
+        if HEADLINE in found
+    }
+    assert scores == {MODEL: 0.75, "untrained": 0.0, "longer answer": 0.0}
+    difference = measured.evaluation.differences["untrained"][HEADLINE]["overall"]
+    assert (difference.value, difference.n) == (1.0, 3)
+    assert measured.missing == {"untrained": 2}
+
+
+def test_measure_leaves_what_the_model_did_not_score_out_for_every_judge(task):
+    measured = measure(task, without(right(task), "p1", "p2"), {INJECTED: wrong(task)}, injected=wrong(task))
+    assert measured.evaluation.counts == {"prompts": 2, "cases": 2, "responses": 4, "verdicts": 4}
+    assert measured.evaluation.scores[INJECTED][HEADLINE]["overall"].n == 2
+    assert measured.evaluation.scores["majority"]["accuracy"]["overall"].n == 4
+    assert measured.missing == {}
+    assert measured.shift["flipped_to_met"]["overall"].value == 0.5
+    assert measured.shift["flipped_to_not_met"]["overall"].value == 0.5
+    assert measured.shift["probability_shift"]["proficiency"].value == pytest.approx(0)
+    assert measured.shift["reward_shift"]["overall"].n == 4
+
+
+def test_measure_shows_no_control_that_has_nothing(task):
+    measured = measure(task, right(task), {"untrained": {}})
+    assert "untrained" not in measured.evaluation.scores
+    assert measured.missing == {"untrained": 8}
+
+
+def test_measure_lets_a_judge_without_responses_compare_none(task):
+    measured = measure(task, right(task), {CRITERION_ONLY: by_verdict(task.cases, lambda *_: True)})
+    assert HEADLINE not in measured.evaluation.scores[CRITERION_ONLY]
+    assert measured.evaluation.scores[CRITERION_ONLY]["accuracy"]["overall"].value == 0.5
+
+
+def test_measure_refuses_to_make_a_number_of_nothing(task):
+    with pytest.raises(NothingScoredError, match="no response was scored"):
+        measure(task, without(right(task), "p1", "p2", "p3", "p4"), {})
+
+
+def test_compare_pairs_runs_on_the_responses_that_all_scored(task):
+    evaluation = compare(task, {"a": without(right(task), "p1"), "b": without(wrong(task), "p2"), "c": right(task)})
+    assert evaluation.counts["prompts"] == 2
+    assert list(evaluation.scores) == ["a", "b", "c"]
+    against = {name: found[HEADLINE]["overall"] for name, found in evaluation.differences.items()}
+    assert {name: (each.value, each.low, each.high) for name, each in against.items()} == {
+        "b": (1.0, 1.0, 1.0), "c": (0.0, 0.0, 0.0),
+    }  # fmt: skip
+    with pytest.raises(NothingScoredError, match="scored by all runs"):
+        compare(task, {"a": without(right(task), "p1", "p2"), "b": without(right(task), "p3", "p4")})
+
+
+def test_report_says_what_is_wrong_first_and_escapes_what_comes_from_outside(task):
+    measured = measure(task, right(task), {"untrained": without(wrong(task), "p1")}, injected=wrong(task))
+    header = a_header(task="promedical", path="<b>data|1</b>", rubric="<script>alert(1)</script>")
+    content = quality_content(task, header, measured, {"too_long": 2})
+
+    unscored, partly = content.warnings
+    assert unscored.startswith("2 responses were not scored (too_long 2). They are left out for every judge")
+    assert partly.startswith(
+        'Control "untrained" lacks scores of 2 responses that the model has: it and its difference'
+    )
+    plots = [forest_plot(measured.evaluation, HEADLINE, chance=0.5), shift_plot(measured.shift)]
+    page = as_html(content, [Plot(title="t", caption="c", figure=figure) for figure in plots])
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert page.count("<img") == 2
+    text = as_markdown(content)
+    assert "| excellence | - |" in text
+    assert "**Pair accuracy, mean over prompts (headline)**" in text
+    assert all(line.count("|") == lines[0].count("|") for lines in tables(text) for line in lines)
+
+
+def tables(text):
+    blocks = [block.splitlines() for block in text.split("\n\n")]
+    return [block for block in blocks if block[0].startswith("|")]

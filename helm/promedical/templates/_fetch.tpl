@@ -20,7 +20,7 @@
     {{- with .Values.model.download.tokenSecret }}
     - name: HF_TOKEN
       valueFrom:
-        secretKeyRef: {name: {{ . }}, key: token}
+        secretKeyRef: {name: {{ . | quote }}, key: token}
     {{- end }}
   resources:
     requests: {cpu: 500m, memory: 1Gi, ephemeral-storage: {{ .Values.cache.sizeMi }}Mi}

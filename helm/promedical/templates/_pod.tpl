@@ -66,14 +66,14 @@ capabilities:
 {{- $disk := printf "%dMi" (add (int .Values.resources.ephemeralStorageMi) (int .Values.cache.sizeMi)) -}}
 requests:
   cpu: {{ .Values.resources.cpuRequest | quote }}
-  memory: {{ $memory }}
-  ephemeral-storage: {{ $disk }}
+  memory: {{ $memory | quote }}
+  ephemeral-storage: {{ $disk | quote }}
 limits:
   {{- with .Values.resources.cpuLimit }}
   cpu: {{ . | quote }}
   {{- end }}
-  memory: {{ $memory }}
-  ephemeral-storage: {{ $disk }}
+  memory: {{ $memory | quote }}
+  ephemeral-storage: {{ $disk | quote }}
   {{- if .Values.gpu.enabled }}
   {{ .Values.gpu.resource }}: {{ int .Values.gpu.tensorParallel }}
   {{- end }}
@@ -106,7 +106,7 @@ limits:
 {{- define "promedical.probe" -}}
 grpc:
   port: {{ .root.Values.ports.health }}
-  service: {{ .service }}
+  service: {{ .service | quote }}
 periodSeconds: {{ .periodSeconds }}
 timeoutSeconds: {{ .root.Values.probes.timeoutSeconds }}
 failureThreshold: {{ .failureThreshold }}
@@ -140,7 +140,7 @@ rollingUpdate:
 {{- define "promedical.volumes" -}}
 - name: settings
   configMap:
-    name: {{ include "promedical.fullname" . }}
+    name: {{ include "promedical.fullname" . | quote }}
 - name: cache
   emptyDir:
     sizeLimit: {{ .Values.cache.sizeMi }}Mi
@@ -156,26 +156,26 @@ rollingUpdate:
     name: {{ include "promedical.fullname" . }}-rubrics
     items:
       {{- range $name := keys .Values.rubrics.files | sortAlpha }}
-      - key: {{ replace "@" "_" $name }}
+      - key: {{ replace "@" "_" $name | quote }}
         path: {{ $name | quote }}
       {{- end }}
 {{- end }}
 {{- if ne .Values.keys.source "none" }}
 - name: keys
   secret:
-    secretName: {{ include "promedical.keysSecretName" . }}
+    secretName: {{ include "promedical.keysSecretName" . | quote }}
     defaultMode: 0440
 {{- end }}
 {{- if ne .Values.tls.source "none" }}
 - name: tls
   secret:
-    secretName: {{ include "promedical.tlsSecretName" . }}
+    secretName: {{ include "promedical.tlsSecretName" . | quote }}
     defaultMode: 0440
 {{- end }}
 {{- if .Values.tls.mutual.enabled }}
 - name: client-ca
   secret:
-    secretName: {{ .Values.tls.mutual.caSecretName }}
+    secretName: {{ .Values.tls.mutual.caSecretName | quote }}
     defaultMode: 0440
     items:
       - {key: ca.crt, path: ca.crt}
@@ -192,7 +192,7 @@ rollingUpdate:
 - name: model
   {{- if has $source (list "pvc" "download") }}
   persistentVolumeClaim:
-    claimName: {{ include "promedical.modelClaimName" . }}
+    claimName: {{ include "promedical.modelClaimName" . | quote }}
     {{- if eq $source "pvc" }}
     readOnly: true
     {{- end }}

@@ -1,5 +1,6 @@
 """The part of the Kubernetes API that Helm uses: discovery, objects with strict schemas, patches, watches, logs."""
 
+import base64
 import json
 import re
 import threading
@@ -65,6 +66,8 @@ class Api(ThreadingHTTPServer):
         if new["kind"] == "Service" and new["spec"].get("clusterIP") != "None":
             given = (old or {}).get("spec", {}).get("clusterIP") or f"127.2.0.{next(self._service_ips)}"
             new["spec"]["clusterIP"] = given
+        for name, text in new.pop("stringData", {}).items():
+            new.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()
         return new
 
 

@@ -79,16 +79,19 @@ class Deployments:
         owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"]}
         name = f"{meta['name']}-{_hash(deployment)}"
         ready = sum(map(is_ready, pods))
-        self._store.put(
-            Key("apps", "replicasets", meta["namespace"], name),
+        key = Key("apps", "replicasets", meta["namespace"], name)
+        written = self._store.put(
+            key,
             {
                 "apiVersion": "apps/v1",
                 "kind": "ReplicaSet",
                 "metadata": {"name": name, "labels": labels, "ownerReferences": [owner | {"controller": True}]},
                 "spec": {"replicas": spec.get("replicas", 1), "selector": spec["selector"], "template": template},
-                "status": {"replicas": len(pods), "readyReplicas": ready, "availableReplicas": ready},
             },
         )
+        status = {"replicas": len(pods), "readyReplicas": ready, "availableReplicas": ready}
+        status["observedGeneration"] = written["metadata"]["generation"]
+        self._store.change(key, lambda found: found.update(status=status))
 
     def _report(self, deployment: Object) -> None:
         pods = self._pods(deployment)

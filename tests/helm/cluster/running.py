@@ -11,7 +11,7 @@ from cluster.api import Api
 from cluster.deployments import Deployments
 from cluster.kubelet import Kubelet
 from cluster.services import Services
-from cluster.store import Object, Store
+from cluster.store import Key, Object, Store, now
 
 
 class Cluster:
@@ -39,6 +39,12 @@ class Cluster:
 
     def pods(self, namespace: str) -> list[Object]:
         return self.store.list("", "pods", namespace)
+
+    def end_pods(self, namespace: str) -> None:
+        """As `kubectl delete pods --all`."""
+        for pod in self.pods(namespace):
+            key = Key("", "pods", namespace, pod["metadata"]["name"])
+            self.store.change(key, lambda found: found["metadata"].setdefault("deletionTimestamp", now()))
 
     def service_address(self, namespace: str, name: str) -> str:
         (service,) = [s for s in self.store.list("", "services", namespace) if s["metadata"]["name"] == name]

@@ -1,0 +1,236 @@
+{{/* Where the server finds its model. */}}
+{{- define "promedical.model" -}}
+{{- if eq .Values.model.source "bundled" -}}
+{{- default "default" .Values.model.path -}}
+{{- else if eq .Values.model.source "download" -}}
+/model/{{ .Values.model.download.repository }}/{{ .Values.model.download.revision }}
+{{- else -}}
+{{- printf "/model/%s" .Values.model.path | trimSuffix "/" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The settings file of promedical-serve. What the chart owns wins over `settings`, which the schema refuses anyway. */}}
+{{- define "promedical.settings" -}}
+{{- $own := dict
+  "rest_port" .Values.ports.rest
+  "grpc_port" .Values.ports.grpc
+  "health_port" .Values.ports.health
+  "engine" .Values.engine
+  "model" (include "promedical.model" .)
+  "drain_s" .Values.drain.serverSeconds -}}
+{{- if eq .Values.engine "vllm" -}}
+{{- $_ := set $own "tensor_parallel" .Values.gpu.tensorParallel -}}
+{{- end -}}
+{{- if .Values.rubrics.files -}}
+{{- $_ := set $own "rubric_dir" "/etc/promedical/rubrics" -}}
+{{- end -}}
+{{- if ne .Values.keys.source "none" -}}
+{{- $_ := set $own "keys_file" (printf "/etc/promedical/keys/%s" .Values.keys.secretKey) -}}
+{{- end -}}
+{{- if ne .Values.tls.source "none" -}}
+{{- $_ := set $own "tls_cert_file" "/etc/promedical/tls/tls.crt" -}}
+{{- $_ := set $own "tls_key_file" "/etc/promedical/tls/tls.key" -}}
+{{- end -}}
+{{- if .Values.tls.mutual.enabled -}}
+{{- $_ := set $own "tls_client_ca_file" "/etc/promedical/client-ca/ca.crt" -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite (deepCopy .Values.settings) $own) -}}
+{{- end -}}
+
+{{- define "promedical.podSecurityContext" -}}
+runAsNonRoot: true
+{{- with .Values.podSecurity.runAsUser }}
+runAsUser: {{ int . }}
+runAsGroup: {{ int . }}
+{{- end }}
+{{- with .Values.podSecurity.fsGroup }}
+fsGroup: {{ int . }}
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "promedical.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Shared memory counts against the memory limit, so it is added to it. */}}
+{{- define "promedical.resources" -}}
+{{- $memory := printf "%dMi" (add (int .Values.resources.memoryMi) (int .Values.shm.sizeMi)) -}}
+{{- $disk := printf "%dMi" (add (int .Values.resources.ephemeralStorageMi) (int .Values.cache.sizeMi)) -}}
+requests:
+  cpu: {{ .Values.resources.cpuRequest | quote }}
+  memory: {{ $memory | quote }}
+  ephemeral-storage: {{ $disk | quote }}
+limits:
+  {{- with .Values.resources.cpuLimit }}
+  cpu: {{ . | quote }}
+  {{- end }}
+  memory: {{ $memory | quote }}
+  ephemeral-storage: {{ $disk | quote }}
+  {{- if .Values.gpu.enabled }}
+  {{ .Values.gpu.resource }}: {{ int .Values.gpu.tensorParallel }}
+  {{- end }}
+{{- end -}}
+
+{{/* Everything that a model library might write goes into one folder, since the root is read-only. */}}
+{{- define "promedical.cacheEnv" -}}
+- {name: HOME, value: /cache/home}
+- {name: TMPDIR, value: /cache}
+- {name: XDG_CACHE_HOME, value: /cache}
+- {name: HF_HOME, value: /cache/huggingface}
+- {name: TRITON_CACHE_DIR, value: /cache/triton}
+- {name: TORCHINDUCTOR_CACHE_DIR, value: /cache/inductor}
+- {name: CUDA_CACHE_PATH, value: /cache/cuda}
+- {name: VLLM_CACHE_ROOT, value: /cache/vllm}
+{{- end -}}
+
+{{- define "promedical.env" -}}
+- {name: PROMEDICAL_HOST, value: {{ .Values.host | quote }}}
+- {name: PROMEDICAL_OFFLINE, value: "1"}
+- {name: HF_HUB_OFFLINE, value: "1"}
+- {name: TRANSFORMERS_OFFLINE, value: "1"}
+- {name: HF_HUB_DISABLE_TELEMETRY, value: "1"}
+{{ include "promedical.cacheEnv" . }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "promedical.probe" -}}
+grpc:
+  port: {{ .root.Values.ports.health }}
+  service: {{ .service | quote }}
+periodSeconds: {{ .periodSeconds }}
+timeoutSeconds: {{ .root.Values.probes.timeoutSeconds }}
+failureThreshold: {{ .failureThreshold }}
+{{- end -}}
+
+{{/* The sleep of the kubelet itself came with Kubernetes 1.30; before, the image's. */}}
+{{- define "promedical.preStop" -}}
+{{- if semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version -}}
+sleep:
+  seconds: {{ .Values.drain.preStopSeconds }}
+{{- else -}}
+exec:
+  command: ["sleep", {{ .Values.drain.preStopSeconds | quote }}]
+{{- end -}}
+{{- end -}}
+
+{{/* Surge 0 with one pod is the same as Recreate, but Helm 3 would not wait for that pod. */}}
+{{- define "promedical.strategy" -}}
+{{- $mode := .Values.rollout.mode -}}
+{{- $alone := and (eq .Values.autoscaling.type "none") (eq (int .Values.replicas) 1) -}}
+{{- if or (eq $mode "recreate") (and (eq $mode "noSpareGpu") $alone) -}}
+type: Recreate
+{{- else -}}
+type: RollingUpdate
+rollingUpdate:
+  maxSurge: {{ eq $mode "spareGpu" | ternary 1 0 }}
+  maxUnavailable: {{ eq $mode "spareGpu" | ternary 0 1 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "promedical.volumes" -}}
+- name: settings
+  configMap:
+    name: {{ include "promedical.fullname" . | quote }}
+- name: cache
+  emptyDir:
+    sizeLimit: {{ .Values.cache.sizeMi }}Mi
+{{- if .Values.shm.sizeMi }}
+- name: shm
+  emptyDir:
+    medium: Memory
+    sizeLimit: {{ .Values.shm.sizeMi }}Mi
+{{- end }}
+{{- if .Values.rubrics.files }}
+- name: rubrics
+  configMap:
+    name: {{ include "promedical.fullname" . }}-rubrics
+    items:
+      {{- range $name := keys .Values.rubrics.files | sortAlpha }}
+      - key: {{ replace "@" "_" $name | quote }}
+        path: {{ $name | quote }}
+      {{- end }}
+{{- end }}
+{{- if ne .Values.keys.source "none" }}
+- name: keys
+  secret:
+    secretName: {{ include "promedical.keysSecretName" . | quote }}
+    defaultMode: 0440
+{{- end }}
+{{- if ne .Values.tls.source "none" }}
+- name: tls
+  secret:
+    secretName: {{ include "promedical.tlsSecretName" . | quote }}
+    defaultMode: 0440
+{{- end }}
+{{- if .Values.tls.mutual.enabled }}
+- name: client-ca
+  secret:
+    secretName: {{ .Values.tls.mutual.caSecretName | quote }}
+    defaultMode: 0440
+    items:
+      - {key: ca.crt, path: ca.crt}
+{{- end }}
+{{- include "promedical.modelVolume" . }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "promedical.modelVolume" -}}
+{{- $source := .Values.model.source -}}
+{{- if ne $source "bundled" }}
+- name: model
+  {{- if has $source (list "pvc" "download") }}
+  persistentVolumeClaim:
+    claimName: {{ include "promedical.modelClaimName" . | quote }}
+    {{- if eq $source "pvc" }}
+    readOnly: true
+    {{- end }}
+  {{- else if eq $source "image" }}
+  image:
+    reference: {{ .Values.model.image.reference | quote }}
+    pullPolicy: {{ .Values.model.image.pullPolicy }}
+  {{- else }}
+  hostPath:
+    path: {{ .Values.model.hostPath.path | quote }}
+    type: Directory
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "promedical.volumeMounts" -}}
+- {name: settings, mountPath: /etc/promedical/settings, readOnly: true}
+- {name: cache, mountPath: /cache}
+- {name: cache, mountPath: /tmp, subPath: tmp}
+{{- if .Values.shm.sizeMi }}
+- {name: shm, mountPath: /dev/shm}
+{{- end }}
+{{- if .Values.rubrics.files }}
+- {name: rubrics, mountPath: /etc/promedical/rubrics, readOnly: true}
+{{- end }}
+{{- if ne .Values.keys.source "none" }}
+- {name: keys, mountPath: /etc/promedical/keys, readOnly: true}
+{{- end }}
+{{- if ne .Values.tls.source "none" }}
+- {name: tls, mountPath: /etc/promedical/tls, readOnly: true}
+{{- end }}
+{{- if .Values.tls.mutual.enabled }}
+- {name: client-ca, mountPath: /etc/promedical/client-ca, readOnly: true}
+{{- end }}
+{{- if ne .Values.model.source "bundled" }}
+- {name: model, mountPath: /model, readOnly: true}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

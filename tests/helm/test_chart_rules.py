@@ -1,0 +1,300 @@
+"""What no schema says: the rules between the fields of the rendered objects, and Pod Security `restricted`."""
+
+import re
+
+import pytest
+import yaml
+
+from chart import (
+    EXAMPLES,
+    OCI_IMAGE_VOLUMES_SINCE,
+    REPOSITORY,
+    Manifest,
+    containers,
+    deployment,
+    named,
+    objects,
+    pod_specs,
+    settings_of,
+    template,
+)
+from promedical_service.grpc_health import NAMES
+from promedical_service.server import _END_S, _FLUSH_S
+from promedical_service.settings import Settings, load_settings
+
+KUBE_VERSION = f"1.{OCI_IMAGE_VOLUMES_SINCE}"
+EXTERNAL = {
+    "Secret": {"promedical-keys", "promedical-test-key", "promedical-clients-ca", "promedical-client", "hub-token"},
+    "PersistentVolumeClaim": {"reward-models", "promedical-bundle"},
+}
+"""What the examples say that the cluster has already."""
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
+def manifests(request, helm4) -> list[Manifest]:
+    return objects(template(helm4, request.param, KUBE_VERSION))
+
+
+def server(manifests: list[Manifest]) -> Manifest:
+    return deployment(manifests)["spec"]["template"]["spec"]["containers"][0]
+
+
+# The life of a pod.
+
+
+def test_grace_is_longer_than_prestop_and_drain(manifests):
+    spec = deployment(manifests)["spec"]["template"]["spec"]
+    handler = server(manifests)["lifecycle"]["preStop"]
+    pre_stop = handler["sleep"]["seconds"] if "sleep" in handler else int(handler["exec"]["command"][1])
+    worst = pre_stop + settings_of(manifests)["drain_s"] + _END_S + 2 * _FLUSH_S
+    assert spec["terminationGracePeriodSeconds"] > worst
+
+
+def test_rollout_is_possible(manifests):
+    strategy = deployment(manifests)["spec"]["strategy"]
+    if strategy["type"] == "RollingUpdate":
+        assert sum(strategy["rollingUpdate"].values()) > 0
+
+
+def test_rollout_outlasts_a_start(manifests):
+    probe = server(manifests)["startupProbe"]
+    spec = deployment(manifests)["spec"]
+    longest = probe["failureThreshold"] * probe["periodSeconds"] + spec["minReadySeconds"]
+    assert spec["progressDeadlineSeconds"] > longest + spec["template"]["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_probes_ask_for_names_the_service_has_at_a_port_it_opens_in_plaintext(manifests):
+    container = server(manifests)
+    probes = {name: container[f"{name}Probe"] for name in ("startup", "liveness", "readiness")}
+    assert {probe["grpc"]["service"] for probe in probes.values()} <= NAMES
+    assert {probe["grpc"]["port"] for probe in probes.values()} == {settings_of(manifests)["health_port"]}
+    assert settings_of(manifests)["health_port"] in [port["containerPort"] for port in container["ports"]]
+    assert probes["liveness"]["grpc"]["service"] == "liveness"
+    assert probes["readiness"]["grpc"]["service"] == "readiness"
+
+
+def test_disruption_budget_can_be_met(manifests):
+    assert named(manifests, "PodDisruptionBudget")["spec"]["maxUnavailable"] >= 1
+
+
+def test_replicas_are_left_to_the_autoscaler(manifests):
+    scaled = any(m["kind"] in {"ScaledObject", "HorizontalPodAutoscaler"} for m in manifests)
+    assert ("replicas" not in deployment(manifests)["spec"]) == scaled
+
+
+def test_shared_memory_is_in_the_memory_limit(helm4):
+    def of(*sets):
+        manifests = objects(template(helm4, None, sets=("resources.memoryMi=1000", *sets)))
+        return server(manifests)["resources"], deployment(manifests)["spec"]["template"]["spec"]["volumes"]
+
+    assert of()[0]["limits"]["memory"] == "1000Mi"
+    resources, volumes = of("shm.sizeMi=500")
+    assert resources["limits"]["memory"] == resources["requests"]["memory"] == "1500Mi"
+    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "500Mi"}} in volumes
+
+
+@pytest.mark.parametrize(
+    ("sets", "strategy"),
+    [
+        (("rollout.mode=noSpareGpu", "replicas=2"), {"maxSurge": 0, "maxUnavailable": 1}),
+        (("rollout.mode=spareGpu", "replicas=2"), {"maxSurge": 1, "maxUnavailable": 0}),
+        (("rollout.mode=spareGpu", "replicas=1"), {"maxSurge": 1, "maxUnavailable": 0}),
+        (("rollout.mode=noSpareGpu", "replicas=1"), None),
+        (("rollout.mode=recreate", "replicas=3"), None),
+    ],
+)
+def test_rollout_mode_gives_the_strategy(helm4, sets, strategy):
+    rendered = deployment(objects(template(helm4, sets=sets)))["spec"]["strategy"]
+    expected = {"type": "RollingUpdate", "rollingUpdate": strategy} if strategy else {"type": "Recreate"}
+    assert rendered == expected
+
+
+def test_settings_that_change_roll_the_pods_and_others_do_not(helm4):
+    def pod_template(*sets):
+        return deployment(objects(template(helm4, sets=sets)))["spec"]["template"]
+
+    assert pod_template() != pod_template("settings.max_items=7")
+    assert pod_template() == pod_template("replicas=3", "monitoring.scrape=podMonitor")
+
+
+# What the process reads.
+
+
+def test_settings_are_those_the_service_accepts(manifests, tmp_path, monkeypatch):
+    container, settings = server(manifests), settings_of(manifests)
+    if settings["engine"] == "vllm" and "vllm" not in str(Settings.model_fields["engine"].annotation):
+        pytest.skip("this version of the service has no engine vllm")
+    flags = [flag.partition("=")[0] for flag in container["args"]]
+    assert flags == ["--config"]
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings))
+    environ = {entry["name"]: entry.get("value", "") for entry in container["env"]}
+    monkeypatch.setenv("PROMEDICAL_HOST", environ["PROMEDICAL_HOST"])
+    loaded = load_settings([f"--config={tmp_path / 'settings.yaml'}"], environ)
+    assert {name: getattr(loaded, name) for name in ("host", "drain_s", "health_port")} == {
+        "host": environ["PROMEDICAL_HOST"],
+        "drain_s": settings["drain_s"],
+        "health_port": settings["health_port"],
+    }
+
+
+def test_large_numbers_reach_the_service_as_numbers(any_helm, tmp_path):
+    sets = ("settings.max_queue_tokens=123456789", "settings.max_request_bytes=1073741824")
+    settings = settings_of(objects(template(any_helm, sets=sets)))
+    assert settings["max_queue_tokens"] == 123456789
+    assert settings["max_request_bytes"] == 1073741824
+
+
+def test_files_in_settings_lie_on_mounted_volumes(manifests):
+    mounts = [mount["mountPath"] for mount in server(manifests)["volumeMounts"]]
+    settings = settings_of(manifests)
+    files = [str(value) for name, value in settings.items() if name.endswith(("_file", "_dir"))]
+    files += [settings["model"]] if settings["model"].startswith("/") else []
+    files += [flag.partition("=")[2] for flag in server(manifests)["args"]]
+    assert [file for file in files if not any(file == m or file.startswith(f"{m}/") for m in mounts)] == []
+
+
+# What refers to what.
+
+
+def test_mounts_name_volumes_and_volumes_are_mounted(manifests):
+    for name, spec in pod_specs(manifests).items():
+        volumes = [volume["name"] for volume in spec["volumes"]]
+        mounted = {mount["name"] for container in containers(spec) for mount in container["volumeMounts"]}
+        assert set(volumes) == mounted, name
+        assert len(volumes) == len(set(volumes)), name
+
+
+def test_mount_paths_are_unique(manifests):
+    for spec in pod_specs(manifests).values():
+        for container in containers(spec):
+            paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+            assert len(paths) == len(set(paths))
+
+
+def test_every_reference_resolves(manifests):
+    made = {(m["kind"], m["metadata"]["name"]) for m in manifests}
+    made |= {("Secret", m["spec"]["target"]["name"]) for m in manifests if m["kind"] == "ExternalSecret"}
+    made |= {("Secret", m["spec"]["secretName"]) for m in manifests if m["kind"] == "Certificate"}
+    made |= {(kind, name) for kind, names in EXTERNAL.items() for name in names}
+    wanted = {reference for spec in pod_specs(manifests).values() for reference in references(spec)}
+    wanted |= {(m["kind"], m["name"]) for m in scale_targets(manifests)}
+    assert wanted <= made
+
+
+def references(spec: Manifest) -> set[tuple[str, str]]:
+    found = {("ServiceAccount", spec["serviceAccountName"])}
+    for volume in spec["volumes"]:
+        if "configMap" in volume:
+            found.add(("ConfigMap", volume["configMap"]["name"]))
+        if "secret" in volume:
+            found.add(("Secret", volume["secret"]["secretName"]))
+        if "persistentVolumeClaim" in volume:
+            found.add(("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]))
+    for container in containers(spec):
+        for entry in container["env"]:
+            if "valueFrom" in entry:
+                found.add(("Secret", entry["valueFrom"]["secretKeyRef"]["name"]))
+    return found
+
+
+def scale_targets(manifests: list[Manifest]) -> list[Manifest]:
+    return [m["spec"]["scaleTargetRef"] for m in manifests if "scaleTargetRef" in m.get("spec", {})]
+
+
+def test_items_of_volumes_are_keys_of_their_config_map(manifests):
+    data = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "ConfigMap"}
+    for spec in pod_specs(manifests).values():
+        for volume in spec["volumes"]:
+            for item in volume.get("configMap", {}).get("items", []):
+                assert item["key"] in data[volume["configMap"]["name"]]
+
+
+def test_selectors_match_the_servers_pods_and_no_test_pod(manifests):
+    labels = deployment(manifests)["spec"]["template"]["metadata"]["labels"]
+    tests = [m["metadata"]["labels"] for m in manifests if m["kind"] == "Pod"]
+    selectors = [m["spec"]["selector"] for m in manifests if m["kind"] == "Service"]
+    selectors += [m["spec"]["selector"]["matchLabels"] for m in manifests if m["kind"] in {"PodMonitor", "Deployment"}]
+    selectors += [m["spec"]["selector"]["matchLabels"] for m in manifests if m["kind"] == "PodDisruptionBudget"]
+    selectors += [m["spec"]["podSelector"]["matchLabels"] for m in manifests if m["kind"] == "NetworkPolicy"]
+    assert selectors
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+        assert not any(selector.items() <= test.items() for test in tests)
+
+
+def test_service_monitor_selects_one_service(manifests):
+    for monitor in [m for m in manifests if m["kind"] == "ServiceMonitor"]:
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        services = [m for m in manifests if m["kind"] == "Service" and wanted <= m["metadata"]["labels"].items()]
+        assert len(services) == 1
+
+
+def test_ports_that_are_named_exist(manifests):
+    ports = {port["name"]: port["containerPort"] for port in server(manifests)["ports"]}
+    named_ports = [port["targetPort"] for m in manifests if m["kind"] == "Service" for port in m["spec"]["ports"]]
+    for m in manifests:
+        if m["kind"] == "PodMonitor":
+            named_ports += [endpoint["port"] for endpoint in m["spec"]["podMetricsEndpoints"]]
+        if m["kind"] == "NetworkPolicy":
+            named_ports += [port["port"] for rule in m["spec"]["ingress"] for port in rule["ports"]]
+    assert set(named_ports) <= set(ports)
+    assert ports == {name: settings_of(manifests)[f"{name}_port"] for name in ("rest", "grpc", "health")}
+
+
+# Pod Security, level restricted, of the Pod Security Standards; and what we promise beyond.
+
+ALLOWED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected"} | {
+    "secret",
+    "image",
+}
+"""`image` joined the list with OCI image volumes."""
+
+
+def test_pods_are_restricted(manifests):
+    for name, spec in pod_specs(manifests).items():
+        assert not ({"hostNetwork", "hostPID", "hostIPC"} & spec.keys()), name
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] > 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for volume in spec["volumes"]:
+            assert set(volume) - {"name"} <= ALLOWED_VOLUMES
+        for container in containers(spec):
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["privileged"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+def test_pods_promise_more_than_restricted(manifests):
+    for spec in pod_specs(manifests).values():
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False
+        for container in containers(spec):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "memory" in container["resources"]["limits"]
+            assert "cpu" in container["resources"]["requests"]
+
+
+def test_only_a_host_path_leaves_restricted(helm4):
+    sets = ("model.source=hostPath", "model.hostPath.path=/data/model")
+    (spec,) = [s for n, s in pod_specs(objects(template(helm4, sets=sets))).items() if n == "demo-promedical"]
+    assert [v["name"] for v in spec["volumes"] if not set(v) - {"name"} <= ALLOWED_VOLUMES] == ["model"]
+
+
+def test_no_secret_is_in_a_config_map_or_an_environment(manifests):
+    assert not any(m["kind"] == "Secret" for m in manifests)
+    for spec in pod_specs(manifests).values():
+        for container in containers(spec):
+            secret = [e for e in container["env"] if re.search("TOKEN|KEY$|PASSWORD", e["name"]) and "value" in e]
+            assert [e for e in secret if not e["value"].startswith("/")] == []
+
+
+def test_offline_by_default(manifests):
+    environ = {entry["name"]: entry.get("value") for entry in server(manifests)["env"]}
+    assert environ["PROMEDICAL_OFFLINE"] == environ["HF_HUB_OFFLINE"] == environ["TRANSFORMERS_OFFLINE"] == "1"
+
+
+def test_user_of_the_pod_is_that_of_the_image(manifests):
+    (user,) = set(re.findall(r"^USER (\d+):\d+$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE))
+    assert deployment(manifests)["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == int(user)

@@ -1,6 +1,6 @@
 """Views of a response's reward for software that wants other numbers than the reward. Pure.
 
-All are of the contract's default weights; a violation costs more than any quality is worth.
+`weights` are those that the reward was made with. A violation costs more than any quality is worth.
 """
 
 import math

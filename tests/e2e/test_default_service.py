@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -162,3 +163,20 @@ def test_log_of_the_real_service_holds_no_text_of_requests(default_server):
     assert answer.items[0].result.responses[1].error.code == "empty_response"
     assert secret not in default_server.log
     assert secret not in metrics
+
+
+def test_drop_in_requests_get_the_rewards_of_the_native_api(default_server):
+    """What verl sends, beside the native answer."""
+    question, answers = "What helps against a cough?", ["Rest and fluids.", "See a doctor.", "Nothing."]
+    criteria = [{"id": "doctor", "text": "Advises seeing a doctor.", "dimension": "proficiency"}]
+    text = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
+    bodies = [{"input": text.format(question, a), "use_activation": False, "rubric": criteria} for a in answers]
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        ask = lambda body: httpx.post(f"{default_server.rest_url}/classify", json=body, timeout=60)  # noqa: E731
+        told = [reply.json()["data"][0]["probs"][0] for reply in threads.map(ask, bodies)]
+    rubric = m.RubricSpec(criteria=(m.CriterionSpec(id="doctor", text=criteria[0]["text"], dimension="proficiency"),))
+    prompt = (m.Message(role="user", content=question),)
+    asked = m.ScoreItem(id="a", prompt=prompt, responses=tuple(answers), rubric=rubric)
+    with Client(default_server.grpc_url) as client:
+        (outcome,) = client.score([asked]).items
+    assert told == [response.scores.reward for response in outcome.result.responses]

@@ -20,9 +20,11 @@ from promedical_client import (
     InvalidRequestError,
     Message,
     MockTransport,
+    PromedicalError,
     ProtocolError,
     ScoreItem,
     UnavailableError,
+    WeightsSpec,
     judged_by,
 )
 from promedical_client.integrations import Grader, UnscoredError, openrlhf, shared_grader, slime, trl, verifiers, verl
@@ -367,6 +369,21 @@ async def test_grader_asks_singles_of_one_loop_together():
     await asyncio.gather(*map(oracle.grade_one, exchanges))
     (request,) = transport.calls
     assert (len(request.items), request.priority) == (1, "bulk")
+
+
+async def test_grader_raises_for_a_service_that_is_not_there(unused_tcp_port):
+    oracle = Grader(f"http://127.0.0.1:{unused_tcp_port}", timeout_s=1.0)
+    with pytest.raises(PromedicalError):
+        await oracle.closing(oracle.grade_one(oracle.exchange(QUESTION, "4 g.")))
+
+
+async def test_grader_asks_with_its_weights_and_its_pin():
+    weights = WeightsSpec(violation_penalty=3.0)
+    oracle, transport = mocked(reward_weights=weights, expected_fingerprint="f", base_rubric_id="base")
+    await oracle.grade([oracle.exchange(QUESTION, "no", LABEL)])
+    (request,) = transport.calls
+    assert (request.reward_weights, request.expected_fingerprint) == (weights, "f")
+    assert request.items[0].base_rubric_id == "base"
 
 
 async def test_grader_answers_nothing_with_nothing():

@@ -15,7 +15,7 @@ from promedical.gathering import CallLater, Gatherer
 from promedical.labels import read_label
 from promedical.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
-from promedical_client.client import DEFAULT_URL, AsyncClient
+from promedical_client.client import DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError
 from promedical_client.per_loop import PerLoop
 from promedical_client.sync import ClientOptions, LoopThread
@@ -60,6 +60,7 @@ class Grader:
         rubric_id: Rubric for what brings no criteria.
         base_rubric_id: A standing rubric whose criteria are added.
         expected_fingerprint: Refuse to be answered by any other oracle.
+        reward_weights: The constants of the reward.
         truncation: What may be cut from what is too long; by default such a response gets an error.
         gather_s: How long `grade_one` waits for others, so that a group shares its tree.
         call_later: The event loop's, unless a test brings a clock of its own.
@@ -73,11 +74,13 @@ class Grader:
         rubric_id: str = DEFAULT_RUBRIC,
         base_rubric_id: str | None = None,
         expected_fingerprint: str | None = None,
+        reward_weights: m.WeightsSpec = DEFAULT_WEIGHTS,
         truncation: m.Truncation = "none",
         gather_s: float = 0.02,
         call_later: CallLater | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
+        self.reward_weights = reward_weights
         self._client = AsyncClient(url, **options)
         self._rubric_id = rubric_id
         self._base_rubric_id = base_rubric_id
@@ -124,6 +127,7 @@ class Grader:
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=_MAX_RESPONSES)
         answer = await self._client.score(
             grouping.items,
+            reward_weights=self.reward_weights,
             expected_fingerprint=self._expected_fingerprint,
             priority="bulk",
             truncation=self._truncation,

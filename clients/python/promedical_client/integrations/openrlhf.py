@@ -34,7 +34,7 @@ def reward_func(
     scored = [scores_of(grade) for grade in oracle.run(partial(_grades, oracle, exchanges))]
     return {
         "rewards": [scores.reward for scores in scored],
-        "scores": [share_of_best(scores) for scores in scored],
+        "scores": [share_of_best(scores, oracle.reward_weights) for scores in scored],
         "extra_logs": {
             "proficiency": [scores.proficiency or 0.0 for scores in scored],
             "excellence": [float(scores.excellence) for scores in scored],

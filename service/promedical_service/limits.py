@@ -11,6 +11,8 @@ MAX_MESSAGES_PER_ITEM: Final = 1024
 
 _LONG_CONVERSATION: Final = 64
 """Turns. A request may have longer ones, but not in all of its items at once."""
+_CHEAP: Final = 100_000
+"""Values that may be read whatever the limits are: some ten MiB, in some ten milliseconds."""
 _FIELDS: Final = 16
 """At least as many as a request or an item has, lists left out."""
 
@@ -26,10 +28,10 @@ class CountLimits:
 
     @property
     def max_values(self) -> int:
-        """Values in a JSON body whose items are full of responses and criteria and have long conversations."""
+        """Values of a request whose items are full of responses and criteria and have long conversations."""
         turns = min(self.max_messages_per_item, _LONG_CONVERSATION)
         lists = self.max_responses_per_item + 6 * self.max_criteria_per_item + 3 * turns
-        return _FIELDS + self.max_items * (_FIELDS + lists)
+        return max(_FIELDS + self.max_items * (_FIELDS + lists), _CHEAP)
 
     def check_items(self, count: int) -> None:
         """Judge the number of items of a request."""

@@ -29,6 +29,12 @@ def test_limits_name_what_holds_too_much(path, counts, said):
     assert (caught.value.code, caught.value.message) == (ErrorCode.TOO_LARGE, f"{said}, split the request")
 
 
+def test_limits_bound_values_by_what_a_full_request_holds_and_never_below_what_costs_nothing():
+    assert LIMITS.max_values == 100_000
+    large = CountLimits(max_items=1000, max_responses_per_item=100, max_criteria_per_item=10, max_messages_per_item=5)
+    assert large.max_values == 16 + 1000 * (16 + 100 + 6 * 10 + 3 * 5)
+
+
 def test_limits_refuse_too_many_items():
     with pytest.raises(ServiceError, match=r"^items holds 3; at most 2 are allowed, split the request$"):
         LIMITS.check_items(3)

@@ -42,7 +42,7 @@ def comparison_content(
 
 def _warnings(headers: Mapping[str, Header], unscored: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
     found = [
-        f"{run}: {sum(codes.values()):,} responses were not scored ({count_unscored(codes)})."
+        f"{run}: responses without scores: {sum(codes.values()):,} ({count_unscored(codes)})."
         for run, codes in unscored.items()
         if codes
     ]

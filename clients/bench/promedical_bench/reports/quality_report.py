@@ -56,7 +56,7 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
         warnings=_warnings(header, measured, unscored),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, header, measured, unscored),
-        main=tuple(table for table in (*main, gained, moved) if table is not None),
+        main=tuple(table for table in (main[0], gained, *main[1:], moved) if table is not None),
         details=tuple(by_judge(evaluation, name, task.titles[name]) for name in _metrics(measured, task)),
         notes=(HOW_TO_READ, *_control_notes(measured), *task.facts.notes, *skipped_notes(task.facts.skipped)),
     )

@@ -82,11 +82,11 @@ def test_quality_says_what_was_not_scored_and_exits_with_one(fake_server, tmp_pa
     data = written(tmp_path / "data.jsonl", [row(0), row(1), row(2, text="long " * 3000)])
     run = asked(data, tmp_path / "out", fake_server.grpc_url)
     assert run.returncode == 1, run.stderr
-    assert "1 responses were not scored" in run.stderr
+    assert "responses without scores: 1" in run.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["unscored"] == {"too_long": 1}
     assert report["evaluation"]["counts"]["responses"] == 5
-    assert "1 responses were not scored (too_long 1)" in (tmp_path / "out" / "report.md").read_text()
+    assert "Responses without scores: 1 (too_long 1)" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_quality_goes_on_after_kill_and_asks_only_for_the_rest(fake_server, tmp_path):

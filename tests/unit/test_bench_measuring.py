@@ -107,10 +107,8 @@ def test_report_says_what_is_wrong_first_and_escapes_what_comes_from_outside(tas
     content = quality_content(task, header, measured, {"too_long": 2})
 
     unscored, partly = content.warnings
-    assert unscored.startswith("2 responses were not scored (too_long 2). They are left out for every judge")
-    assert partly.startswith(
-        'Control "untrained" lacks scores of 2 responses that the model has: it and its difference'
-    )
+    assert unscored.startswith("Responses without scores: 2 (too_long 2). They are left out for every judge")
+    assert partly.startswith('Control "untrained" lacks scores of 2 of the model\'s responses: it and its difference')
     plots = [forest_plot(measured.evaluation, HEADLINE, chance=0.5), shift_plot(measured.shift)]
     page = as_html(content, [Plot(title="t", caption="c", figure=figure) for figure in plots])
     assert "<script>" not in page

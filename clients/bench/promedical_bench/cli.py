@@ -90,7 +90,7 @@ def quality(  # noqa: PLR0913 - one parameter per option
         content, unscored = run_quality(run, _bar)
     _announce(content, output)
     if unscored:
-        typer.echo(f"promedical-bench: {sum(unscored.values())} responses were not scored", err=True)
+        typer.echo(f"promedical-bench: responses without scores: {sum(unscored.values())}", err=True)
         raise typer.Exit(SOME_FAILED)
 
 

@@ -31,7 +31,7 @@ def comparison_content(
         warnings=_warnings(headers, unscored),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, headers, evaluation, unscored),
-        main=tuple(table for table in (*main, against) if table),
+        main=tuple(table for table in (main[0], against, *main[1:]) if table),
         details=(
             *(by_judge(evaluation, name, title) for name, title in titles.items() if name not in task.main),
             *(table for table in differences if table),
@@ -42,12 +42,12 @@ def comparison_content(
 
 def _warnings(headers: Mapping[str, Header], unscored: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
     found = [
-        f"{run}: {sum(codes.values()):,} responses were not scored ({count_unscored(codes)})."
+        f"{run}: responses without scores: {sum(codes.values()):,} ({count_unscored(codes)})."
         for run, codes in unscored.items()
         if codes
     ]
     together = ["Only responses that every run scored are compared."] if found else []
-    status = [f"{run} is {h.model.status}." for run, h in headers.items() if h.model.status != "trained"]
+    status = [f"Run {run}: its oracle is {h.model.status}." for run, h in headers.items() if h.model.status != "trained"]
     return (*status, *found, *together)
 
 

@@ -28,9 +28,10 @@ def forest_plot(evaluation: Evaluation, metric: str, *, chance: float | None = N
     step = len(judges) + _GAP
     figure = new_figure(width=8.6, height=1.1 + _ROW_INCHES * step * len(groups))
     axes = figure.subplots()
+    looks = {judge: look for look, judge in enumerate(evaluation.scores)}  # the same in every plot
     for place, (judge, found) in enumerate(judges.items()):
         rows = [(number * step + place, found.get(group)) for number, group in enumerate(groups)]
-        _draw_intervals(axes, [(y, e) for y, e in rows if e and e.value is not None], place, judge)
+        _draw_intervals(axes, [(y, e) for y, e in rows if e and e.value is not None], looks[judge], judge)
     for number in range(1, len(groups)):
         axes.axhline(number * step - (1 + _GAP) / 2, color=GRID, linewidth=0.8)
     if chance is not None:
@@ -72,12 +73,12 @@ def _rows(found: Any) -> list[tuple[float, Estimate]]:
     return [(float(place), each) for place, each in enumerate(found.values()) if each.value is not None]
 
 
-def _draw_intervals(axes: Any, rows: list[tuple[float, Estimate]], place: int, label: str | None) -> None:
-    colour = COLOURS[place % len(COLOURS)]
+def _draw_intervals(axes: Any, rows: list[tuple[float, Estimate]], look: int, label: str | None) -> None:
+    colour = COLOURS[look % len(COLOURS)]
     for y, each in rows:
         if each.low is not None:
             axes.plot([each.low, each.high], [y, y], color=colour, linewidth=2.4, alpha=0.55, solid_capstyle="round")
-    marker = _MARKERS[place % len(_MARKERS)]
+    marker = _MARKERS[look % len(_MARKERS)]
     axes.scatter(
         [each.value for _, each in rows], [y for y, _ in rows], s=26, color=colour, marker=marker, zorder=3, label=label
     )

@@ -56,7 +56,7 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
         warnings=_warnings(header, measured, unscored),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, header, measured, unscored),
-        main=tuple(table for table in (*main, gained, moved) if table is not None),
+        main=tuple(table for table in (main[0], gained, *main[1:], moved) if table is not None),
         details=tuple(by_judge(evaluation, name, task.titles[name]) for name in _metrics(measured, task)),
         notes=(HOW_TO_READ, *_control_notes(measured), *task.facts.notes, *skipped_notes(task.facts.skipped)),
     )
@@ -82,7 +82,7 @@ def _warnings(header: Header, measured: Measured, unscored: Mapping[str, int]) -
     found = [status[header.model.status]] if header.model.status in status else []
     if unscored:
         found.append(
-            f"{sum(unscored.values()):,} responses were not scored ({count_unscored(unscored)}). They are left out for "
+            f"Responses without scores: {sum(unscored.values()):,} ({count_unscored(unscored)}). They are left out for "
             "every judge; none counts as a number."
         )
     found += [_partly(name, measured) for name in measured.missing]
@@ -92,7 +92,7 @@ def _warnings(header: Header, measured: Measured, unscored: Mapping[str, int]) -
 def _partly(name: str, measured: Measured) -> str:
     shown = name in measured.evaluation.scores
     where = "it and its difference are measured on the others" if shown else "it is not shown"
-    return f'Control "{name}" lacks scores of {measured.missing[name]:,} responses that the model has: {where}.'
+    return f'Control "{name}" lacks scores of {measured.missing[name]:,} of the model\'s responses: {where}.'
 
 
 def _facts(task: Task, header: Header, measured: Measured, unscored: Mapping[str, int]) -> tuple[tuple[str, str], ...]:

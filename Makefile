@@ -16,6 +16,8 @@ PROTO_BIN := .venv-proto/bin
 PROTO_INSTALLED := .venv-proto/.installed
 PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
+README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
+
 # Runs a new virtual environment's Python, after checking that it is new enough.
 define create_venv
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,6 +61,25 @@ image: ## Build the container image with buildah (IMAGE=name:tag BASE=image)
 .PHONY: test
 test: install ## Run the tests (ARGS="tests/unit -k reward")
 	$(BIN)/pytest $(or $(ARGS),tests)
+
+.PHONY: chart
+chart: install ## Test the chart: real Helm, schemas, alerts, and releases whose pods really run (ARGS="-k lifecycle")
+	$(BIN)/python scripts/fetch_helm.py
+	$(BIN)/python scripts/generate_chart.py --check
+	$(BIN)/pytest tests/helm $(ARGS)
+
+.PHONY: chart-docs
+chart-docs: install ## Write the generated parts of the chart: its README's parameters, the schema of its settings
+	npx --yes $(README_GENERATOR) --values helm/promedical/values.yaml --readme helm/promedical/README.md
+	$(BIN)/python scripts/generate_chart.py
+
+.PHONY: chart-tools
+chart-tools: ## Install what the chart's tests use beside Python, where apt-get may: promtool, prometheus, bwrap
+	@if command -v promtool bwrap >/dev/null; then exit 0; fi; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap >/dev/null; \
+	else echo "promtool or bwrap is not installed: the tests that need them are skipped"; fi
 
 .PHONY: format
 format: install ## Format the code and apply safe fixes
@@ -121,7 +142,9 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) proto-check
 	$(MAKE) slim
 	$(MAKE) demo ARGS=
-	$(MAKE) test ARGS=
+	$(MAKE) chart-tools
+	$(MAKE) chart ARGS=
+	$(MAKE) test ARGS="tests --ignore=tests/helm"
 
 .PHONY: clean
 clean: ## Remove caches and build products; virtual environments stay

@@ -18,6 +18,8 @@ PROTO_BIN := .venv-proto/bin
 PROTO_INSTALLED := .venv-proto/.installed
 PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
+README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
+
 # Runs a new virtual environment's Python, after checking that it is new enough.
 define create_venv
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -69,6 +71,25 @@ $(FRAMEWORKS): $(INSTALLED) Makefile
 	@$(BIN)/$(PIP) --no-deps --only-binary :all: --upgrade --target $(@D) \
 	  openrlhf==0.11.2 verl==0.9.1 ms-swift==4.6.0 verifiers==0.4.0
 	@touch $@
+
+.PHONY: chart
+chart: install ## Test the chart: real Helm, schemas, alerts, and releases whose pods really run (ARGS="-k lifecycle")
+	$(BIN)/python scripts/fetch_helm.py
+	$(BIN)/python scripts/generate_chart.py --check
+	$(BIN)/pytest tests/helm $(ARGS)
+
+.PHONY: chart-docs
+chart-docs: install ## Write the generated parts of the chart: its README's parameters, the schema of its settings
+	npx --yes $(README_GENERATOR) --values helm/promedical/values.yaml --readme helm/promedical/README.md
+	$(BIN)/python scripts/generate_chart.py
+
+.PHONY: chart-tools
+chart-tools: ## Install what the chart's tests use beside Python, where apt-get may: promtool, prometheus, bwrap
+	@if command -v promtool bwrap >/dev/null; then exit 0; fi; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap >/dev/null; \
+	else echo "promtool or bwrap is not installed: the tests that need them are skipped"; fi
 
 .PHONY: format
 format: install ## Format the code and apply safe fixes
@@ -137,7 +158,9 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) slim
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
-	$(MAKE) test ARGS=
+	$(MAKE) chart-tools
+	$(MAKE) chart ARGS=
+	$(MAKE) test ARGS="tests --ignore=tests/helm"
 
 .PHONY: clean
 clean: ## Remove caches and build products; virtual environments stay

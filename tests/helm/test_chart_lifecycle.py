@@ -65,7 +65,7 @@ class Release:
         )
         pods = [(pod["metadata"]["name"], pod.get("status")) for pod in self.cluster.pods(NAMESPACE)]
         logs = "".join(self.cluster.kubelet.logs_of(name) for name, _ in pods)
-        assert (done.returncode != 0) == fails, f"{done.stdout}\n{done.stderr}\n{pods}\n{logs[-3000:]}"
+        assert (done.returncode != 0) == fails, f"{done.stdout}\n{done.stderr}\n{pods}\n{self.cluster.faults}\n{logs[-3000:]}"
         return done.stdout + done.stderr
 
     def put(self, command, *, fails=False, timeout="120s", **changes):

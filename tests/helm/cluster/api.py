@@ -53,7 +53,9 @@ class Api(ThreadingHTTPServer):
         self.store = store
         self.logs_of = logs_of
         self.closing = False
-        self._service_ips = iter(range(1, 255))
+        # Every cluster has a part of loopback to itself, told apart by its port, which is unique on the machine.
+        self.subnet = f"127.{self.server_port >> 8}.{self.server_port & 255}"
+        self._service_ips = iter(range(200, 255))
         threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
 
     def close(self) -> None:
@@ -64,7 +66,7 @@ class Api(ThreadingHTTPServer):
     def defaulted(self, new: Object, old: Object | None) -> Object:
         """What the API server fills in; a Service keeps its address for life."""
         if new["kind"] == "Service" and new["spec"].get("clusterIP") != "None":
-            given = (old or {}).get("spec", {}).get("clusterIP") or f"127.2.0.{next(self._service_ips)}"
+            given = (old or {}).get("spec", {}).get("clusterIP") or f"{self.subnet}.{next(self._service_ips)}"
             new["spec"]["clusterIP"] = given
         for name, text in new.pop("stringData", {}).items():
             new.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()

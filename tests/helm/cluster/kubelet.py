@@ -33,6 +33,7 @@ class Kubelet:
 
     store: Store
     folder: Path
+    subnet: str = "127.1.0"
     ended: list[Ended] = field(default_factory=list)
     restarts: int = 0
 
@@ -45,7 +46,7 @@ class Kubelet:
         for pod in self.store.list("", "pods"):
             uid = pod["metadata"]["uid"]
             if uid not in self._threads:
-                self._threads[uid] = threading.Thread(target=self._run, args=(pod, f"127.1.0.{next(self._ips)}"))
+                self._threads[uid] = threading.Thread(target=self._run, args=(pod, f"{self.subnet}.{next(self._ips)}"))
                 self._threads[uid].start()
 
     def close(self) -> None:

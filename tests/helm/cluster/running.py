@@ -23,6 +23,7 @@ class Cluster:
         self._services = Services(self.store)
         self._deployments = Deployments(self.store)
         self._api = Api(self.store, self.kubelet.logs_of)
+        self.kubelet.subnet = self._api.subnet
         self.kubeconfig = folder / "kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(self._api.server_port)))
         self.faults: list[BaseException] = []

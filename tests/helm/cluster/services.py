@@ -27,11 +27,11 @@ class Services:
             self._listeners[place] = listener
             threading.Thread(target=self._accept, args=(listener, *wanted[place]), daemon=True).start()
         for place in self._listeners.keys() - wanted.keys():
-            self._listeners.pop(place).close()
+            _close(self._listeners.pop(place))
 
     def close(self) -> None:
         for listener in self._listeners.values():
-            listener.close()
+            _close(listener)
 
     def _accept(self, listener: socket.socket, service: Object, port: Object) -> None:
         while True:
@@ -63,6 +63,11 @@ class Services:
         pod = ready[next(self._turn) % len(ready)]
         ports = {p["name"]: p["containerPort"] for p in pod["spec"]["containers"][0]["ports"]}
         return pod["status"]["podIP"], ports.get(port["targetPort"], port["targetPort"])
+
+
+def _close(listener: socket.socket) -> None:
+    listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+    listener.close()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -1,0 +1,311 @@
+"""Alerts fire when they should and not before; dashboards, alerts and scalers ask for series that the real server has."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from chart import NAMESPACE, REPOSITORY, deployment, example, metric_names, named, objects, pod_specs, template
+
+JOB = "demo-promedical"
+LABELS = {"namespace": NAMESPACE, "job": JOB, "pod": "pod-0"}
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+
+
+@pytest.fixture(scope="module")
+def manifests(helm4):
+    return objects(template(helm4, example("keda")))
+
+
+@pytest.fixture(scope="module")
+def groups(manifests):
+    return named(manifests, "PrometheusRule")["spec"]["groups"]
+
+
+@pytest.fixture(scope="module")
+def alerts(groups):
+    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+
+
+@pytest.fixture(scope="module")
+def dashboard(manifests):
+    return json.loads(named(manifests, "ConfigMap", "-dashboard")["data"]["promedical.json"])
+
+
+def dashboard_queries(dashboard):
+    return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+
+
+def tool(name):
+    """The path of a tool of Debian's package prometheus."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} not installed (Debian package prometheus)")
+    return found
+
+
+# Names.
+
+
+@pytest.fixture(scope="module")
+def served_metrics(fake_server):
+    text = httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text
+    return set(re.findall(r"^(\w+)(?:\{| )", text, re.MULTILINE))
+
+
+def test_every_metric_that_is_asked_for_is_served(manifests, groups, dashboard, served_metrics):
+    scaled = [m["metadata"]["query"] for m in named(manifests, "ScaledObject")["spec"]["triggers"]]
+    ruled = [rule["expr"] for group in groups for rule in group["rules"]]
+    for expressions in (scaled, ruled, dashboard_queries(dashboard)):
+        names = set().union(*map(metric_names, expressions))
+        assert names
+        assert names <= served_metrics
+
+
+def test_every_metric_of_the_hpa_is_served(helm4, served_metrics):
+    scaler = named(objects(template(helm4, example("hpa-routes"))), "HorizontalPodAutoscaler")
+    assert {metric["pods"]["metric"]["name"] for metric in scaler["spec"]["metrics"]} <= served_metrics
+
+
+def test_labels_in_rules_are_labels_of_the_metrics(groups, fake_server):
+    text = httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text
+    for expression in [rule["expr"] for group in groups for rule in group["rules"]]:
+        for name, inner in re.findall(r"(?<!:)(promedical_\w+)\{([^}]*)\}", expression):
+            for label, operator, value in re.findall(r'(\w+)(=~?|!=)"([^"]*)"', inner):
+                if label in LABELS:
+                    continue
+                values = set(re.findall(rf'^{name}\{{.*?{label}="([^"]*)"', text, re.MULTILINE))
+                wanted = value.split("|") if operator == "=~" else [value]
+                assert set(wanted) <= values, f"{name} {label}"
+
+
+def test_rules_and_scaler_select_the_series_that_the_monitor_writes(manifests, groups):
+    monitor = named(manifests, "PodMonitor")
+    (relabeling,) = monitor["spec"]["podMetricsEndpoints"][0]["relabelings"]
+    selector = f'namespace="{NAMESPACE}",{relabeling["targetLabel"]}="{relabeling["replacement"]}"'
+    expressions = [rule["expr"] for group in groups for rule in group["rules"]]
+    expressions += [trigger["metadata"]["query"] for trigger in named(manifests, "ScaledObject")["spec"]["triggers"]]
+    for expression in expressions:
+        assert expression.count("{") == expression.count("{" + selector)
+
+
+def test_every_recorded_series_that_is_used_is_recorded(groups):
+    rules = [rule for group in groups for rule in group["rules"]]
+    used = {name for rule in rules for name in re.findall(r"job:[\w:]+", rule["expr"])}
+    assert used == {rule["record"] for rule in rules if "record" in rule}
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert(alerts):
+    assert {path.stem for path in RUNBOOKS.glob("Promedical*.md")} == set(alerts)
+    for name, alert in alerts.items():
+        assert alert["annotations"]["runbook_url"].endswith(f"/{name}.md")
+        assert alert["labels"]["severity"] in {"critical", "warning"}
+        text = (RUNBOOKS / f"{name}.md").read_text()
+        assert re.findall("^## (.*)$", text, re.MULTILINE) == ["What it means", "What to look at", "What to do"]
+
+
+def test_alerts_on_missing_replicas_wait_for_a_start(manifests, alerts):
+    probe = deployment(manifests)["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+    start = probe["periodSeconds"] * probe["failureThreshold"]
+    for name in ("PromedicalReplicasMissing", "PromedicalOraclesDiffer"):
+        assert int(alerts[name]["for"].removesuffix("s")) > start
+
+
+def test_monitor_scrapes_a_port_of_the_pod(manifests):
+    (spec,) = [spec for name, spec in pod_specs(manifests).items() if name == JOB]
+    ports = {port["name"] for port in spec["containers"][0]["ports"]}
+    assert {endpoint["port"] for endpoint in named(manifests, "PodMonitor")["spec"]["podMetricsEndpoints"]} <= ports
+
+
+# promtool.
+
+
+def series(metric, values, **labels):
+    inner = ",".join(f'{name}="{value}"' for name, value in (LABELS | labels).items())
+    return {"series": f"{metric}{{{inner}}}", "values": values}
+
+
+def requests(ok, failing):
+    """Requests per minute, steadily for seven hours."""
+    return [
+        series("promedical_requests_total", f"0+{ok}x420", code="ok", method="ScoreBatch"),
+        series("promedical_requests_total", f"0+{failing}x420", code="internal", method="ScoreBatch"),
+    ]
+
+
+def latency(metric, seconds, **labels):
+    """Sixty a minute, all of which take up to `seconds`."""
+    bounds = ("1.0", "10.0", "30.0", "60.0", "120.0")
+    counts = [(bound, 60 if float(bound) >= seconds else 0) for bound in bounds] + [("+Inf", 60)]
+    return [series(f"{metric}_bucket", f"0+{count}x60", le=bound, **labels) for bound, count in counts]
+
+
+def vetoes(before, after):
+    """Per minute of 100 responses: so many vetoed for a day, then so many for three hours."""
+    return [
+        series("promedical_responses_safety_checked_total", "0+100x1620"),
+        series("promedical_responses_vetoed_total", f"0+{before}x1440 {before * 1440}+{after}x180"),
+    ]
+
+
+def ready(*values):
+    return [series("promedical_ready", value, pod=f"pod-{n}") for n, value in enumerate(values)]
+
+
+def fingerprints(*names):
+    return [
+        series("promedical_model_info", "1x120", fingerprint=name, pod=f"pod-{n}") for n, name in enumerate(names)
+    ]
+
+
+CASES = {
+    "PromedicalDown": [(ready("1x10", "1x10"), "8m", 0), (ready("1x2 0x10", "0x12"), "8m", 1), ([], "5m", 1)],
+    "PromedicalReplicasMissing": [
+        (ready("1x60"), "40m", 0),  # at least one, as the example says
+        (ready("0x60"), "40m", 0),  # none at all is PromedicalDown's
+    ],
+    "PromedicalEngineFailing": [
+        ([series("promedical_engine_failures_total", "0x30")], "20m", 0),
+        ([series("promedical_engine_failures_total", "0x10 1x20")], "15m", 1),
+        ([series("promedical_engine_failures_total", "0x10 1x40")], "35m", 0),  # over
+    ],
+    "PromedicalScoresNotFinite": [
+        ([series("promedical_responses_unscored_total", "0x30", code="empty_response")], "20m", 0),
+        ([series("promedical_responses_unscored_total", "0x10 5x20", code="empty_response")], "15m", 0),
+        ([series("promedical_responses_unscored_total", "0x10 5x20", code="engine_failure")], "15m", 1),
+        (
+            [
+                series("promedical_responses_unscored_total", "0x10 5x20", code="engine_failure"),
+                series("promedical_engine_failures_total", "0x10 1x20"),
+            ],
+            "15m",
+            0,  # the engine raised: PromedicalEngineFailing says so
+        ),
+    ],
+    "PromedicalErrorBudgetBurnFast": [(requests(995, 5), "400m", 0), (requests(900, 100), "400m", 1), (requests(0, 0), "400m", 0)],
+    "PromedicalErrorBudgetBurnSlow": [(requests(990, 10), "400m", 0), (requests(960, 40), "400m", 1)],
+    "PromedicalQueueGrowing": [
+        ([series("promedical_queue_tokens", "100000x60", lane="bulk")], "40m", 0),
+        ([series("promedical_queue_tokens", "1000000x60", lane="bulk")], "40m", 0),  # long, but steady
+        ([series("promedical_queue_tokens", "1700000x60", lane="bulk")], "40m", 1),
+        ([series("promedical_queue_tokens", "0+20000x60", lane="bulk")], "40m", 1),
+        ([series("promedical_queue_tokens", "1200000-20000x60", lane="bulk")], "40m", 0),
+    ],
+    "PromedicalQueueWaitLong": [
+        (latency("promedical_stage_seconds", 1, stage="queue"), "40m", 0),
+        (latency("promedical_stage_seconds", 60, stage="queue"), "40m", 1),
+        (latency("promedical_stage_seconds", 60, stage="engine"), "40m", 0),
+    ],
+    "PromedicalLatencyHigh": [
+        (latency("promedical_request_seconds", 10, method="ScoreBatch"), "40m", 0),
+        (latency("promedical_request_seconds", 60, method="ScoreBatch"), "40m", 1),
+        (latency("promedical_request_seconds", 60, method="Other"), "40m", 0),
+    ],
+    "PromedicalVetoRateShifted": [(vetoes(10, 10), "1600m", 0), (vetoes(10, 40), "1600m", 1), (vetoes(40, 10), "1600m", 1)],
+    "PromedicalOraclesDiffer": [(fingerprints("a", "a"), "60m", 0), (fingerprints("a", "b"), "60m", 1)],
+}
+"""For each alert: series, time, and how many alerts fire then."""
+
+
+def test_every_alert_has_cases_and_can_fire(alerts):
+    assert set(CASES) == set(alerts)
+    never = {"PromedicalReplicasMissing"}  # has a test of its own, with more replicas
+    assert {name for name, cases in CASES.items() if any(fires for _, _, fires in cases)} == set(alerts) - never
+
+
+@pytest.mark.parametrize("alert", CASES)
+def test_alert_fires_when_it_should(alert, groups, tmp_path):
+    run_promtool(tmp_path, groups, [unit_test(alert, *case) for case in CASES[alert]])
+
+
+def test_missing_replicas_fire_where_more_are_expected(helm4, tmp_path):
+    groups = named(objects(template(helm4, example("no-spare-gpu"))), "PrometheusRule")["spec"]["groups"]
+    start = "PromedicalReplicasMissing"
+    cases = [(ready("1x60", "1x60", "1x60"), "50m", 0), (ready("1x60", "1x60", "0x60"), "50m", 1), (ready("1x60", "0x60"), "5m", 0)]
+    run_promtool(tmp_path, groups, [unit_test(start, *case) for case in cases])
+
+
+def unit_test(alert, inputs, at, fires):
+    expected = [{}] * fires
+    return {"interval": "1m", "input_series": inputs, "promql_expr_test": _count(alert, at, expected)}
+
+
+def _count(alert, at, expected):
+    """Compare how many fire, so that the cases need not repeat annotations."""
+    samples = [{"labels": "{}", "value": len(expected)}] if expected else []
+    return [{"expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})', "eval_time": at, "exp_samples": samples}]
+
+
+def run_promtool(folder, groups, tests):
+    promtool = tool("promtool")
+    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
+    (folder / "tests.yaml").write_text(
+        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests})
+    )
+    for arguments in (["check", "rules", "rules.yaml"], ["test", "rules", "tests.yaml"]):
+        done = subprocess.run(
+            [promtool, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+# A real Prometheus that scrapes the real server.
+
+
+@pytest.fixture(scope="module")
+def prometheus(groups, fake_server, tmp_path_factory):
+    """Its address, once it has scraped a server that answers requests."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
+    target = {"targets": [f"127.0.0.1:{fake_server.rest_port}"], "labels": LABELS}
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.yaml"],
+        "scrape_configs": [{"job_name": "any", "honor_labels": True, "static_configs": [target]}],
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    command = [tool("prometheus"), f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}"]
+    log = folder / "log"
+    with log.open("wb") as out, subprocess.Popen([*command, "--web.listen-address=127.0.0.1:0"], stderr=out) as process:
+        try:
+            yield _address(log, process)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _address(log: Path, process: subprocess.Popen) -> str:
+    deadline = time.monotonic() + 60
+    while not (found := re.search(r'Listening on"? address=(127\.0\.0\.1:\d+)', log.read_text())):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+    return f"http://{found[1]}"
+
+
+def ask(address, expression):
+    answer = httpx.get(f"{address}/api/v1/query", params={"query": expression}, timeout=30).json()
+    assert answer["status"] == "success", answer
+    return answer["data"]["result"]
+
+
+def test_dashboard_shows_data_and_rules_evaluate(prometheus, dashboard, fake_server):
+    body = {"prompt": "How much?", "responses": ["4 g.", "As you like."], "rubric_id": "general-medical"}
+    queries = [
+        expr.replace("$namespace", NAMESPACE).replace("$job", JOB).replace("$__rate_interval", "1m")
+        for expr in dashboard_queries(dashboard)
+    ]
+    deadline = time.monotonic() + 60
+    while empty := [expr for expr in queries if not ask(prometheus, expr)]:
+        assert time.monotonic() < deadline, empty
+        httpx.post(f"{fake_server.rest_url}/v1/rank", json=body, timeout=30).raise_for_status()
+        time.sleep(0.5)
+    assert len(queries) > 20
+    for group in httpx.get(f"{prometheus}/api/v1/rules", timeout=30).json()["data"]["groups"]:
+        assert {rule["health"] for rule in group["rules"]} <= {"ok", "unknown"}

@@ -76,8 +76,7 @@ class RewardService:
 
     def _parsed_within_limits(self, kind: type[Wire], wire: bytes) -> Wire:
         most = self._limits.max_values
-        shape: Any = kind.DESCRIPTOR  # which of protobuf's implementations this is depends on the platform
-        if len(wire) > _SMALL_BYTES and holds_more_fields(wire, shape, most):
+        if len(wire) > _SMALL_BYTES and holds_more_fields(wire, kind, most):
             message = f"The message holds over {most} fields, more than any request needs; send fewer items per request"
             raise ServiceError(ErrorCode.TOO_LARGE, message)
         return _parsed(kind, wire)

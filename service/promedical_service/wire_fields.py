@@ -3,18 +3,19 @@
 Reads tags and lengths only. What is no protobuf is left to the parser, which refuses it in time.
 """
 
-from typing import Final
+from typing import Final, cast
 
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
 
 _MORE: Final = 0x80
 _MAX_BITS: Final = 70
 
 
-def holds_more_fields(wire: bytes, kind: Descriptor, most: int) -> bool:
+def holds_more_fields(wire: bytes, kind: type[Message], most: int) -> bool:
     """Whether a message of this kind and all messages inside it hold over `most` fields together."""
     try:
-        return _left(memoryview(wire), kind, most) < 0
+        return _left(memoryview(wire), cast("Descriptor", kind.DESCRIPTOR), most) < 0
     except (IndexError, ValueError):
         return False
 

@@ -260,7 +260,7 @@ class Grpc:
 
     async def ask(self, rpc, request=None, *, headers=None, timeout_s=None):
         metadata = tuple((headers or {}).items())
-        call = getattr(self.stub, rpc)(_wire(rpc, request), metadata=metadata, timeout=timeout_s or 20)
+        call = getattr(self.stub, rpc)(_wire(rpc, request), metadata=metadata, timeout=timeout_s or 60)
         try:
             await call
         except grpc.aio.AioRpcError as error:
@@ -311,7 +311,7 @@ async def client_of(transport: str, server: Running):
     """A client on a connection of its own."""
     if transport == "rest":
         limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=server.rest_url, timeout=20, limits=limits) as client:
+        async with httpx.AsyncClient(base_url=server.rest_url, timeout=60, limits=limits) as client:
             yield Rest(client)
     else:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
@@ -331,7 +331,7 @@ async def statuses(target):
         return [(await call).status for call in asked]
 
 
-async def until(condition, at_most_s: float = 10.0):
+async def until(condition, at_most_s: float = 60.0):
     """Wait for something that is about to happen."""
     async with asyncio.timeout(at_most_s):
         while not condition():  # noqa: ASYNC110 - what is waited for knows no event

@@ -80,7 +80,7 @@ async def test_health_watch_tells_every_change_and_does_not_hold_up_the_drain():
         assert (await watch.read()).status == NOT_SERVING
         server.may_load.set()
         assert (await watch.read()).status == SERVING
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await server.server.stop()
         assert (await watch.read()).status == NOT_SERVING
         assert await watch.read() is grpc.aio.EOF

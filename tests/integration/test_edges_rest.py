@@ -219,7 +219,7 @@ async def test_rest_closes_connections_that_bring_no_request_in_time(monkeypatch
             if first:
                 await reader.readuntil(b"}")
             writer.write(rest)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await reader.read()
             writer.close()
 

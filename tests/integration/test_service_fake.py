@@ -140,7 +140,7 @@ def _grpc_twin():
 async def test_service_answers_the_contract_example_alike_on_both_transports(service):
     async with both(service) as connections:
         reply = await connections["rest"].post("/v1/score", json=CONTRACT_REQUEST)
-        wire = await pb_grpc.RewardServiceStub(connections["grpc"]).ScoreBatch(_grpc_twin(), timeout=20)
+        wire = await pb_grpc.RewardServiceStub(connections["grpc"]).ScoreBatch(_grpc_twin(), timeout=60)
     assert reply.status_code == 200
     body = reply.json()
     assert set(body) == {"model", "items", "usage", "timings_ms"}

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 
+import httpx
 import pytest
 
 from models import tiny_bundle
@@ -17,13 +18,16 @@ PROGRAM = (sys.executable, "-m", "promedical_service")
 
 
 async def run_to_end(*flags):
-    """Exit code, and what it logged."""
+    """What the probes say while it loads, its exit code, and what it logged."""
     environment = os.environ | {"PROMEDICAL_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     process = await asyncio.create_subprocess_exec(
         *PROGRAM, "--rest-port=0", "--grpc-port=0", *flags, stderr=asyncio.subprocess.PIPE, env=environment
     )
+    first = await process.stderr.readline()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{json.loads(first)['rest_port']}") as client:
+        probes = [(await client.get(path)).status_code for path in ("/healthz", "/readyz", "/v1/model")]
     _, said = await process.communicate()
-    return process.returncode, said.decode()
+    return probes, process.returncode, (first + said).decode()
 
 
 async def test_program_names_what_is_wrong_with_the_model_and_exits_2(tmp_path):
@@ -35,7 +39,8 @@ async def test_program_names_what_is_wrong_with_the_model_and_exits_2(tmp_path):
         truncated: "the weights cannot be loaded",
     }
     for model, reason in expected.items():  # one after another: each loads torch
-        code, said = await run_to_end(f"--model={model}")
+        probes, code, said = await run_to_end(f"--model={model}")
+        assert probes == [200, 503, 503], "the ports are open before there is anything to load"
         assert code == 2, said
         lines = [json.loads(line) for line in said.splitlines()]
         (complaint,) = [line for line in lines if line["event"] == "the model cannot be loaded"]

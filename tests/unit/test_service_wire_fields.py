@@ -10,7 +10,7 @@ from promedical.v1 import reward_pb2 as pb
 from promedical_service.limits import CountLimits
 from promedical_service.wire_fields import holds_more_fields
 
-SCORE = pb.ScoreBatchRequest.DESCRIPTOR
+SCORE = pb.ScoreBatchRequest
 
 
 def fields_of(message):

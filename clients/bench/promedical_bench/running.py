@@ -102,7 +102,8 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
     if WITHOUT_CRITERIA in asked:
         asked[WITHOUT_CRITERIA] = spread(asked[WITHOUT_CRITERIA], run.task.cases)
     asked |= {UNTRAINED: untrained} if untrained is not None else {}
-    measured = measure(run.task, answers, asked, injected=asked.get(INJECTED), seed=run.seed)
+    with bar("measuring"):
+        measured = measure(run.task, answers, asked, injected=asked.get(INJECTED), seed=run.seed)
     cases = {case.id for case in run.task.cases}
     unscored = results.unscored(AS_IS, cases)
     content = quality_content(run.task, results.header, measured, unscored)

@@ -180,6 +180,9 @@ def test_bad_input_is_one_line_and_exit_code_two_and_a_service_that_is_down_thre
         "task 'nonsense' is unknown": ("quality", "--task", "nonsense", "--data", data, "--output", output),
         "cannot be read: No such file": ("quality", "--task", "kqa", "--data", tmp_path / "x", "--output", output),
         "url": ("quality", "--task", "promedical", "--data", data, "--output", output, "--url", "ftp://x"),
+        "nowhere: cannot be read": (
+            *("quality", "--task", "promedical", "--data", data, "--output", output, "--untrained", "nowhere"),
+        ),
         "results.jsonl: cannot be read": ("compare", tmp_path, f"b={tmp_path}", "--output", output),
     }
     for message, arguments in cases.items():

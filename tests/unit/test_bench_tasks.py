@@ -123,6 +123,7 @@ def test_healthbench_grades_the_answers_of_a_policy(tmp_path):
     task = load_task("healthbench", written(tmp_path / "items.jsonl", [item("one"), item("two")]), responses=answers)
     assert [case.responses for case in task.cases] == [("Sleep.",)]
     assert task.facts.responses_path == answers
+    assert "1 answers are to prompts that the data does not have." in task.facts.notes
 
 
 def test_healthbench_compares_with_grades_that_are_there(tmp_path):

@@ -93,15 +93,17 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
         ResultsError: The results there are of another run.
         NothingScoredError: No response has scores.
     """
+    known = _known_untrained(run)
     variants = _variants(run)
     results = asyncio.run(_asked(run, run.url, run.output / NAME, variants, bar))
-    untrained = _untrained(run, results.header, bar)
+    untrained = _untrained(run, known, results.header, bar)
     answers = _within(results.answers(AS_IS), run.task)
     asked = {name: _within(results.answers(name), run.task) for name in variants if name != AS_IS}
     if WITHOUT_CRITERIA in asked:
         asked[WITHOUT_CRITERIA] = spread(asked[WITHOUT_CRITERIA], run.task.cases)
     asked |= {UNTRAINED: untrained} if untrained is not None else {}
-    measured = measure(run.task, answers, asked, injected=asked.get(INJECTED), seed=run.seed)
+    with bar("measuring"):
+        measured = measure(run.task, answers, asked, injected=asked.get(INJECTED), seed=run.seed)
     cases = {case.id for case in run.task.cases}
     unscored = results.unscored(AS_IS, cases)
     content = quality_content(run.task, results.header, measured, unscored)
@@ -170,13 +172,17 @@ async def _header(run: QualityRun, client: AsyncClient) -> Header:
     )
 
 
-def _untrained(run: QualityRun, header: Header, bar: Bar) -> Answers | None:
+def _known_untrained(run: QualityRun) -> Results | None:
+    """The untrained run where it is named by its results: read first, so that a wrong path costs no asking."""
+    if run.untrained is None or "://" in run.untrained:
+        return None
+    return read_results(Path(run.untrained))
+
+
+def _untrained(run: QualityRun, known: Results | None, header: Header, bar: Bar) -> Answers | None:
     if run.untrained is None:
         return None
-    if "://" in run.untrained:
-        results = asyncio.run(_asked(run, run.untrained, run.output / _UNTRAINED_NAME, (AS_IS,), bar))
-    else:
-        results = read_results(Path(run.untrained))
+    results = known or asyncio.run(_asked(run, run.untrained, run.output / _UNTRAINED_NAME, (AS_IS,), bar))
     _check_comparable(header, results.header, UNTRAINED)
     return _within(results.answers(AS_IS), run.task)
 

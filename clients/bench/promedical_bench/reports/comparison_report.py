@@ -47,7 +47,8 @@ def _warnings(headers: Mapping[str, Header], unscored: Mapping[str, Mapping[str,
         if codes
     ]
     together = ["Only responses that every run scored are compared."] if found else []
-    status = [f"Run {run}: its oracle is {h.model.status}." for run, h in headers.items() if h.model.status != "trained"]
+    told = {run: header.model.status for run, header in headers.items()}
+    status = [f"Run {run}: its oracle is {word}." for run, word in told.items() if word != "trained"]
     return (*status, *found, *together)
 
 

@@ -67,7 +67,10 @@ def read_items(path: Path, responses: Path | None) -> Items:
         items=tuple(kept),
         contents=(content, answers.content) if answers else (content,),
         skipped=log.summary(),
-        notes=_notes(kept, len(items) - len(kept), responses),
+        notes=(
+            *_notes(kept, len(items) - len(kept), responses),
+            *(answers.strays({item.prompt.id for item, _ in items}) if answers else ()),
+        ),
     )
 
 

@@ -108,7 +108,8 @@ def read_answered(path: Path, responses: Path | None) -> Read:
         raise DataError(
             f"{responses}: answers none of the questions of {path}; expected the key Question with its text"
         )
-    return Read(answered=tuple(found), contents=(content, answers.content), skipped=log.summary(), notes=())
+    notes = answers.strays({row["Question"] for row in questions})
+    return Read(answered=tuple(found), contents=(content, answers.content), skipped=log.summary(), notes=notes)
 
 
 def _row(raw: dict[str, Any], place: Place) -> Any:

@@ -3,6 +3,7 @@
 {"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,11 @@ class PolicyAnswers:
 
     content: Content
     by_prompt: dict[str, tuple[PolicyAnswer, ...]]
+
+    def strays(self, prompts: Collection[str]) -> tuple[str, ...]:
+        """A note on the answers to none of these prompts; empty where there are none."""
+        count = sum(len(answers) for prompt, answers in self.by_prompt.items() if prompt not in prompts)
+        return (f"{count:,} answers are to prompts that the data does not have.",) if count else ()
 
 
 def read_answers(path: Path, log: SkipLog) -> PolicyAnswers:

@@ -75,7 +75,7 @@ chart-docs: install ## Write the generated parts of the chart: its README's para
 
 .PHONY: chart-tools
 chart-tools: ## Install what the chart's tests use beside Python, where apt-get may: promtool, prometheus, bwrap
-	@if command -v promtool bwrap >/dev/null; then exit 0; fi; \
+	@if command -v promtool && command -v bwrap; then exit 0; fi; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap >/dev/null; \

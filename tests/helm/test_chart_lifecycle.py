@@ -1,5 +1,6 @@
 """A release's whole life with real Helm 3 and 4, on a stand-in cluster whose pods are real servers."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +9,11 @@ import httpx
 import pytest
 import trustme
 import yaml
-
 from chart import CHART, run_helm
 from cluster.deployments import is_ready
 from cluster.running import running_cluster
 from cluster.sandbox import missing_tool
+
 from promedical_client import Client
 from promedical_client.errors import PromedicalError
 
@@ -61,11 +62,18 @@ class Release:
         flags = ["--kubeconfig", self.cluster.kubeconfig, "--namespace", NAMESPACE]
         flags += ["--wait", "--timeout", timeout] if wait else []
         done = run_helm(
-            self.binary, command, *arguments, *flags, HELM_CACHE_HOME=str(self.folder), HELM_CONFIG_HOME=str(self.folder)
+            self.binary,
+            command,
+            *arguments,
+            *flags,
+            HELM_CACHE_HOME=str(self.folder),
+            HELM_CONFIG_HOME=str(self.folder),
         )
         pods = [(pod["metadata"]["name"], pod.get("status")) for pod in self.cluster.pods(NAMESPACE)]
         logs = "".join(self.cluster.kubelet.logs_of(name) for name, _ in pods)
-        assert (done.returncode != 0) == fails, f"{done.stdout}\n{done.stderr}\n{pods}\n{self.cluster.faults}\n{logs[-3000:]}"
+        assert (done.returncode != 0) == fails, (
+            f"{done.stdout}\n{done.stderr}\n{pods}\n{self.cluster.faults}\n{logs[-3000:]}"
+        )
         return done.stdout + done.stderr
 
     def put(self, command, *, fails=False, timeout="120s", **changes):
@@ -170,12 +178,14 @@ def test_install_fails_if_the_server_does_not_start(release, cluster):
 
 def test_drain_finishes_what_is_in_progress(release4, cluster):
     """A pod is deleted while it scores a large request: the answer arrives, the process ends well and in time."""
-    release4.put("install", settings={"max_batch_tokens": 512})
+    drain = VALUES["drain"] | {"preStopSeconds": 0}
+    release4.put("install", settings={"max_batch_tokens": 512}, drain=drain)
     items = [{"id": str(n), "prompt": [{"role": "user", "content": PROMPT * 200}]} for n in range(200)]
     items = [item | {"responses": RESPONSES, "rubric_id": "general-medical"} for item in items]
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(httpx.post, f"{release4.rest_url}/v1/score", json={"items": items}, timeout=60)
         in_progress(release4)
+        (pod,) = cluster.pods(NAMESPACE)
         cluster.end_pods(NAMESPACE)
         answer = asked.result(60)
     assert answer.status_code == 200, answer.text
@@ -184,11 +194,13 @@ def test_drain_finishes_what_is_in_progress(release4, cluster):
     settled(cluster, 1)
     (end,) = cluster.kubelet.ended
     assert (end.exit_code, end.killed) == (0, False)
-    drain = VALUES["drain"]
-    assert drain["preStopSeconds"] <= end.seconds < sum(drain.values())
+    assert end.seconds < sum(drain.values())
+    log = cluster.kubelet.logs_of(pod["metadata"]["name"])
+    (draining,) = [json.loads(line) for line in log.splitlines() if '"draining"' in line]
+    assert draining["in_flight"] == 1  # the request was under way when SIGTERM came
 
 
-def test_mutual_tls_and_keys_hold_for_clients_and_not_for_probes(release4):
+def test_mutual_tls_and_keys_hold_for_clients_and_not_for_probes(release4, cluster):
     """Ready by the plaintext health port, scored by `helm test` with a certificate and a key, closed to others."""
     authority = trustme.CA()
     tls = {"source": "secret", "secretName": "server", "caSecretName": "ca"}
@@ -209,6 +221,7 @@ def test_mutual_tls_and_keys_hold_for_clients_and_not_for_probes(release4):
     )
     shown = release4.run("test", RELEASE, "--logs", "--timeout", "180s", wait=False)
     assert shown.count("Succeeded") == 4, shown
+    assert ready_pods(cluster) == 1
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{release4.rest_url.replace('http', 'https')}/healthz", verify=False, timeout=10)
 

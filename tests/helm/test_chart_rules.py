@@ -4,7 +4,6 @@ import re
 
 import pytest
 import yaml
-
 from chart import (
     EXAMPLES,
     OCI_IMAGE_VOLUMES_SINCE,
@@ -18,6 +17,7 @@ from chart import (
     settings_of,
     template,
 )
+
 from promedical_service.grpc_health import NAMES
 from promedical_service.server import _END_S, _FLUSH_S
 from promedical_service.settings import Settings, load_settings

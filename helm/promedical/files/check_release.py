@@ -3,10 +3,12 @@
 import os
 import ssl
 import sys
+from pathlib import Path
 
 import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from promedical_client import Client, UnauthenticatedError
 
 REST_URL, GRPC_URL = os.environ["REST_URL"], os.environ["GRPC_URL"]
@@ -59,7 +61,7 @@ def channel(target: str) -> grpc.Channel:
     """A channel as the SDK opens it."""
     if CA_FILE is None:
         return grpc.insecure_channel(target)
-    files = [open(name, "rb").read() if name else None for name in (CA_FILE, KEY_FILE, CERT_FILE)]
+    files = [Path(name).read_bytes() if name else None for name in (CA_FILE, KEY_FILE, CERT_FILE)]
     return grpc.secure_channel(target, grpc.ssl_channel_credentials(*files))
 
 

@@ -128,7 +128,9 @@ class Probes:
     """Startup first; then liveness and readiness, each in its own rhythm."""
 
     def __init__(self, spec: Object, ip: str) -> None:
-        self._probes = {name: spec[f"{name}Probe"] for name in ("startup", "liveness", "readiness") if f"{name}Probe" in spec}
+        self._probes = {
+            name: spec[f"{name}Probe"] for name in ("startup", "liveness", "readiness") if f"{name}Probe" in spec
+        }
         self._ip = ip
         self._due = dict.fromkeys(self._probes, 0.0)
         self._failures = dict.fromkeys(self._probes, 0)

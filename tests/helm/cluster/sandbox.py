@@ -1,4 +1,4 @@
-"""One container as a local process: its own root, read-only, with the pod's volumes, as the pod's user, as process 1."""
+"""One container as a local process: a read-only root, the pod's volumes and user, process 1."""
 
 import base64
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chart import REPOSITORY
+
 from cluster.store import Key, Object, Store
 
 ANY_ADDRESS = "0.0.0.0"
@@ -22,7 +23,19 @@ def missing_tool() -> str | None:
     """Why containers cannot run here, if so."""
     if shutil.which("bwrap") is None:
         return "bwrap not installed (Debian package bubblewrap): containers of the chart cannot run"
-    probe = ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    probe = [
+        "bwrap",
+        "--unshare-user",
+        "--unshare-pid",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "true",
+    ]
     done = subprocess.run(probe, capture_output=True, text=True, check=False)
     return f"bwrap may not make namespaces here: {done.stderr.strip()}" if done.returncode else None
 
@@ -35,9 +48,7 @@ class Container:
         (folder / "hosts").write_text(hosts)
         (folder / "nsswitch.conf").write_text("hosts: files\n")
         command = spec.get("command", entrypoint()) + spec.get("args", [])
-        flags = _sandbox(folder, pod, spec) + [
-            part for mount in _mounts(spec, pod, folder, store) for part in mount
-        ]
+        flags = _sandbox(folder, pod, spec) + [part for mount in _mounts(spec, pod, folder, store) for part in mount]
         reads, writes = os.pipe()
         with self.log.open("ab") as log:
             self._sandbox = subprocess.Popen(

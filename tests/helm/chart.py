@@ -113,7 +113,7 @@ def metric_names(expression: str) -> set[str]:
     return set(re.findall(r"(?<![:\w])(?:promedical|process|python)_\w+(?!:)", expression))
 
 
-class _Strict(yaml.SafeLoader):
+class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # C where it is built
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Mapping[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = {key for key in keys if keys.count(key) > 1}

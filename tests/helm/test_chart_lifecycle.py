@@ -143,7 +143,9 @@ class Load:
 
 def test_release_lives_from_install_to_uninstall_and_drops_no_request(release, cluster):
     """With two replicas neither an upgrade nor a rollback nor a change of the rollout fails a call, without retries."""
-    release.put("install", replicas=2, rollout={"mode": "spareGpu"})
+    notes = release.put("install", replicas=2, rollout={"mode": "spareGpu"})
+    assert "WARNING: engine=fake" in notes
+    assert "WARNING: keys.source=none" in notes
     assert release.max_items() == 256
     assert ready_pods(cluster) == 2
 
@@ -167,6 +169,14 @@ def test_release_lives_from_install_to_uninstall_and_drops_no_request(release, c
     assert cluster.kubelet.restarts == 0
     assert len(cluster.kubelet.ended) == 8  # two pods in each of four revisions
     assert {(end.exit_code, end.killed) for end in cluster.kubelet.ended} == {(0, False)}
+
+
+def test_load_notices_a_rollout_that_leaves_a_gap(release4):
+    """What the test above asserts can fail: `recreate` ends all pods before the new ones come."""
+    release4.put("install", rollout={"mode": "recreate"})
+    with Load(release4) as load:
+        release4.put("upgrade", rollout={"mode": "recreate"}, settings={"max_items": 99})
+    assert load.failed
 
 
 def test_install_fails_if_the_server_does_not_start(release, cluster):

@@ -47,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body and self.command == "GET":
             self.wfile.write(body)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the base class's name
 
     def _content(self):
         if self.path.startswith(f"/api/models/{REPOSITORY}/revision/{REVISION}"):

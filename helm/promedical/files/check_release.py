@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from promedical_client import Client, UnauthenticatedError
 
 REST_URL, GRPC_URL = os.environ["REST_URL"], os.environ["GRPC_URL"]
-API_KEY = os.environ.get("API_KEY", "").strip() or None
+API_KEY = Path(os.environ["API_KEY_FILE"]).read_text().strip() if "API_KEY_FILE" in os.environ else None
 CA_FILE, CERT_FILE, KEY_FILE = (os.environ.get(name) for name in ("CA_FILE", "CERT_FILE", "KEY_FILE"))
 PROMPT = "How much paracetamol may an adult take in a day?"
 RESPONSES = ("As much as you like.", "Usually at most 4 g in 24 hours; less with liver disease.")

@@ -52,7 +52,7 @@ class Container:
         reads, writes = os.pipe()
         with self.log.open("ab") as log:
             self._sandbox = subprocess.Popen(
-                ["bwrap", *flags, "--remount-ro", "/", "--info-fd", str(writes), *_env(spec, ip, pod, store), *command],
+                ["bwrap", *flags, "--remount-ro", "/", "--info-fd", str(writes), *_env(spec, ip), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -98,19 +98,14 @@ def _sandbox(folder: Path, pod: Object, spec: Object) -> list[str]:
     return flags
 
 
-def _env(spec: Object, ip: str, pod: Object, store: Store) -> list[str]:
+def _env(spec: Object, ip: str) -> list[str]:
     """The image's and the pod's; the address that means "all of the pod's" is the pod's one here."""
     environ = {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
     for entry in spec.get("env", []):
-        environ[entry["name"]] = entry["value"] if "value" in entry else _secret_value(entry, pod, store)
+        environ[entry["name"]] = entry["value"]
     if environ.get("PROMEDICAL_HOST") == ANY_ADDRESS:
         environ["PROMEDICAL_HOST"] = ip
     return [part for name, value in environ.items() for part in ("--setenv", name, value)]
-
-
-def _secret_value(entry: Object, pod: Object, store: Store) -> str:
-    ref = entry["valueFrom"]["secretKeyRef"]
-    return base64.b64decode(_data(store, "secrets", pod, ref["name"])[ref["key"]]).decode()
 
 
 def _mounts(spec: Object, pod: Object, folder: Path, store: Store) -> list[list[str]]:

@@ -72,7 +72,7 @@ class Release:
         pods = [(pod["metadata"]["name"], pod.get("status")) for pod in self.cluster.pods(NAMESPACE)]
         logs = "".join(self.cluster.kubelet.logs_of(name) for name, _ in pods)
         assert (done.returncode != 0) == fails, (
-            f"{done.stdout}\n{done.stderr}\n{pods}\n{self.cluster.faults}\n{logs[-3000:]}"
+            f"{done.stdout}\n{done.stderr}\n{pods}\n{self.cluster.faults} {self.cluster.kubelet.faults}\n{logs[-3000:]}"
         )
         return done.stdout + done.stderr
 
@@ -179,8 +179,8 @@ def test_load_notices_a_rollout_that_leaves_a_gap(release4):
     assert load.failed
 
 
-def test_install_fails_if_the_server_does_not_start(release, cluster):
-    shown = release.put("install", fails=True, timeout="12s", extraArgs=["--nope=1"])
+def test_install_fails_if_the_server_does_not_start(release4, cluster):
+    shown = release4.put("install", fails=True, timeout="12s", extraArgs=["--nope=1"])
     assert "timed out" in shown or "deadline exceeded" in shown.lower() or "not ready" in shown.lower(), shown
     (pod, *_) = cluster.pods(NAMESPACE)
     assert "unrecognized arguments: --nope=1" in cluster.kubelet.logs_of(pod["metadata"]["name"])
@@ -234,6 +234,28 @@ def test_mutual_tls_and_keys_hold_for_clients_and_not_for_probes(release4, clust
     assert ready_pods(cluster) == 1
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{release4.rest_url.replace('http', 'https')}/healthz", verify=False, timeout=10)
+
+
+def test_new_keys_hold_without_a_restart(release4, cluster):
+    """The Secret changes; soon the old key is refused and the new one is good, in the same process."""
+    old, new = f"{API_KEY}-1", f"{API_KEY}-2"
+    keys = {"source": "secret", "secretName": "keys"}
+    release4.put("install", keys=keys, extraManifests=[secret("keys", **{"keys.txt": f"team:{old}\n"})])
+    shown = release4.run("test", RELEASE, "--logs", "--timeout", "180s", wait=False)
+    assert shown.count("refused without a key, as it must be") == 2, shown
+    assert (status(release4, old), status(release4, new)) == (200, 401)
+    cluster.write_secret(NAMESPACE, "keys", **{"keys.txt": f"team:{new}\n"})
+    deadline = time.monotonic() + 30
+    while status(release4, new) != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert status(release4, old) == 401
+    assert cluster.kubelet.restarts == 0
+    assert cluster.kubelet.ended == []
+
+
+def status(release, key):
+    return httpx.get(f"{release.rest_url}/v1/model", headers={"x-api-key": key}, timeout=30).status_code
 
 
 def pem(issued):

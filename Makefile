@@ -18,6 +18,7 @@ PROTO_BIN := .venv-proto/bin
 PROTO_INSTALLED := .venv-proto/.installed
 PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
+AUDIT_INSTALLED := .venv-audit/.installed
 README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
 
 # Runs a new virtual environment's Python, after checking that it is new enough.
@@ -83,9 +84,25 @@ chart-docs: install ## Write the generated parts of the chart: its README's para
 	npx --yes $(README_GENERATOR) --values helm/promedical/values.yaml --readme helm/promedical/README.md
 	$(BIN)/python scripts/generate_chart.py
 
+.PHONY: chart-audit
+chart-audit: install $(AUDIT_INSTALLED) ## Audit all example renders with checkov, but for the reviewed list
+	@rendered=$$(mktemp -d) && trap 'rm -rf "$$rendered"' EXIT && \
+	helm=$$($(BIN)/python scripts/fetch_helm.py | tail -1) && \
+	for values in helm/promedical/examples/*.yaml; do \
+	  "$$helm" template demo helm/promedical --namespace oracle --values "$$values" --kube-version 1.35.0 \
+	    >"$$rendered/$${values##*/}"; \
+	done && .venv-audit/bin/checkov --config-file tests/helm/checkov.yaml --directory "$$rendered" && \
+	echo "checkov finds nothing but what was reviewed"
+
+# Checkov pins many packages, so it gets an environment of its own.
+$(AUDIT_INSTALLED): Makefile
+	@$(call create_venv,.venv-audit)
+	@.venv-audit/bin/$(PIP) 'checkov>=3.2'
+	@touch $@
+
 .PHONY: chart-tools
 chart-tools: ## Install what the chart's tests use beside Python, where apt-get may: promtool, prometheus, bwrap
-	@if command -v promtool bwrap >/dev/null; then exit 0; fi; \
+	@if command -v promtool && command -v bwrap; then exit 0; fi; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap >/dev/null; \
@@ -160,6 +177,7 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
 	$(MAKE) chart-tools
 	$(MAKE) chart ARGS=
+	$(MAKE) chart-audit
 	$(MAKE) test ARGS="tests --ignore=tests/helm"
 
 .PHONY: clean

@@ -25,7 +25,7 @@ from fetch_helm import RELEASES, FetchError, fetch  # noqa: E402 - the script th
 Manifest = dict[str, Any]
 
 
-class ChartRefused(Exception):
+class ChartRefusedError(Exception):
     """Helm did not render; the message is what a user reads."""
 
 
@@ -64,7 +64,7 @@ def template(binary: Path, values: Path | None = None, kube_version: str = "1.35
     """What `helm template` prints.
 
     Raises:
-        ChartRefused: Helm refused the values.
+        ChartRefusedError: Helm refused the values.
     """
     arguments = ["template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", f"{kube_version}.0"]
     arguments += ["--values", values] if values else []
@@ -72,7 +72,7 @@ def template(binary: Path, values: Path | None = None, kube_version: str = "1.35
         arguments += ["--set-json" if "=[" in setting or "={" in setting else "--set", setting]
     done = run_helm(binary, *arguments)
     if done.returncode:
-        raise ChartRefused(done.stderr)
+        raise ChartRefusedError(done.stderr)
     return done.stdout
 
 
@@ -113,8 +113,8 @@ def metric_names(expression: str) -> set[str]:
     return set(re.findall(r"(?<![:\w])(?:promedical|process|python)_\w+(?!:)", expression))
 
 
-class _Strict(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Mapping[Any, Any]:
+class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # C where it is built
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Mapping[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = {key for key in keys if keys.count(key) > 1}
         assert not twice, f"keys stand twice: {twice} {node.start_mark}"

@@ -65,7 +65,7 @@ def _difference(sent: Any, back: Any, place: str = "") -> list[str]:
     if isinstance(sent, dict) and isinstance(back, dict):
         return [part for key in sent for part in _difference(sent[key], back.get(key), f"{place}.{key}")]
     if isinstance(sent, list) and isinstance(back, list) and len(sent) == len(back):
-        return [part for i, pair in enumerate(zip(sent, back, strict=True)) for part in _difference(*pair, f"{place}[{i}]")]
+        return [
+            part for i, pair in enumerate(zip(sent, back, strict=True)) for part in _difference(*pair, f"{place}[{i}]")
+        ]
     return [] if sent == back else [f"{place}: {sent!r} became {back!r}"]
-
-

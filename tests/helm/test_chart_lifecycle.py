@@ -1,5 +1,6 @@
 """A release's whole life with real Helm 3 and 4, on a stand-in cluster whose pods are real servers."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +9,11 @@ import httpx
 import pytest
 import trustme
 import yaml
-
 from chart import CHART, run_helm
 from cluster.deployments import is_ready
 from cluster.running import running_cluster
 from cluster.sandbox import missing_tool
+
 from promedical_client import Client
 from promedical_client.errors import PromedicalError
 
@@ -61,11 +62,18 @@ class Release:
         flags = ["--kubeconfig", self.cluster.kubeconfig, "--namespace", NAMESPACE]
         flags += ["--wait", "--timeout", timeout] if wait else []
         done = run_helm(
-            self.binary, command, *arguments, *flags, HELM_CACHE_HOME=str(self.folder), HELM_CONFIG_HOME=str(self.folder)
+            self.binary,
+            command,
+            *arguments,
+            *flags,
+            HELM_CACHE_HOME=str(self.folder),
+            HELM_CONFIG_HOME=str(self.folder),
         )
         pods = [(pod["metadata"]["name"], pod.get("status")) for pod in self.cluster.pods(NAMESPACE)]
         logs = "".join(self.cluster.kubelet.logs_of(name) for name, _ in pods)
-        assert (done.returncode != 0) == fails, f"{done.stdout}\n{done.stderr}\n{pods}\n{self.cluster.faults}\n{logs[-3000:]}"
+        assert (done.returncode != 0) == fails, (
+            f"{done.stdout}\n{done.stderr}\n{pods}\n{self.cluster.faults} {self.cluster.kubelet.faults}\n{logs[-3000:]}"
+        )
         return done.stdout + done.stderr
 
     def put(self, command, *, fails=False, timeout="120s", **changes):
@@ -135,7 +143,9 @@ class Load:
 
 def test_release_lives_from_install_to_uninstall_and_drops_no_request(release, cluster):
     """With two replicas neither an upgrade nor a rollback nor a change of the rollout fails a call, without retries."""
-    release.put("install", replicas=2, rollout={"mode": "spareGpu"})
+    notes = release.put("install", replicas=2, rollout={"mode": "spareGpu"})
+    assert "WARNING: engine=fake" in notes
+    assert "WARNING: keys.source=none" in notes
     assert release.max_items() == 256
     assert ready_pods(cluster) == 2
 
@@ -161,8 +171,16 @@ def test_release_lives_from_install_to_uninstall_and_drops_no_request(release, c
     assert {(end.exit_code, end.killed) for end in cluster.kubelet.ended} == {(0, False)}
 
 
-def test_install_fails_if_the_server_does_not_start(release, cluster):
-    shown = release.put("install", fails=True, timeout="12s", extraArgs=["--nope=1"])
+def test_load_notices_a_rollout_that_leaves_a_gap(release4):
+    """What the test above asserts can fail: `recreate` ends all pods before the new ones come."""
+    release4.put("install", rollout={"mode": "recreate"})
+    with Load(release4) as load:
+        release4.put("upgrade", rollout={"mode": "recreate"}, settings={"max_items": 99})
+    assert load.failed
+
+
+def test_install_fails_if_the_server_does_not_start(release4, cluster):
+    shown = release4.put("install", fails=True, timeout="12s", extraArgs=["--nope=1"])
     assert "timed out" in shown or "deadline exceeded" in shown.lower() or "not ready" in shown.lower(), shown
     (pod, *_) = cluster.pods(NAMESPACE)
     assert "unrecognized arguments: --nope=1" in cluster.kubelet.logs_of(pod["metadata"]["name"])
@@ -170,12 +188,14 @@ def test_install_fails_if_the_server_does_not_start(release, cluster):
 
 def test_drain_finishes_what_is_in_progress(release4, cluster):
     """A pod is deleted while it scores a large request: the answer arrives, the process ends well and in time."""
-    release4.put("install", settings={"max_batch_tokens": 512})
+    drain = VALUES["drain"] | {"preStopSeconds": 0}
+    release4.put("install", settings={"max_batch_tokens": 512}, drain=drain)
     items = [{"id": str(n), "prompt": [{"role": "user", "content": PROMPT * 200}]} for n in range(200)]
     items = [item | {"responses": RESPONSES, "rubric_id": "general-medical"} for item in items]
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(httpx.post, f"{release4.rest_url}/v1/score", json={"items": items}, timeout=60)
         in_progress(release4)
+        (pod,) = cluster.pods(NAMESPACE)
         cluster.end_pods(NAMESPACE)
         answer = asked.result(60)
     assert answer.status_code == 200, answer.text
@@ -184,11 +204,13 @@ def test_drain_finishes_what_is_in_progress(release4, cluster):
     settled(cluster, 1)
     (end,) = cluster.kubelet.ended
     assert (end.exit_code, end.killed) == (0, False)
-    drain = VALUES["drain"]
-    assert drain["preStopSeconds"] <= end.seconds < sum(drain.values())
+    assert end.seconds < sum(drain.values())
+    log = cluster.kubelet.logs_of(pod["metadata"]["name"])
+    (draining,) = [json.loads(line) for line in log.splitlines() if '"draining"' in line]
+    assert draining["in_flight"] == 1  # the request was under way when SIGTERM came
 
 
-def test_mutual_tls_and_keys_hold_for_clients_and_not_for_probes(release4):
+def test_mutual_tls_and_keys_hold_for_clients_and_not_for_probes(release4, cluster):
     """Ready by the plaintext health port, scored by `helm test` with a certificate and a key, closed to others."""
     authority = trustme.CA()
     tls = {"source": "secret", "secretName": "server", "caSecretName": "ca"}
@@ -209,8 +231,31 @@ def test_mutual_tls_and_keys_hold_for_clients_and_not_for_probes(release4):
     )
     shown = release4.run("test", RELEASE, "--logs", "--timeout", "180s", wait=False)
     assert shown.count("Succeeded") == 4, shown
+    assert ready_pods(cluster) == 1
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{release4.rest_url.replace('http', 'https')}/healthz", verify=False, timeout=10)
+
+
+def test_new_keys_hold_without_a_restart(release4, cluster):
+    """The Secret changes; soon the old key is refused and the new one is good, in the same process."""
+    old, new = f"{API_KEY}-1", f"{API_KEY}-2"
+    keys = {"source": "secret", "secretName": "keys"}
+    release4.put("install", keys=keys, extraManifests=[secret("keys", **{"keys.txt": f"team:{old}\n"})])
+    shown = release4.run("test", RELEASE, "--logs", "--timeout", "180s", wait=False)
+    assert shown.count("refused without a key, as it must be") == 2, shown
+    assert (status(release4, old), status(release4, new)) == (200, 401)
+    cluster.write_secret(NAMESPACE, "keys", **{"keys.txt": f"team:{new}\n"})
+    deadline = time.monotonic() + 30
+    while status(release4, new) != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert status(release4, old) == 401
+    assert cluster.kubelet.restarts == 0
+    assert cluster.kubelet.ended == []
+
+
+def status(release, key):
+    return httpx.get(f"{release.rest_url}/v1/model", headers={"x-api-key": key}, timeout=30).status_code
 
 
 def pem(issued):

@@ -1,4 +1,4 @@
-"""Alerts fire when they should and not before; dashboards, alerts and scalers ask for series that the real server has."""
+"""Alerts fire when they should; dashboards, alerts and scalers ask for series that the real server has."""
 
 import json
 import re
@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-
 from chart import NAMESPACE, REPOSITORY, deployment, example, metric_names, named, objects, pod_specs, template
 
 JOB = "demo-promedical"
@@ -159,9 +158,7 @@ def ready(*values):
 
 
 def fingerprints(*names):
-    return [
-        series("promedical_model_info", "1x120", fingerprint=name, pod=f"pod-{n}") for n, name in enumerate(names)
-    ]
+    return [series("promedical_model_info", "1x120", fingerprint=name, pod=f"pod-{n}") for n, name in enumerate(names)]
 
 
 CASES = {
@@ -188,7 +185,11 @@ CASES = {
             0,  # the engine raised: PromedicalEngineFailing says so
         ),
     ],
-    "PromedicalErrorBudgetBurnFast": [(requests(995, 5), "400m", 0), (requests(900, 100), "400m", 1), (requests(0, 0), "400m", 0)],
+    "PromedicalErrorBudgetBurnFast": [
+        (requests(995, 5), "400m", 0),
+        (requests(900, 100), "400m", 1),
+        (requests(0, 0), "400m", 0),
+    ],
     "PromedicalErrorBudgetBurnSlow": [(requests(990, 10), "400m", 0), (requests(960, 40), "400m", 1)],
     "PromedicalQueueGrowing": [
         ([series("promedical_queue_tokens", "100000x60", lane="bulk")], "40m", 0),
@@ -207,7 +208,11 @@ CASES = {
         (latency("promedical_request_seconds", 60, method="ScoreBatch"), "40m", 1),
         (latency("promedical_request_seconds", 60, method="Other"), "40m", 0),
     ],
-    "PromedicalVetoRateShifted": [(vetoes(10, 10), "1600m", 0), (vetoes(10, 40), "1600m", 1), (vetoes(40, 10), "1600m", 1)],
+    "PromedicalVetoRateShifted": [
+        (vetoes(10, 10), "1600m", 0),
+        (vetoes(10, 40), "1600m", 1),
+        (vetoes(40, 10), "1600m", 1),
+    ],
     "PromedicalOraclesDiffer": [(fingerprints("a", "a"), "60m", 0), (fingerprints("a", "b"), "60m", 1)],
 }
 """For each alert: series, time, and how many alerts fire then."""
@@ -227,7 +232,11 @@ def test_alert_fires_when_it_should(alert, groups, tmp_path):
 def test_missing_replicas_fire_where_more_are_expected(helm4, tmp_path):
     groups = named(objects(template(helm4, example("no-spare-gpu"))), "PrometheusRule")["spec"]["groups"]
     start = "PromedicalReplicasMissing"
-    cases = [(ready("1x60", "1x60", "1x60"), "50m", 0), (ready("1x60", "1x60", "0x60"), "50m", 1), (ready("1x60", "0x60"), "5m", 0)]
+    cases = [
+        (ready("1x60", "1x60", "1x60"), "50m", 0),
+        (ready("1x60", "1x60", "0x60"), "50m", 1),
+        (ready("1x60", "0x60"), "5m", 0),
+    ]
     run_promtool(tmp_path, groups, [unit_test(start, *case) for case in cases])
 
 
@@ -239,7 +248,9 @@ def unit_test(alert, inputs, at, fires):
 def _count(alert, at, expected):
     """Compare how many fire, so that the cases need not repeat annotations."""
     samples = [{"labels": "{}", "value": len(expected)}] if expected else []
-    return [{"expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})', "eval_time": at, "exp_samples": samples}]
+    return [
+        {"expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})', "eval_time": at, "exp_samples": samples}
+    ]
 
 
 def run_promtool(folder, groups, tests):
@@ -270,7 +281,11 @@ def prometheus(groups, fake_server, tmp_path_factory):
         "scrape_configs": [{"job_name": "any", "honor_labels": True, "static_configs": [target]}],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    command = [tool("prometheus"), f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}"]
+    command = [
+        tool("prometheus"),
+        f"--config.file={folder / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+    ]
     log = folder / "log"
     with log.open("wb") as out, subprocess.Popen([*command, "--web.listen-address=127.0.0.1:0"], stderr=out) as process:
         try:

@@ -3,14 +3,16 @@
 import os
 import ssl
 import sys
+from pathlib import Path
 
 import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from promedical_client import Client, UnauthenticatedError
 
 REST_URL, GRPC_URL = os.environ["REST_URL"], os.environ["GRPC_URL"]
-API_KEY = os.environ.get("API_KEY", "").strip() or None
+API_KEY = Path(os.environ["API_KEY_FILE"]).read_text().strip() if "API_KEY_FILE" in os.environ else None
 CA_FILE, CERT_FILE, KEY_FILE = (os.environ.get(name) for name in ("CA_FILE", "CERT_FILE", "KEY_FILE"))
 PROMPT = "How much paracetamol may an adult take in a day?"
 RESPONSES = ("As much as you like.", "Usually at most 4 g in 24 hours; less with liver disease.")
@@ -59,7 +61,7 @@ def channel(target: str) -> grpc.Channel:
     """A channel as the SDK opens it."""
     if CA_FILE is None:
         return grpc.insecure_channel(target)
-    files = [open(name, "rb").read() if name else None for name in (CA_FILE, KEY_FILE, CERT_FILE)]
+    files = [Path(name).read_bytes() if name else None for name in (CA_FILE, KEY_FILE, CERT_FILE)]
     return grpc.secure_channel(target, grpc.ssl_channel_credentials(*files))
 
 

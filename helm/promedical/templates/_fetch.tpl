@@ -17,10 +17,8 @@
     {{- with .Values.model.download.endpoint }}
     - {name: HF_ENDPOINT, value: {{ . | quote }}}
     {{- end }}
-    {{- with .Values.model.download.tokenSecret }}
-    - name: HF_TOKEN
-      valueFrom:
-        secretKeyRef: {name: {{ . | quote }}, key: token}
+    {{- if .Values.model.download.tokenSecret }}
+    - {name: HF_TOKEN_PATH, value: /etc/promedical/hub/token}
     {{- end }}
   resources:
     requests: {cpu: 500m, memory: 1Gi, ephemeral-storage: {{ .Values.cache.sizeMi }}Mi}
@@ -31,4 +29,7 @@
     - {name: model, mountPath: /model}
     - {name: cache, mountPath: /cache}
     - {name: cache, mountPath: /tmp, subPath: tmp}
+    {{- if .Values.model.download.tokenSecret }}
+    - {name: hub-token, mountPath: /etc/promedical/hub, readOnly: true}
+    {{- end }}
 {{- end -}}

@@ -180,6 +180,12 @@ rollingUpdate:
     items:
       - {key: ca.crt, path: ca.crt}
 {{- end }}
+{{- if and (eq .Values.model.source "download") .Values.model.download.tokenSecret }}
+- name: hub-token
+  secret:
+    secretName: {{ .Values.model.download.tokenSecret | quote }}
+    defaultMode: 0440
+{{- end }}
 {{- include "promedical.modelVolume" . }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

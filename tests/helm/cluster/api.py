@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import yaml
+from schemas import faults
 
 from cluster import wire
 from cluster.patches import merged
-from cluster.store import Conflict, Key, Object, Store, now
-from schemas import faults
+from cluster.store import ConflictError, Key, Object, Store, now
 
 VERSION = "1.35"
 RESOURCES = {
@@ -136,7 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET" if self.query.get("watch") in {"1", "true"}:
                 self._watch(key, api_version, kind)
             case "GET":
-                items = [item for item in self.server.store.list(key.group, key.resource, key.namespace) if self._asked(item)]
+                items = [
+                    item for item in self.server.store.list(key.group, key.resource, key.namespace) if self._asked(item)
+                ]
                 meta = {"resourceVersion": str(self.server.store.version)}
                 self._send({"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta, "items": items})
             case "DELETE":
@@ -160,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         new = self.server.defaulted(new, old)
         try:
             self._send(store.create(key, new) if creates else store.put(key, new), 201 if creates else 200)
-        except Conflict:
+        except ConflictError:
             raise Refusal(409, "AlreadyExists", f'{key.resource} "{key.name}" already exists') from None
 
     def _patched(self, key: Key, old: Object | None, sent: Object) -> Object:

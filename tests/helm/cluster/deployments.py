@@ -1,4 +1,4 @@
-"""The deployment controller: pods by strategy, ReplicaSets as Helm 3 looks for them, and the status that both Helms read."""
+"""The deployment controller: pods by strategy, ReplicaSets for Helm 3, and the status that both Helms read."""
 
 import hashlib
 import itertools

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cluster.sandbox import Container
+from cluster.sandbox import Container, refresh
 from cluster.store import Key, Object, Store, now
 
 TICK_S = 0.1
@@ -36,6 +36,7 @@ class Kubelet:
     subnet: str = "127.1.0"
     ended: list[Ended] = field(default_factory=list)
     restarts: int = 0
+    faults: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._threads: dict[str, threading.Thread] = {}
@@ -46,7 +47,9 @@ class Kubelet:
         for pod in self.store.list("", "pods"):
             uid = pod["metadata"]["uid"]
             if uid not in self._threads:
-                self._threads[uid] = threading.Thread(target=self._run, args=(pod, f"{self.subnet}.{next(self._ips)}"))
+                self._threads[uid] = threading.Thread(
+                    target=self._run_noted, args=(pod, f"{self.subnet}.{next(self._ips)}")
+                )
                 self._threads[uid].start()
 
     def close(self) -> None:
@@ -57,6 +60,12 @@ class Kubelet:
     def logs_of(self, pod: str) -> str:
         return "".join(log.read_text() for log in sorted(self.folder.glob(f"{pod}/*.log")))
 
+    def _run_noted(self, pod: Object, ip: str) -> None:
+        try:
+            self._run(pod, ip)
+        except Exception as fault:  # noqa: BLE001 - a fault of the stand-in must reach the test
+            self.faults.append(fault)
+
     def _run(self, pod: Object, ip: str) -> None:
         meta = pod["metadata"]
         key, folder = Key("", "pods", meta["namespace"], meta["name"]), self.folder / meta["name"]
@@ -65,7 +74,7 @@ class Kubelet:
         container = self._start(spec, pod, ip, folder)
         self._status(key, "Running", ip, ready=False)
         probes = Probes(spec, ip)
-        while (leaving := self._leaving(key)) is False:
+        while not self._leaving(key):
             if container.exit_code is not None and pod["spec"].get("restartPolicy") == "Never":
                 self._status(key, "Failed" if container.exit_code else "Succeeded", ip, ready=False)
                 while not self._leaving(key):
@@ -76,9 +85,9 @@ class Kubelet:
                 self.restarts += 1
                 container, probes = self._start(spec, pod, ip, folder), Probes(spec, ip)
             probes.step()
+            refresh(pod, folder, self.store)
             self._status(key, "Running", ip, ready=probes.ready)
             time.sleep(TICK_S)
-        del leaving
         self._end(container, spec, pod)
         self.store.delete(key)
 
@@ -128,7 +137,9 @@ class Probes:
     """Startup first; then liveness and readiness, each in its own rhythm."""
 
     def __init__(self, spec: Object, ip: str) -> None:
-        self._probes = {name: spec[f"{name}Probe"] for name in ("startup", "liveness", "readiness") if f"{name}Probe" in spec}
+        self._probes = {
+            name: spec[f"{name}Probe"] for name in ("startup", "liveness", "readiness") if f"{name}Probe" in spec
+        }
         self._ip = ip
         self._due = dict.fromkeys(self._probes, 0.0)
         self._failures = dict.fromkeys(self._probes, 0)

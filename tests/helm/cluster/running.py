@@ -1,5 +1,6 @@
 """The cluster as a test uses it: start it, point Helm at it, look into it, and end it."""
 
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,11 @@ class Cluster:
     def pods(self, namespace: str) -> list[Object]:
         return self.store.list("", "pods", namespace)
 
+    def write_secret(self, namespace: str, name: str, **data: str) -> None:
+        """As `kubectl apply` with other data."""
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+        self.store.change(Key("", "secrets", namespace, name), lambda found: found.update(data=encoded))
+
     def end_pods(self, namespace: str) -> None:
         """As `kubectl delete pods --all`."""
         for pod in self.pods(namespace):
@@ -69,7 +75,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.close()
-        assert cluster.faults == []
+        assert [*cluster.faults, *cluster.kubelet.faults] == []
 
 
 def _kubeconfig(port: int) -> Object:

@@ -1,6 +1,8 @@
-"""One container as a local process: its own root, read-only, with the pod's volumes, as the pod's user, as process 1."""
+"""One container as a local process: a read-only root, the pod's volumes and user, process 1."""
 
 import base64
+import contextlib
+import hashlib
 import json
 import os
 import re
@@ -12,17 +14,34 @@ from pathlib import Path
 from typing import Any
 
 from chart import REPOSITORY
+
 from cluster.store import Key, Object, Store
 
 ANY_ADDRESS = "0.0.0.0"
 SEEN = ["/usr", "/lib", "/lib64", "/bin", "/etc/ssl", "/etc/alternatives"]
 
 
+class MissingSourceError(Exception):
+    """A volume names a ConfigMap or Secret that is not there."""
+
+
 def missing_tool() -> str | None:
     """Why containers cannot run here, if so."""
     if shutil.which("bwrap") is None:
         return "bwrap not installed (Debian package bubblewrap): containers of the chart cannot run"
-    probe = ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    probe = [
+        "bwrap",
+        "--unshare-user",
+        "--unshare-pid",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "true",
+    ]
     done = subprocess.run(probe, capture_output=True, text=True, check=False)
     return f"bwrap may not make namespaces here: {done.stderr.strip()}" if done.returncode else None
 
@@ -35,13 +54,11 @@ class Container:
         (folder / "hosts").write_text(hosts)
         (folder / "nsswitch.conf").write_text("hosts: files\n")
         command = spec.get("command", entrypoint()) + spec.get("args", [])
-        flags = _sandbox(folder, pod, spec) + [
-            part for mount in _mounts(spec, pod, folder, store) for part in mount
-        ]
+        flags = _sandbox(folder, pod, spec) + [part for mount in _mounts(spec, pod, folder, store) for part in mount]
         reads, writes = os.pipe()
         with self.log.open("ab") as log:
             self._sandbox = subprocess.Popen(
-                ["bwrap", *flags, "--remount-ro", "/", "--info-fd", str(writes), *_env(spec, ip, pod, store), *command],
+                ["bwrap", *flags, "--remount-ro", "/", "--info-fd", str(writes), *_env(spec, ip), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -87,19 +104,14 @@ def _sandbox(folder: Path, pod: Object, spec: Object) -> list[str]:
     return flags
 
 
-def _env(spec: Object, ip: str, pod: Object, store: Store) -> list[str]:
+def _env(spec: Object, ip: str) -> list[str]:
     """The image's and the pod's; the address that means "all of the pod's" is the pod's one here."""
     environ = {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
     for entry in spec.get("env", []):
-        environ[entry["name"]] = entry["value"] if "value" in entry else _secret_value(entry, pod, store)
+        environ[entry["name"]] = entry["value"]
     if environ.get("PROMEDICAL_HOST") == ANY_ADDRESS:
         environ["PROMEDICAL_HOST"] = ip
     return [part for name, value in environ.items() for part in ("--setenv", name, value)]
-
-
-def _secret_value(entry: Object, pod: Object, store: Store) -> str:
-    ref = entry["valueFrom"]["secretKeyRef"]
-    return base64.b64decode(_data(store, "secrets", pod, ref["name"])[ref["key"]]).decode()
 
 
 def _mounts(spec: Object, pod: Object, folder: Path, store: Store) -> list[list[str]]:
@@ -112,12 +124,17 @@ def _mounts(spec: Object, pod: Object, folder: Path, store: Store) -> list[list[
     return mounts
 
 
+def refresh(pod: Object, folder: Path, store: Store) -> None:
+    """As the kubelet does from time to time: ConfigMaps and Secrets that changed appear in running containers."""
+    for volume in pod["spec"]["volumes"]:
+        with contextlib.suppress(MissingSourceError):  # deleted before its pod: what was mounted stays
+            _volume(volume, pod, folder, store)
+
+
 def _volume(volume: Object, pod: Object, folder: Path, store: Store) -> Path:
     """A folder with the volume's content; ConfigMaps and Secrets as the kubelet lays them, behind links."""
     path = folder / "volumes" / volume["name"]
-    if path.exists():
-        return path
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     if "configMap" in volume:
         data = {n: v.encode() for n, v in _data(store, "configmaps", pod, volume["configMap"]["name"]).items()}
         _lay(path, data, volume["configMap"].get("items"))
@@ -130,14 +147,23 @@ def _volume(volume: Object, pod: Object, folder: Path, store: Store) -> Path:
 
 
 def _lay(path: Path, data: dict[str, bytes], items: list[dict[str, Any]] | None) -> None:
-    (path / "..2026").mkdir()
-    (path / "..data").symlink_to("..2026")
-    for item in items or [{"key": key, "path": key} for key in data]:
-        (path / "..2026" / item["path"]).write_bytes(data[item["key"]])
-        (path / item["path"]).symlink_to(Path("..data") / item["path"])
+    """All files change at once, by one link."""
+    files = {item["path"]: data[item["key"]] for item in items or [{"key": key, "path": key} for key in data]}
+    version = path / f"..{hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]}"
+    if version.exists():
+        return
+    version.mkdir()
+    for name, content in files.items():
+        (version / name).write_bytes(content)
+    (path / "..new").symlink_to(version.name)
+    (path / "..new").replace(path / "..data")
+    for name in files:
+        if not (path / name).is_symlink():
+            (path / name).symlink_to(Path("..data") / name)
 
 
 def _data(store: Store, resource: str, pod: Object, name: str) -> dict[str, str]:
     found = store.get(Key("", resource, pod["metadata"]["namespace"], name))
-    assert found is not None, f"there is no {resource} {name}"
+    if found is None:
+        raise MissingSourceError(f"there is no {resource} {name}")
     return dict(found["data"])

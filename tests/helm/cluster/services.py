@@ -21,7 +21,9 @@ class Services:
         wanted = {}
         for service in self._store.list("", "services"):
             if service["spec"].get("clusterIP", "None") != "None":
-                wanted |= {(service["spec"]["clusterIP"], port["port"]): (service, port) for port in service["spec"]["ports"]}
+                wanted |= {
+                    (service["spec"]["clusterIP"], port["port"]): (service, port) for port in service["spec"]["ports"]
+                }
         for place in wanted.keys() - self._listeners.keys():
             listener = socket.create_server(place, backlog=128)
             self._listeners[place] = listener

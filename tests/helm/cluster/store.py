@@ -29,7 +29,7 @@ class Change:
     object: Object
 
 
-class Conflict(Exception):
+class ConflictError(Exception):
     """There is such an object already."""
 
 
@@ -56,7 +56,7 @@ class Store:
     def create(self, key: Key, new: Object) -> Object:
         with self._changed:
             if key in self._objects:
-                raise Conflict(key.name)
+                raise ConflictError(key.name)
             return self.put(key, new)
 
     def put(self, key: Key, new: Object) -> Object:
@@ -93,7 +93,7 @@ class Store:
             return old
 
     def watch(self, wanted: Callable[[Key], bool], since: int, seconds: float) -> Iterator[Change | None]:
-        """Changes after a version, as they come; None now and then, so that the reader can see if it is still wanted."""
+        """Changes after a version, as they come; None now and then, so that the reader can look if it should end."""
         ends = threading.TIMEOUT_MAX if seconds <= 0 else seconds
         waited = 0.0
         while waited < ends:

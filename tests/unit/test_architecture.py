@@ -50,7 +50,7 @@ def test_decision_index_lists_every_record_under_its_title():
     folder = REPOSITORY / "docs" / "adr"
     index = (folder / "README.md").read_text(encoding="utf-8")
     records = sorted(folder.glob("[0-9]*.md"))
-    assert len({record.name[:4] for record in records}) == len(records)
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
     for record in records:
         title = record.read_text(encoding="utf-8").splitlines()[0].split(". ", 1)[1]
         assert f"| [{record.name[:4]}]({record.name}) | {title} |" in index

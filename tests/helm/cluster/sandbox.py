@@ -55,6 +55,7 @@ class Container:
         (folder / "nsswitch.conf").write_text("hosts: files\n")
         command = spec.get("command", entrypoint()) + spec.get("args", [])
         flags = _sandbox(folder, pod, spec) + [part for mount in _mounts(spec, pod, folder, store) for part in mount]
+        flags += _seen(sys.base_prefix, sys.prefix, str(REPOSITORY))  # last: they may lie below a volume, as in /tmp
         reads, writes = os.pipe()
         with self.log.open("ab") as log:
             self._sandbox = subprocess.Popen(
@@ -95,13 +96,16 @@ def _sandbox(folder: Path, pod: Object, spec: Object) -> list[str]:
     flags = ["--unshare-user", "--uid", user, "--gid", user, "--unshare-pid", "--as-pid-1", "--unshare-ipc"]
     flags += ["--unshare-uts", "--hostname", pod["metadata"]["name"][:63], "--die-with-parent", "--clearenv"]
     flags += ["--cap-drop", "ALL", "--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
-    for path in [*SEEN, sys.base_prefix, sys.prefix, str(REPOSITORY)]:
-        if Path(path).exists():
-            flags += ["--ro-bind", path, path]
+    flags += _seen(*SEEN)
     for file in ("hosts", "nsswitch.conf"):
         flags += ["--ro-bind", str(folder / file), f"/etc/{file}"]
     assert spec["securityContext"]["readOnlyRootFilesystem"], "the stand-in has read-only roots only"
     return flags
+
+
+def _seen(*paths: str) -> list[str]:
+    """What a container sees of this machine, where it is there."""
+    return [part for path in paths if Path(path).exists() for part in ("--ro-bind", path, path)]
 
 
 def _env(spec: Object, ip: str) -> list[str]:

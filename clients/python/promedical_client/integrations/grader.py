@@ -7,6 +7,7 @@ value, its `ErrorInfo`; `UnscoredError` is for frameworks that have no place for
 import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
@@ -15,7 +16,7 @@ from promedical.gathering import CallLater, Gatherer
 from promedical.labels import read_label
 from promedical.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
-from promedical_client.client import DEFAULT_URL, AsyncClient
+from promedical_client.client import DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError
 from promedical_client.per_loop import PerLoop
 from promedical_client.sync import ClientOptions, LoopThread
@@ -40,6 +41,21 @@ _ENVIRONMENT: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """The answer to one call.
+
+    Attributes:
+        grades: One per exchange, in order.
+        model: Who gave them.
+        timings: Where the service's time went.
+    """
+
+    grades: tuple[Grade, ...]
+    model: m.ModelRef
+    timings: m.Timings
+
+
 class UnscoredError(Exception):
     """A response that could not be scored, in a framework that cannot leave it out. Never holds its text.
 
@@ -61,6 +77,7 @@ class Grader:
         base_rubric_id: A standing rubric whose criteria are added.
         expected_fingerprint: Refuse to be answered by any other oracle.
         truncation: What may be cut from what is too long; by default such a response gets an error.
+        reward_weights: The constants of the reward.
         gather_s: How long `grade_one` waits for others, so that a group shares its tree.
         call_later: The event loop's, unless a test brings a clock of its own.
         options: Of `AsyncClient`, such as `api_key` and `timeout_s`.
@@ -74,6 +91,7 @@ class Grader:
         base_rubric_id: str | None = None,
         expected_fingerprint: str | None = None,
         truncation: m.Truncation = "none",
+        reward_weights: m.WeightsSpec = DEFAULT_WEIGHTS,
         gather_s: float = 0.02,
         call_later: CallLater | None = None,
         **options: Unpack[ClientOptions],
@@ -83,6 +101,7 @@ class Grader:
         self._base_rubric_id = base_rubric_id
         self._expected_fingerprint = expected_fingerprint
         self._truncation = truncation
+        self._reward_weights = reward_weights
         self._gatherers: PerLoop[Gatherer[None, Exchange, Grade]] = PerLoop(
             lambda: Gatherer(
                 lambda _, exchanges: self.grade(exchanges),
@@ -119,16 +138,24 @@ class Grader:
         Raises:
             PromedicalError: The call was not answered, and nothing was graded.
         """
-        if not exchanges:
-            return []
+        return list((await self.graded(exchanges)).grades) if exchanges else []
+
+    async def graded(self, exchanges: Sequence[Exchange]) -> Graded:
+        """The same, and who graded; there is at least one exchange.
+
+        Raises:
+            PromedicalError: The call was not answered, and nothing was graded.
+        """
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=_MAX_RESPONSES)
         answer = await self._client.score(
             grouping.items,
+            reward_weights=self._reward_weights,
             expected_fingerprint=self._expected_fingerprint,
             priority="bulk",
             truncation=self._truncation,
         )
-        return [_grade(outcome) for outcome in grouping.outcomes(answer.items)]
+        grades = tuple(_grade(outcome) for outcome in grouping.outcomes(answer.items))
+        return Graded(grades=grades, model=answer.model, timings=answer.timings_ms)
 
     async def grade_one(self, exchange: Exchange) -> Grade:
         """The grade of one exchange, asked together with others that come at about the same time.

@@ -157,6 +157,7 @@ def test_run_survives_being_killed_and_a_restart_of_the_oracle_and_stops_for_ano
         with running_server(*at_port, program=("-c", ANOTHER)):
             said = second.communicate(timeout=120)[1]
     assert second.returncode == 3, said
+    assert "step 1: " not in said  # it went on from its checkpoint
     assert "does not answer this run: revision_mismatch" in said
     assert CANARY not in said
 

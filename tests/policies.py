@@ -24,7 +24,7 @@ UNSCORABLE = [*CRITERIA[:3], CRITERIA[3] | {"text": "long " * 2000}]
 """Longer than the fake engine's paths may be: every response to it is an error."""
 
 
-def write_prompts(folder, count=6, *, unscorable=()):
+def write_prompts(folder, count=6, *, first=0, unscorable=()):
     """A file of prompts in the criteria format, without responses."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
@@ -34,7 +34,7 @@ def write_prompts(folder, count=6, *, unscorable=()):
             "prompt": f"user: Is {CANARY} {number} safe?",
             "criteria": UNSCORABLE if number in unscorable else CRITERIA,
         }
-        for number in range(count)
+        for number in range(first, first + count)
     ]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder

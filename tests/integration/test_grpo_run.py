@@ -30,7 +30,14 @@ def run(fake_server, tmp_path_factory):
     """A run in which one prompt of six cannot be scored."""
     folder = tmp_path_factory.mktemp("grpo")
     data = write_prompts(folder / "data", unscorable={2})
-    flags = settings(oracle__max_unscored=0.6, optimisation__learning_rate=0.01)
+    write_prompts(folder / "data" / "unseen", 5, first=10)
+    flags = settings(
+        oracle__max_unscored=0.6,
+        optimisation__learning_rate=0.01,
+        prompts__held_out="[unseen/prompts.jsonl]",
+        prompts__max_tokens=200,
+        evaluation__prompts=4,
+    )
     done = train_policy(grpo_command(data, folder / "run", fake_server.grpc_url, *flags))
     assert done.returncode == 0, done.stderr
     return folder / "run", done
@@ -102,6 +109,13 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
         assert said in page
     assert CANARY not in page
     assert (output / "curves.png").read_bytes().startswith(b"\x89PNG")
+    change = numbers["held_out"]["reward"]["change"]
+    assert change["n"] == 4
+    assert change["low"] <= change["value"] <= change["high"]
+    for name in ("before", "after"):
+        answers = [json.loads(line) for line in (output / "held_out" / f"{name}.jsonl").read_text().splitlines()]
+        assert {answer["prompt_id"] for answer in answers} < {f"p{number}" for number in range(10, 15)}
+    assert "## Held-out prompts" in page
     assert list((output / "training" / "tensorboard").glob("events*"))
     assert (output / "policy" / "model.safetensors").is_file()
     history = json.loads((output / "training" / "checkpoint-6" / "trainer_state.json").read_text())["log_history"]

@@ -26,12 +26,14 @@ class PromptRows:
         rows: `prompt` (messages), `rubric` (JSON) and `prompt_id`.
         reports: Of every file to learn from.
         held_out: Prompts that were left out because they are held out.
+        unseen: Rows of the held-out files, without those that are too long.
         too_long: Prompts that were left out for their length.
     """
 
     rows: tuple[dict[str, Any], ...]
     reports: tuple[DataReport, ...]
     held_out: int
+    unseen: tuple[dict[str, Any], ...]
     too_long: int
 
 
@@ -43,10 +45,13 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
     """
     results = [read(folder / name, responses_needed=False) for name in choice.train]
     found = without_sources(_unique(prompt for result in results for prompt in result.prompts), choice.exclude_sources)
-    held_out = [p for name in choice.held_out for p in read(folder / name, responses_needed=False).prompts]
+    held_out = _unique(p for name in choice.held_out for p in read(folder / name, responses_needed=False).prompts)
     leaked = {overlap.first for overlap in overlaps(found, held_out)}
     kept = [prompt for prompt in found if prompt.id not in leaked]
-    rows = tuple(_row(prompt) for prompt in kept if _tokens(prompt, tokenizer) <= choice.max_tokens)
+    rows, unseen = (
+        tuple(_row(prompt) for prompt in prompts if _tokens(prompt, tokenizer) <= choice.max_tokens)
+        for prompts in (kept, held_out)
+    )
     if not rows:
         raise DataError(
             f"of {len(found)} prompts {len(leaked)} are held out and the others have more than {choice.max_tokens} "
@@ -56,6 +61,7 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
         rows=rows,
         reports=tuple(result.report for result in results),
         held_out=len(leaked),
+        unseen=unseen,
         too_long=len(kept) - len(rows),
     )
 

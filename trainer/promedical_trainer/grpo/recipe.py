@@ -173,6 +173,19 @@ class Optimisation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The policy before and after, on held-out prompts; the first process alone answers, without vLLM.
+
+    Attributes:
+        prompts: So many of them, drawn by the seed; 0: none.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    prompts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrpoRecipe:
     """One policy.
 
@@ -185,6 +198,7 @@ class GrpoRecipe:
         prompts: What to read.
         oracle: What to ask.
         generation: How to answer.
+        evaluation: What to compare at the end.
     """
 
     __pydantic_config__ = _STRICT
@@ -197,6 +211,7 @@ class GrpoRecipe:
     prompts: Prompts = field(default_factory=Prompts)
     oracle: Oracle = field(default_factory=Oracle)
     generation: Generation = field(default_factory=Generation)
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self) -> None:
         group, responses = self.generation.group_size, self.optimisation.responses
@@ -207,6 +222,8 @@ class GrpoRecipe:
                 f"optimisation.batch * optimisation.accumulate is {responses}, generation.group_size {group}: expected "
                 "a multiple of it, so that no group is split over processes and the oracle reads each prompt once"
             )
+        if self.evaluation.prompts and not self.prompts.held_out:
+            raise ValueError("evaluation.prompts: needs prompts.held_out, files with prompts that are not learnt from")
         if self.oracle.timeout_s * _CALLS_PER_TIMEOUT > self.optimisation.ranks_timeout_s:
             raise ValueError(
                 f"oracle.timeout_s is {self.oracle.timeout_s:g}, optimisation.ranks_timeout_s "

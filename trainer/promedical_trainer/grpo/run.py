@@ -1,18 +1,26 @@
 """One GRPO run, stage by stage: pin the oracle, read, train, audit, summarise. It goes on where it was cut off.
 
 The output folder holds recipe.yaml, oracle.json, training/ (checkpoints, the table of completions, TensorBoard's
-files), policy/ and summary.md. The table holds prompts and responses in full; nothing else does.
+files), policy/, held_out/ and summary.md. The table and held_out/ hold texts; nothing else does.
 """
 
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
+from transformers import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from promedical_bench.data.report_tables import describe
+from promedical_client import PromedicalError
+from promedical_client.integrations import Grader
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.fitting import train_steps
+from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged, write_answers
 from promedical_trainer.grpo.oracle import Address, Pin, grader_of, pin_oracle
 from promedical_trainer.grpo.policy import make_tiny_policy, read_tokenizer
 from promedical_trainer.grpo.prompts import PromptRows, read_prompts
@@ -20,7 +28,7 @@ from promedical_trainer.grpo.ranks import agreed, processes
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
 from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
-from promedical_trainer.grpo.summary import Story, read_steps, write_summary
+from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
 from promedical_trainer.recipe_files import RecipeError
 
@@ -97,7 +105,10 @@ def train_policy(run: Run) -> Path:
             "command again to go on"
         )
     trainer.save_model(str(run.policy))
-    return agreed(lambda: _summarise(run, pin, prompts))
+    if processes().is_main_process:
+        story = _story(run, pin, prompts, tokenizer)
+        write_summary(run.output, story)
+    return run.output / PAGE
 
 
 def _begin(run: Run) -> Pin:
@@ -129,7 +140,37 @@ def _check_enough(recipe: GrpoRecipe, prompts: PromptRows) -> None:
         )
 
 
-def _summarise(run: Run, pin: Pin, prompts: PromptRows) -> Path:
-    checked = audit(read_completions(run.training), run.recipe.oracle.reward_weights.of_algebra())
-    steps = read_steps(run.training)
-    return write_summary(run.output, Story(recipe=run.recipe, pin=pin, prompts=prompts, audit=checked, steps=steps))
+def _story(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Story:
+    return Story(
+        recipe=run.recipe,
+        pin=pin,
+        prompts=prompts,
+        audit=audit(read_completions(run.training), run.recipe.oracle.reward_weights.of_algebra()),
+        steps=read_steps(run.training),
+        held_out=_held_out(run, pin, prompts, tokenizer),
+    )
+
+
+def _held_out(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, Comparison]:
+    """Before and after, judged by the oracle of the run."""
+    rows = chosen(prompts.unseen, run.recipe)
+    if not rows:
+        return {}
+    run.console.print(f"answering {len(rows)} held-out prompts, before and after", markup=False, highlight=False)
+    frames = []
+    with closing(grader_of(run.oracle, run.recipe.oracle, pin)) as grader:
+        for name, policy in (("before", run.base), ("after", str(run.policy))):
+            path = run.output / "held_out" / f"{name}.jsonl"
+            write_answers(policy, tokenizer, rows, run.recipe, path)
+            frames.append(_judged(path, rows, grader))
+    return compare(*frames)
+
+
+def _judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.DataFrame:
+    try:
+        return judged(path, rows, grader)
+    except PromedicalError as error:
+        raise OracleLostError(
+            f"the policy is trained, but {path} could not be judged ({error}); see to the oracle, then run the same "
+            "command again"
+        ) from error

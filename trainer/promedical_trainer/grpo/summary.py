@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
+from promedical_bench.quality.bootstrap import Estimate
 from promedical_bench.quality.figures import COLOURS, INK, new_figure, plain_axes
 from promedical_trainer.checkpoints import last_checkpoint
 from promedical_trainer.grpo.audit import Audit
+from promedical_trainer.grpo.held_out import MEASURES, Comparison
 from promedical_trainer.grpo.oracle import Pin
 from promedical_trainer.grpo.prompts import PromptRows
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, GrpoRecipe
@@ -30,6 +32,7 @@ _SHARE: Final = 0.1
 """Of the steps at each end that the table compares."""
 _SMOOTH: Final = 0.05
 _PLOT: Final = "curves.png"
+PAGE: Final = "summary.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,7 @@ class Story:
         prompts: What was learnt from.
         audit: Of the rewards.
         steps: One row a step, columns as TRL names its metrics.
+        held_out: Measures before and after, on prompts that were not learnt from; may be empty.
     """
 
     recipe: GrpoRecipe
@@ -49,6 +53,7 @@ class Story:
     prompts: PromptRows
     audit: Audit
     steps: pd.DataFrame
+    held_out: Mapping[str, Comparison]
 
 
 def read_steps(folder: Path) -> pd.DataFrame:
@@ -61,18 +66,12 @@ def read_steps(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).drop_duplicates("step", keep="last").reset_index(drop=True)
 
 
-def write_summary(folder: Path, story: Story) -> Path:
-    """Write `summary.md`, its plot, and the numbers as `summary.json`.
-
-    Returns:
-        The page.
-    """
+def write_summary(folder: Path, story: Story) -> None:
+    """Write `summary.md`, its plot, and the numbers as `summary.json`."""
     _plot(story.steps).savefig(folder / _PLOT, dpi=150)
     numbers = _numbers(story)
     (folder / "summary.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    page = folder / "summary.md"
-    page.write_text("\n".join(_page(story, numbers)) + "\n", encoding="utf-8")
-    return page
+    (folder / PAGE).write_text("\n".join(_page(story, numbers)) + "\n", encoding="utf-8")
 
 
 def _numbers(story: Story) -> dict[str, Any]:
@@ -85,6 +84,7 @@ def _numbers(story: Story) -> dict[str, Any]:
         "oracle_share_of_step_time": _share(story.steps, "oracle/seconds"),
         "service_share_of_step_time": _share(story.steps, "oracle/service_seconds"),
         "ends": {name: _ends(story.steps, name) for name in _CURVES if name in story.steps},
+        "held_out": {name: asdict(each) for name, each in story.held_out.items()},
     }
 
 
@@ -122,9 +122,27 @@ def _page(story: Story, numbers: Mapping[str, Any]) -> Iterator[str]:
     yield f"| mean over | first {_SHARE:.0%} of the steps | last {_SHARE:.0%} |\n|---|---|---|"
     for name, (first, last) in numbers["ends"].items():
         yield f"| {_CURVES[name]} | {_number(first)} | {_number(last)} |"
-    yield "\nRewards on prompts that were learnt from, by the oracle that was learnt from: whether answers got better"
-    yield "is for held-out prompts and another judge to say.\n"
+    yield "\nRewards on prompts that were learnt from, by the oracle that was learnt from. Whether answers got better"
+    yield "is for held-out prompts and for another judge to say: `held_out/` has answers to ask one about.\n"
+    if story.held_out:
+        yield from _held_out(story.held_out)
     yield f"## Recipe\n\n```yaml\n{GRPO_RECIPES.dump(recipe)}```"
+
+
+def _held_out(found: Mapping[str, Comparison]) -> Iterator[str]:
+    prompts = next(iter(found.values())).change.n
+    yield f"## Held-out prompts\n\n{prompts} prompts that were not learnt from, by the same oracle; 95 % intervals.\n"
+    yield "| mean | before | after | change |\n|---|---|---|---|"
+    for name, each in found.items():
+        cells = " | ".join(_interval(estimate) for estimate in (each.before, each.after, each.change))
+        yield f"| {MEASURES[name]} | {cells} |"
+    yield ""
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return _number(estimate.value)
+    return f"{_number(estimate.value)} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
 def _plot(steps: pd.DataFrame) -> Figure:

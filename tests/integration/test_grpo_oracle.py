@@ -1,18 +1,22 @@
 """The oracle of a GRPO run: who it is, what it may not become, and what its failures are to the trainer."""
 
+import asyncio
 import json
 import logging
+import time
 from collections import Counter
 
 import pytest
 from test_integrations import calculated
 
+import gated
 from policies import CANARY, write_prompts
 from promedical_client import InternalError, MockTransport, UnauthenticatedError, UnavailableError, judged_by
 from promedical_client.integrations import Grader
 from promedical_trainer.grpo.oracle import Address, OracleError, OracleUnreachableError, pin_oracle
 from promedical_trainer.grpo.recipe import Oracle
 from promedical_trainer.grpo.reward import Failures, oracle_reward
+from serving import running_server
 
 QUICK = Oracle(start_timeout_s=1.0)
 RUBRIC = json.dumps([{"id": "limit", "text": "Names a limit.", "dimension": "proficiency"}])
@@ -139,3 +143,66 @@ def test_vote_counts_over_all_processes(told, said):
     verdict = Vote(Failures(), 0.2, Deadline(), "grpc://oracle")._verdict(told, 7)
     assert (verdict is None) == (said is None)
     assert said is None or said in verdict
+
+
+async def asked(reward, logged, count=2):
+    """The reward function as TRL calls it."""
+    columns = {"rubric": [RUBRIC] * count, "prompt_id": ["p"] * count}
+    texts = [f"{number} g." for number in range(count)]
+    log = {"log_metric": logged.__setitem__, "log_extra": logged.__setitem__}
+    return await reward(prompts=["How much?"] * count, completions=texts, **columns, **log)
+
+
+@pytest.fixture(scope="module")
+def slow_server():
+    """Some 170 tokens a question, at 400 a second; more than one of them do not fit into the queue."""
+    program, speed = (gated.__file__,), "400"
+    with running_server("--engine=fake", "--max-queue-tokens=700", program=program, FAKE_TOKENS_PER_S=speed) as server:
+        yield server
+
+
+async def test_reward_of_an_oracle_that_is_too_slow_is_none_in_time(slow_server):
+    grader, failures, logged = Grader(slow_server.grpc_url, timeout_s=0.2), Failures(), {}
+    began = time.monotonic()
+    told = await asked(oracle_reward(grader, failures), logged)
+    await grader.aclose()
+    assert told == [None, None]
+    assert time.monotonic() - began < 5
+    assert failures.codes.keys() <= {"deadline", "overloaded"}
+    assert failures.codes.total() == failures.asked == 2
+    assert failures.hopeless is None
+    assert logged["fingerprint"] == [None, None]
+
+
+async def test_reward_of_an_oracle_that_is_overloaded_comes_after_a_while(slow_server):
+    grader, failures = Grader(slow_server.grpc_url, timeout_s=60), Failures()
+    reward = oracle_reward(grader, failures)
+    told = await asyncio.gather(*(asked(reward, {}) for _ in range(6)))
+    await grader.aclose()
+    assert all(each == told[0] for each in told)
+    assert None not in told[0]
+    assert (failures.asked, failures.codes.total()) == (12, 0)
+    assert "overloaded" in slow_server.log
+
+
+async def test_reward_of_an_oracle_that_is_gone_is_none_in_time():
+    grader, failures = Grader("grpc://127.0.0.1:1", timeout_s=1.0), Failures()
+    assert await asked(oracle_reward(grader, failures), {}) == [None, None]
+    await grader.aclose()
+    assert failures.codes.keys() <= {"deadline", "unavailable"}
+
+
+def test_comparison_of_before_and_after_is_paired_by_prompt():
+    import pandas as pd
+
+    from promedical_trainer.grpo.held_out import MEASURES, compare
+
+    def frame(rewards):
+        parts = dict.fromkeys(MEASURES, rewards)
+        return pd.DataFrame({"prompt": list("abcd")[: len(rewards)], **parts})
+
+    found = compare(frame([0.0, 1.0, 0.5, 0.2]), frame([0.5, 1.5, 1.0]))
+    assert found["reward"].change.n == 3
+    assert found["reward"].before.value == pytest.approx(0.5)
+    assert (found["reward"].change.low, found["reward"].change.high) == pytest.approx((0.5, 0.5))
+    assert compare(frame([0.1]), frame([])) == {}

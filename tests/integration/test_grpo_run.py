@@ -25,20 +25,25 @@ runpy.run_module("promedical_service", run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.fixture(scope="module")
-def run(fake_server, tmp_path_factory):
-    """A run in which one prompt of six cannot be scored."""
-    folder = tmp_path_factory.mktemp("grpo")
+def a_run(folder, server, *flags):
+    """The command, with its data."""
     data = write_prompts(folder / "data", unscorable={2})
     write_prompts(folder / "data" / "unseen", 5, first=10)
-    flags = settings(
+    changes = settings(
         oracle__max_unscored=0.6,
         optimisation__learning_rate=0.01,
         prompts__held_out="[unseen/prompts.jsonl]",
         prompts__max_tokens=200,
         evaluation__prompts=4,
     )
-    done = train_policy(grpo_command(data, folder / "run", fake_server.grpc_url, *flags))
+    return grpo_command(data, folder / "run", server.grpc_url, *changes, *flags)
+
+
+@pytest.fixture(scope="module")
+def run(fake_server, tmp_path_factory):
+    """A run in which one prompt of six cannot be scored."""
+    folder = tmp_path_factory.mktemp("grpo")
+    done = train_policy(a_run(folder, fake_server))
     assert done.returncode == 0, done.stderr
     return folder / "run", done
 
@@ -123,6 +128,18 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
     assert kl[0] == pytest.approx(0, abs=1e-5)
     assert kl[-1] > 1e-3
     assert "oracle/unscored" in done.stderr
+
+
+def test_run_out_of_time_goes_on_to_the_same_policy(run, fake_server, tmp_path):
+    stopped = train_policy(a_run(tmp_path, fake_server, "--minutes", "0"))
+    assert stopped.returncode == 3, stopped.stderr
+    assert "time is up at training, 1 of 6; run the same command again" in " ".join(stopped.stderr.split())
+
+    done = train_policy(a_run(tmp_path, fake_server))
+    assert done.returncode == 0, done.stderr
+    whole, cut = (load_file(folder / "policy" / "model.safetensors") for folder in (run[0], tmp_path / "run"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    assert len(tables(tmp_path / "run")) == 6
 
 
 def free_port():

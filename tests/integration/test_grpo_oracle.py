@@ -10,13 +10,14 @@ import pytest
 from test_integrations import calculated
 
 import gated
+from balancing import balanced
 from policies import CANARY, write_prompts
 from promedical_client import InternalError, MockTransport, UnauthenticatedError, UnavailableError, judged_by
 from promedical_client.integrations import Grader
 from promedical_trainer.grpo.oracle import Address, OracleError, OracleUnreachableError, pin_oracle
 from promedical_trainer.grpo.recipe import Oracle
 from promedical_trainer.grpo.reward import Failures, oracle_reward
-from serving import running_server
+from serving import RunningServer, running_server
 
 QUICK = Oracle(start_timeout_s=1.0)
 RUBRIC = json.dumps([{"id": "limit", "text": "Names a limit.", "dimension": "proficiency"}])
@@ -190,6 +191,29 @@ async def test_reward_of_an_oracle_that_is_gone_is_none_in_time():
     assert await asked(oracle_reward(grader, failures), {}) == [None, None]
     await grader.aclose()
     assert failures.codes.keys() <= {"deadline", "unavailable"}
+
+
+async def test_reward_outlives_a_replica_that_is_killed_under_its_call(fake_server):
+    """Two replicas behind a balancer; the slow one gets the call first, and dies under it."""
+    program = (gated.__file__,)
+    doomed = RunningServer("--engine=fake", program=program, FAKE_TOKENS_PER_S="1000")
+    pin = Grader(fake_server.grpc_url)
+    expected = await asked(oracle_reward(pin, Failures()), {})
+    await pin.aclose()
+    try:
+        async with balanced(doomed.grpc_port, fake_server.grpc_port) as balancer:
+            grader, failures = Grader(balancer.url, timeout_s=60), Failures()
+            asking = asyncio.create_task(asked(oracle_reward(grader, failures), {}))
+            await balancer.news.wait()
+            doomed.process.kill()
+            assert await asking == expected
+            await grader.aclose()
+    finally:
+        doomed.process.kill()
+        doomed.ended()
+    assert balancer.taken[0] == doomed.grpc_port
+    assert balancer.taken[-1] == fake_server.grpc_port
+    assert failures.codes.total() == 0
 
 
 def test_comparison_of_before_and_after_is_paired_by_prompt():

@@ -159,7 +159,7 @@ def wait_for(seen, process, within_s=120):
 def test_run_survives_being_killed_and_a_restart_of_the_oracle_and_stops_for_another_oracle(tmp_path):
     port = free_port()
     data, output = write_prompts(tmp_path / "data"), tmp_path / "run"
-    flags = settings(optimisation__steps=400, oracle__timeout_s=60)
+    flags = settings(optimisation__steps=400, oracle__timeout_s=60, adapter="{rank: 2, alpha: 4}")
     command = grpo_command(data, output, f"grpc://127.0.0.1:{port}", *flags)
     at_port = ("--engine=fake", f"--grpc-port={port}")
 
@@ -193,7 +193,7 @@ def test_run_survives_being_killed_and_a_restart_of_the_oracle_and_stops_for_ano
     assert CANARY not in said
 
     stopped = max(int(table.stem.rpartition("_")[2]) for table in tables(output))
-    assert f"checkpoint-{stopped} holds the policy as it was" in " ".join(said.split())
+    assert f"checkpoint-{stopped} holds the policy as it was. See to the oracle" in " ".join(said.split())
     assert (output / "training" / f"checkpoint-{stopped}").is_dir()
     last = pd.read_parquet(tables(output)[-1])
     assert last["oracle"].isna().all()

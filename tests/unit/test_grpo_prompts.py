@@ -47,7 +47,7 @@ def test_rows_that_are_held_out_or_too_long_are_left_out_and_counted(tmp_path, t
     write_prompts(tmp_path / "held", 2)
     choice = Prompts(train=("prompts.jsonl", "prompts.jsonl"), held_out=("held/prompts.jsonl",))
     found = read_prompts(tmp_path, choice, tokenizer)
-    assert (len(found.rows), found.held_out) == (4, 2)
+    assert (len(found.rows), found.held_out, found.repeated, len(found.unseen)) == (4, 2, 6, 2)
     with pytest.raises(DataError, match=r"raise prompts\.max_tokens"):
         read_prompts(tmp_path, Prompts(train=("prompts.jsonl",), max_tokens=10), tokenizer)
 

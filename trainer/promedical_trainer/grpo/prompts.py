@@ -28,6 +28,7 @@ class PromptRows:
         held_out: Prompts that were left out because they are held out.
         unseen: Rows of the held-out files, without those that are too long.
         too_long: Prompts that were left out for their length.
+        repeated: Rows that were left out because an earlier file has their id.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -35,6 +36,7 @@ class PromptRows:
     held_out: int
     unseen: tuple[dict[str, Any], ...]
     too_long: int
+    repeated: int
 
 
 def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBase) -> PromptRows:
@@ -44,7 +46,8 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
         DataError: A file is missing or holds nothing, an excluded source is not there, or nothing is left.
     """
     results = [read(folder / name, responses_needed=False) for name in choice.train]
-    found = without_sources(_unique(prompt for result in results for prompt in result.prompts), choice.exclude_sources)
+    every = _unique(prompt for result in results for prompt in result.prompts)
+    found = without_sources(every, choice.exclude_sources)
     held_out = _unique(p for name in choice.held_out for p in read(folder / name, responses_needed=False).prompts)
     leaked = {overlap.first for overlap in overlaps(found, held_out)}
     kept = [prompt for prompt in found if prompt.id not in leaked]
@@ -63,12 +66,16 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
         held_out=len(leaked),
         unseen=unseen,
         too_long=len(kept) - len(rows),
+        repeated=sum(len(result.prompts) for result in results) - len(every),
     )
 
 
 def _unique(prompts: Iterable[LabelledPrompt]) -> tuple[LabelledPrompt, ...]:
-    """One prompt for each id; a file that is read twice must not count twice."""
-    return tuple({prompt.id: prompt for prompt in prompts}.values())
+    """The first prompt of each id: one that stands in two files must not count twice."""
+    first: dict[str, LabelledPrompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.id, prompt)
+    return tuple(first.values())
 
 
 def _row(prompt: LabelledPrompt) -> dict[str, Any]:

@@ -123,8 +123,8 @@ def _show(run: Run, pin: Pin, prompts: PromptRows) -> None:
     for report in prompts.reports:
         run.console.print(describe(report))
     run.console.print(
-        f"{len(prompts.rows)} prompts to learn from; {prompts.held_out} held out and {prompts.too_long} too long were "
-        f"left out\noracle: {pin.name}, {pin.status}, fingerprint {pin.fingerprint}",
+        f"{len(prompts.rows)} prompts to learn from; left out were {prompts.held_out} held out, {prompts.too_long} too "
+        f"long and {prompts.repeated} repeated\noracle: {pin.name}, {pin.status}, fingerprint {pin.fingerprint}",
         markup=False,
         highlight=False,
     )

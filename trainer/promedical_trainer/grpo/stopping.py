@@ -58,9 +58,10 @@ class Vote(TrainerCallback):
 
     def _verdict(self, told: list[Failures], step: int) -> str | None:
         hopeless = next((failures.hopeless for failures in told if failures.hopeless is not None), None)
+        again = f"See to the oracle at {self._url}, then run the same command again"
         kept = f"no step was made on it, and checkpoint-{step} holds the policy as it was"
         if hopeless is not None:
-            return f"step {step}: the oracle at {self._url} does not answer this run: {hopeless}; {kept}"
+            return f"step {step}: the oracle at {self._url} does not answer this run: {hopeless}; {kept}. {again}"
         codes = sum((failures.codes for failures in told), Counter[str]())
         asked = sum(failures.asked for failures in told)
         if codes.total() <= self._max_unscored * asked:
@@ -68,5 +69,5 @@ class Vote(TrainerCallback):
         why = ", ".join(f"{code} {count}" for code, count in codes.most_common())
         return (
             f"step {step}: {codes.total()} of {asked} responses were not scored ({why}), more than "
-            f"{self._max_unscored:.0%}; {kept}. See to the oracle at {self._url}, then run the same command again"
+            f"{self._max_unscored:.0%}; {kept}. {again}"
         )

@@ -93,6 +93,7 @@ def calculated(reward, prompts, completions, **columns):
         rewards = getattr(method, "__wrapped__", method)(trainer, inputs, prompts, completions, None)
     finally:
         shutdown_event_loop_in_daemon(thread, loop)
+        loop.close()
         PartialState._reset_state()
     return [None if torch.isnan(reward) else float(reward) for reward in rewards[:, 0]], metrics
 

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 from rich.console import Console
 
+from promedical_client.cli_options import ApiKey, CaFile, CertFile, KeyFile
+from promedical_client.sync import ClientOptions
+
 if TYPE_CHECKING:
+    from promedical_trainer.grpo.run import Run as GrpoRun
     from promedical_trainer.recipe import RmRecipe
     from promedical_trainer.rm.run import Run
 
@@ -22,6 +26,16 @@ _OVERRIDES: Final[dict[Ablation, str]] = {
 
 _TO_BE_CONTINUED: Final = 3
 
+Recipe = Annotated[str, typer.Option(help="Name of a built-in recipe, or path to a .yaml file.")]
+Data = Annotated[Path, typer.Option(help="Folder that the recipe's data files are relative to.")]
+Output = Annotated[Path, typer.Option(help="Folder of the run; one that was cut off there is continued.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting of the recipe, as optimisation.seed=1. Repeatable.")
+]
+Minutes = Annotated[
+    float | None, typer.Option(help="Stop after so long; the same command again goes on. For queues with limits.")
+]
+
 app = typer.Typer(
     help="Train ProMedical's models.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
@@ -34,18 +48,12 @@ def _group() -> None:
 
 @app.command()
 def rm(
-    recipe: Annotated[str, typer.Option(help="Name of a built-in recipe, or path to a .yaml file.")],
-    data: Annotated[Path, typer.Option(help="Folder that the recipe's data files are relative to.")] = Path(),
-    output: Annotated[Path, typer.Option(help="Folder of the run; one that was cut off there is continued.")] = Path(
-        "run"
-    ),
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the recipe, as optimisation.epochs=1. Repeatable.")
-    ] = None,
+    recipe: Recipe,
+    data: Data = Path(),
+    output: Output = Path("run"),
+    overrides: Overrides = None,
     ablation: Annotated[Ablation | None, typer.Option(help="Leave a part out, to see what it is worth.")] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Stop after so long; the same command again goes on. For queues with limits.")
-    ] = None,
+    minutes: Minutes = None,
     *,
     plan: Annotated[bool, typer.Option("--plan", help="Print the memory that the recipe needs, and stop.")] = False,
     shrink: Annotated[bool, typer.Option("--shrink", help="Train a tiny copy of the recipe's architecture.")] = False,
@@ -73,6 +81,61 @@ def rm(
     except TimeUpError as error:
         console.print(str(error), markup=False, highlight=False)
         raise typer.Exit(_TO_BE_CONTINUED) from error
+
+
+@app.command()
+def grpo(  # noqa: PLR0913 - the options of a command
+    recipe: Recipe,
+    oracle: Annotated[
+        str,
+        typer.Option(envvar="PROMEDICAL_URL", help="grpc://HOST:PORT, grpcs://, http:// or https:// of the oracle."),
+    ],
+    data: Data = Path(),
+    output: Output = Path("run"),
+    overrides: Overrides = None,
+    minutes: Minutes = None,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    *,
+    allow_fake: Annotated[bool, typer.Option("--allow-fake", help="Learn from the fake engine, as tests do.")] = False,
+) -> None:
+    """Train a policy by GRPO against a running oracle, whose fingerprint is pinned for the whole run."""
+    from promedical_bench.data.errors import DataError  # noqa: PLC0415
+    from promedical_trainer.grpo.oracle import Address, OracleError, OracleUnreachableError  # noqa: PLC0415
+    from promedical_trainer.grpo.recipe import GRPO_RECIPES  # noqa: PLC0415
+    from promedical_trainer.grpo.run import Run  # noqa: PLC0415
+    from promedical_trainer.grpo.stopping import OracleLostError  # noqa: PLC0415
+    from promedical_trainer.progress import Deadline, TimeUpError  # noqa: PLC0415
+    from promedical_trainer.recipe_files import RecipeError  # noqa: PLC0415
+
+    console = _console()
+    access: ClientOptions = {"api_key": api_key, "ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}
+    address = Address(url=oracle, access=access, allow_fake=allow_fake)
+    try:
+        chosen = GRPO_RECIPES.load(recipe, overrides or [])
+        deadline = Deadline.after(minutes)
+        run = Run(recipe=chosen, oracle=address, data=data, output=output, console=console, deadline=deadline)
+        _train_policy(run)
+    except (RecipeError, DataError, OracleError) as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    except (OracleUnreachableError, OracleLostError, TimeUpError) as error:
+        console.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(_TO_BE_CONTINUED) from error
+
+
+def _train_policy(run: "GrpoRun") -> None:
+    from promedical_trainer.grpo.run import train_policy  # noqa: PLC0415
+
+    page = train_policy(run)
+    run.console.print(f"policy: {run.policy}\nsummary: {page}", markup=False, highlight=False)
+
+
+def _console() -> Console:
+    """One process speaks for all."""
+    return Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 
 
 def _print_plan(recipe: "RmRecipe", console: Console) -> None:

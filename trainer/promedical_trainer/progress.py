@@ -1,7 +1,7 @@
 """What a person sees while a run goes on: one bar per stage; without a terminal, a line now and then."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -77,18 +77,27 @@ def _lines(console: Console, title: str, total: int) -> Advance:
 
 
 class StepBar(TrainerCallback):
-    """Moves a bar with the optimizer's steps, shows the loss, and stops with a checkpoint when time is up.
+    """Moves a bar with the optimizer's steps, shows what is logged, and stops with a checkpoint when time is up.
 
     Args:
         console: To print to.
         advance: Of the stage.
-        deadline: Of the run.
+        deadline: Of the run; None: someone else stops.
+        shown: Names of the metrics to show; a log without the first is not of a step.
     """
 
-    def __init__(self, console: Console, advance: Advance, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        console: Console,
+        advance: Advance,
+        deadline: Deadline | None = None,
+        *,
+        shown: Sequence[str] = ("pairwise", "pointwise", "accuracy"),
+    ) -> None:
         self._console = console
         self._advance = advance
-        self._deadline = deadline
+        self._deadline = deadline or Deadline()
+        self._shown = shown
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
         """A step is done."""
@@ -105,8 +114,12 @@ class StepBar(TrainerCallback):
         logs: dict[str, float] | None = None,
         **others: Any,
     ) -> None:
-        """Losses since the last log."""
+        """Metrics since the last log."""
         del args, control, others
-        if logs and "pairwise" in logs and state.is_local_process_zero:
-            parts = " ".join(f"{name} {logs[name]:.3f}" for name in ("pairwise", "pointwise", "accuracy"))
+        if logs and self._shown[0] in logs and state.is_local_process_zero:
+            parts = " ".join(f"{name} {_number(logs.get(name))}" for name in self._shown)
             self._console.print(f"step {state.global_step}: {parts}", highlight=False)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,23 +1,27 @@
-"""A recipe: every setting of one training run, read once from YAML and frozen. Unknown names are errors."""
+"""A recipe of a reward model: every setting of one training run, read once and frozen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final, Literal
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
+from promedical_trainer.adapter import Adapter
+from promedical_trainer.recipe_files import Precision, RecipeBook, RecipeError
 from promedical_trainer.rm.expansion import Expansion
 from promedical_trainer.rm.passes import LossWeights
 
+__all__ = [
+    "RM_RECIPES",
+    "Adapter",
+    "DataChoice",
+    "Optimisation",
+    "RecipeError",
+    "RmRecipe",
+    "built_in_recipes",
+    "dump_rm_recipe",
+    "load_rm_recipe",
+]
+
 _STRICT: Final = {"extra": "forbid"}
-Precision = Literal["fp32", "bf16"]
-
-
-class RecipeError(Exception):
-    """A recipe cannot be used. The message names the field, what was expected and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +46,6 @@ class DataChoice:
     physicians: tuple[str, ...] = ("criteria/kqa_physicians.jsonl.gz",)
     exclude_sources: tuple[str, ...] = ()
     dev_responses: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapter:
-    """LoRA (arXiv 2106.09685), by peft. Dropout is 0, since a tree shares tokens between paths."""
-
-    __pydantic_config__ = _STRICT
-
-    rank: int = 8
-    alpha: int = 16
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +130,7 @@ class RmRecipe:
     safety: bool = True
 
 
-_RM: Final[TypeAdapter[RmRecipe]] = TypeAdapter(RmRecipe)
-_FOLDER: Final = files(__package__) / "recipes"
+RM_RECIPES: Final = RecipeBook("rm", RmRecipe)
 
 
 def load_rm_recipe(name: str, overrides: Sequence[str] = ()) -> RmRecipe:
@@ -147,50 +139,14 @@ def load_rm_recipe(name: str, overrides: Sequence[str] = ()) -> RmRecipe:
     Raises:
         RecipeError: No such recipe, not YAML, or a field is wrong.
     """
-    tree = _read(name)
-    for override in overrides:
-        _apply(tree, override)
-    try:
-        return _RM.validate_python(tree)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "the recipe"
-        raise RecipeError(f"recipe {name}: {where}: {problem['msg']}") from error
+    return RM_RECIPES.load(name, overrides)
 
 
 def dump_rm_recipe(recipe: RmRecipe) -> str:
     """The recipe as YAML, with every default written out."""
-    return yaml.safe_dump(_RM.dump_python(recipe, mode="json"), sort_keys=False, allow_unicode=True)
+    return RM_RECIPES.dump(recipe)
 
 
 def built_in_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return sorted(each.name.removesuffix(".yaml") for each in _FOLDER.iterdir() if each.name.endswith(".yaml"))
-
-
-def _read(name: str) -> dict[str, Any]:
-    path = Path(name)
-    source = path if path.suffix in {".yaml", ".yml"} else _FOLDER / f"{name}.yaml"
-    try:
-        tree = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(built_in_recipes())
-        raise RecipeError(f"recipe {name}: cannot be read; give a path to a .yaml file or one of {known}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"recipe {name}: is not YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise RecipeError(f"recipe {name}: expected a mapping of settings")
-    return tree
-
-
-def _apply(tree: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    *parents, last = path.split(".")
-    if not equals or not last:
-        raise RecipeError(f"override {override!r}: expected name=value, such as optimisation.epochs=1")
-    for parent in parents:
-        child = tree.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise RecipeError(f"override {override!r}: {parent} is not a section")
-        tree = child
-    tree[last] = yaml.safe_load(text)
+    """Names of the recipes of reward models that come with the package."""
+    return RM_RECIPES.names

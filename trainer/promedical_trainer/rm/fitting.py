@@ -1,18 +1,16 @@
 """The training stage: groups to steps, steps to a trained model, resumed from the last checkpoint if there is one."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transformers import TrainerCallback, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers import TrainerCallback, TrainingArguments
 
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
 from promedical_model.prompt import PromptRenderer
 from promedical_model.tree_model import TreeModel
+from promedical_trainer.checkpoints import last_checkpoint
 from promedical_trainer.recipe import Optimisation, RmRecipe
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
 from promedical_trainer.rm.expansion import Group
@@ -99,40 +97,6 @@ def train_steps(
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     return trainer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointState:
-    """How far a run is."""
-
-    steps: int
-    seconds: float
-
-
-def checkpoint_state(folder: Path) -> CheckpointState:
-    """Of the newest checkpoint; zero if there is none."""
-    checkpoint = last_checkpoint(folder)
-    if checkpoint is None:
-        return CheckpointState(steps=0, seconds=0.0)
-    state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-    return CheckpointState(
-        steps=state.global_step, seconds=max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
-    )
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to the end; a kill may have cut the one after it off."""
-    whole = [each for each in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if _is_whole(each)]
-    return str(max(whole, key=lambda each: int(each.name.rpartition("-")[2]))) if whole else None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """The library writes the state last."""
-    try:
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _arguments(optimisation: Optimisation, folder: Path, *, on_gpu: bool) -> TrainingArguments:

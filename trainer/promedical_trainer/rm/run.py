@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import torch
 from accelerate import PartialState
@@ -23,8 +22,9 @@ from promedical_bench.quality.evaluation import Evaluation, evaluate
 from promedical_bench.quality.predictions import Key, Predictions, table
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
+from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, stage
-from promedical_trainer.recipe import RecipeError, RmRecipe, dump_rm_recipe
+from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
 from promedical_trainer.rm.backbone import trainable_model
@@ -32,12 +32,10 @@ from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import Fitted, fit, predict
 from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.eci_trainer import StepData
-from promedical_trainer.rm.fitting import checkpoint_state, fitting, last_checkpoint, steps_of, train_steps
+from promedical_trainer.rm.fitting import fitting, steps_of, train_steps
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.shrunken import make_shrunken_base
 from promedical_trainer.rm.splits import Splits, read_splits
-
-_RECIPE: Final = "recipe.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +106,7 @@ def _processes() -> PartialState:
 
 def _claim(run: Run) -> None:
     """Make the folder this run's, or see that it is."""
-    path, text = run.output / _RECIPE, dump_rm_recipe(run.recipe)
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
-        raise RecipeError(f"{run.output}: holds a run of another recipe; give another --output, or remove it")
-    if not path.is_file() and run.output.is_dir() and any(run.output.iterdir()):
-        raise RecipeError(f"{run.output}: is not empty and holds no run; give another --output")
-    run.output.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    RM_RECIPES.claim(run.output, run.recipe)
     if run.base != run.recipe.base and _processes().is_main_process:
         make_shrunken_base(Path(run.base), architecture_of(run.recipe))
     _processes().wait_for_everyone()

@@ -7,6 +7,7 @@ value, its `ErrorInfo`; `UnscoredError` is for frameworks that have no place for
 import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
@@ -38,6 +39,21 @@ _ENVIRONMENT: Final = {
     "base_rubric_id": "PROMEDICAL_CLIENT_BASE_RUBRIC_ID",
     "expected_fingerprint": "PROMEDICAL_CLIENT_EXPECTED_FINGERPRINT",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """The answer to one call.
+
+    Attributes:
+        grades: One per exchange, in order.
+        model: Who gave them.
+        timings: Where the service's time went.
+    """
+
+    grades: tuple[Grade, ...]
+    model: m.ModelRef
+    timings: m.Timings
 
 
 class UnscoredError(Exception):
@@ -122,8 +138,14 @@ class Grader:
         Raises:
             PromedicalError: The call was not answered, and nothing was graded.
         """
-        if not exchanges:
-            return []
+        return list((await self.graded(exchanges)).grades) if exchanges else []
+
+    async def graded(self, exchanges: Sequence[Exchange]) -> Graded:
+        """The same, and who graded; there is at least one exchange.
+
+        Raises:
+            PromedicalError: The call was not answered, and nothing was graded.
+        """
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=_MAX_RESPONSES)
         answer = await self._client.score(
             grouping.items,
@@ -132,7 +154,8 @@ class Grader:
             priority="bulk",
             truncation=self._truncation,
         )
-        return [_grade(outcome) for outcome in grouping.outcomes(answer.items)]
+        grades = tuple(_grade(outcome) for outcome in grouping.outcomes(answer.items))
+        return Graded(grades=grades, model=answer.model, timings=answer.timings_ms)
 
     async def grade_one(self, exchange: Exchange) -> Grade:
         """The grade of one exchange, asked together with others that come at about the same time.

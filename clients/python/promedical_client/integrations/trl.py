@@ -5,12 +5,19 @@ not be scored is None, which TRL leaves out of the group's baseline. A call that
 `PromedicalError`, which ends this rank: set `timeout_s` of the `Grader` far below the process group's timeout.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
-from promedical.messages import ResponseScores
+from promedical.exchanges import Exchange
+from promedical.messages import CriterionScore, ResponseScores
 from promedical_client.integrations.grader import Grade, Grader, labels_of, shared_grader
+
+LogMetric = Callable[[str, float], None]
+"""TRL's `log_metric`: a number of this batch."""
+LogExtra = Callable[[str, list[Any]], None]
+"""TRL's `log_extra`: a column of the table of completions."""
 
 
 async def trl_reward(
@@ -19,28 +26,70 @@ async def trl_reward(
     *,
     rubric: Sequence[Any] | None = None,
     rubric_id: Sequence[Any] | None = None,
-    log_metric: Callable[[str, float], None] | None = None,
+    log_metric: LogMetric | None = None,
+    log_extra: LogExtra | None = None,
     grader: Grader | None = None,
     **_: Any,
 ) -> list[float | None]:
     """One reward per completion. Bind `grader` with `functools.partial` to use one of your own."""
     oracle = grader or shared_grader()
-    labels = labels_of(len(prompts), rubric, rubric_id)
-    grades = await oracle.grade(
-        [
-            oracle.exchange(prompt, completion, label, path=f"completions[{index}]")
-            for index, (prompt, completion, label) in enumerate(zip(prompts, completions, labels, strict=True))
-        ]
-    )
-    if log_metric is not None:
-        _log(grades, log_metric)
+    graded = await oracle.graded(exchanges(oracle, prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
+    log_grades(graded.grades, graded.model.fingerprint, log_metric=log_metric, log_extra=log_extra)
+    return rewards(graded.grades)
+
+
+def exchanges(
+    oracle: Grader, prompts: Sequence[Any], completions: Sequence[Any], labels: Sequence[Any]
+) -> list[Exchange]:
+    """A batch of TRL's as the grader takes it.
+
+    Raises:
+        InvalidRequestError: One of them cannot be read; names its place.
+    """
+    return [
+        oracle.exchange(prompt, completion, label, path=f"completions[{index}]")
+        for index, (prompt, completion, label) in enumerate(zip(prompts, completions, labels, strict=True))
+    ]
+
+
+def rewards(grades: Sequence[Grade]) -> list[float | None]:
+    """What TRL wants: None for what was not scored."""
     return [grade.reward if isinstance(grade, ResponseScores) else None for grade in grades]
 
 
-def _log(grades: Sequence[Grade], log_metric: Callable[[str, float], None]) -> None:
+def log_grades(
+    grades: Sequence[Grade], fingerprint: str | None, *, log_metric: LogMetric | None, log_extra: LogExtra | None
+) -> None:
+    """Means into TRL's metrics, and every sample into its table: enough to compute each reward again.
+
+    Args:
+        grades: Of a batch.
+        fingerprint: Of the oracle that gave them; None if nobody answered.
+        log_metric: Gets `oracle/unscored`, `oracle/vetoed`, `oracle/proficiency` (S1) and `oracle/excellence` (S2).
+        log_extra: Gets `unscored` (an error code), `proficiency`, `excellence`, `violations`, `criteria` (the
+            verdicts as JSON) and `fingerprint`, one value per completion, None for what is not known.
+    """
+    if log_metric is not None:
+        _log_means(grades, log_metric)
+    if log_extra is not None:
+        scores = [grade if isinstance(grade, ResponseScores) else None for grade in grades]
+        for name in ("proficiency", "excellence", "violations"):
+            log_extra(name, [each and getattr(each, name) for each in scores])
+        log_extra("criteria", [each and json.dumps([_verdict(said) for said in each.criteria]) for each in scores])
+        log_extra("unscored", [None if isinstance(grade, ResponseScores) else str(grade.code) for grade in grades])
+        log_extra("fingerprint", [fingerprint] * len(grades))
+
+
+def _log_means(grades: Sequence[Grade], log_metric: LogMetric) -> None:
     scored = [grade for grade in grades if isinstance(grade, ResponseScores)]
     log_metric("oracle/unscored", 1 - len(scored) / len(grades))
     if scored:
         log_metric("oracle/vetoed", fmean(scores.vetoed for scores in scored))
         log_metric("oracle/excellence", fmean(scores.excellence for scores in scored))
-        log_metric("oracle/proficiency", fmean(scores.proficiency or 0.0 for scores in scored))
+    proficiency = [scores.proficiency for scores in scored if scores.proficiency is not None]
+    if proficiency:
+        log_metric("oracle/proficiency", fmean(proficiency))
+
+
+def _verdict(said: CriterionScore) -> dict[str, Any]:
+    return {"id": said.id, "logit": said.logit, "probability": said.probability, "met": said.met}

@@ -1,0 +1,56 @@
+"""Recipes of policies: the paper's settings in TRL's words, and mistakes that are named before anything starts."""
+
+import pytest
+
+from promedical_trainer.grpo.recipe import GRPO_RECIPES
+from promedical_trainer.recipe_files import RecipeError
+
+
+def test_built_in_recipes_are_those_of_the_documentation():
+    assert GRPO_RECIPES.names == ["grpo-qwen3-8b", "grpo-smollm2-cpu", "grpo-tiny"]
+
+
+@pytest.mark.parametrize("name", GRPO_RECIPES.names)
+def test_recipe_written_out_and_read_again_is_the_same(name, tmp_path):
+    recipe = GRPO_RECIPES.load(name)
+    (tmp_path / "mine.yaml").write_text(GRPO_RECIPES.dump(recipe))
+    assert GRPO_RECIPES.load(str(tmp_path / "mine.yaml")) == recipe
+
+
+def test_recipe_of_the_8b_model_means_the_paper_in_trls_words(tmp_path):
+    from promedical_trainer.grpo.fitting import _arguments
+
+    recipe = GRPO_RECIPES.load("grpo-qwen3-8b", ["optimisation.precision=fp32"])  # bf16 asks for a GPU
+    told = _arguments(recipe, tmp_path)
+    assert (told.loss_type, told.beta, told.use_bias_correction_kl) == ("grpo", 0.04, False)
+    assert (told.num_generations, told.learning_rate, told.num_iterations) == (8, 1e-6, 1)
+    assert told.steps_per_generation == told.gradient_accumulation_steps
+    assert told.use_vllm
+    assert not told.trust_remote_code
+    assert told.num_completions_to_print == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["optimisation.speed=1"], "optimisation.speed"),
+        (["optimisation.batch=3"], r"is 6, generation.group_size 4: expected a multiple of it"),
+        (["generation.group_size=1"], "group_size is 1: expected at least 2"),
+        (["oracle.timeout_s=1000"], "expected at most a third of it"),
+        (["oracle.max_unscored=1"], "expected a share"),
+        (["oracle.reward_weights.violation_penalty=0.5"], "violation_penalty"),
+        (["optimisation.steps=0"], "steps is 0: expected at least 1"),
+        (["generation.vllm={mode: server}"], "mode server needs it"),
+    ],
+)
+def test_recipe_that_cannot_work_is_refused_with_the_reason(overrides, said):
+    with pytest.raises(RecipeError, match=said):
+        GRPO_RECIPES.load("grpo-tiny", overrides)
+
+
+def test_folder_of_another_recipe_is_refused(tmp_path):
+    recipe = GRPO_RECIPES.load("grpo-tiny")
+    GRPO_RECIPES.claim(tmp_path / "run", recipe)
+    GRPO_RECIPES.claim(tmp_path / "run", recipe)
+    with pytest.raises(RecipeError, match="another recipe"):
+        GRPO_RECIPES.claim(tmp_path / "run", GRPO_RECIPES.load("grpo-tiny", ["optimisation.seed=1"]))

@@ -1,0 +1,43 @@
+"""Checkpoints as transformers writes them: which one a run goes on from, and how far it is."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointState:
+    """How far a run is."""
+
+    steps: int
+    seconds: float
+
+
+def checkpoint_state(folder: Path) -> CheckpointState:
+    """Of the newest checkpoint; zero if there is none."""
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None:
+        return CheckpointState(steps=0, seconds=0.0)
+    state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+    return CheckpointState(
+        steps=state.global_step, seconds=max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
+    )
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to the end; a kill may have cut the one after it off."""
+    whole = [each for each in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if _is_whole(each)]
+    return str(max(whole, key=lambda each: int(each.name.rpartition("-")[2]))) if whole else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """The library writes the state last."""
+    try:
+        json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""The table that TRL writes of every step's responses, read again: is each reward what the verdicts make of it?"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from promedical.labels import read_label
+from promedical.messages import RubricSpec
+from promedical.reward import Judgement, RewardWeights, aggregate
+from promedical.rubric import Rubric
+
+REWARD: Final = "oracle"
+"""The column of the rewards that TRL learnt from; named after the reward function."""
+_TABLES: Final = "completions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What the table says.
+
+    Attributes:
+        samples: Responses in it.
+        scored: Those with a reward.
+        furthest: Largest distance of a reward from what its verdicts make; None where nothing was scored.
+        fingerprints: Of the oracles that answered.
+    """
+
+    samples: int
+    scored: int
+    furthest: float | None
+    fingerprints: frozenset[str]
+
+
+def read_completions(folder: Path) -> pd.DataFrame:
+    """Every response of a run: TRL's columns, and those of `promedical_client.integrations.trl.log_grades`.
+
+    Raises:
+        FileNotFoundError: The folder holds no table.
+    """
+    tables = sorted((folder / _TABLES).glob("*.parquet"))
+    if not tables:
+        raise FileNotFoundError(f"{folder / _TABLES}: holds no table of completions")
+    return pd.concat([pd.read_parquet(table) for table in tables], ignore_index=True)
+
+
+def audit(completions: pd.DataFrame, weights: RewardWeights) -> Audit:
+    """Compute every reward again from the verdicts (`promedical.reward`).
+
+    Args:
+        completions: Of `read_completions`.
+        weights: Of the run.
+    """
+    distances = list(_distances(completions, weights))
+    return Audit(
+        samples=len(completions),
+        scored=len(distances),
+        furthest=max(distances, default=None),
+        fingerprints=frozenset(completions["fingerprint"].dropna()),
+    )
+
+
+def _distances(completions: pd.DataFrame, weights: RewardWeights) -> Iterator[float]:
+    for row in completions[completions["unscored"].isna()].to_dict("records"):
+        yield abs(recomputed(row, weights) - row[REWARD])
+
+
+def recomputed(row: dict[Any, Any], weights: RewardWeights) -> float:
+    """The reward of one row of the table."""
+    spec = read_label(row["rubric"])
+    assert isinstance(spec, RubricSpec)
+    rubric = Rubric(criteria=tuple(each.validated() for each in spec.criteria))
+    judgements = {
+        said["id"]: Judgement(probability=said["probability"], met=said["met"]) for said in json.loads(row["criteria"])
+    }
+    return aggregate(rubric, judgements, weights).reward

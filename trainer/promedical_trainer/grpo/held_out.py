@@ -1,0 +1,133 @@
+"""Whether answers to held-out prompts got better: the policy before and after, on the same prompts, by the oracle.
+
+Answers are kept in the bench's format for a policy's answers, so that another judge can be asked about them too.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, set_seed
+
+from promedical.messages import ResponseScores
+from promedical_bench.quality.bootstrap import Bootstrap, Estimate
+from promedical_bench.quality.tallies import difference, macro
+from promedical_client.integrations import Grader
+from promedical_trainer.grpo.recipe import GrpoRecipe
+
+MEASURES: Final = {
+    "reward": "reward",
+    "proficiency": "S1, proficiency",
+    "excellence": "S2, excellence",
+    "vetoed": "share vetoed",
+    "characters": "length, characters",
+}
+_AT_ONCE: Final = 32
+"""Answers in one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One measure before and after, with 95 % intervals over prompts; the change is paired by prompt."""
+
+    before: Estimate
+    after: Estimate
+    change: Estimate
+
+
+def chosen(rows: Sequence[dict[str, Any]], recipe: GrpoRecipe) -> list[dict[str, Any]]:
+    """The held-out prompts to answer, the same ones for every run of a recipe."""
+    draw = random.Random(recipe.optimisation.seed)  # noqa: S311 - a sample, no secret
+    return draw.sample(list(rows), min(recipe.evaluation.prompts, len(rows)))
+
+
+def write_answers(
+    policy: str, tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]], recipe: GrpoRecipe, path: Path
+) -> None:
+    """Let a policy answer; a file that is there stays.
+
+    Args:
+        policy: Folder or hub id.
+        tokenizer: Of the policy.
+        rows: Prompts.
+        recipe: How to answer.
+        path: One line an answer: `prompt_id` and `response`.
+    """
+    if path.is_file():
+        return
+    path.parent.mkdir(exist_ok=True)
+    set_seed(recipe.optimisation.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded: Any = AutoModelForCausalLM.from_pretrained(policy, use_safetensors=True, trust_remote_code=False)
+    model = loaded.to(device).eval()
+    scratch = path.with_suffix(".part")
+    with scratch.open("w", encoding="utf-8") as file, torch.inference_mode():
+        for start in range(0, len(rows), recipe.optimisation.batch):
+            batch = rows[start : start + recipe.optimisation.batch]
+            for row, text in zip(batch, _answers(model, tokenizer, batch, recipe), strict=True):
+                file.write(json.dumps({"prompt_id": row["prompt_id"], "response": text}) + "\n")
+    scratch.rename(path)
+
+
+def _answers(
+    model: Any, tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]], recipe: GrpoRecipe
+) -> list[str]:
+    inputs: Any = tokenizer.apply_chat_template(
+        [row["prompt"] for row in rows],
+        add_generation_prompt=True,
+        padding=True,
+        return_tensors="pt",
+        return_dict=True,
+    )
+    generation = recipe.generation
+    tokens = model.generate(
+        **inputs.to(model.device),
+        do_sample=True,
+        temperature=generation.temperature,
+        top_k=0,
+        max_new_tokens=generation.max_tokens,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    begun = inputs["input_ids"].shape[1]
+    return [str(text) for text in tokenizer.batch_decode(tokens[:, begun:], skip_special_tokens=True)]
+
+
+def judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.DataFrame:
+    """What the oracle says of the answers: columns `prompt` and `MEASURES`; what was not scored is absent.
+
+    Raises:
+        PromedicalError: The oracle does not answer.
+    """
+    answers = [json.loads(line)["response"] for line in path.read_text(encoding="utf-8").splitlines()]
+    return pd.DataFrame(_judged(list(zip(rows, answers, strict=True)), grader), columns=["prompt", *MEASURES])
+
+
+def _judged(pairs: Sequence[tuple[dict[str, Any], str]], grader: Grader) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(pairs), _AT_ONCE):
+        part = pairs[start : start + _AT_ONCE]
+        exchanges = [grader.exchange(row["prompt"], text, row["rubric"]) for row, text in part]
+        grades = grader.run(lambda exchanges=exchanges: grader.grade(exchanges))  # type: ignore[misc]
+        for (row, text), grade in zip(part, grades, strict=True):
+            if isinstance(grade, ResponseScores):
+                parts = {name: getattr(grade, name) for name in MEASURES if name != "characters"}
+                yield {"prompt": row["prompt_id"], "characters": len(text), **parts}
+
+
+def compare(before: pd.DataFrame, after: pd.DataFrame) -> Mapping[str, Comparison]:
+    """Every measure on the prompts that were scored both times; empty where there are none."""
+    found = {}
+    for name in MEASURES:
+        both = before[["prompt", name]].merge(after[["prompt", name]], on="prompt", suffixes=("_before", "_after"))
+        both = both.dropna()
+        if both.empty:
+            continue
+        first, last = (macro(both["prompt"], both[f"{name}_{when}"]) for when in ("before", "after"))
+        estimates = [Bootstrap().estimate(tally) for tally in (first, last, difference(last, first))]
+        found[name] = Comparison(before=estimates[0], after=estimates[1], change=estimates[2])
+    return found

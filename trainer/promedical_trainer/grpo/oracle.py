@@ -1,0 +1,122 @@
+"""The oracle of a run: asked once at the start, written down, and the same until the end.
+
+`oracle.json` in the run's folder pins the fingerprint. Every call names it, so that the service itself refuses to
+answer as another; a run that goes on refuses to begin with another.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from promedical_client import Client, PromedicalError
+from promedical_client.integrations import Grader
+from promedical_client.sync import ClientOptions
+from promedical_trainer.grpo.recipe import Oracle
+
+_PIN: Final = "oracle.json"
+_AS_LONG_AS_IT_TAKES: Final = 1_000
+"""Attempts of one call: the time limit ends it."""
+
+
+class OracleError(Exception):
+    """The oracle is not one that this run can use. The message says which, and what to do."""
+
+
+class OracleUnreachableError(Exception):
+    """Nobody answers. The message says where; the same command may go on later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the oracle is, and how to get in.
+
+    Attributes:
+        url: As for `promedical_client.Client`.
+        access: API key and TLS files.
+        allow_fake: Take the fake engine's numbers too.
+    """
+
+    url: str
+    access: ClientOptions = field(default_factory=ClientOptions)
+    allow_fake: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Which oracle a run learns from.
+
+    Attributes:
+        fingerprint: Of everything that decides a score.
+        name: Of the model.
+        revision: Of the model.
+        engine: That computes.
+        status: "trained", "untrained" or "fake".
+    """
+
+    fingerprint: str
+    name: str
+    revision: str
+    engine: str
+    status: str
+
+
+def pin_oracle(folder: Path, address: Address, settings: Oracle) -> Pin:
+    """Ask who the oracle is, and see that it is the one that the run began with.
+
+    Raises:
+        OracleError: It is another one, the fake engine, or does not let this client in.
+        OracleUnreachableError: Nobody answered in time.
+    """
+    pin = _introduced(address, settings)
+    if pin.status == "fake" and not address.allow_fake:
+        raise OracleError(
+            f"oracle {address.url}: is the fake engine, whose numbers are a hash of the text; serve a model "
+            "(promedical-serve --model ...), or give --allow-fake to see that a run works"
+        )
+    path = folder / _PIN
+    if not path.is_file():
+        path.write_text(json.dumps(asdict(pin), indent=1) + "\n", encoding="utf-8")
+    began = Pin(**json.loads(path.read_text(encoding="utf-8")))
+    if began.fingerprint != pin.fingerprint:
+        raise OracleError(
+            f"oracle {address.url}: is {_described(pin)}, but this run began with {_described(began)}; rewards of two "
+            "oracles cannot be compared: serve that one again, or give another --output"
+        )
+    return pin
+
+
+def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
+    """Grades for this run, by its oracle only."""
+    return Grader(
+        address.url,
+        expected_fingerprint=pin.fingerprint,
+        truncation=settings.truncation,
+        reward_weights=settings.reward_weights.of_contract(),
+        **_within(address, settings.timeout_s),
+    )
+
+
+def _introduced(address: Address, settings: Oracle) -> Pin:
+    try:
+        with Client(address.url, **_within(address, settings.start_timeout_s)) as client:
+            info = client.model()
+    except PromedicalError as error:
+        if error.retryable or error.code == "deadline":
+            raise OracleUnreachableError(
+                f"oracle {address.url}: cannot be reached within {settings.start_timeout_s:g} s ({error}); "
+                "start it, see to --oracle, then run the same command again"
+            ) from error
+        raise OracleError(f"oracle {address.url}: {error}") from error
+    except (ValueError, OSError) as error:
+        raise OracleError(f"oracle {address.url}: {error}") from error
+    ref = info.model
+    return Pin(fingerprint=ref.fingerprint, name=ref.name, revision=ref.revision, engine=ref.engine, status=info.status)
+
+
+def _within(address: Address, timeout_s: float) -> ClientOptions:
+    return {**address.access, "timeout_s": timeout_s, "max_attempts": _AS_LONG_AS_IT_TAKES}
+
+
+def _described(pin: Pin) -> str:
+    return f"{pin.name}, fingerprint {pin.fingerprint} ({pin.engine}, {pin.status})"

@@ -1,0 +1,104 @@
+"""Prompts with their criteria, as rows for TRL: the conversation, and the rubric as text (Arrow would fill keys)."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from promedical.rubric import Criterion
+from promedical_bench.data.contamination import overlaps
+from promedical_bench.data.errors import DataError
+from promedical_bench.data.labelled import LabelledPrompt
+from promedical_bench.data.readers import read
+from promedical_bench.data.report import DataReport
+from promedical_bench.data.selection import without_sources
+from promedical_trainer.grpo.recipe import Prompts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRows:
+    """What the files came to.
+
+    Attributes:
+        rows: `prompt` (messages), `rubric` (JSON) and `prompt_id`.
+        reports: Of every file to learn from.
+        held_out: Prompts that were left out because they are held out.
+        unseen: Rows of the held-out files, without those that are too long.
+        too_long: Prompts that were left out for their length.
+        repeated: Rows that were left out because an earlier file has their id.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    reports: tuple[DataReport, ...]
+    held_out: int
+    unseen: tuple[dict[str, Any], ...]
+    too_long: int
+    repeated: int
+
+
+def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBase) -> PromptRows:
+    """Read all files of a recipe.
+
+    Raises:
+        DataError: A file is missing or holds nothing, an excluded source is not there, or nothing is left.
+    """
+    results = [read(folder / name, responses_needed=False) for name in choice.train]
+    every = _unique(prompt for result in results for prompt in result.prompts)
+    found = without_sources(every, choice.exclude_sources)
+    held_out = _unique(p for name in choice.held_out for p in read(folder / name, responses_needed=False).prompts)
+    leaked = {overlap.first for overlap in overlaps(found, held_out)}
+    kept = [prompt for prompt in found if prompt.id not in leaked]
+    rows, unseen = (
+        tuple(_row(prompt) for prompt in prompts if _tokens(prompt, tokenizer) <= choice.max_tokens)
+        for prompts in (kept, held_out)
+    )
+    if not rows:
+        raise DataError(
+            f"of {len(found)} prompts {len(leaked)} are held out and the others have more than {choice.max_tokens} "
+            "tokens; give other files, or raise prompts.max_tokens"
+        )
+    return PromptRows(
+        rows=rows,
+        reports=tuple(result.report for result in results),
+        held_out=len(leaked),
+        unseen=unseen,
+        too_long=len(kept) - len(rows),
+        repeated=sum(len(result.prompts) for result in results) - len(every),
+    )
+
+
+def _unique(prompts: Iterable[LabelledPrompt]) -> tuple[LabelledPrompt, ...]:
+    """The first prompt of each id: one that stands in two files must not count twice."""
+    first: dict[str, LabelledPrompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.id, prompt)
+    return tuple(first.values())
+
+
+def _row(prompt: LabelledPrompt) -> dict[str, Any]:
+    criteria = [_entry(criterion) for criterion in prompt.criteria]
+    return {"prompt": list(_messages(prompt)), "rubric": json.dumps(criteria), "prompt_id": prompt.id}
+
+
+def _messages(prompt: LabelledPrompt) -> Iterator[dict[str, str]]:
+    for turn in prompt.turns:
+        yield {"role": turn.role, "content": turn.content}
+
+
+def _entry(criterion: Criterion) -> Mapping[str, Any]:
+    entry = {
+        "id": criterion.id,
+        "text": criterion.text,
+        "dimension": criterion.dimension,
+        "weight": criterion.weight,
+        "polarity": criterion.polarity,
+    }
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _tokens(prompt: LabelledPrompt, tokenizer: PreTrainedTokenizerBase) -> int:
+    ids = tokenizer.apply_chat_template(list(_messages(prompt)), add_generation_prompt=True, return_dict=False)
+    return len(ids)

@@ -1,0 +1,42 @@
+"""What the processes of a run decide together: one looks, all get the same answer or the same error."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+
+T = TypeVar("T")
+
+
+def processes(timeout_s: float | None = None) -> PartialState:
+    """All processes of the run; without a GPU they must be told that they train on a CPU together.
+
+    Args:
+        timeout_s: How long they wait for each other; counts in the first call only, which connects them.
+    """
+    options = {} if timeout_s is None else {"timeout": timedelta(seconds=timeout_s)}
+    return PartialState(cpu=not torch.cuda.is_available(), **options)
+
+
+def agreed(look: Callable[[], T]) -> T:
+    """What `look` says in the main process. Its error is raised in all, so that none waits for the others."""
+    said: list[Any] = [None, None]
+    if processes().is_main_process:
+        try:
+            said[0] = look()
+        except Exception as error:  # noqa: BLE001 - whatever it is, every process must hear of it
+            said[1] = error
+    broadcast_object_list(said)
+    if said[1] is not None:
+        raise said[1]
+    result: T = said[0]
+    return result
+
+
+def gathered(mine: T) -> list[T]:
+    """What every process says."""
+    every: list[T] = gather_object([mine])
+    return every

@@ -1,0 +1,235 @@
+"""A recipe of a policy: every setting of one GRPO run, read once and frozen. The defaults are the paper's."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Final, Literal
+
+from promedical.messages import Truncation, WeightsSpec
+from promedical.reward import ProficiencyMode, RewardWeights
+from promedical_trainer.adapter import Adapter
+from promedical_trainer.recipe_files import Precision, RecipeBook
+
+_STRICT: Final = {"extra": "forbid"}
+
+TINY: Final = "tiny"
+"""As policy: random weights and a byte tokenizer, made in the run's folder."""
+_CALLS_PER_TIMEOUT: Final = 3
+"""Ranks wait for the slowest: its call, with room for its generation, must be over before they give up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """Files with prompts and criteria, relative to the folder of `--data`; their responses are not used.
+
+    Attributes:
+        train: Files to learn from, in the criteria or the HealthBench format.
+        held_out: Prompts that stand in one of these files too are not learnt from.
+        exclude_sources: Rows of these sources are left out.
+        max_tokens: Prompts with more tokens of the policy, chat markup included, are left out and counted.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    train: tuple[str, ...] = ("criteria/train.jsonl.gz",)
+    held_out: tuple[str, ...] = ()
+    exclude_sources: tuple[str, ...] = ()
+    max_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """The constants of the reward. `RewardWeights` explains them, and refuses those under which a violation pays."""
+
+    __pydantic_config__ = _STRICT
+
+    excellence_weight: float = 0.1
+    excellence_cap: float = 0.2
+    violation_penalty: float = 1.5
+    proficiency_mode: ProficiencyMode = "hard"
+
+    def __post_init__(self) -> None:
+        self.of_algebra()
+
+    def of_algebra(self) -> RewardWeights:
+        """As `promedical.reward` takes them."""
+        return RewardWeights(**asdict(self))
+
+    def of_contract(self) -> WeightsSpec:
+        """As a request carries them."""
+        return WeightsSpec(**asdict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oracle:
+    """How the service is asked, and what happens when it does not answer.
+
+    Attributes:
+        timeout_s: Of one call, retries included: so long may the service be away, to be restarted for example.
+        start_timeout_s: How long the run waits for the service when it starts.
+        max_unscored: Share of a step's responses that may go without a score; above it, all ranks stop.
+        truncation: What may be cut from what is too long for the oracle.
+        reward_weights: alpha, beta and lambda.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    timeout_s: float = 300.0
+    start_timeout_s: float = 60.0
+    max_unscored: float = 0.2
+    truncation: Truncation = "none"
+    reward_weights: Weights = field(default_factory=Weights)
+
+    def __post_init__(self) -> None:
+        if min(self.timeout_s, self.start_timeout_s) <= 0:
+            raise ValueError(f"timeout_s is {self.timeout_s}, start_timeout_s {self.start_timeout_s}: expected above 0")
+        if not 0 <= self.max_unscored < 1:
+            raise ValueError(f"max_unscored is {self.max_unscored}: expected a share of at least 0 and below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vllm:
+    """Generation by vLLM, which is installed beside the trainer (`pip install vllm`).
+
+    Attributes:
+        mode: In the trainer's processes, or a server of its own.
+        server_url: Of the server.
+        memory_share: Of a GPU, where they share it.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    mode: Literal["colocate", "server"] = "colocate"
+    server_url: str | None = None
+    memory_share: float = 0.3
+
+    def __post_init__(self) -> None:
+        if (self.mode == "server") != (self.server_url is not None):
+            raise ValueError("server_url: belongs to mode server, and mode server needs it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """How the policy answers.
+
+    Attributes:
+        group_size: G, responses to a prompt.
+        max_tokens: Of one response.
+        temperature: Of sampling, and of the policy that is trained.
+        vllm: None: transformers generates.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    group_size: int = 8
+    max_tokens: int = 1024
+    temperature: float = 1.0
+    vllm: Vllm | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimisation:
+    """The loop.
+
+    Attributes:
+        steps: Of the optimizer.
+        batch: Responses in one backward pass of one process; memory, not mathematics.
+        accumulate: Backward passes of one process in a step, and in a generation.
+        learning_rate: Of the policy.
+        kl: Weight of the divergence from the policy at the start, beta of the paper of GRPO.
+        warmup_share: Of the steps.
+        scheduler: Of transformers.
+        max_grad_norm: Clip.
+        precision: bf16 is autocast; weights stay fp32.
+        checkpointing: Recompute activations in the backward pass.
+        save_every: Steps between checkpoints.
+        ranks_timeout_s: After so long without a word, a process gives the others up.
+        seed: Of everything.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    steps: int
+    batch: int = 8
+    accumulate: int = 1
+    learning_rate: float = 1e-6
+    kl: float = 0.04
+    warmup_share: float = 0.0
+    scheduler: Literal["cosine", "linear", "constant_with_warmup"] = "constant_with_warmup"
+    max_grad_norm: float = 1.0
+    precision: Precision = "fp32"
+    checkpointing: bool = False
+    save_every: int = 20
+    ranks_timeout_s: int = 1800
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+
+    @property
+    def responses(self) -> int:
+        """Of one process, in one step."""
+        return self.batch * self.accumulate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The policy before and after, on held-out prompts; the first process alone answers, without vLLM.
+
+    Attributes:
+        prompts: So many of them, drawn by the seed; 0: none.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    prompts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpoRecipe:
+    """One policy.
+
+    Attributes:
+        name: Of the run.
+        description: One sentence.
+        policy: What is trained: a folder, a hub id, or "tiny".
+        optimisation: The loop.
+        adapter: LoRA; None: all weights are trained.
+        prompts: What to read.
+        oracle: What to ask.
+        generation: How to answer.
+        evaluation: What to compare at the end.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    description: str
+    policy: str
+    optimisation: Optimisation
+    adapter: Adapter | None = None
+    prompts: Prompts = field(default_factory=Prompts)
+    oracle: Oracle = field(default_factory=Oracle)
+    generation: Generation = field(default_factory=Generation)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    def __post_init__(self) -> None:
+        group, responses = self.generation.group_size, self.optimisation.responses
+        if group < 2:  # noqa: PLR2004 - an advantage compares
+            raise ValueError(f"generation.group_size is {group}: expected at least 2")
+        if responses % group:
+            raise ValueError(
+                f"optimisation.batch * optimisation.accumulate is {responses}, generation.group_size {group}: expected "
+                "a multiple of it, so that no group is split over processes and the oracle reads each prompt once"
+            )
+        if self.evaluation.prompts and not self.prompts.held_out:
+            raise ValueError("evaluation.prompts: needs prompts.held_out, files with prompts that are not learnt from")
+        if self.oracle.timeout_s * _CALLS_PER_TIMEOUT > self.optimisation.ranks_timeout_s:
+            raise ValueError(
+                f"oracle.timeout_s is {self.oracle.timeout_s:g}, optimisation.ranks_timeout_s "
+                f"{self.optimisation.ranks_timeout_s}: expected at most a third of it, so that no process gives up "
+                "those that wait for the oracle"
+            )
+
+
+GRPO_RECIPES: Final = RecipeBook("grpo", GrpoRecipe)

@@ -1,0 +1,95 @@
+"""The reward that TRL calls: one question to the oracle for a batch, in which each group is one item.
+
+No failure is a number and none raises: an exception would end this process and leave the others waiting. What was
+not scored is None, and `Failures` keeps count for the vote of all processes.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from promedical.errors import ErrorCode
+from promedical.messages import ErrorInfo, ResponseScores
+from promedical_client import PromedicalError
+from promedical_client.integrations import Grader
+from promedical_client.integrations.grader import Grade, Graded
+from promedical_client.integrations.trl import LogExtra, LogMetric, exchanges, log_grades, rewards
+
+Reward = Callable[..., Awaitable[list[float | None]]]
+
+_HOPELESS: Final = {
+    ErrorCode.REVISION_MISMATCH,
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.FORBIDDEN,
+    ErrorCode.INVALID_REQUEST,
+    ErrorCode.NOT_FOUND,
+}
+"""The next call would end the same way."""
+
+
+@dataclass(slots=True)
+class Failures:
+    """What this process asked since it was last looked at.
+
+    Attributes:
+        asked: Responses.
+        codes: Of those without a score, why.
+        hopeless: What no later call would change; None: nothing.
+    """
+
+    asked: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    hopeless: str | None = None
+
+    def note(self, codes: Sequence[str | None]) -> None:
+        """Count a batch: an error code per response, None where it has a score."""
+        self.asked += len(codes)
+        self.codes.update(code for code in codes if code is not None)
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self.asked, self.codes, self.hopeless = 0, Counter(), None
+
+
+def oracle_reward(grader: Grader, failures: Failures) -> Reward:
+    """The reward function; TRL names its metrics and its column after it."""
+
+    async def oracle(
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        *,
+        rubric: Sequence[str],
+        prompt_id: Sequence[str],
+        log_metric: LogMetric,
+        log_extra: LogExtra,
+        **_: Any,
+    ) -> list[float | None]:
+        began = time.perf_counter()
+        graded: Graded | None = None
+        grades: Sequence[Grade]
+        try:
+            graded = await grader.graded(exchanges(grader, prompts, completions, rubric))
+            grades = graded.grades
+        except PromedicalError as error:
+            grades = [ErrorInfo(code=error.code, message=error.message)] * len(prompts)
+            if error.code in _HOPELESS:
+                failures.hopeless = str(error)
+        log_extra("prompt_id", list(prompt_id))
+        log_extra("rubric", list(rubric))
+        fingerprint = None if graded is None else graded.model.fingerprint
+        log_grades(grades, fingerprint, log_metric=log_metric, log_extra=log_extra)
+        log_metric("oracle/seconds", time.perf_counter() - began)
+        log_metric("oracle/service_seconds", _service_seconds(graded))
+        failures.note([None if isinstance(grade, ResponseScores) else str(grade.code) for grade in grades])
+        return rewards(grades)
+
+    return oracle
+
+
+def _service_seconds(graded: Graded | None) -> float:
+    """What the service says it needed; the rest of a call is the network and the client."""
+    if graded is None:
+        return 0.0
+    return (graded.timings.queue + graded.timings.tokenize + graded.timings.engine) / 1e3

@@ -1,0 +1,176 @@
+"""One GRPO run, stage by stage: pin the oracle, read, train, audit, summarise. It goes on where it was cut off.
+
+The output folder holds recipe.yaml, oracle.json, training/ (checkpoints, the table of completions, TensorBoard's
+files), policy/, held_out/ and summary.md. The table and held_out/ hold texts; nothing else does.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from transformers import PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
+
+from promedical_bench.data.report_tables import describe
+from promedical_client import PromedicalError
+from promedical_client.integrations import Grader
+from promedical_trainer.grpo.audit import audit, read_completions
+from promedical_trainer.grpo.fitting import train_steps
+from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged, write_answers
+from promedical_trainer.grpo.oracle import Address, Pin, grader_of, pin_oracle
+from promedical_trainer.grpo.policy import make_tiny_policy, read_tokenizer
+from promedical_trainer.grpo.prompts import PromptRows, read_prompts
+from promedical_trainer.grpo.ranks import agreed, processes
+from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
+from promedical_trainer.grpo.reward import Failures, oracle_reward
+from promedical_trainer.grpo.stopping import OracleLostError, Vote
+from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
+from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
+from promedical_trainer.recipe_files import RecipeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A recipe, its data, its oracle and the folder that it fills.
+
+    Attributes:
+        recipe: All settings.
+        oracle: Whom to ask.
+        data: Folder that the recipe's file names are relative to.
+        output: Folder of the run; a run of the same recipe that was cut off there is continued.
+        console: For progress.
+        deadline: When to stop, to be continued later.
+    """
+
+    recipe: GrpoRecipe
+    oracle: Address
+    data: Path
+    output: Path
+    console: Console
+    deadline: Deadline = field(default_factory=Deadline)
+
+    @property
+    def base(self) -> str:
+        """The policy at the start."""
+        return str(self.output / "tiny") if self.recipe.policy == TINY else self.recipe.policy
+
+    @property
+    def training(self) -> Path:
+        """Of the training stage."""
+        return self.output / "training"
+
+    @property
+    def policy(self) -> Path:
+        """The result."""
+        return self.output / "policy"
+
+
+def train_policy(run: Run) -> Path:
+    """Train a policy against the oracle.
+
+    Returns:
+        The page that sums the run up; the policy lies beside it.
+
+    Raises:
+        RecipeError: A setting does not fit, or the folder belongs to another recipe.
+        DataError: The data cannot be used.
+        OracleError: The oracle is not one for this run.
+        OracleUnreachableError: Nobody answered at the start.
+        OracleLostError: Too many responses went without a score; the same call goes on from there.
+        TimeUpError: The deadline passed; the same call goes on from there.
+    """
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading and saving; the run has one of its own
+    processes(run.recipe.optimisation.ranks_timeout_s)
+    pin = agreed(lambda: _begin(run))
+    tokenizer = read_tokenizer(run.base)
+    prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
+    _show(run, pin, prompts)
+    _check_enough(run.recipe, prompts)
+    failures = Failures()
+    vote = Vote(failures, run.recipe.oracle.max_unscored, run.deadline, run.oracle.url)
+    reward = oracle_reward(grader_of(run.oracle, run.recipe.oracle, pin), failures)
+    with stage(run.console, "training steps", run.recipe.optimisation.steps) as advance:
+        shown = ("reward", "oracle/proficiency", "oracle/vetoed", "oracle/unscored", "kl", "completions/mean_length")
+        bar = StepBar(run.console, advance, shown=shown)
+        trainer = train_steps(run.base, tokenizer, prompts.rows, reward, run.recipe, run.training, [vote, bar])
+    if vote.lost is not None:
+        raise OracleLostError(vote.lost)
+    if trainer.state.global_step < run.recipe.optimisation.steps:
+        raise TimeUpError(
+            f"time is up at training, {trainer.state.global_step} of {run.recipe.optimisation.steps}; run the same "
+            "command again to go on"
+        )
+    trainer.save_model(str(run.policy))
+    if processes().is_main_process:
+        story = _story(run, pin, prompts, tokenizer)
+        write_summary(run.output, story)
+    return run.output / PAGE
+
+
+def _begin(run: Run) -> Pin:
+    GRPO_RECIPES.claim(run.output, run.recipe)
+    pin = pin_oracle(run.output, run.oracle, run.recipe.oracle)
+    if run.recipe.policy == TINY:
+        make_tiny_policy(Path(run.base))
+    return pin
+
+
+def _show(run: Run, pin: Pin, prompts: PromptRows) -> None:
+    for report in prompts.reports:
+        run.console.print(describe(report))
+    run.console.print(
+        f"{len(prompts.rows)} prompts to learn from; left out were {prompts.held_out} held out, {prompts.too_long} too "
+        f"long and {prompts.repeated} repeated\noracle: {pin.name}, {pin.status}, fingerprint {pin.fingerprint}",
+        markup=False,
+        highlight=False,
+    )
+    if pin.status != "trained":
+        run.console.print("the oracle's verdicts are not learnt from labels: this run shows that training works")
+
+
+def _check_enough(recipe: GrpoRecipe, prompts: PromptRows) -> None:
+    needed = recipe.optimisation.responses * processes().num_processes // recipe.generation.group_size
+    if len(prompts.rows) < needed:
+        raise RecipeError(
+            f"a step takes {needed} prompts, the data have {len(prompts.rows)}; lower optimisation.batch or accumulate"
+        )
+
+
+def _story(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Story:
+    return Story(
+        recipe=run.recipe,
+        pin=pin,
+        prompts=prompts,
+        audit=audit(read_completions(run.training), run.recipe.oracle.reward_weights.of_algebra()),
+        steps=read_steps(run.training),
+        held_out=_held_out(run, pin, prompts, tokenizer),
+    )
+
+
+def _held_out(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, Comparison]:
+    """Before and after, judged by the oracle of the run."""
+    rows = chosen(prompts.unseen, run.recipe)
+    if not rows:
+        return {}
+    run.console.print(f"answering {len(rows)} held-out prompts, before and after", markup=False, highlight=False)
+    frames = []
+    with closing(grader_of(run.oracle, run.recipe.oracle, pin)) as grader:
+        for name, policy in (("before", run.base), ("after", str(run.policy))):
+            path = run.output / "held_out" / f"{name}.jsonl"
+            write_answers(policy, tokenizer, rows, run.recipe, path)
+            frames.append(_judged(path, rows, grader))
+    return compare(*frames)
+
+
+def _judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.DataFrame:
+    try:
+        return judged(path, rows, grader)
+    except PromedicalError as error:
+        raise OracleLostError(
+            f"the policy is trained, but {path} could not be judged ({error}); see to the oracle, then run the same "
+            "command again"
+        ) from error

@@ -1,0 +1,167 @@
+"""What a run did, for people: a page and a plot of reward, its parts, KL and length over the steps."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from promedical_bench.quality.bootstrap import Estimate
+from promedical_bench.quality.figures import COLOURS, INK, new_figure, plain_axes
+from promedical_trainer.checkpoints import last_checkpoint
+from promedical_trainer.grpo.audit import Audit
+from promedical_trainer.grpo.held_out import MEASURES, Comparison
+from promedical_trainer.grpo.oracle import Pin
+from promedical_trainer.grpo.prompts import PromptRows
+from promedical_trainer.grpo.recipe import GRPO_RECIPES, GrpoRecipe
+
+_CURVES: Final = {
+    "reward": "reward",
+    "oracle/proficiency": "S1, proficiency",
+    "oracle/excellence": "S2, excellence",
+    "oracle/vetoed": "share vetoed",
+    "kl": "KL from the start",
+    "completions/mean_length": "length, tokens",
+}
+_SHARE: Final = 0.1
+"""Of the steps at each end that the table compares."""
+_SMOOTH: Final = 0.05
+_PLOT: Final = "curves.png"
+PAGE: Final = "summary.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """All that the page tells of.
+
+    Attributes:
+        recipe: Of the run.
+        pin: The oracle.
+        prompts: What was learnt from.
+        audit: Of the rewards.
+        steps: One row a step, columns as TRL names its metrics.
+        held_out: Measures before and after, on prompts that were not learnt from; may be empty.
+    """
+
+    recipe: GrpoRecipe
+    pin: Pin
+    prompts: PromptRows
+    audit: Audit
+    steps: pd.DataFrame
+    held_out: Mapping[str, Comparison]
+
+
+def read_steps(folder: Path) -> pd.DataFrame:
+    """The metrics of every step so far, from the last checkpoint; empty where there is none."""
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None:
+        return pd.DataFrame(columns=["step", *_CURVES])
+    state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+    rows = [entry for entry in state.log_history if "reward" in entry]
+    return pd.DataFrame(rows).drop_duplicates("step", keep="last").reset_index(drop=True)
+
+
+def write_summary(folder: Path, story: Story) -> None:
+    """Write `summary.md`, its plot, and the numbers as `summary.json`."""
+    _plot(story.steps).savefig(folder / _PLOT, dpi=150)
+    numbers = _numbers(story)
+    (folder / "summary.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text("\n".join(_page(story, numbers)) + "\n", encoding="utf-8")
+
+
+def _numbers(story: Story) -> dict[str, Any]:
+    return {
+        "steps": len(story.steps),
+        "oracle": story.pin.fingerprint,
+        "samples": story.audit.samples,
+        "scored": story.audit.scored,
+        "furthest_reward": story.audit.furthest,
+        "oracle_share_of_step_time": _share(story.steps, "oracle/seconds"),
+        "service_share_of_step_time": _share(story.steps, "oracle/service_seconds"),
+        "ends": {name: _ends(story.steps, name) for name in _CURVES if name in story.steps},
+        "held_out": {name: asdict(each) for name, each in story.held_out.items()},
+    }
+
+
+def _share(steps: pd.DataFrame, name: str) -> float | None:
+    if name not in steps or not steps["step_time"].sum():
+        return None
+    return float(steps[name].sum() / steps["step_time"].sum())
+
+
+def _ends(steps: pd.DataFrame, name: str) -> list[float | None]:
+    """Means over the first and the last steps."""
+    count = max(round(_SHARE * len(steps)), 1)
+    means = [pd.to_numeric(part[name]).mean() for part in (steps.head(count), steps.tail(count))]
+    return [None if pd.isna(mean) else float(mean) for mean in means]
+
+
+def _page(story: Story, numbers: Mapping[str, Any]) -> Iterator[str]:
+    recipe, pin, found = story.recipe, story.pin, story.prompts
+    yield f"# {recipe.name}\n\n{recipe.description}.\n"
+    yield f"- **Oracle**: {pin.name}, {pin.status}, fingerprint `{pin.fingerprint}`, engine {pin.engine}"
+    left_out = f"{found.held_out} held out and {found.too_long} too long were left out"
+    yield f"- **Prompts**: {len(found.rows)}; {left_out}"
+    planned, group = recipe.optimisation.steps, recipe.generation.group_size
+    yield f"- **Steps**: {numbers['steps']} of {planned}, {group} responses a prompt"
+    furthest = "nothing was scored" if story.audit.furthest is None else f"{story.audit.furthest:.1g} at most"
+    yield (
+        f"- **Audit**: {story.audit.scored} of {story.audit.samples} responses scored; rewards computed again from the "
+        f"verdicts differ by: {furthest}"
+    )
+    yield (
+        f"- **Time**: the reward took {_percent(numbers['oracle_share_of_step_time'])} of the steps, "
+        f"{_percent(numbers['service_share_of_step_time'])} inside the service\n"
+    )
+    yield f"![Reward and its parts over the steps]({_PLOT})\n"
+    yield f"| mean over | first {_SHARE:.0%} of the steps | last {_SHARE:.0%} |\n|---|---|---|"
+    for name, (first, last) in numbers["ends"].items():
+        yield f"| {_CURVES[name]} | {_number(first)} | {_number(last)} |"
+    yield "\nRewards on prompts that were learnt from, by the oracle that was learnt from. Whether answers got better"
+    yield "is for held-out prompts and for another judge to say: `held_out/` has answers to ask one about.\n"
+    if story.held_out:
+        yield from _held_out(story.held_out)
+    yield f"## Recipe\n\n```yaml\n{GRPO_RECIPES.dump(recipe)}```"
+
+
+def _held_out(found: Mapping[str, Comparison]) -> Iterator[str]:
+    prompts = next(iter(found.values())).change.n
+    yield f"## Held-out prompts\n\n{prompts} prompts that were not learnt from, by the same oracle; 95 % intervals.\n"
+    yield "| mean | before | after | change |\n|---|---|---|---|"
+    for name, each in found.items():
+        cells = " | ".join(_interval(estimate) for estimate in (each.before, each.after, each.change))
+        yield f"| {MEASURES[name]} | {cells} |"
+    yield ""
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return _number(estimate.value)
+    return f"{_number(estimate.value)} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _plot(steps: pd.DataFrame) -> Figure:
+    figure = new_figure(width=8.6, height=5.4)
+    window = max(round(_SMOOTH * len(steps)), 1)
+    for axes, (name, title) in zip(figure.subplots(3, 2, sharex=True).flat, _CURVES.items(), strict=True):
+        axes.set_title(title, loc="left", fontsize=10, color=INK)
+        plain_axes(axes, grid="y")
+        if name in steps:
+            values = pd.to_numeric(steps[name])
+            axes.plot(steps["step"], values, color=COLOURS[2], linewidth=0.8)
+            axes.plot(steps["step"], values.rolling(window, min_periods=1).mean(), color=COLOURS[0], linewidth=1.8)
+    figure.supxlabel("step", fontsize=9, color=INK)
+    return figure
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "an unknown share" if value is None else f"{value:.1%}"

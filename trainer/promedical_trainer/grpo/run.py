@@ -24,12 +24,12 @@ from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged
 from promedical_trainer.grpo.oracle import Address, Pin, grader_of, pin_oracle
 from promedical_trainer.grpo.policy import make_tiny_policy, read_tokenizer
 from promedical_trainer.grpo.prompts import PromptRows, read_prompts
-from promedical_trainer.grpo.ranks import agreed, processes
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
 from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
 from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
+from promedical_trainer.ranks import agreed, processes
 from promedical_trainer.recipe_files import RecipeError
 
 

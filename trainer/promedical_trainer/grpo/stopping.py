@@ -9,9 +9,9 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from promedical_trainer.grpo.ranks import gathered
 from promedical_trainer.grpo.reward import Failures
 from promedical_trainer.progress import Deadline
+from promedical_trainer.ranks import gathered
 
 
 class OracleLostError(Exception):

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from rich.console import Console
 from transformers import set_seed
 
@@ -24,6 +23,7 @@ from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, stage
+from promedical_trainer.ranks import agreed, processes
 from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
@@ -88,28 +88,22 @@ def train_reward_model(run: Run) -> Path:
         CalibrationError: The model learnt nothing.
         TimeUpError: The deadline passed; the same call goes on from there.
     """
-    _claim(run)
+    agreed(lambda: _claim(run))
     splits = read_splits(run.data, run.recipe.data)
     base = open_bundle(run.base)
     facts = _train(run, splits, base)
-    if _processes().is_main_process:
+    if processes().is_main_process:
         _show(run, splits)
         write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base)
         _judge(run, splits, facts)
     return run.bundle
 
 
-def _processes() -> PartialState:
-    """All processes of the run; without a GPU they must be told that they train on a CPU together."""
-    return PartialState(cpu=not torch.cuda.is_available())
-
-
 def _claim(run: Run) -> None:
     """Make the folder this run's, or see that it is."""
     RM_RECIPES.claim(run.output, run.recipe)
-    if run.base != run.recipe.base and _processes().is_main_process:
+    if run.base != run.recipe.base:
         make_shrunken_base(Path(run.base), architecture_of(run.recipe))
-    _processes().wait_for_everyone()
 
 
 def _show(run: Run, splits: Splits) -> None:
@@ -127,7 +121,7 @@ def _train(run: Run, splits: Splits, base: Bundle) -> Facts:
     steps = steps_of(fit_in.prompts, run.recipe)
     if not steps:
         raise RecipeError("the training data give no pair and no label to learn from; see the data report")
-    state = _processes()
+    state = processes()
     data = StepData(
         steps,
         renderer,

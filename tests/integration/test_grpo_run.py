@@ -210,7 +210,7 @@ def test_run_of_two_processes_stops_as_one_when_too_much_is_not_scored(fake_serv
     command = [*launcher, *grpo_command(data, tmp_path / "run", fake_server.grpc_url, *flags)[2:]]
     done = train_policy(command)
     said = " ".join(done.stderr.split())
-    assert done.returncode != 0
+    assert done.returncode != 0  # of the launcher, which may end the slower process before it exits by itself
     assert "step 1: 4 of 8 responses were not scored (too_long 4), more than 20%" in said
     assert "exitcode : 3" in said
     assert CANARY not in done.stdout + done.stderr

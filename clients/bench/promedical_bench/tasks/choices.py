@@ -1,16 +1,18 @@
 """Tasks that ask for the best of some responses: which are right, and whether the oracle puts them on top. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
 
 import pandas as pd
 
-from promedical_bench.answers import Answer, Answers
+from promedical_bench.answers import Answer, Answers, longer_is_better
 from promedical_bench.cases import Case
+from promedical_bench.quality.controls import LONGER
+from promedical_bench.quality.evaluation import Tallies
 from promedical_bench.quality.metrics import Metric
-from promedical_bench.quality.tallies import micro
-from promedical_bench.tasks.task import answered
+from promedical_bench.quality.tallies import Tally, micro
+from promedical_bench.tasks.task import Facts, answered, by_group
 
 COLUMNS: Final = ("prompt", "id", "group", "margin", "spread", "places")
 """Of a frame of choices: `margin` is the reward of the worst right response minus that of the best wrong one, and
@@ -69,3 +71,69 @@ TITLES: Final = {
     "accuracy_ranked": "The right response is first in lexicographic order",
     "ties_ranked": "Tied for first in lexicographic order (counted as wrong)",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceTask:
+    """A task of choices; `Task` says what its attributes mean. What tells such tasks apart is the headline.
+
+    Attributes:
+        headline_title: What the headline is called.
+        formula: The headline of a frame of choices, by group.
+        choices: One per row of the file.
+    """
+
+    name: str
+    title: str
+    headline: str
+    headline_title: str
+    chance: float | None
+    formula: Callable[[pd.DataFrame], dict[str, Tally]]
+    choices: tuple[Choice, ...]
+    facts: Facts
+
+    of_one_response: ClassVar[Collection[str]] = ()
+
+    @property
+    def main(self) -> tuple[str, ...]:
+        """The headline, and how often the right response is best."""
+        return (self.headline, "accuracy")
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Of metrics, by their names."""
+        return {self.headline: self.headline_title} | TITLES
+
+    @property
+    def cases(self) -> Sequence[Case]:
+        """One per row."""
+        return [choice.case for choice in self.choices]
+
+    def limited(self, cases: int) -> "ChoiceTask":
+        """The first rows only."""
+        return replace(self, choices=self.choices[:cases])
+
+    def tallies(self, answers: Answers) -> Tallies:
+        """The headline, and accuracy by subset."""
+        frame = choice_frame(self.choices, answers)
+        return {self.headline: self.formula(frame)} | by_group(frame, METRICS)
+
+    def controls(self, answers: Answers) -> Mapping[str, Tallies]:
+        """The longer answer; of choices no class is in the majority."""
+        scored = [choice.case for choice in self.choices if all(answers.get(choice.case.id, (None,)))]
+        return {LONGER: self.tallies(longer_is_better(scored))} if scored else {}
+
+    def agreement(self, answers: Answers) -> Tallies:  # noqa: ARG002 - the Protocol's
+        """None: nothing here has labels."""
+        return {}
+
+    def labels(self, answers: Answers) -> pd.DataFrame | None:  # noqa: ARG002 - the Protocol's
+        """None: nothing here has labels."""
+        return None
+
+
+def numbered(found: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Choices whose cases are named by their place in the file, since ids of rows may repeat."""
+    return tuple(
+        replace(each, case=replace(each.case, id=f"{number}:{each.id}")) for number, each in enumerate(found, start=1)
+    )

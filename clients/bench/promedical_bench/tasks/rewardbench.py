@@ -9,28 +9,23 @@ sections, each the mean of its subsets weighted by their published counts; `scor
 those that bring none are judged by a named rubric.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, NotRequired
+from typing import Any, Final, NotRequired
 
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from promedical_bench.answers import Answers, longer_is_better
 from promedical_bench.cases import Case
 from promedical_bench.data import parts
 from promedical_bench.data.lines import content_of, usable
 from promedical_bench.data.skips import Place, Refusal, SkipLog
-from promedical_bench.quality.controls import LONGER
-from promedical_bench.quality.evaluation import Tallies
 from promedical_bench.quality.tallies import NOTHING, Numbers, Tally, ratio
-from promedical_bench.tasks import choices
-from promedical_bench.tasks.choices import Choice, choice_frame
+from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
 from promedical_bench.tasks.sections import section_of, weight_of
-from promedical_bench.tasks.task import Facts, by_group, facts_of, id_of
+from promedical_bench.tasks.task import facts_of, id_of
 
 TIES: Final = "Ties"
 SCORE: Final = "score"
@@ -53,51 +48,7 @@ class _Row(TypedDict):
 _ROW: Final = TypeAdapter(_Row)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RewardBench:
-    """The task with its rows."""
-
-    name: ClassVar[str] = "rewardbench"
-    title: ClassVar[str] = "RewardBench: the chosen response has the highest reward"
-    headline: ClassVar[str] = SCORE
-    chance: ClassVar[float | None] = None
-    titles: ClassVar[Mapping[str, str]] = {SCORE: "Score: mean of the sections"} | choices.TITLES
-
-    main: ClassVar[tuple[str, ...]] = (SCORE, "accuracy")
-    of_one_response: ClassVar[Collection[str]] = ()
-
-    choices: tuple[Choice, ...]
-    facts: Facts
-
-    @property
-    def cases(self) -> Sequence[Case]:
-        """One per row."""
-        return [choice.case for choice in self.choices]
-
-    def limited(self, cases: int) -> "RewardBench":
-        """The first rows only."""
-        return replace(self, choices=self.choices[:cases])
-
-    def tallies(self, answers: Answers) -> Tallies:
-        """Score by section, accuracy by subset."""
-        frame = choice_frame(self.choices, answers)
-        return {SCORE: _sections(frame)} | by_group(frame, choices.METRICS)
-
-    def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The longer answer; of choices no class is in the majority."""
-        answered = [choice.case for choice in self.choices if all(answers.get(choice.case.id, (None,)))]
-        return {LONGER: self.tallies(longer_is_better(answered))} if answered else {}
-
-    def agreement(self, answers: Answers) -> Tallies:  # noqa: ARG002 - the Protocol's
-        """None: nothing here has labels."""
-        return {}
-
-    def labels(self, answers: Answers) -> pd.DataFrame | None:  # noqa: ARG002 - the Protocol's
-        """None: nothing here has labels."""
-        return None
-
-
-def load(path: Path) -> RewardBench:
+def load(path: Path) -> ChoiceTask:
     """Read the task.
 
     Raises:
@@ -105,11 +56,17 @@ def load(path: Path) -> RewardBench:
     """
     content = content_of(path, _EXPECTED)
     log = SkipLog()
-    found = usable(content, _choice, log, _EXPECTED)
-    numbered = tuple(
-        replace(each, case=replace(each.case, id=f"{number}:{each.id}")) for number, each in enumerate(found, start=1)
+    choices = numbered(usable(content, _choice, log, _EXPECTED))
+    return ChoiceTask(
+        name="rewardbench",
+        title="RewardBench: the chosen response has the highest reward",
+        headline=SCORE,
+        headline_title="Score: mean of the sections",
+        chance=None,
+        formula=_sections,
+        choices=choices,
+        facts=facts_of(content, log.summary()),
     )
-    return RewardBench(choices=numbered, facts=facts_of(content, log.summary()))
 
 
 def _choice(raw: dict[str, Any], place: Place) -> Choice:

@@ -6,26 +6,20 @@ A JSON array or JSON lines. Right is: the reward of the chosen response is above
 wrong. `mean` is the mean of the four accuracies, as published. A named rubric judges, unless rows bring `criteria`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, NotRequired
+from typing import Any, Final, NotRequired
 
 import pandas as pd
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from promedical_bench.answers import Answers, longer_is_better
 from promedical_bench.cases import Case
 from promedical_bench.data import parts
 from promedical_bench.data.lines import content_of, usable
 from promedical_bench.data.skips import Place, Refusal, SkipLog
-from promedical_bench.quality.controls import LONGER
-from promedical_bench.quality.evaluation import Tallies
 from promedical_bench.quality.tallies import NOTHING, Numbers, Tally, ratio
-from promedical_bench.tasks import choices
-from promedical_bench.tasks.choices import Choice, choice_frame
-from promedical_bench.tasks.task import Facts, by_group, facts_of
+from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
+from promedical_bench.tasks.task import facts_of
 
 MEAN: Final = "mean"
 
@@ -49,51 +43,7 @@ class _Row(TypedDict):
 _ROW: Final = TypeAdapter(_Row)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UltraMedical:
-    """The task with its rows."""
-
-    name: ClassVar[str] = "ultramedical"
-    title: ClassVar[str] = "UltraMedical: the chosen response has the higher reward"
-    headline: ClassVar[str] = MEAN
-    chance: ClassVar[float | None] = 0.5
-    titles: ClassVar[Mapping[str, str]] = {MEAN: "Mean of the accuracies by kind"} | choices.TITLES
-
-    main: ClassVar[tuple[str, ...]] = (MEAN, "accuracy")
-    of_one_response: ClassVar[Collection[str]] = ()
-
-    choices: tuple[Choice, ...]
-    facts: Facts
-
-    @property
-    def cases(self) -> Sequence[Case]:
-        """One per row."""
-        return [choice.case for choice in self.choices]
-
-    def limited(self, cases: int) -> "UltraMedical":
-        """The first rows only."""
-        return replace(self, choices=self.choices[:cases])
-
-    def tallies(self, answers: Answers) -> Tallies:
-        """Accuracy by kind, and the mean of those."""
-        frame = choice_frame(self.choices, answers)
-        return {MEAN: {"overall": _mean(frame)}} | by_group(frame, choices.METRICS)
-
-    def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The longer answer; of choices no class is in the majority."""
-        answered = [choice.case for choice in self.choices if all(answers.get(choice.case.id, (None,)))]
-        return {LONGER: self.tallies(longer_is_better(answered))} if answered else {}
-
-    def agreement(self, answers: Answers) -> Tallies:  # noqa: ARG002 - the Protocol's
-        """None: nothing here has labels."""
-        return {}
-
-    def labels(self, answers: Answers) -> pd.DataFrame | None:  # noqa: ARG002 - the Protocol's
-        """None: nothing here has labels."""
-        return None
-
-
-def load(path: Path) -> UltraMedical:
+def load(path: Path) -> ChoiceTask:
     """Read the task.
 
     Raises:
@@ -101,11 +51,17 @@ def load(path: Path) -> UltraMedical:
     """
     content = content_of(path, _EXPECTED)
     log = SkipLog()
-    found = usable(content, _choice, log, _EXPECTED)
-    numbered = tuple(
-        replace(each, case=replace(each.case, id=f"{number}:{each.id}")) for number, each in enumerate(found, start=1)
+    choices = numbered(usable(content, _choice, log, _EXPECTED))
+    return ChoiceTask(
+        name="ultramedical",
+        title="UltraMedical: the chosen response has the higher reward",
+        headline=MEAN,
+        headline_title="Mean of the accuracies by kind",
+        chance=0.5,
+        formula=lambda frame: {"overall": _mean(frame)},
+        choices=choices,
+        facts=facts_of(content, log.summary(), notes=[_PUBLISHED]),
     )
-    return UltraMedical(choices=numbered, facts=facts_of(content, log.summary(), notes=[_PUBLISHED]))
 
 
 def _choice(raw: dict[str, Any], place: Place) -> Choice:

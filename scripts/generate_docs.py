@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md: settings, metrics, errors, speed and the default model's quality.
+"""Write the generated parts of README.md: settings, metrics, errors, speed, the default's quality.
 
 Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. `--check` changes nothing and fails if
 a part is stale.
@@ -16,6 +16,7 @@ from promedical_service.settings import Settings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BENCH = README.parent / "docs" / "bench-engine.json"
+TRAINING = README.parent / "docs" / "bench-training.json"
 DEFAULT = README.parent / "docs" / "default-model.json"
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -72,6 +73,18 @@ def speed_table() -> str:
     return note + _table("| way | scores/s | times flat |", rows)
 
 
+def training_speed() -> str:
+    """Tree-packed training beside flat sequences, from the committed result."""
+    result = json.loads(TRAINING.read_text(encoding="utf-8"))
+    return (
+        f"{result['responses']} responses and {result['criteria']} criteria of one prompt train at "
+        f"{result['tree_criteria_per_s']:.1f} criteria/s as one tree and at {result['flat_criteria_per_s']:.1f} as one "
+        f"sequence per criterion: {result['tree_over_flat']:.1f} times faster, for gradients that differ by "
+        f"{result['max_relative_gradient_difference']:.0e} (relative norm, the worst tensor). {result['model']}; "
+        f"{result['date']}, {result['machine']}, {result['versions']}; `make bench-training`.\n"
+    )
+
+
 def quality_table() -> str:
     """The default model on the test split beside its controls, from the committed evaluation if there is one."""
     if not DEFAULT.is_file():
@@ -103,6 +116,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "errors": errors_table,
     "speed": speed_table,
+    "training": training_speed,
     "quality": quality_table,
 }
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from promedical_model.bundle import open_bundle
+from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.default_model import BASE, TRAINED
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "default-model.json"
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="the --output of promedical-train rm")
     run: Path = parser.parse_args().run
     bundle = open_bundle(str(run / "bundle"))
-    reason = unfit(run)
+    reason = unfit(run, bundle)
     if reason:
         print(f"{run}: {reason}")
         return 1
@@ -36,13 +36,12 @@ def main() -> int:
     return 0
 
 
-def unfit(run: Path) -> str | None:
+def unfit(run: Path, bundle: Bundle) -> str | None:
     """Why a run cannot be shipped."""
-    manifest = open_bundle(str(run / "bundle")).manifest
-    size = sum(path.stat().st_size for path in (run / "bundle").iterdir())
-    if manifest.base != BASE:
-        return f"its base is {manifest.base}; the default stands on {BASE}, which a fresh machine can fetch"
-    if not (run / "evaluation.json").is_file() or not (run / "bundle" / "README.md").is_file():
+    size = sum(path.stat().st_size for path in bundle.folder.iterdir())
+    if bundle.manifest.base != BASE:
+        return f"its base is {bundle.manifest.base}; the default stands on {BASE}, which a fresh machine can fetch"
+    if not (run / "evaluation.json").is_file() or not (bundle.folder / "README.md").is_file():
         return "is not evaluated yet; run promedical-train to its end"
     if size > MAX_BYTES:
         return f"its bundle has {size / 2**20:.1f} MiB; at most {MAX_BYTES / 2**20:.0f} go into the package"

@@ -1,4 +1,4 @@
-"""The command `promedical-bench`: how good a running service's verdicts are. Heavy imports come after the arguments.
+"""The command `promedical-bench`: how good and how fast a running service is. Heavy imports come after the arguments.
 
 Standard output holds the report's headline only; progress and errors go to standard error.
 """
@@ -25,10 +25,12 @@ EXIT_CODES: Final = (
     "Exit codes: 0 everything was scored; 1 some responses were not; 2 bad usage or bad input; 3 the service cannot "
     "be reached, or refused. What was answered is kept: the same command goes on."
 )
+KEPT: Final = "what was answered is kept, and the same command goes on"
+NOT_KEPT: Final = "nothing was written"
 TASKS: Final = "promedical, healthbench, healthbench-meta, rewardbench, ultramedical or kqa."
 
 app = typer.Typer(
-    help="Measure the verdicts of a running ProMedical service.",
+    help="Measure a running ProMedical service: its verdicts, and how it bears load.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -115,6 +117,54 @@ def compare_runs(
     _announce(content, output)
 
 
+@app.command(name="load")
+def load_service(  # noqa: PLR0913 - one parameter per option
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for the report; what stands there is replaced.")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    trainers: Annotated[int, typer.Option(min=0, help="Closed loops in the bulk lane; 0: none.")] = 2,
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts in one call of a trainer.")] = 1,
+    responses: Annotated[int, typer.Option(min=1, help="Responses to each of them.")] = 8,
+    criteria: Annotated[int, typer.Option(min=1, help="Criteria of each of them.")] = 12,
+    rate: Annotated[float, typer.Option(min=0, help="Interactive calls per second, Poisson; 0: none.")] = 0.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of the measured window.")] = 60.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds before it.")] = 5.0,
+    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call.")] = 120.0,
+    seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 0,
+) -> None:
+    """Load a service with synthetic traffic like a trainer's, a product's, or both."""
+    with expected_errors(NOT_KEPT):
+        from promedical_bench.load.driving import Plan  # noqa: PLC0415
+        from promedical_bench.load.run import run_load  # noqa: PLC0415
+        from promedical_bench.load.traffic import Shape  # noqa: PLC0415
+        from promedical_bench.running import Connection  # noqa: PLC0415
+
+        if not trainers and not rate:
+            raise typer.BadParameter("nothing would be sent: set --trainers or --rate above 0")
+        plan = Plan(
+            trainers=trainers,
+            prompts=prompts,
+            group=Shape(responses=responses, criteria=criteria),
+            rate_per_s=rate,
+            warm_up_s=warm_up,
+            seconds=seconds,
+            timeout_s=timeout_s,
+            seed=seed,
+        )
+        connection = Connection(
+            api_key=api_key, ca_file=ca_file, cert_file=cert_file, key_file=key_file, max_attempts=1
+        )
+        content, summary = run_load(url, plan, output, connection, _bar)
+    _announce(content, output)
+    if failed := sum(sum(lane.failures.values()) for lane in summary.lanes.values()):
+        typer.echo(f"promedical-bench: failures under load: {failed:,}", err=True)
+        raise typer.Exit(SOME_FAILED)
+
+
 @app.command()
 def export(
     *,
@@ -140,8 +190,8 @@ def main() -> None:
 
 
 @contextmanager
-def expected_errors() -> Iterator[None]:
-    """One line and an exit code instead of a trace, for what is not a bug."""
+def expected_errors(then: str = KEPT) -> Iterator[None]:
+    """One line and an exit code instead of a trace, for what is not a bug; `then` says what to do about it."""
     try:
         from promedical_bench.data.errors import DataError  # noqa: PLC0415
         from promedical_bench.measuring import NothingScoredError  # noqa: PLC0415
@@ -157,9 +207,9 @@ def expected_errors() -> Iterator[None]:
     except NothingScoredError as error:
         _fail(error, SOME_FAILED)
     except PromedicalError as error:
-        _fail(f"{error}; what was answered is kept, and the same command goes on", REFUSED)
+        _fail(f"{error}; {then}", REFUSED)
     except KeyboardInterrupt:
-        _fail("stopped; what was answered is kept, and the same command goes on", INTERRUPTED)
+        _fail(f"stopped; {then}", INTERRUPTED)
 
 
 def _fail(error: object, code: int) -> NoReturn:

@@ -13,7 +13,7 @@ def as_markdown(content: Content) -> str:
         *map(_table, content.main),
         "## What was measured",
         _facts(content),
-        "## Every metric",
+        *(["## Every metric"] if content.details else []),
         *map(_table, content.details),
         "## Notes",
         "\n".join(f"- {note}" for note in content.notes),

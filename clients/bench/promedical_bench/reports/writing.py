@@ -21,6 +21,23 @@ from promedical_client.jsonl import written_atomically
 _PLOTTED: Final = 2
 
 
+def write_report(folder: Path, content: Content, plots: Sequence[Plot], plain: Mapping[str, Any]) -> None:
+    """Write a report; `plain` becomes its JSON.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.md": as_markdown(content),
+        "report.json": pydantic_core.to_json(plain, indent=2).decode() + "\n",
+        "report.html": as_html(content, plots),
+    }
+    for name, text in texts.items():
+        with written_atomically(folder / name) as stream:
+            stream.write(text)
+
+
 def write_quality(
     folder: Path,
     task: Task,
@@ -46,7 +63,7 @@ def write_quality(
         )
         plots.append(Plot(title="Calibration", caption=caption, figure=reliability_plot(labels)))
     plain = {"header": header, "unscored": dict(unscored), **measured.as_dict()}
-    _write(folder, content, plots, plain)
+    write_report(folder, content, plots, plain)
 
 
 def write_comparison(
@@ -63,7 +80,7 @@ def write_comparison(
         InputError: The folder cannot be written.
     """
     plain = {"headers": dict(headers), "unscored": dict(unscored), "evaluation": evaluation.as_dict()}
-    _write(folder, content, _metric_plots(evaluation, task), plain)
+    write_report(folder, content, _metric_plots(evaluation, task), plain)
 
 
 def _metric_plots(evaluation: Evaluation, task: Task) -> list[Plot]:
@@ -77,15 +94,3 @@ def _metric_plots(evaluation: Evaluation, task: Task) -> list[Plot]:
         )
         for name in shown
     ]
-
-
-def _write(folder: Path, content: Content, plots: Sequence[Plot], plain: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "report.md": as_markdown(content),
-        "report.json": pydantic_core.to_json(plain, indent=2).decode() + "\n",
-        "report.html": as_html(content, plots),
-    }
-    for name, text in texts.items():
-        with written_atomically(folder / name) as stream:
-            stream.write(text)

@@ -19,6 +19,7 @@ PROTO_INSTALLED := .venv-proto/.installed
 PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
 AUDIT_INSTALLED := .venv-audit/.installed
+VLLM_INSTALLED := .venv-vllm/.installed
 README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
 
 # Runs a new virtual environment's Python, after checking that it is new enough.
@@ -64,6 +65,18 @@ image: ## Build the container image with buildah (IMAGE=name:tag BASE=image)
 .PHONY: test
 test: install ## Run the tests (ARGS="tests/unit -k reward")
 	$(BIN)/pytest $(or $(ARGS),tests)
+
+.PHONY: test-vllm
+test-vllm: $(VLLM_INSTALLED) ## Test the service on vLLM's CPU build, in .venv-vllm (ARGS="-k group")
+	.venv-vllm/bin/pytest -W default tests/vllm_engine $(ARGS)
+
+# vLLM pins much of what it uses, so it gets an environment of its own.
+$(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/install_vllm.py
+	@$(call create_venv,.venv-vllm)
+	@echo "installing vLLM into .venv-vllm (a few minutes the first time)"
+	@.venv-vllm/bin/$(PIP) packaging
+	@.venv-vllm/bin/python scripts/install_vllm.py
+	@touch $@
 
 .PHONY: frameworks
 frameworks: $(FRAMEWORKS) ## Fetch the wheels of RL frameworks, without what they depend on, for the tests that call their code

@@ -17,15 +17,25 @@ ENDED_WITHIN_S = 60
 
 
 class RunningServer:
-    """Ready when made. `program` are Python's arguments; of the caller's PROMEDICAL_* only the cache reaches it."""
+    """Ready when made. `program` are Python's arguments; of the caller's PROMEDICAL_* only the cache reaches it.
 
-    def __init__(self, *flags: str, program: tuple[str, ...] = ("-m", "promedical_service"), **environ: str) -> None:
+    With `own_group` it leads a process group, so that a signal to all of it does not reach the tests.
+    """
+
+    def __init__(
+        self,
+        *flags: str,
+        program: tuple[str, ...] = ("-m", "promedical_service"),
+        own_group: bool = False,
+        **environ: str,
+    ) -> None:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PROMEDICAL_") or k == "PROMEDICAL_CACHE"}
         self.process = subprocess.Popen(
             [sys.executable, *program, "--rest-port=0", "--grpc-port=0", *flags],
             stderr=subprocess.PIPE,
             text=True,
             env=inherited | environ,
+            process_group=0 if own_group else None,
         )
         self.lines: list[str] = []
         self._news = threading.Condition()

@@ -20,8 +20,8 @@ from promedical_model.manifest import BundleError, ClassifierHead, Family, Tenso
 from promedical_model.tree_model import TreeModel
 
 _ADAPTER_FILE: Final = "adapter_model.safetensors"
-_CAUSAL: dict[Family, Any] = {"llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}
-_CLASSIFIER: dict[Family, Any] = {
+_CAUSAL: Final[dict[Family, Any]] = {"llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}
+CLASSIFIERS: Final[dict[Family, Any]] = {
     "llama": LlamaForSequenceClassification,
     "qwen3": Qwen3ForSequenceClassification,
 }
@@ -51,8 +51,8 @@ def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device)
 
 
 def _load(source: Bundle, bundle: Bundle, dtype: torch.dtype) -> Any:
-    classes = _CLASSIFIER if isinstance(bundle.manifest.head, ClassifierHead) else _CAUSAL
-    extra: dict[str, Any] = {"num_labels": 1} if classes is _CLASSIFIER else {}
+    classes = CLASSIFIERS if isinstance(bundle.manifest.head, ClassifierHead) else _CAUSAL
+    extra: dict[str, Any] = {"num_labels": 1} if classes is CLASSIFIERS else {}
     if (source.folder / "adapter_config.json").is_file():
         raise BundleError(f"{source.folder}: holds an adapter beside whole weights; merge it, or name its base instead")
     try:

@@ -13,7 +13,15 @@ from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
 from promedical_model.manifest import BundleError
 from promedical_service.batching.batcher import Batcher
 from promedical_service.batching.flow import lane_capacity
-from promedical_service.engines.load import LoadedOracle, WarmUpError, load_oracle, warmed_up
+from promedical_service.engines.load import (
+    EngineMissingError,
+    LoadedOracle,
+    ModelChoice,
+    WarmUpError,
+    load_oracle,
+    warmed_up,
+)
+from promedical_service.engines.vllm_engine import EngineHooks
 from promedical_service.health import Health
 from promedical_service.observability import Metrics
 from promedical_service.scoring import Scorer
@@ -54,21 +62,12 @@ class OracleHost:
         """
         try:
             return await self._start()
-        except (BundleError, WarmUpError) as error:
+        except (BundleError, EngineMissingError, WarmUpError) as error:
             raise ConfigurationError(f"model: {error}") from error
 
     async def _start(self) -> Scorer:
         settings = self._settings
-        loaded = await _in_daemon_thread(
-            lambda: load_oracle(
-                engine=settings.engine,
-                model=settings.model,
-                revision=settings.revision,
-                dtype=settings.dtype,
-                threads=settings.threads,
-                max_batch_tokens=settings.max_batch_tokens,
-            )
-        )
+        loaded = await _in_daemon_thread(lambda: load_oracle(settings.engine, _choice(settings), self._hooks()))
         self._parts.push_async_callback(loaded.engine.close)
         loaded = await warmed_up(loaded)
         threads = {lane: self._pool(lane) for lane in get_args(Priority)}
@@ -89,6 +88,14 @@ class OracleHost:
     async def close(self) -> None:
         """Answer what waits with `unavailable`, finish the batch that runs, stop the engine."""
         await self._parts.aclose()
+
+    def _hooks(self) -> EngineHooks:
+        return EngineHooks(
+            down=self._health.engine_down,
+            up=self._health.loaded,
+            lost=self._health.engine_lost,
+            prefixes=self._metrics.prefixes_found,
+        )
 
     def _pool(self, lane: Priority) -> ThreadPoolExecutor:
         pool = ThreadPoolExecutor(1, thread_name_prefix=lane)
@@ -121,6 +128,17 @@ async def _in_daemon_thread(work: Callable[[], Loaded]) -> Loaded:
 
     threading.Thread(target=run, name="load", daemon=True).start()
     return await asyncio.wrap_future(done)
+
+
+def _choice(settings: Settings) -> ModelChoice:
+    return ModelChoice(
+        model=settings.model,
+        revision=settings.revision,
+        dtype=settings.dtype,
+        threads=settings.threads,
+        max_batch_tokens=settings.max_batch_tokens,
+        tensor_parallel=settings.tensor_parallel,
+    )
 
 
 def _catalog(settings: Settings) -> RubricCatalog:

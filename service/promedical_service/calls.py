@@ -28,6 +28,7 @@ _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _RETRY_AFTER_S: Final = 1.0
 _NOT_NOW: Final = {
     State.STARTING: "The model is still loading; try again in a few seconds",
+    State.RECOVERING: "The engine of this replica is started anew; try again, another one will answer",
     State.DRAINING: "This replica is stopping; try again, another one will answer",
     State.LOST: "The engine of this replica is lost; try again, another one will answer",
 }

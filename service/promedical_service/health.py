@@ -17,6 +17,8 @@ class State(StrEnum):
     """The ports are open, the model is not loaded yet."""
     READY = "ready"
     """Requests are answered."""
+    RECOVERING = "recovering"
+    """The engine died and is started anew; whoever asks meanwhile is sent elsewhere."""
     DRAINING = "draining"
     """Asked to stop; what is in progress is finished, nothing new is taken."""
     LOST = "lost"
@@ -27,6 +29,7 @@ class Event(StrEnum):
     """What can happen to it."""
 
     LOADED = "loaded"
+    ENGINE_DOWN = "engine_down"
     ENGINE_LOST = "engine_lost"
     STOP = "stop"
 
@@ -36,8 +39,12 @@ _TRANSITIONS: Final = MappingProxyType(
         (State.STARTING, Event.LOADED): State.READY,
         (State.STARTING, Event.ENGINE_LOST): State.LOST,
         (State.STARTING, Event.STOP): State.DRAINING,
+        (State.READY, Event.ENGINE_DOWN): State.RECOVERING,
         (State.READY, Event.ENGINE_LOST): State.LOST,
         (State.READY, Event.STOP): State.DRAINING,
+        (State.RECOVERING, Event.LOADED): State.READY,
+        (State.RECOVERING, Event.ENGINE_LOST): State.LOST,
+        (State.RECOVERING, Event.STOP): State.DRAINING,
         (State.LOST, Event.STOP): State.DRAINING,
     }
 )
@@ -73,8 +80,12 @@ class Health:
         return self._state is not State.LOST
 
     def loaded(self) -> None:
-        """The model is loaded and warm."""
+        """The model is loaded and warm, for the first time or again."""
         self._move(Event.LOADED)
+
+    def engine_down(self) -> None:
+        """The engine died and is started anew."""
+        self._move(Event.ENGINE_DOWN)
 
     def engine_lost(self) -> None:
         """The engine died and cannot be revived."""

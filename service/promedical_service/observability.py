@@ -147,6 +147,14 @@ class Metrics:
         self._engine_failures = Counter(
             "promedical_engine_failures", "Batches on which the engine raised an error.", registry=self.registry
         )
+        self._prefix_tokens = Counter(
+            "promedical_prefix_tokens",
+            "Tokens of the paths sent to vLLM, by whether its prefix cache had them (vllm engine only).",
+            ["found"],
+            registry=self.registry,
+        )
+        for found in ("yes", "no"):
+            self._prefix_tokens.labels(found)
 
     def _declare_scores(self) -> None:
         self._criteria = Counter(
@@ -231,6 +239,11 @@ class Metrics:
         self._tokens_flat.inc(report.tokens_flat)
         self._tokens_computed.inc(report.tokens_computed)
         self._engine_busy.inc(report.engine_s)
+
+    def prefixes_found(self, cached: int, asked: int) -> None:
+        """A batch of the vllm engine asked for so many tokens, and so many of them were computed before."""
+        self._prefix_tokens.labels("yes").inc(cached)
+        self._prefix_tokens.labels("no").inc(asked - cached)
 
     def state_changed(self, state: State) -> None:
         """A listener for `Health`."""

@@ -60,8 +60,8 @@ class Settings(BaseSettings):
     health_port: Port | None = None
     """Port for gRPC health alone, always plaintext, for probes that cannot do TLS; none by default."""
 
-    engine: Literal["torch", "fake"] = "torch"
-    """What computes: torch (tree attention on a CPU or one GPU) or fake (a hash of the text, for tests)."""
+    engine: Literal["torch", "vllm", "fake"] = "torch"
+    """What computes: torch (tree attention on a CPU or one GPU), vllm (several GPUs) or fake (a hash, for tests)."""
     model: Annotated[str, Field(min_length=1)] = "default"
     """Reward model: "default" (fetched and converted once), a folder, or the id of a repository on the hub."""
     revision: str | None = None
@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     """Numbers that the engine computes with; auto: bfloat16 on a GPU, float32 on a CPU."""
     threads: Count | None = None
     """CPU threads for torch; its own choice by default."""
+    tensor_parallel: Count = 1
+    """GPUs that the model is cut over; more than 1 needs the engine vllm."""
     rubric_dir: Path | None = None
     """Folder with rubric files beside the built-in ones."""
     default_rubric: Annotated[str, Field(min_length=1)] = "general-medical"
@@ -139,6 +141,12 @@ class Settings(BaseSettings):
         if isinstance(status, str) and status.isdecimal():
             return {**values, "overload_status": int(status)}
         return values
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> "Settings":
+        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise ValueError(f"tensor_parallel is {self.tensor_parallel}: only the engine vllm uses several GPUs")
+        return self
 
     @model_validator(mode="after")
     def _check_tls_files(self) -> "Settings":

@@ -8,7 +8,8 @@ from promedical.messages import Message
 from promedical_model.bundle import open_bundle
 from promedical_model.default_model import base_bundle_folder
 from promedical_model.manifest import BundleError
-from promedical_service.engines.load import LoadedOracle, load_oracle
+from promedical_service.engines.load import LoadedOracle, ModelChoice, load_oracle
+from promedical_service.engines.vllm_engine import EngineHooks
 
 TURNS = [
     Message(role="user", content="I am 34 weeks pregnant and have had a headache since yesterday. What can I take?"),
@@ -31,9 +32,8 @@ def oracle() -> LoadedOracle:
         if "cannot be downloaded" in str(error) or "PROMEDICAL_OFFLINE" in str(error):
             pytest.skip(f"{error}")
         raise
-    return load_oracle(
-        engine="torch", model="default", revision=None, dtype="float32", threads=1, max_batch_tokens=4096
-    )
+    choice = ModelChoice(model="default", revision=None, dtype="float32", threads=1, max_batch_tokens=4096)
+    return load_oracle("torch", choice, EngineHooks())
 
 
 async def test_default_model_through_a_tree_equals_independent_forwards(oracle: LoadedOracle) -> None:

@@ -1,5 +1,6 @@
 """From plain values to an oracle: which engine, what it says of itself, and what its fingerprint stands for."""
 
+import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,21 @@ from safetensors.torch import load_file, save_file
 
 from models import edit_json, tiny_bundle
 from promedical_model.manifest import BundleError
-from promedical_service.engines.load import LoadedOracle, WarmUpError, load_oracle, warmed_up
+from promedical_service.engines.load import (
+    EngineKind,
+    EngineMissingError,
+    LoadedOracle,
+    ModelChoice,
+    WarmUpError,
+    load_oracle,
+    warmed_up,
+)
+from promedical_service.engines.vllm_engine import EngineHooks
 
 
-def oracle(model: str, **options: Any) -> LoadedOracle:
-    values: dict[str, Any] = {"engine": "torch", "revision": None, "dtype": "float32", "threads": 1}
-    return load_oracle(model=model, max_batch_tokens=4096, **(values | options))
+def oracle(model: str, *, engine: EngineKind = "torch", **options: Any) -> LoadedOracle:
+    values: dict[str, Any] = {"revision": None, "dtype": "float32", "threads": 1, "max_batch_tokens": 4096}
+    return load_oracle(engine, ModelChoice(model=model, **(values | options)), EngineHooks())
 
 
 def test_load_oracle_describes_the_bundle(tmp_path: Path) -> None:
@@ -93,3 +103,9 @@ async def test_warmed_up_refuses_a_model_that_reads_too_little(tmp_path: Path) -
     with pytest.raises(WarmUpError, match="reads too little"):
         await warmed_up(loaded)
     await loaded.engine.close()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed here")
+def test_engine_that_is_not_installed_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(EngineMissingError, match=r"pip install 'promedical\[vllm\]'"):
+        oracle(str(tiny_bundle(tmp_path)), engine="vllm")

@@ -4,10 +4,11 @@ The one `match` over engines. Blocking; heavy imports happen here, and only thos
 """
 
 import hashlib
+import importlib.util
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import Final, Literal, assert_never
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from promedical.messages import Message, ModelRef
 from promedical_model.calibration import Calibration
@@ -15,8 +16,14 @@ from promedical_model.prompt import PromptRenderer
 from promedical_model.template import CHATML, Template
 from promedical_service.engines.base import BranchFailure, Engine, checked
 from promedical_service.engines.fake import FakeEngine, fake_renderer
+from promedical_service.engines.vllm_engine import EngineHooks, VllmEngine
 
-EngineKind = Literal["torch", "fake"]
+if TYPE_CHECKING:
+    import torch
+
+    from promedical_model.bundle import Bundle
+
+EngineKind = Literal["torch", "vllm", "fake"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 CPU_ROW_TOKENS: Final = 3072
@@ -26,6 +33,10 @@ _WARM_UP_WORDS = 64
 
 class WarmUpError(Exception):
     """The model is loaded but does not score."""
+
+
+class EngineMissingError(Exception):
+    """The package of the engine that was asked for is not installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +68,39 @@ class LoadedOracle:
     tokens_per_s: float = 0.0
 
 
-def load_oracle(
-    *, engine: EngineKind, model: str, revision: str | None, dtype: Dtype, threads: int | None, max_batch_tokens: int
-) -> LoadedOracle:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """Which model, and how it computes.
+
+    Attributes:
+        model: As the setting names it.
+        revision: Of a repository on the hub.
+        dtype: Of the computation.
+        threads: For torch; None: its own choice.
+        max_batch_tokens: Of one pass.
+        tensor_parallel: GPUs that vLLM cuts the model over.
+    """
+
+    model: str
+    revision: str | None
+    dtype: Dtype
+    threads: int | None
+    max_batch_tokens: int
+    tensor_parallel: int = 1
+
+
+def load_oracle(engine: EngineKind, choice: ModelChoice, hooks: EngineHooks) -> LoadedOracle:
     """Load a model into an engine.
 
     Raises:
         BundleError: The model cannot be used.
+        EngineMissingError: The engine's package is not installed.
     """
     match engine:
         case "torch":
-            return _torch_oracle(model, revision, dtype, threads, max_batch_tokens)
+            return _torch_oracle(choice)
+        case "vllm":
+            return _vllm_oracle(choice, hooks)
         case "fake":
             return _fake_oracle()
         case _:
@@ -95,33 +128,71 @@ async def warmed_up(oracle: LoadedOracle) -> LoadedOracle:
     return replace(oracle, tokens_per_s=sum(tree.unique_tokens for tree in trees) / max(seconds, 1e-6))
 
 
-def _torch_oracle(
-    model: str, revision: str | None, dtype: Dtype, threads: int | None, max_batch_tokens: int
-) -> LoadedOracle:
-    import torch  # noqa: PLC0415 - only this engine needs it
-    import transformers  # noqa: PLC0415
+def _torch_oracle(choice: ModelChoice) -> LoadedOracle:
+    import torch  # noqa: PLC0415 - only engines with a model need it
 
     from promedical_model.bundle import open_bundle  # noqa: PLC0415
     from promedical_model.cpu_linear import use_onednn  # noqa: PLC0415
     from promedical_model.loading import load_tree_model  # noqa: PLC0415
     from promedical_service.engines.torch_engine import TorchEngine  # noqa: PLC0415
 
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the log is for events
-    if threads is not None:
-        torch.set_num_threads(threads)
+    _quieten()
+    if choice.threads is not None:
+        torch.set_num_threads(choice.threads)
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    precision = {"auto": torch.bfloat16 if on_gpu else torch.float32}.get(dtype) or getattr(torch, dtype)
-    bundle = open_bundle(model, revision)
-    weights = load_tree_model(bundle, dtype=precision, device=device)
+    bundle = open_bundle(choice.model, choice.revision)
+    weights = load_tree_model(bundle, dtype=_precision(choice.dtype), device=device)
     use_onednn(weights.decoder)
-    runner = TorchEngine(weights, max_row_tokens=max_batch_tokens if on_gpu else CPU_ROW_TOKENS)
+    return _oracle_of(
+        bundle, TorchEngine(weights, max_row_tokens=choice.max_batch_tokens if on_gpu else CPU_ROW_TOKENS)
+    )
+
+
+def _vllm_oracle(choice: ModelChoice, hooks: EngineHooks) -> LoadedOracle:
+    if importlib.util.find_spec("vllm") is None:
+        raise EngineMissingError("engine vllm needs the package vllm; pip install 'promedical[vllm]'")
+    import torch  # noqa: PLC0415
+
+    from promedical_model.bundle import open_bundle  # noqa: PLC0415
+    from promedical_model.classifier import classifier_folder  # noqa: PLC0415
+    from promedical_service.engines.vllm_core import CoreOptions, launch_core  # noqa: PLC0415
+
+    _quieten()
+    bundle = open_bundle(choice.model, choice.revision)
+    precision = _precision(choice.dtype)
+    options = CoreOptions(
+        folder=classifier_folder(bundle, precision),
+        dtype=str(precision).removeprefix("torch."),
+        tensor_parallel=choice.tensor_parallel,
+        max_path_tokens=bundle.manifest.max_path_tokens,
+        on_gpu=torch.cuda.is_available(),
+    )
+    return _oracle_of(bundle, VllmEngine(lambda: launch_core(options), dtype=options.dtype, hooks=hooks))
+
+
+def _quieten() -> None:
+    import transformers  # noqa: PLC0415
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the log is for events
+
+
+def _precision(dtype: Dtype) -> "torch.dtype":
+    import torch  # noqa: PLC0415
+
+    if dtype == "auto":
+        return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    precision: torch.dtype = getattr(torch, dtype)
+    return precision
+
+
+def _oracle_of(bundle: "Bundle", engine: Engine) -> LoadedOracle:
     manifest = bundle.manifest
     return LoadedOracle(
-        engine=runner,
+        engine=engine,
         renderer=bundle.renderer(),
         calibration=manifest.calibrated,
-        ref=_ref(manifest.name, bundle.revision, manifest.template, manifest.calibrated, runner),
+        ref=_ref(manifest.name, bundle.revision, manifest.template, manifest.calibrated, engine),
         status=manifest.status,
         family=manifest.family,
         template=_named_hash(manifest.template.name, manifest.template.sha256),

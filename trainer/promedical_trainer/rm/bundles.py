@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from peft import LoraConfig
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForSequenceClassification, Qwen3ForSequenceClassification
 
 from promedical_model.bundle import TOKENIZER_FILE, Bundle
 from promedical_model.calibration import PlattCell
+from promedical_model.loading import CLASSIFIERS
 from promedical_model.manifest import ClassifierHead, Head, Manifest, TensorHead, read_manifest, write_manifest
 from promedical_trainer.recipe import Adapter, RmRecipe
 
 _HEAD: Final = "head"
 _HEAD_FILE: Final = "head.safetensors"
 _DECODER: Final = "decoder."
-_CLASSIFIERS: Final = {"llama": LlamaForSequenceClassification, "qwen3": Qwen3ForSequenceClassification}
 _STORED: Final = torch.float16
 """Of adapters: half the size of fp32, and what is measured afterwards is what is stored."""
 
@@ -57,7 +55,7 @@ def _write_adapter(folder: Path, trained: Mapping[str, torch.Tensor], adapter: A
     lora = {_peft_name(name): value.to(_STORED) for name, value in trained.items() if name != _HEAD}
     save_file(lora, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     save_file({_HEAD: trained[_HEAD].float()}, folder / _HEAD_FILE)
-    config = LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(adapter.targets)).to_dict()  # type: ignore[no-untyped-call]
+    config = adapter.lora().to_dict()  # type: ignore[no-untyped-call]
     # A set has another order in every process; the revision is a hash of this file.
     stable = config | {"target_modules": sorted(adapter.targets), "inference_mode": True}
     text = json.dumps(stable, indent=2, sort_keys=True, default=str)
@@ -72,7 +70,7 @@ def _peft_name(name: str) -> str:
 
 def _write_whole(folder: Path, trained: Mapping[str, torch.Tensor], recipe: RmRecipe, base: Bundle) -> Head:
     dtype = torch.bfloat16 if recipe.optimisation.precision == "bf16" else torch.float32
-    model: Any = _CLASSIFIERS[base.manifest.family].from_pretrained(
+    model: Any = CLASSIFIERS[base.manifest.family].from_pretrained(
         base.folder, num_labels=1, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
     )
     weights = {"model." + name.removeprefix(_DECODER): value for name, value in trained.items() if name != _HEAD}

@@ -1,0 +1,56 @@
+"""A bundle as a plain sequence classifier: the form that other servers of transformers' models load.
+
+Adapter merged, head as the `score` layer. Made once per revision into the user's cache; whole or not at all.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from filelock import FileLock
+
+from promedical_model.bundle import Bundle
+from promedical_model.default_model import cache_folder
+from promedical_model.loading import CLASSIFIERS, load_tree_model
+from promedical_model.manifest import BundleError, ClassifierHead
+
+_FORMAT: Final = 1
+"""Raised when what is written changes."""
+
+
+def classifier_folder(bundle: Bundle, dtype: torch.dtype) -> Path:
+    """A directory with the bundle's weights as a classifier of one label; the bundle's own if it is one.
+
+    Raises:
+        BundleError: The weights cannot be loaded, or the cache cannot be written.
+    """
+    if bundle.manifest.base is None and isinstance(bundle.manifest.head, ClassifierHead):
+        return bundle.folder
+    name = f"classifier{_FORMAT}-{bundle.revision[:16]}-{str(dtype).removeprefix('torch.')}"
+    folder = cache_folder() / name
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.is_dir():
+                _make(bundle, dtype, folder)
+    except OSError as error:
+        raise BundleError(f"the classifier of {bundle.folder} cannot be written to {folder}: {error}") from error
+    return folder
+
+
+def _make(bundle: Bundle, dtype: torch.dtype, folder: Path) -> None:
+    tree = load_tree_model(bundle, dtype=dtype, device=torch.device("cpu"))
+    decoder: Any = tree.decoder
+    config = decoder.config
+    config.num_labels = 1
+    config.pad_token_id = 0  # transformers would pool the token before a pad that ends the path
+    with torch.device("meta"):
+        model = CLASSIFIERS[bundle.manifest.family](config)
+    model.model = decoder
+    model.score = torch.nn.Linear(tree.head.numel(), 1, bias=False)
+    model.score.weight.data = tree.head.data[None, :]
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as scratch:
+        made = Path(scratch) / "classifier"
+        model.save_pretrained(made)
+        made.rename(folder)

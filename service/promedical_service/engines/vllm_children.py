@@ -1,0 +1,27 @@
+"""What vLLM's processes do first, if they belong to a service: stay out of its signals, and end when it ends.
+
+A signal to the service's process group would kill them while it still drains; a service that is killed would leave
+them behind with the GPU's memory. vLLM calls this in each of its processes, as its entry point group
+`vllm.general_plugins` asks; other users of vLLM on the machine are left alone.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+from typing import Final
+
+MARK: Final = "_PROMEDICAL_ENGINE"
+"""Set in the environment that the engine's processes inherit."""
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def stay_with_parent() -> None:
+    """Leave the process group, and be killed when the thread that started this process ends."""
+    parent = multiprocessing.parent_process()
+    if MARK not in os.environ or parent is None:
+        return
+    os.setpgid(0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent.pid:  # it ended before the line above
+        os._exit(1)

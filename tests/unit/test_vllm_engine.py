@@ -1,0 +1,161 @@
+"""The vllm engine around a core that the test scripts: order, refusals, deaths, and the one restart in place."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from gated import ManualClock, make_tree
+from promedical_service.engines import vllm_engine
+from promedical_service.engines.base import BranchFailure, EngineLost
+from promedical_service.engines.vllm_engine import CoreDiedError, EngineHooks, PathRefusedError, PathScore, VllmEngine
+
+
+class ScriptedCore:
+    """Scores a path by its last tokens; dies or refuses when told."""
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.ended = False
+        self.refused: tuple[int, ...] = ()
+        self.fault: Exception | None = None
+        self.paths: list[Sequence[int]] = []
+
+    async def score(self, path: Sequence[int]) -> PathScore:
+        self.paths.append(path)
+        await asyncio.sleep(0)
+        if self.dead:
+            raise CoreDiedError("dead")
+        if self.fault is not None:
+            raise self.fault
+        if path[-1] in self.refused:
+            raise PathRefusedError("too odd")
+        return PathScore(logit=path[-1] + 100.0 * path[0] + 10.0 * path[5], cached=len(path) - 1)
+
+    def shutdown(self) -> None:
+        self.ended = True
+
+
+@dataclass
+class Bench:
+    engine: VllmEngine
+    clock: ManualClock
+    cores: list[ScriptedCore]
+    told: list[str] = field(default_factory=list)
+    prefixes: list[tuple[int, int]] = field(default_factory=list)
+
+    async def until_told(self, *expected: str) -> None:
+        async with asyncio.timeout(10):
+            while self.told != list(expected):  # noqa: ASYNC110 - polls, as the engine does
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def bench(launches: int = 2) -> AsyncIterator[Bench]:
+    clock, cores, told, prefixes = ManualClock(), [], [], []
+
+    async def launch() -> ScriptedCore:
+        if len(cores) == launches:
+            raise RuntimeError("no memory")
+        cores.append(ScriptedCore())
+        return cores[-1]
+
+    hooks = EngineHooks(
+        down=lambda: told.append("down"),
+        up=lambda: told.append("up"),
+        lost=lambda: told.append("lost"),
+        prefixes=lambda cached, asked: prefixes.append((cached, asked)),
+    )
+    engine = await asyncio.to_thread(lambda: VllmEngine(launch, dtype="float32", hooks=hooks, clock=clock))
+    yield Bench(engine, clock, cores, told, prefixes)
+    await engine.close()
+    assert cores[-1].ended
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_engine, "_WATCH_S", 0.01)
+
+
+TREES = [make_tree(branches=(8, 9), leaves=2, seed=1), make_tree(branches=(7,), leaves=3, seed=2)]
+
+
+async def test_scores_come_back_by_branch_in_order() -> None:
+    async with bench() as rig:
+        assert await rig.engine.score(TREES) == [(100.0, 101.0), (110.0, 111.0), (200.0, 201.0, 202.0)]
+        paths = [path for tree in TREES for path in tree.paths()]
+        assert rig.cores[0].paths == paths
+        assert rig.prefixes == [(sum(map(len, paths)) - len(paths), sum(map(len, paths)))]
+
+
+async def test_path_that_is_refused_fails_its_branch_only() -> None:
+    async with bench() as rig:
+        rig.cores[0].refused = (2,)
+
+        assert await rig.engine.score(TREES) == [(100.0, 101.0), (110.0, 111.0), BranchFailure(reason="too odd")]
+
+
+async def test_fault_of_the_core_fails_the_batch_and_not_the_engine() -> None:
+    async with bench() as rig:
+        rig.cores[0].fault = OSError("odd")
+        with pytest.raises(OSError, match="odd"):
+            await rig.engine.score(TREES)
+
+        rig.cores[0].fault = None
+        assert len(await rig.engine.score(TREES)) == 3
+        assert rig.told == []
+
+
+async def test_core_that_dies_is_replaced_and_what_comes_meanwhile_waits() -> None:
+    async with bench() as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].dead = True
+        with pytest.raises(CoreDiedError):
+            await rig.engine.score(TREES)
+
+        assert len(await rig.engine.score(TREES)) == 3
+        assert rig.told == ["down", "up"]
+        assert rig.cores[0].ended
+        assert len(rig.cores) == 2
+
+
+async def test_death_is_noticed_while_nothing_is_asked() -> None:
+    async with bench() as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].dead = True
+        await rig.until_told("down", "up")
+
+
+async def test_second_death_soon_after_loses_the_engine() -> None:
+    async with bench(launches=3) as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].dead = True
+        await rig.until_told("down", "up")
+        rig.clock.advance(599)
+        rig.cores[1].dead = True
+        await rig.until_told("down", "up", "lost")
+
+        with pytest.raises(EngineLost, match="died again"):
+            await rig.engine.score(TREES)
+        assert len(rig.cores) == 2
+
+
+async def test_second_death_long_after_is_another_restart() -> None:
+    async with bench(launches=3) as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].dead = True
+        await rig.until_told("down", "up")
+        rig.clock.advance(601)
+        rig.cores[1].dead = True
+        await rig.until_told("down", "up", "down", "up")
+
+
+async def test_core_that_cannot_be_started_again_loses_the_engine() -> None:
+    async with bench(launches=1) as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].dead = True
+        await rig.until_told("down", "lost")
+        with pytest.raises(EngineLost):
+            await rig.engine.score(TREES)

@@ -1,0 +1,182 @@
+"""The service on vLLM's CPU build, as an operator runs it: the scores of the torch engine, a prefix cache that works,
+and processes that die, are replaced and end with the service. `make test-vllm` runs them where vLLM is installed."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gated import item
+from models import tiny_bundle
+from promedical.messages import ScoreResponse
+from promedical_client import AsyncClient, Client, PromedicalError
+from promedical_service.engines.load import ModelChoice, load_oracle
+from promedical_service.engines.vllm_engine import EngineHooks
+from serving import RunningServer
+
+pytest.importorskip("vllm", reason="vllm is not installed here; make test-vllm installs and runs these")
+
+SIZES: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 32, "num_attention_heads": 2}
+RESPONSES = ("Rest, drink water and see a doctor if the fever lasts.", "Take 4 g at once.", "I cannot say.")
+ENVIRON = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+RECOVERS_WITHIN_S = 150
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bundles")
+    return {
+        "judge": tiny_bundle(folder / "judge", "qwen3", "causal", num_key_value_heads=1, **SIZES),
+        "classifier": tiny_bundle(folder / "classifier", "llama", "classifier", num_key_value_heads=1, **SIZES),
+    }
+
+
+@pytest.fixture(scope="module")
+def judge(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    cache = str(tmp_path_factory.mktemp("cache"))
+    server = RunningServer("--engine=vllm", f"--model={bundles['judge']}", PROMEDICAL_CACHE=cache, **ENVIRON)
+    yield server
+    if server.process.poll() is None:
+        server.end()
+    else:
+        server.ended()
+
+
+@pytest.fixture(scope="module")
+def classifier(bundles: dict[str, Path]) -> Iterator[RunningServer]:
+    server = RunningServer("--engine=vllm", f"--model={bundles['classifier']}", own_group=True, **ENVIRON)
+    yield server
+    if server.process.poll() is None:
+        server.end()
+
+
+def logits(answer: ScoreResponse) -> list[float]:
+    assert answer.items[0].result is not None
+    found = []
+    for response in answer.items[0].result.responses:
+        assert response.scores is not None
+        found += [each.logit for each in response.scores.criteria]
+    return found
+
+
+async def torch_logits(bundle: Path) -> list[float]:
+    choice = ModelChoice(model=str(bundle), revision=None, dtype="float32", threads=1, max_batch_tokens=4096)
+    oracle = load_oracle("torch", choice, EngineHooks())
+    asked = item(responses=RESPONSES)
+    assert isinstance(asked.prompt, str)
+    from promedical.messages import Message
+
+    criteria = [each.text for each in asked.rubric.criteria] if asked.rubric else []
+    rendered = oracle.renderer.render([Message(role="user", content=asked.prompt)], list(RESPONSES), criteria)
+    scores = await oracle.engine.score([each.tree for each in rendered.trees])
+    return [logit for branch in scores if isinstance(branch, tuple) for logit in branch]
+
+
+def metric(server: RunningServer, name: str, **labels: str) -> float:
+    text = httpx.get(f"{server.rest_url}/metrics").text
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
+    raise AssertionError(f"no metric {name} {labels}")
+
+
+def readiness(server: RunningServer) -> int:
+    return httpx.get(f"{server.rest_url}/readyz").status_code
+
+
+def within(seconds: float, holds: Any) -> bool:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def children(server: RunningServer) -> list[psutil.Process]:
+    return [each for each in psutil.Process(server.process.pid).children(recursive=True) if each.is_running()]
+
+
+def core(server: RunningServer) -> psutil.Process:
+    """vLLM's process that computes: the one with the most memory."""
+    return max(children(server), key=lambda each: each.memory_info().rss)
+
+
+async def test_scores_are_those_of_the_torch_engine(judge: RunningServer, bundles: dict[str, Path]) -> None:
+    with Client(judge.grpc_url) as client:
+        answer = client.score([item(responses=RESPONSES)])
+
+    assert answer.model.engine == "vllm"
+    assert logits(answer) == pytest.approx(await torch_logits(bundles["judge"]), abs=2e-3)
+    assert max(logits(answer)) - min(logits(answer)) > 0.05
+
+
+async def test_scores_of_a_classifier_are_those_of_the_torch_engine(
+    classifier: RunningServer, bundles: dict[str, Path]
+) -> None:
+    with Client(classifier.rest_url) as client:
+        answer = client.score([item(responses=RESPONSES)])
+
+    assert logits(answer) == pytest.approx(await torch_logits(bundles["classifier"]), abs=2e-3)
+
+
+def test_prompts_and_responses_are_computed_once(judge: RunningServer) -> None:
+    found, missed = (metric(judge, "promedical_prefix_tokens_total", found=each) for each in ("yes", "no"))
+    long = " ".join(["see a doctor if the pain lasts"] * 40)
+
+    with Client(judge.grpc_url) as client:
+        usage = client.score([item(responses=[long + " today", long + " now"], prompt=long)]).usage
+
+    found = metric(judge, "promedical_prefix_tokens_total", found="yes") - found
+    missed = metric(judge, "promedical_prefix_tokens_total", found="no") - missed
+    assert found + missed == usage.tokens_flat
+    assert missed < 0.6 * usage.tokens_flat
+
+
+def test_core_that_is_killed_is_replaced_and_nothing_scores_meanwhile(judge: RunningServer) -> None:
+    with Client(judge.grpc_url, max_attempts=1) as client:
+        before = logits(client.score([item(responses=RESPONSES)]))
+        core(judge).kill()
+
+        assert within(10, lambda: readiness(judge) == 503)
+        assert httpx.get(f"{judge.rest_url}/healthz").status_code == 200
+        with pytest.raises(PromedicalError) as refused:
+            client.score([item(responses=RESPONSES)])
+        assert refused.value.code == "unavailable"
+
+        assert within(RECOVERS_WITHIN_S, lambda: readiness(judge) == 200), judge.log
+        assert logits(client.score([item(responses=RESPONSES)])) == before
+
+
+async def test_signal_to_the_whole_group_loses_no_request(classifier: RunningServer) -> None:
+    async with AsyncClient(classifier.grpc_url, max_attempts=1) as client:
+        calls = [
+            asyncio.create_task(client.score([item(f"i{n}", responses=[f"Rest for {n} days.", "Wait."])]))
+            for n in range(60)
+        ]
+        _, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert waiting
+
+        os.killpg(classifier.process.pid, signal.SIGTERM)
+        answers = await asyncio.gather(*calls)
+
+    assert [len(logits(each)) for each in answers] == [6] * 60
+    assert classifier.ended() == 0, classifier.log
+
+
+def test_processes_of_a_killed_service_end(judge: RunningServer) -> None:
+    left = children(judge)
+    assert left
+
+    judge.process.kill()
+
+    assert within(10, lambda: not any(psutil.pid_exists(each.pid) and each.status() != "zombie" for each in left))

@@ -49,19 +49,46 @@ def tree_attention(
     """
     if dropout and module.training:
         raise ValueError(f"attention dropout is {dropout}; a tree shares tokens between paths, set it to 0")
+    attend = _by_products if _trains_in_bf16_on_cpu(query) else _fused
     attended = [
-        scaled_dot_product_attention(
+        attend(
             query[:, :, segment.start : segment.stop],
             _gather(key, segment.keys),
             _gather(value, segment.keys),
-            attn_mask=segment.mask,
-            is_causal=segment.mask is None,
-            scale=scaling,
-            enable_gqa=True,
+            segment.mask,
+            scaling or query.shape[-1] ** -0.5,
         )
         for segment in tree.segments
     ]
     return torch.cat(attended, dim=2).transpose(1, 2), None
+
+
+def _fused(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scaling: float
+) -> torch.Tensor:
+    return scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=True
+    )
+
+
+def _trains_in_bf16_on_cpu(query: torch.Tensor) -> bool:
+    return query.requires_grad and query.device.type == "cpu" and query.dtype == torch.bfloat16
+
+
+def _by_products(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scaling: float
+) -> torch.Tensor:
+    """The same in two batched products: their backward is oneDNN's, up to three times the CPU's fused one in bf16."""
+    heads, length, size = query.shape[1:]
+    groups = key.shape[1]
+    scores = torch.bmm((query * scaling).reshape(groups, -1, size), key[0].transpose(1, 2))
+    weights = (scores.view(heads, length, -1) + (_causal(query) if mask is None else mask)).softmax(-1)
+    return torch.bmm(weights.view(groups, -1, key.shape[2]), value[0]).view(1, heads, length, size)
+
+
+def _causal(query: torch.Tensor) -> torch.Tensor:
+    length = query.shape[2]
+    return query.new_full((length, length), float("-inf")).triu(1)
 
 
 def _gather(tokens: torch.Tensor, ranges: tuple[tuple[int, int], ...]) -> torch.Tensor:

@@ -16,12 +16,14 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from labelled import WORDS, a_criterion, a_prompt, a_response, judged, labelled_prompts
-from models import tiny_bundle
+from models import flat, random_tree, tiny_bundle
 from promedical_bench.data.labelled import LabelledPrompt
 from promedical_model.bundle import open_bundle
+from promedical_model.loading import load_tree_model
 from promedical_trainer.checkpoints import last_checkpoint
 from promedical_trainer.recipe import Adapter, Optimisation, RmRecipe
 from promedical_trainer.rm.backbone import trainable_model
+from promedical_trainer.rm.bundles import write_bundle
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
 from promedical_trainer.rm.expansion import Expansion
 from promedical_trainer.rm.fitting import fitting, steps_of, train_steps
@@ -208,6 +210,23 @@ def test_checkpoint_holds_what_is_trained_and_nothing_else(
     assert saved.keys() == expected.keys()
     assert all(torch.equal(saved[name], expected[name]) for name in expected)
     assert "decoder.embed_tokens.weight" not in saved
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft 0.21
+def test_adapter_on_some_layers_is_served_as_it_was_trained(bundle: Path, tmp_path: Path) -> None:
+    recipe = replace(recipe_of(max_steps=2), adapter=replace(LORA, layers=(1,)), base=str(bundle))
+    trained_model = train(bundle, recipe, tmp_path / "run", mentions(8)).model
+    checkpoint = last_checkpoint(tmp_path / "run")
+    assert checkpoint is not None
+
+    write_bundle(tmp_path / "served", Path(checkpoint), recipe, open_bundle(str(bundle)))
+
+    opened = open_bundle(str(tmp_path / "served"))
+    served = load_tree_model(opened, dtype=torch.float32, device=torch.device("cpu"))
+    tree = random_tree(5, [(8, [3, 4]), (2, [6])])
+    assert flat(served.score([tree])) == pytest.approx(flat(trained_model.score([tree])), abs=5e-3)
+    untrained = load_tree_model(open_bundle(str(bundle)), dtype=torch.float32, device=torch.device("cpu"))
+    assert flat(served.score([tree])) != pytest.approx(flat(untrained.score([tree])), abs=2e-2)
 
 
 def test_train_steps_keeps_two_checkpoints(bundle: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -150,9 +151,18 @@ def test_tree_model_scores_have_the_shape_of_the_trees(plain: Loaded) -> None:
     assert [[len(branch) for branch in tree] for tree in scores] == [[3, 1], [2]]
 
 
+@pytest.mark.parametrize("kernel", ["fused", "products"])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 @pytest.mark.parametrize(("family", "rope"), [("llama", "default"), ("llama", "llama3"), ("qwen3", "yarn")])
-def test_tree_gradients_equal_those_of_independent_passes(family: Family, rope: Rope, checkpointing: bool) -> None:  # noqa: FBT001
+def test_tree_gradients_equal_those_of_independent_passes(
+    family: Family,
+    rope: Rope,
+    checkpointing: bool,  # noqa: FBT001
+    kernel: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if kernel == "products":  # what training in bf16 uses, here in fp32, where it can be compared
+        monkeypatch.setattr(attention, "_trains_in_bf16_on_cpu", lambda query: query.requires_grad)
     attention.register()
     trees = [random_tree(9, [(14, [3, 5]), (520, [4, 90, 60])]), random_tree(2, [(1, [1])], seed=5)]
     weights = torch.linspace(-1, 2, sum(tree.leaf_count for tree in trees))
@@ -211,3 +221,26 @@ def test_tree_attention_in_bfloat16_keeps_rotary_frequencies_in_fp32(tmp_path: P
     cosines, _ = model.decoder.rotary_emb(torch.zeros(1), torch.tensor([[LIMIT - 1]]))
     expected, _ = stock.rotary_emb(torch.zeros(1), torch.tensor([[LIMIT - 1]]))
     assert cosines.tolist() == expected.tolist()
+
+
+def test_bf16_training_on_a_cpu_uses_products_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention.register()
+    calls: list[torch.dtype] = []
+    products = attention._by_products
+
+    def watched(query: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append(query.dtype)
+        return products(query, *rest)
+
+    monkeypatch.setattr(attention, "_by_products", watched)
+    decoder = tiny_model("llama").get_decoder()
+    decoder.config._attn_implementation = attention.TREE_ATTENTION
+    trees = [random_tree(3, [(4, [2, 2])])]
+
+    TreeModel(decoder, torch.ones(32))(trees)
+    model = TreeModel(decoder.bfloat16(), torch.ones(32))
+    with torch.no_grad():
+        model(trees)
+    assert calls == []
+    model(trees)
+    assert set(calls) == {torch.bfloat16}

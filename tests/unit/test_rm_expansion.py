@@ -207,6 +207,18 @@ def test_expansion_leaves_out_what_teaches_nothing() -> None:
     assert groups_of([a_prompt("p", [a_criterion("c")], [])]) == []
 
 
+def test_expansion_leaves_out_trees_of_few_pairs_where_told() -> None:
+    criteria = [a_criterion("one"), a_criterion("two")]
+    few = a_prompt("few", criteria, [a_response("a", {"one": True}), a_response("b", {"one": False})])
+    labels = ({"one": True, "two": False}, {"one": False, "two": True})
+    more = a_prompt("more", criteria, [a_response(f"{row}", met) for row, met in enumerate(labels)])
+    labels_only = a_prompt("labels", criteria, [a_response("a", {"one": True})])
+
+    assert {group.prompt.id for group in groups_of([few, more, labels_only])} == {"few", "more", "labels"}
+    assert {group.prompt.id for group in groups_of([few, more, labels_only], pairs_per_tree=1)} == {"few", "more"}
+    assert {group.prompt.id for group in groups_of([few, more, labels_only], pairs_per_tree=2)} == {"more"}
+
+
 def test_expansion_turns_preferences_into_pairs_without_labels() -> None:
     prompt = a_prompt(
         "p",
@@ -267,7 +279,13 @@ def test_expansion_without_safety_drops_prompts_that_are_only_safety() -> None:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("responses_per_tree", 2), ("criteria_per_tree", 1), ("trees_per_prompt", 1), ("pairs_per_criterion", 1)],
+    [
+        ("responses_per_tree", 2),
+        ("criteria_per_tree", 1),
+        ("trees_per_prompt", 1),
+        ("pairs_per_criterion", 1),
+        ("pairs_per_tree", 0),
+    ],
 )
 def test_expansion_refuses_bounds_that_leave_nothing(name: str, least: int) -> None:
     with pytest.raises(ValueError, match=f"{name} is {least - 1}: expected at least {least}"):

@@ -394,3 +394,16 @@ def test_throughput_would_notice_another_gradient(llama: Tiny, monkeypatch: pyte
     found = measure(llama.model(LORA), llama.renderer, groups_of(UNEQUAL[3:] + SINGLE), repeats=1)
 
     assert found.gradient_difference > 100 * TOLERANCE
+
+
+def test_trainable_model_gives_the_adapter_to_the_layers_that_are_named(tiny: Tiny) -> None:
+    model = tiny.model(replace(LORA, layers=(1,)))
+
+    opened = {name for name, each in model.named_parameters() if each.requires_grad}
+    assert len(opened) == 2 * 7 + 1
+    assert all("layers.1." in name for name in opened - {"head"})
+
+
+def test_trainable_model_refuses_an_adapter_on_layers_that_are_not_there(llama: Tiny) -> None:
+    with pytest.raises(RecipeError, match=r"adapter\.layers \[0, 2\]: the model has layers 0 to 1"):
+        llama.model(replace(LORA, layers=(0, 2)))

@@ -13,12 +13,10 @@ from typing import Any, Final
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from promedical_trainer.adapter import Adapter
 from promedical_trainer.checkpoints import last_checkpoint
 from promedical_trainer.grpo.recipe import GrpoRecipe, Vllm
 from promedical_trainer.grpo.reward import Reward
@@ -56,7 +54,7 @@ def train_steps(
         train_dataset=Dataset.from_list(list(rows)),
         processing_class=tokenizer,
         callbacks=list(callbacks),
-        peft_config=None if recipe.adapter is None else _lora(recipe.adapter),
+        peft_config=None if recipe.adapter is None else recipe.adapter.lora(task_type="CAUSAL_LM"),
     )
     trainer.remove_callback(PrinterCallback)
     with texts_kept_out_of_the_log():
@@ -130,13 +128,3 @@ def _vllm(settings: Vllm | None) -> dict[str, Any]:
         "vllm_gpu_memory_utilization": settings.memory_share,
         **server,
     }
-
-
-def _lora(adapter: Adapter) -> LoraConfig:
-    return LoraConfig(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        target_modules=list(adapter.targets),
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-    )

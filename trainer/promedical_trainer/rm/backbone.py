@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
+from peft import inject_adapter_in_model
 
 from promedical_model.bundle import Bundle
 from promedical_model.loading import load_tree_model
@@ -54,11 +54,11 @@ def _decoder(model: TreeModel) -> Any:
 
 
 def _inject(decoder: Any, adapter: Adapter) -> None:
-    config = LoraConfig(
-        r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(adapter.targets), lora_dropout=0.0
-    )
+    count = decoder.config.num_hidden_layers
+    if adapter.layers is not None and not set(adapter.layers) <= set(range(count)):
+        raise RecipeError(f"adapter.layers {list(adapter.layers)}: the model has layers 0 to {count - 1}")
     try:
-        inject_adapter_in_model(config, decoder)
+        inject_adapter_in_model(adapter.lora(), decoder)
     except ValueError as error:
         raise RecipeError(f"adapter.targets {list(adapter.targets)}: {error}") from error
     # peft gives the adapter the dtype of the weights beside it; in bf16 small updates would round to nothing.

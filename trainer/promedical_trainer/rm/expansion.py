@@ -54,12 +54,15 @@ class Expansion:
         trees_per_prompt: At most so many groups of one prompt in an epoch; the next epoch draws others.
         pairs_per_criterion: At most so many pairs of one prompt and criterion in an epoch, so that prompts
             with many responses do not drown the others.
+        pairs_per_tree: At least so many pairs in a group, else it is left out; 0 also keeps those that only have
+            labels, which cost as many tokens and only anchor the zero.
     """
 
     responses_per_tree: int = 4
     criteria_per_tree: int = 16
     trees_per_prompt: int = 8
     pairs_per_criterion: int = 8
+    pairs_per_tree: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -67,6 +70,7 @@ class Expansion:
             ("criteria_per_tree", 1),
             ("trees_per_prompt", 1),
             ("pairs_per_criterion", 1),
+            ("pairs_per_tree", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected at least {least}")
@@ -124,7 +128,7 @@ class Expansion:
                 if criterion in position
             ),
         )
-        if group.pairs or any(True for _ in group.labels()):
+        if len(group.pairs) >= self.pairs_per_tree and (group.pairs or any(group.labels())):
             yield group
 
 

@@ -152,7 +152,7 @@ def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[Lab
 def _fit(run: Run, base: Bundle, data: StepData) -> None:
     on_gpu = torch.cuda.is_available()
     set_seed(run.recipe.optimisation.seed)  # before the adapter gets its random start
-    frozen = torch.bfloat16 if on_gpu and run.recipe.optimisation.precision == "bf16" else torch.float32
+    frozen = torch.bfloat16 if run.recipe.optimisation.precision == "bf16" else torch.float32
     model = trainable_model(base, run.recipe.adapter, dtype=frozen, checkpointing=run.recipe.optimisation.checkpointing)
     with stage(run.console, "training steps", len(data)) as advance:
         train_steps(

@@ -1,0 +1,60 @@
+"""`promedical-bench load` as a process, against the real service with the fake engine."""
+
+import json
+
+import pytest
+from test_bench_quality import bench
+
+
+@pytest.mark.parametrize("wire", ["grpc_url", "rest_url"])
+def test_load_of_trainers_and_a_product_is_measured_and_reported(fake_server, tmp_path, wire):
+    run = bench("load", "--url", getattr(fake_server, wire), "--output", tmp_path, "--rate", 5, "--trainers", 2,
+                "--responses", 2, "--criteria", 3, "--seconds", 3, "--warm-up", 1)  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("scores per second: ")
+    report = json.loads((tmp_path / "report.json").read_text())
+    lanes = report["summary"]["lanes"]
+    assert set(lanes) == {"bulk", "interactive"}
+    assert all(lane["failures"] == {} and lane["calls"] > 3 for lane in lanes.values())
+    assert report["summary"]["scores_per_s"] == pytest.approx(sum(lane["scores_per_s"] for lane in lanes.values()))
+    assert lanes["bulk"]["scores_per_s"] > 6
+    assert report["summary"]["reuse"] > 1
+    assert report["plan"]["group"]["responses"] == 2
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/svg+xml;base64,") == 1
+    assert "speed says nothing about a model" in page
+    assert "| bulk (trainers) |" in (tmp_path / "report.md").read_text()
+
+
+def test_load_that_the_service_refuses_is_counted_by_its_code(fake_server, tmp_path):
+    run = bench("load", "--url", fake_server.grpc_url, "--output", tmp_path, "--criteria", 500, "--seconds", 2,
+                "--warm-up", 0, "--responses", 1)  # fmt: skip
+
+    assert run.returncode == 1
+    assert "failures under load" in run.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    (codes,) = [lane["failures"] for lane in report["summary"]["lanes"].values()]
+    assert set(codes) <= {"too_large", "invalid_item", "invalid_request"}
+    assert "Traceback" not in run.stderr
+
+
+def test_load_of_a_service_that_is_not_there_is_one_line_and_writes_nothing(tmp_path):
+    run = bench("load", "--url", "grpc://127.0.0.1:1", "--output", tmp_path / "out", "--seconds", 2)
+
+    assert run.returncode == 3
+    assert "nothing was written" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--trainers", 0), "nothing would be sent"), (("--seconds", 0), "seconds"), (("--url", "ftp://x"), "ftp")],
+)
+def test_load_refuses_wrong_usage(tmp_path, arguments, said):
+    run = bench("load", "--output", tmp_path / "out", *arguments)
+
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr

@@ -168,6 +168,11 @@ slim: install ## Prove that the base install is light: build the wheel, install 
 bench-engine: install ## Measure the engine beside its peers (ARGS="...")
 	$(BIN)/python scripts/bench_engine.py $(ARGS)
 
+.PHONY: performance
+performance: $(VLLM_INSTALLED) ## Measure engines and service beside their peers on an idle machine (ARGS="--write")
+	.venv-vllm/bin/python scripts/bench_performance.py $(ARGS)
+	$(MAKE) docs
+
 .PHONY: bench-training
 bench-training: install ## Measure tree-packed training beside flat passes (ARGS="--write")
 	$(BIN)/python scripts/bench_training.py $(ARGS)

@@ -39,7 +39,7 @@ PROMPT, RESPONSE, CRITERION, RESPONSES, CRITERIA = 120, 300, 30, 8, 12
 FLAT_BATCH, MATMUL = 16, 4096
 AT_LEAST_FLAT, AT_MOST_FLOOR = 7.5, 1.6
 
-Way = Callable[[], list[float]]
+Way = Callable[[TokenTree], list[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +78,14 @@ def main() -> int:
 def measure(rounds: int) -> Result:
     """Run all ways, alternating."""
     tree, stock = reference_tree(), reference_model("sdpa")
-    flat, engine = flat_way(stock, tree), engine_way(stock, tree)
-    expected, got = flat(), engine()
+    flat, engine = flat_way(stock), engine_way(stock)
+    expected, got = flat(tree), engine(tree)
     seconds: dict[str, list[float]] = {"flat": [], "tree": [], "matmul": [], "onednn": []}
     for _ in track(range(rounds), description="measuring", disable=not sys.stdout.isatty()):
         seconds["matmul"].append(matmul_seconds())
         seconds["onednn"].append(matmul_seconds(OneDnnLinear))
-        seconds["tree"].append(timed(engine))
-        seconds["flat"].append(timed(flat))
+        seconds["tree"].append(timed(lambda: engine(tree)))
+        seconds["flat"].append(timed(lambda: flat(tree)))
     best = {name: min(times) for name, times in seconds.items()}
     gflops, onednn_gflops = (2 * MATMUL**3 / best[way] / 1e9 for way in ("matmul", "onednn"))
     gflop = 2 * computing_parameters(stock) * tree.unique_tokens / 1e9
@@ -109,9 +109,9 @@ def measure(rounds: int) -> Result:
     )
 
 
-def reference_tree() -> TokenTree:
+def reference_tree(seed: int = 0) -> TokenTree:
     """The row of work, with random tokens."""
-    rng = random.Random(0)  # noqa: S311 - not for secrets
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
 
     def tokens(count: int) -> tuple[int, ...]:
         return tuple(rng.randrange(10, 8000) for _ in range(count))
@@ -141,13 +141,13 @@ def reference_model(implementation: str) -> Any:
     return classifier(config).eval()
 
 
-def flat_way(model: Any, tree: TokenTree) -> Way:
+def flat_way(model: Any) -> Way:
     """One forward per path, in batches: what a server without trees does."""
-    paths = tree.paths()
 
     @torch.inference_mode()
-    def run() -> list[float]:
+    def run(tree: TokenTree) -> list[float]:
         scores: list[float] = []
+        paths = tree.paths()
         for start in range(0, len(paths), FLAT_BATCH):
             batch = torch.tensor(paths[start : start + FLAT_BATCH])
             hidden = model.model(input_ids=batch, use_cache=False).last_hidden_state[:, -1]
@@ -157,7 +157,7 @@ def flat_way(model: Any, tree: TokenTree) -> Way:
     return run
 
 
-def engine_way(stock: Any, tree: TokenTree) -> Way:
+def engine_way(stock: Any) -> Way:
     """The engine of the service, with the same weights."""
     attention.register()
     model = reference_model(attention.TREE_ATTENTION)
@@ -165,7 +165,7 @@ def engine_way(stock: Any, tree: TokenTree) -> Way:
     use_onednn(model.model)
     engine = TorchEngine(TreeModel(model.model, model.score.weight[0]), max_row_tokens=CPU_ROW_TOKENS)
 
-    def run() -> list[float]:
+    def run(tree: TokenTree) -> list[float]:
         scored = asyncio.run(engine.score([tree]))
         return [logit for branch in scored if isinstance(branch, tuple) for logit in branch]
 

@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md: settings, metrics, errors, speed, the default's quality.
+"""Write the generated parts of README.md (settings, metrics, errors, speed, the default's quality) and docs/.
 
 Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. `--check` changes nothing and fails if
 a part is stale.
@@ -10,11 +10,15 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from performance_tables import performance_service, performance_targets, performance_ways
+from tables import table
+
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODES
 from promedical_service.observability import Metrics
 from promedical_service.settings import Settings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+DOCUMENTS = (README, README.parent / "docs" / "performance.md")
 BENCH = README.parent / "docs" / "bench-engine.json"
 TRAINING = README.parent / "docs" / "bench-training.json"
 DEFAULT = README.parent / "docs" / "default-model.json"
@@ -27,7 +31,7 @@ def settings_table() -> str:
         f"| `--{name.replace('_', '-')}` | {_default(field.default)} | {_cell(field.description)} |"
         for name, field in Settings.model_fields.items()
     ]
-    return _table("| flag | default | meaning |", rows)
+    return table("| flag | default | meaning |", rows)
 
 
 def metrics_table() -> str:
@@ -37,7 +41,7 @@ def metrics_table() -> str:
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append(f"| `{name}` | {family.type} | {_cell(family.documentation)} |")
-    return _table("| metric | type | meaning |", rows)
+    return table("| metric | type | meaning |", rows)
 
 
 def errors_table() -> str:
@@ -51,7 +55,7 @@ def errors_table() -> str:
         "| One item or response was not scored |"
         for code in sorted(ITEM_ERROR_CODES)
     ]
-    return _table("| code | gRPC | HTTP | retry helps | meaning |", rows)
+    return table("| code | gRPC | HTTP | retry helps | meaning |", rows)
 
 
 def speed_table() -> str:
@@ -70,7 +74,7 @@ def speed_table() -> str:
         f"which the engine uses), and its scores differ from the flat ones by at most "
         f"{result['max_abs_difference']:.0e}.\n\n"
     )
-    return note + _table("| way | scores/s | times flat |", rows)
+    return note + table("| way | scores/s | times flat |", rows)
 
 
 def training_speed() -> str:
@@ -102,7 +106,7 @@ def quality_table() -> str:
         f"Share of pairs of responses ordered right by a criterion, mean over the {counts['prompts']} prompts of "
         f"the test split ({counts['pairs']:,} pairs, 95 % bootstrap intervals by prompt, ties count as wrong).\n\n"
     )
-    return note + _table(f"| judge | {' | '.join(dimensions)} |", rows)
+    return note + table(f"| judge | {' | '.join(dimensions)} |", rows)
 
 
 def _estimate(estimate: Mapping[str, float | None]) -> str:
@@ -118,6 +122,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "speed": speed_table,
     "training": training_speed,
     "quality": quality_table,
+    "performance_ways": performance_ways,
+    "performance_service": performance_service,
+    "performance_targets": performance_targets,
 }
 
 
@@ -128,23 +135,18 @@ def generated(text: str) -> str:
 
 def main() -> int:
     """Write, or check; returns the exit code."""
-    old = README.read_text(encoding="utf-8")
-    missing = [name for name in PARTS if f"<!-- generated: {name} -->" not in old]
-    new = generated(old)
+    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+    stale = {path: new for path, old in texts.items() if (new := generated(old)) != old}
     if "--check" not in sys.argv:
-        README.write_text(new, encoding="utf-8")
+        for path, new in stale.items():
+            path.write_text(new, encoding="utf-8")
         return 0
-    if missing or new != old:
-        state = f"missing ({', '.join(missing)})" if missing else "stale"
-        print(f"README.md: generated tables are {state}; run 'make docs'")
+    missing = [name for name in PARTS if not any(f"<!-- generated: {name} -->" in old for old in texts.values())]
+    if missing or stale:
+        print(f"stale: {[path.name for path in stale]}, parts without a place: {missing}; run 'make docs'")
         return 1
-    print("the generated tables of README.md are up to date")
+    print("the generated tables of README.md and docs/ are up to date")
     return 0
-
-
-def _table(head: str, rows: list[str]) -> str:
-    rule = "|" + "---|" * (head.count("|") - 1)
-    return "\n".join([head, rule, *rows]) + "\n"
 
 
 def _default(value: object) -> str:

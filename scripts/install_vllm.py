@@ -28,7 +28,7 @@ def main() -> int:
         wheel = next(Path(folder).glob("*.whl"))
         pip("install", *requirements(wheel), "--constraint", str(ROOT / "constraints.txt"))
         pip("install", "--no-deps", str(wheel))
-    pip("install", "--editable", f"{ROOT}[service]", *TEST_TOOLS)
+    pip("install", "--editable", f"{ROOT}[service,bench]", *TEST_TOOLS)
     return 0
 
 

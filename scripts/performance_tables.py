@@ -1,0 +1,82 @@
+"""The generated parts of docs/performance.md, from the committed result of `make performance`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tables import table
+
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.json"
+NOTHING: Final = "Not measured yet: `make performance ARGS=--write`.\n"
+
+
+def performance_ways() -> str:
+    """Every way on the reference row."""
+    if not RESULT.is_file():
+        return NOTHING
+    result = _result()
+    flat = result["ways"][0]["scores_per_s"]
+    note = (
+        f"One run on {result['date']}: {result['machine']}, {result['torch_threads']} threads, {result['versions']}. "
+        f"{result['tokens_flat']:,} tokens flat, {result['tokens_unique']:,} as a tree; a large matrix product runs at "
+        f"{result['matmul_gflops']:.0f} GFLOP/s.\n\n"
+    )
+    head = "| way | scores/s | times flat | largest difference to flat |"
+    return note + table(head, [_way_row(way, flat) for way in result["ways"]])
+
+
+def performance_service() -> str:
+    """Bare engine, service, and both lanes at once."""
+    if not RESULT.is_file():
+        return NOTHING
+    result = _result()
+    bare = result["bare_scores_per_s"]
+    served = {f"service, {name} engine, 2 trainers": each["summary"] for name, each in result["served"].items()}
+    served |= {"service, torch engine, 2 trainers and a product": result["mixed"]["summary"]}
+    rows = [f"| bare torch engine | {bare:.1f} | 1.00 | | |"]
+    rows += [_load_row(name, summary, bare) for name, summary in served.items()]
+    return table("| what | scores/s | times bare | bulk p50, p95 in s | interactive p50, p95 in s |", rows)
+
+
+def performance_targets() -> str:
+    """What was wanted, and what was measured."""
+    if not RESULT.is_file():
+        return NOTHING
+    result = _result()
+    flat, _, vllm, torch, floor = (way["scores_per_s"] for way in result["ways"])
+    served = result["served"]["torch"]["summary"]["scores_per_s"]
+    wait_s = result["mixed"]["summary"]["lanes"]["interactive"]["latency_s"]["p95"]
+    rows = [
+        _at_least("torch engine over vLLM at its best", torch / vllm, 3),
+        _at_least("torch engine over flat transformers", torch / flat, 7.5),
+        _at_most("floor over torch engine", floor / torch, 1.6),
+        _at_least("service at saturation over bare engine", served / result["bare_scores_per_s"], 0.9),
+        _at_most("interactive p95 under bulk load, in seconds", wait_s, 3),
+    ]
+    return table("| ratio | measured | wanted | holds |", rows)
+
+
+def _result() -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8"))
+    return result
+
+
+def _way_row(way: Mapping[str, Any], flat: float) -> str:
+    difference = way["max_abs_difference"]
+    shown = "" if difference is None else f"{difference:.0e}"
+    return f"| {way['name']} | {way['scores_per_s']:.1f} | {way['scores_per_s'] / flat:.2f} | {shown} |"
+
+
+def _load_row(name: str, summary: Mapping[str, Any], bare: float) -> str:
+    latencies = (summary["lanes"].get(lane, {}).get("latency_s", {}) for lane in ("bulk", "interactive"))
+    shown = (f"{each['p50']:.2f}, {each['p95']:.2f}" if each else "" for each in latencies)
+    return f"| {name} | {summary['scores_per_s']:.1f} | {summary['scores_per_s'] / bare:.2f} | {' | '.join(shown)} |"
+
+
+def _at_least(name: str, value: float, limit: float) -> str:
+    return f"| {name} | {value:.2f} | at least {limit} | {'yes' if value >= limit else 'no'} |"
+
+
+def _at_most(name: str, value: float, limit: float) -> str:
+    return f"| {name} | {value:.2f} | at most {limit} | {'yes' if value <= limit else 'no'} |"

@@ -1,21 +1,19 @@
-"""Who may call, and over what: API keys and TLS files, read and checked before a port opens.
+"""Who may call: API keys, read and checked before a port opens.
 
 Knows nothing of transports: an edge hands over the key it found, and gets the name of its owner or an error.
 """
 
 import hashlib
 import hmac
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from promedical.errors import ErrorCode
 from promedical_service.errors import ServiceError
 from promedical_service.logs import get_logger
-from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.settings import ConfigurationError
 
 ANONYMOUS: Final = "anonymous"
 MIN_KEY_CHARS: Final = 16
@@ -37,7 +35,7 @@ class KeyRing:
     def __init__(self, file: Path | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
         self._clock = clock
-        self._seen = _stamp(file)
+        self._seen = file_stamp(file)
         self._looked_at = clock()
         self._owners = _read_keys(file) if file else ()
 
@@ -68,7 +66,7 @@ class KeyRing:
         if self._file is None or self._clock() - self._looked_at < _REREAD_S:
             return
         self._looked_at = self._clock()
-        stamp = _stamp(self._file)
+        stamp = file_stamp(self._file)
         if stamp == self._seen:
             return
         self._seen = stamp
@@ -82,54 +80,6 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
     """The key in `authorization: Bearer KEY` or `x-api-key: KEY`; names in lower case."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """Certificate, key and, for mutual TLS, the authority of clients; PEM, checked to fit together."""
-
-    certificate: bytes
-    key: bytes
-    client_ca: bytes | None
-    context: ssl.SSLContext
-    """The same for a server on Python's ssl."""
-
-
-def load_tls(settings: Settings) -> Tls | None:
-    """Read the TLS files; None where TLS is off.
-
-    Raises:
-        ConfigurationError: A file is missing, is not PEM, or key and certificate do not belong together.
-    """
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password=_refuse_password)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"tls_cert_file, tls_key_file: expected a PEM pair that fits: {error}") from None
-    ca_file = settings.tls_client_ca_file
-    if ca_file is not None:
-        _require_client_certificates(context, ca_file)
-    return Tls(
-        certificate=settings.tls_cert_file.read_bytes(),
-        key=settings.tls_key_file.read_bytes(),
-        client_ca=ca_file.read_bytes() if ca_file else None,
-        context=context,
-    )
-
-
-def _require_client_certificates(context: ssl.SSLContext, ca_file: Path) -> None:
-    try:
-        context.load_verify_locations(ca_file)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"tls_client_ca_file: expected certificates in PEM: {error}") from None
-    context.verify_mode = ssl.CERT_REQUIRED
-
-
-def _refuse_password() -> str:
-    raise ValueError("the key is encrypted; store it without a passphrase")
 
 
 def _read_keys(file: Path) -> tuple[tuple[str, bytes], ...]:
@@ -162,8 +112,8 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
-def _stamp(file: Path | None) -> tuple[int, int, int] | None:
-    """What changes when the file does; None if it is not there."""
+def file_stamp(file: Path | None) -> tuple[int, int, int] | None:
+    """What changes when a file does; None if it is not there."""
     try:
         status = file.stat() if file else None
     except OSError:

@@ -21,6 +21,7 @@ from promedical_service.failures import Refusal, refusal_of
 from promedical_service.health import Health, State
 from promedical_service.logs import describe_error, get_logger
 from promedical_service.observability import OK, Method, Transport
+from promedical_service.rate_limit import RateLimit
 from promedical_service.types import Caller, Oracle
 
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -98,12 +99,14 @@ class Desk:
         self,
         *,
         keys: KeyRing,
+        rates: RateLimit,
         health: Health,
         events: CallEvents,
         max_concurrent_requests: int,
         max_concurrent_bytes: int,
     ) -> None:
         self._keys = keys
+        self._rates = rates
         self._health = health
         self._events = events
         self._max_concurrent_requests = max_concurrent_requests
@@ -172,6 +175,7 @@ class Desk:
 
     async def _admitted(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
         self.check_key(call)
+        self._rates.check(call.caller)
         if self._in_flight > self._max_concurrent_requests:
             message = f"{self._max_concurrent_requests} requests are in progress, the most allowed; try again shortly"
             raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)

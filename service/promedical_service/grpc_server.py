@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from promedical.errors import ErrorCode
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
-from promedical_service.access import Tls, presented_key
+from promedical_service.access import presented_key
 from promedical_service.calls import REQUEST_ID_HEADER, Call, Desk, request_id
 from promedical_service.errors import ServiceError
 from promedical_service.failures import Refusal, Violation, invalid, refusal_of
@@ -24,6 +24,7 @@ from promedical_service.grpc_health import REWARD_SERVICE, HealthService
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.observability import Method
+from promedical_service.tls import ServerTls
 from promedical_service.types import Oracle
 from promedical_service.wire_fields import holds_more_fields
 
@@ -151,7 +152,7 @@ def build_health_server(health: Health) -> grpc.aio.Server:
     return server
 
 
-def bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
+def bind(server: grpc.aio.Server, address: str, tls: ServerTls | None) -> int:
     """Bind `host:port`; returns the port.
 
     Raises:
@@ -159,12 +160,28 @@ def bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
     """
     if tls is None:
         return server.add_insecure_port(address)
-    credentials = grpc.ssl_server_credentials(
-        [(tls.key, tls.certificate)],
-        root_certificates=tls.client_ca,
-        require_client_auth=tls.client_ca is not None,
+    return server.add_secure_port(address, _credentials(tls))
+
+
+def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    """Every handshake asks whether the files have changed."""
+    version = tls.version
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(tls.key, tls.certificate)], root_certificates=tls.client_ca)
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal version
+        if version == tls.version:
+            return None
+        version = tls.version
+        return configuration()
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(),
+        changed,  # type: ignore[arg-type] # None is what the library asks for where nothing changed
+        require_client_authentication=tls.client_ca is not None,
     )
-    return server.add_secure_port(address, credentials)
 
 
 def _options(max_request_bytes: int, connection_max_age_s: float) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from promedical_service.access import Tls
+from promedical_service.tls import ServerTls
 
 _MAX_HEADER_BYTES: Final = 32 * 1024
 _HEAD_TIMEOUT_S: Final = 30.0
@@ -75,7 +75,7 @@ class GuardedConnection(H11Protocol):
             self.transport.close()
 
 
-def build_rest_server(app: FastAPI, tls: Tls | None, *, max_connections: int) -> RestServer:
+def build_rest_server(app: FastAPI, tls: ServerTls | None, *, max_connections: int) -> RestServer:
     """The server of the REST port; serve it on a socket of `listen`."""
     config = uvicorn.Config(
         app,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import grpc
 
-from promedical_service.access import KeyRing, load_tls
+from promedical_service.access import KeyRing
 from promedical_service.calls import Desk
 from promedical_service.dropins.endpoint import DropInEndpoint
 from promedical_service.dropins.scorer import RowScorer
@@ -25,9 +25,11 @@ from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.logs import describe_error, get_logger, log_loop_errors
 from promedical_service.observability import Metrics
+from promedical_service.rate_limit import RateLimit
 from promedical_service.rest_listener import build_rest_server, listen
 from promedical_service.rest_server import RestEdge
 from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, ConfigurationError, Settings
+from promedical_service.tls import load_tls
 from promedical_service.types import Oracle
 
 EXIT_OK: Final = 0
@@ -36,6 +38,8 @@ _EXIT_SIGNAL: Final = 128
 _FLUSH_S: Final = 2.0
 _END_S: Final = 5.0
 """What the oracle gets on top of `drain_s` to finish the batch that runs."""
+_REREAD_S: Final = 2.0
+"""Between looks at the TLS files."""
 _SPARE_CONNECTIONS: Final = 256
 """For probes, and for clients that keep connections they do not use."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -66,7 +70,7 @@ class Server:
         drain: Ends the oracle. Whatever it still holds must be answered, with `unavailable`, when it returns.
 
     Raises:
-        ConfigurationError: The keys file or a TLS file cannot be used.
+        ConfigurationError: The keys file, a TLS file or the rate limit cannot be used.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Server:
         self._keys = KeyRing(settings.keys_file)
         self._desk = Desk(
             keys=self._keys,
+            rates=RateLimit(settings.rate_limit),
             health=health,
             events=metrics,
             max_concurrent_requests=settings.max_concurrent_requests,
@@ -155,7 +160,8 @@ class Server:
         except StartError:
             listener.close()
             raise
-        self._tasks = [asyncio.create_task(self._serve_rest(listener)), asyncio.create_task(self._load())]
+        work = (self._serve_rest(listener), self._load(), self._keep_tls_fresh())
+        self._tasks = [asyncio.create_task(each) for each in work]
         ports = Ports(rest=listener.getsockname()[1], grpc=grpc_port, health=health_port)
         self._announce(ports)
         return ports
@@ -201,6 +207,11 @@ class Server:
         if not self._rest.should_exit:
             self._fail("the REST server ended by itself")
 
+    async def _keep_tls_fresh(self) -> None:
+        while self._tls is not None:
+            await asyncio.sleep(_REREAD_S)
+            self._tls.reread()
+
     async def _load(self) -> None:
         try:
             self._open_to_calls(await self._start_oracle())
@@ -240,7 +251,7 @@ class Server:
         self._over.set()
 
     def _on_hangup(self) -> None:
-        self._log.info("hangup: nothing to do, a keys file that changes is read anew by itself")
+        self._log.info("hangup: nothing to do, keys and TLS files that change are read anew by themselves")
 
     def _listen(self) -> socket.socket:
         try:

@@ -81,6 +81,8 @@ class Settings(BaseSettings):
 
     keys_file: Path | None = None
     """File with one `name:key` per line, asked for by all but health, readiness and metrics; without it by none."""
+    rate_limit: str | None = None
+    """Requests that one key may send to this replica, such as 600/minute; all without a key share one; no limit."""
     tls_cert_file: Path | None = None
     """Certificate chain in PEM; turns TLS on for REST and gRPC."""
     tls_key_file: Path | None = None

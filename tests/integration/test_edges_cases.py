@@ -116,6 +116,19 @@ async def test_edges_refuse_calls_over_the_concurrency_limit(transport):
         assert [answer.code for answer in await asyncio.gather(*waiting)] == ["ok", "ok"]
 
 
+async def test_edges_refuse_a_key_that_sends_too_fast_and_no_other(transport, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("eager:eager-0123456789abcdef\ncalm:calm-0123456789abcdef\n")
+    async with running(keys_file=keys, rate_limit="2/hour") as server, client_of(transport, server) as client:
+        eager, calm = ({"x-api-key": f"{name}-0123456789abcdef"} for name in ("eager", "calm"))
+        answers = [await client.ask("ScoreBatch", score_request(), headers=eager) for _ in range(3)]
+        assert [answer.code for answer in answers] == ["ok", "ok", "rate_limited"]
+        assert 0 < answers[2].retry_after_s <= 3600
+        assert server.oracle.started == 2
+        assert (await client.ask("ScoreBatch", score_request(), headers=calm)).code == "ok"
+        assert (await client.ask("ScoreBatch", score_request())).code == "unauthenticated"
+
+
 async def test_edges_refuse_a_request_over_the_byte_limit(transport):
     async with running(max_request_bytes=2000) as server, client_of(transport, server) as client:
         answer = await client.ask("ScoreBatch", score_request(responses=("x" * 3000,)))

@@ -1,5 +1,6 @@
 """TLS and mutual TLS on both transports, with certificates made here."""
 
+import asyncio
 import datetime as dt
 import ipaddress
 import ssl
@@ -13,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from edges_kit import SERVING, running, statuses
+from edges_kit import SERVING, running, statuses, until
 
 from promedical.v1 import reward_pb2 as pb
 from promedical.v1 import reward_pb2_grpc as pb_grpc
@@ -147,3 +148,58 @@ async def test_mutual_tls_wants_a_certificate_of_the_right_authority(pki):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await ask_grpc(server, pki.ours, client)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("promedical_service.server._REREAD_S", 0.02)
+
+
+async def answered(ask, *arguments):
+    """Whether it is within a few seconds: the files are looked at now and then."""
+    for _ in range(200):
+        try:
+            await ask(*arguments)
+        except (httpx.HTTPError, grpc.aio.AioRpcError):
+            await asyncio.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+async def test_renewed_certificate_is_served_without_a_restart(pki, quick, ask):
+    async with running(**files(pki)) as server:
+        await ask(server, pki.ours)
+        renewed = pki.other.issue("server")
+        pki.server.key.write_bytes(renewed.key.read_bytes())
+        pki.server.cert.write_bytes(renewed.cert.read_bytes())
+
+        assert await answered(ask, server, pki.other)
+        with pytest.raises((httpx.ConnectError, grpc.aio.AioRpcError)):
+            await ask(server, pki.ours)
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+async def test_files_that_do_not_fit_leave_the_old_certificate_until_they_do(pki, quick, ask, capsys):
+    async with running(**files(pki)) as server:
+        renewed = pki.other.issue("server")
+        pki.server.cert.write_bytes(renewed.cert.read_bytes())  # without its key
+        await until(lambda: "the old certificate stays" in capsys.readouterr().out)
+        await ask(server, pki.ours)
+
+        pki.server.key.write_bytes(renewed.key.read_bytes())
+        assert await answered(ask, server, pki.other)
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+async def test_authority_of_clients_that_is_added_is_trusted_without_a_restart(pki, quick, ask):
+    client, trusted = pki.other.issue("client"), pki.ours.folder / "clients.pem"
+    trusted.write_bytes(pki.ours.file.read_bytes())
+    async with running(**files(pki, tls_client_ca_file=trusted)) as server:
+        with pytest.raises((httpx.HTTPError, grpc.aio.AioRpcError)):
+            await ask(server, pki.ours, client)
+        trusted.write_bytes(pki.ours.file.read_bytes() + pki.other.file.read_bytes())
+
+        assert await answered(ask, server, pki.ours, client)
+        await ask(server, pki.ours, pki.ours.issue("client"))

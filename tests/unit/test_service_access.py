@@ -2,9 +2,10 @@
 
 import pytest
 
-from promedical_service.access import KeyRing, load_tls, presented_key
+from promedical_service.access import KeyRing, presented_key
 from promedical_service.errors import ServiceError
 from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.tls import load_tls
 
 KEY, OTHER = "0123456789abcdef", "fedcba9876543210"
 

@@ -131,7 +131,7 @@ class RecordingEvents:
     def criterion_scored(self, dimension, probability):
         self.criteria.append((dimension, probability))
 
-    def stage_finished(self, stage, seconds):
+    def stage_finished(self, stage, seconds, ago_s):
         self.stages.append((stage, seconds))
 
     def queue_changed(self, lane, jobs, tokens):

@@ -27,6 +27,7 @@ from promedical_service.observability import Metrics
 from promedical_service.scoring import Scorer
 from promedical_service.server import Server
 from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.tracing import Tracing
 
 Loaded = TypeVar("Loaded")
 
@@ -38,10 +39,20 @@ async def serve(settings: Settings) -> int:
         ConfigurationError: A file that a setting names cannot be used.
         StartError: A port cannot be opened.
     """
-    metrics, health = Metrics(), Health()
+    tracing = Tracing(settings.trace_endpoint, settings.trace_share)
+    metrics, health = Metrics(tracing.stage_finished), Health()
     oracle = OracleHost(settings, metrics, health, _catalog(settings))
-    server = Server(settings=settings, metrics=metrics, health=health, start_oracle=oracle.start, drain=oracle.close)
-    return await server.run()
+    server = Server(
+        settings=settings,
+        metrics=metrics,
+        health=health,
+        tracing=tracing,
+        start_oracle=oracle.start,
+        drain=oracle.close,
+    )
+    code = await server.run()
+    await asyncio.to_thread(tracing.close)
+    return code
 
 
 class OracleHost:

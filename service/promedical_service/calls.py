@@ -22,6 +22,7 @@ from promedical_service.health import Health, State
 from promedical_service.logs import describe_error, get_logger
 from promedical_service.observability import OK, Method, Transport
 from promedical_service.rate_limit import RateLimit
+from promedical_service.tracing import Tracing, finish
 from promedical_service.types import Caller, Oracle
 
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -56,6 +57,8 @@ class Call:
     request_id: str
     key: str | None = None
     """The API key as presented; not logged."""
+    traced_by: dict[str, str] = field(default_factory=dict)
+    """The caller's trace context."""
     timeout_s: float | None = None
     caller: str = ANONYMOUS
     items: int | None = None
@@ -102,6 +105,7 @@ class Desk:
         rates: RateLimit,
         health: Health,
         events: CallEvents,
+        tracing: Tracing,
         max_concurrent_requests: int,
         max_concurrent_bytes: int,
     ) -> None:
@@ -109,6 +113,7 @@ class Desk:
         self._rates = rates
         self._health = health
         self._events = events
+        self._tracing = tracing
         self._max_concurrent_requests = max_concurrent_requests
         self._max_concurrent_bytes = max_concurrent_bytes
         self._held_bytes = 0
@@ -188,7 +193,10 @@ class Desk:
         return self._oracle
 
     async def _account(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        with structlog.contextvars.bound_contextvars(request_id=call.request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=call.request_id),
+            self._tracing.call(call.transport, call.method, call.traced_by) as span,
+        ):
             self._begin()
             try:
                 answer = await work()
@@ -202,6 +210,14 @@ class Desk:
                 return answer
             finally:
                 self._finish(call)
+                finish(
+                    span,
+                    code=str(call.code),
+                    ok=call.code == OK,
+                    request_id=call.request_id,
+                    caller=call.caller,
+                    items=call.items,
+                )
 
     def _refusal(self, call: Call, error: Exception) -> Refusal:
         refusal = refusal_of(error)

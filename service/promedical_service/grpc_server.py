@@ -25,6 +25,7 @@ from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.observability import Method
 from promedical_service.tls import ServerTls
+from promedical_service.tracing import trace_headers
 from promedical_service.types import Oracle
 from promedical_service.wire_fields import holds_more_fields
 
@@ -210,6 +211,7 @@ def _call(method: Method, metadata: Any, timeout_s: float | None) -> Call:
         method=method,
         request_id=request_id(headers.get(REQUEST_ID_HEADER)),
         key=presented_key(headers),
+        traced_by=trace_headers(headers),
         timeout_s=timeout_s,
     )
 

@@ -4,6 +4,7 @@ Every label combination exists from the start, so that rates and alerts work bef
 Labels are words of the contract; nothing a caller wrote becomes one.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal, get_args
 
 import prometheus_client
@@ -44,11 +45,16 @@ _TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 class Metrics:
-    """All metrics of one process. Implements `types.ScoringEvents`; the edges report requests to it."""
+    """All metrics of one process. Implements `types.ScoringEvents`; the edges report requests to it.
+
+    Args:
+        on_stage: Told too when a request leaves a stage, as `stage_finished` is; the tracing's.
+    """
 
     content_type: Final = prometheus_client.CONTENT_TYPE_LATEST
 
-    def __init__(self) -> None:
+    def __init__(self, on_stage: Callable[[Stage, float, float], None] = lambda *_: None) -> None:
+        self._on_stage = on_stage
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._log = get_logger("promedical.engine")
         self.registry = CollectorRegistry()
@@ -219,9 +225,10 @@ class Metrics:
         self._criteria.labels(dimension).inc()
         self._probability.labels(dimension).observe(probability)
 
-    def stage_finished(self, stage: Stage, seconds: float) -> None:
-        """One request spent this long in a stage."""
+    def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
+        """One request spent this long in a stage, which it left `ago_s` seconds ago."""
         self._stage_seconds.labels(stage).observe(seconds)
+        self._on_stage(stage, seconds, ago_s)
 
     def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
         """The queue of a lane now holds this much."""

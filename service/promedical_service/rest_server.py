@@ -27,6 +27,7 @@ from promedical_service.limits import CountLimits
 from promedical_service.observability import Method, Metrics
 from promedical_service.openapi import openapi_document
 from promedical_service.problems import PROBLEM_TYPE, http_status, problem_body, problem_headers
+from promedical_service.tracing import trace_headers
 from promedical_service.types import Oracle
 
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
@@ -221,6 +222,7 @@ def _arrival(method: Method, request: Request) -> Call:
         method=method,
         request_id=request_id(request.headers.get(REQUEST_ID_HEADER)),
         key=presented_key(request.headers),
+        traced_by=trace_headers(request.headers),
     )
 
 

@@ -30,6 +30,7 @@ from promedical_service.rest_listener import build_rest_server, listen
 from promedical_service.rest_server import RestEdge
 from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, ConfigurationError, Settings
 from promedical_service.tls import load_tls
+from promedical_service.tracing import Tracing
 from promedical_service.types import Oracle
 
 EXIT_OK: Final = 0
@@ -65,6 +66,7 @@ class Server:
         settings: Addresses, files and limits of the edges.
         metrics: What `/metrics` shows.
         health: The state that probes see; `engine_lost()` may be called on it from the event loop.
+        tracing: Makes spans of calls.
         start_oracle: Loads and warms up; called once, after the ports are open. It raises ConfigurationError for
             a model that the operator chose wrongly.
         drain: Ends the oracle. Whatever it still holds must be answered, with `unavailable`, when it returns.
@@ -79,6 +81,7 @@ class Server:
         settings: Settings,
         metrics: Metrics,
         health: Health,
+        tracing: Tracing,
         start_oracle: Callable[[], Awaitable[Oracle]],
         drain: Callable[[], Awaitable[None]],
     ) -> None:
@@ -94,6 +97,7 @@ class Server:
             rates=RateLimit(settings.rate_limit),
             health=health,
             events=metrics,
+            tracing=tracing,
             max_concurrent_requests=settings.max_concurrent_requests,
             max_concurrent_bytes=LARGEST_AT_ONCE * settings.max_request_bytes,
         )

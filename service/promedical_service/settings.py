@@ -117,6 +117,10 @@ class Settings(BaseSettings):
     connection_max_age_s: Seconds = 300.0
     """Age at which gRPC connections are asked to reconnect, so that clients find new replicas."""
 
+    trace_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
+    """Collector that takes traces as OTLP over HTTP, such as http://collector:4318; no traces by default."""
+    trace_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of calls that are traced; a caller that brings a trace of its own decides for itself."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
     log_format: Literal["json", "console"] = "json"

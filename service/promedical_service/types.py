@@ -60,8 +60,8 @@ class ScoringEvents(Protocol):
     def criterion_scored(self, dimension: Dimension, probability: float) -> None:
         """One criterion was judged."""
 
-    def stage_finished(self, stage: Stage, seconds: float) -> None:
-        """One request spent this long in a stage."""
+    def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
+        """One request spent this long in a stage, which it left `ago_s` seconds ago."""
 
     def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
         """The queue of a lane now holds this much."""

@@ -29,6 +29,7 @@ from promedical_service.health import Health
 from promedical_service.observability import Metrics
 from promedical_service.server import Ports, Server
 from promedical_service.settings import Settings
+from promedical_service.tracing import Tracing
 from promedical_service.types import Caller
 
 MODEL = m.ModelRef(name="scripted", revision="r1", fingerprint="f1", engine="fake", dtype="float32")
@@ -163,7 +164,7 @@ class Running:
 async def running(*, loaded: bool = True, stop: bool = True, **overrides) -> AsyncIterator[Running]:
     """A server over a scripted oracle, on free ports; `loaded=False` leaves the oracle loading until `may_load`."""
     settings = Settings(**{"rest_port": 0, "grpc_port": 0, "drain_s": 5.0, **overrides})
-    oracle, health, metrics, may_load, drained = ScriptedOracle(), Health(), Metrics(), asyncio.Event(), []
+    oracle, health, may_load, drained = ScriptedOracle(), Health(), asyncio.Event(), []
 
     async def start_oracle():
         await may_load.wait()
@@ -175,7 +176,11 @@ async def running(*, loaded: bool = True, stop: bool = True, **overrides) -> Asy
             oracle.error = oracle.error or ServiceError(ErrorCode.UNAVAILABLE, "Stopping", retry_after_s=1.0)
             oracle.gate.set()
 
-    server = Server(settings=settings, metrics=metrics, health=health, start_oracle=start_oracle, drain=drain)
+    tracing = Tracing(settings.trace_endpoint, settings.trace_share)
+    metrics = Metrics(tracing.stage_finished)
+    server = Server(
+        settings=settings, metrics=metrics, health=health, tracing=tracing, start_oracle=start_oracle, drain=drain
+    )
     ports = await server.start()
     if loaded:
         may_load.set()
@@ -185,6 +190,7 @@ async def running(*, loaded: bool = True, stop: bool = True, **overrides) -> Asy
     finally:
         if stop:
             await server.stop()
+        await asyncio.to_thread(tracing.close)
 
 
 @dataclass(frozen=True)
@@ -354,7 +360,10 @@ async def _serve(settings: Settings) -> int:
             await asyncio.to_thread(threading.Event().wait)
 
     health, metrics = Health(), Metrics()
-    return await Server(settings=settings, metrics=metrics, health=health, start_oracle=start_oracle, drain=drain).run()
+    server = Server(
+        settings=settings, metrics=metrics, health=health, tracing=Tracing(None), start_oracle=start_oracle, drain=drain
+    )
+    return await server.run()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from promedical_service.health import Health
 from promedical_service.observability import Metrics
 from promedical_service.server import Server
 from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.tracing import Tracing
 
 KIT = Path(__file__).with_name("edges_kit.py")
 
@@ -165,6 +166,17 @@ async def _run_to_end(*flags):
     return process.returncode, stderr.decode()
 
 
+def unstarted(start_oracle, drain):
+    return Server(
+        settings=Settings(rest_port=0, grpc_port=0),
+        metrics=Metrics(),
+        health=Health(),
+        tracing=Tracing(None),
+        start_oracle=start_oracle,
+        drain=drain,
+    )
+
+
 async def test_run_exits_1_and_says_why_when_the_oracle_cannot_start(capsys):
     async def start_oracle():
         raise RuntimeError("no such bundle: /models/none")
@@ -172,8 +184,7 @@ async def test_run_exits_1_and_says_why_when_the_oracle_cannot_start(capsys):
     async def drain():
         pass
 
-    settings = Settings(rest_port=0, grpc_port=0)
-    server = Server(settings=settings, metrics=Metrics(), health=Health(), start_oracle=start_oracle, drain=drain)
+    server = unstarted(start_oracle, drain)
     assert await server.run() == 1
     assert "no such bundle: /models/none" in capsys.readouterr().out
 
@@ -185,8 +196,7 @@ async def test_run_exits_2_and_says_why_in_one_line_when_the_model_is_the_wrong_
     async def drain():
         pass
 
-    settings = Settings(rest_port=0, grpc_port=0)
-    server = Server(settings=settings, metrics=Metrics(), health=Health(), start_oracle=start_oracle, drain=drain)
+    server = unstarted(start_oracle, drain)
     assert await server.run() == 2
     said = capsys.readouterr().out
     assert "model: there is no bundle at /models/none" in said

@@ -38,7 +38,7 @@ from promedical_service.engines.base import BranchFailure, BranchScores
 from promedical_service.errors import ServiceError
 from promedical_service.scoring.judge import Judge, Logits, item_error
 from promedical_service.scoring.plan import ItemPlan, RefusedItem, check_request, find_rubric, plan_item
-from promedical_service.types import Caller, ScoringEvents
+from promedical_service.types import Caller, ScoringEvents, Stage
 
 Done = TypeVar("Done")
 
@@ -214,10 +214,15 @@ class Scorer:
 
     def _timings(self, began: float, admitted: float, ended: float, results: Sequence[Sequence[JobResult]]) -> Timings:
         first = min((job.started_at for trees in results for job in trees), default=ended)
-        stages = {"tokenize": admitted - began, "queue": first - admitted, "engine": ended - first}
-        for stage, seconds in stages.items():
-            self._events.stage_finished(stage, seconds)  # type: ignore[arg-type]
-        return Timings(**{stage: seconds * 1e3 for stage, seconds in stages.items()})
+        stages: dict[Stage, tuple[float, float]] = {
+            "tokenize": (began, admitted),
+            "queue": (admitted, first),
+            "engine": (first, ended),
+        }
+        now = self._clock()
+        for stage, (start, end) in stages.items():
+            self._events.stage_finished(stage, end - start, now - end)
+        return Timings(**{stage: (end - start) * 1e3 for stage, (start, end) in stages.items()})
 
     def _report(self, outcome: ItemOutcome, lane: Priority) -> None:
         self._events.item_finished(lane, str(outcome.error.code) if outcome.error else "ok")

@@ -1,0 +1,94 @@
+"""Traces by OpenTelemetry: one span per call, in the caller's trace if it sent one, and one per stage of its scoring.
+
+Spans hold ids, codes, counts and times, never text. Without a collector nothing is recorded and nothing sent.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+import promedical
+from promedical_service.types import Stage
+
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_HEADERS: Final = ("traceparent", "tracestate")
+_EXPORT_TIMEOUT_S: Final = 5
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class Tracing:
+    """Makes the spans of one process.
+
+    Args:
+        endpoint: Of a collector that takes OTLP over HTTP, such as "http://collector:4318"; None: no traces. The
+            usual OTEL_ variables say more, such as headers and attributes of the resource.
+        share: Of the calls without a trace of their own that are traced; a caller's own choice is kept.
+    """
+
+    def __init__(self, endpoint: str | None, share: float = 1.0) -> None:
+        self._provider = None if endpoint is None else _provider(endpoint, share)
+        self._tracer = (self._provider or NoOpTracerProvider()).get_tracer("promedical", promedical.__version__)
+
+    @contextmanager
+    def call(self, transport: str, method: str, parent: Mapping[str, str]) -> Iterator[Span]:
+        """The span of a call while it is answered; it is the current one.
+
+        Args:
+            transport: That brought it.
+            method: That is called.
+            parent: What `trace_headers` found.
+        """
+        context = _PROPAGATOR.extract(parent)
+        attributes = {"rpc.system": transport, "rpc.method": method}
+        with self._tracer.start_as_current_span(
+            f"promedical {method}",
+            context,
+            SpanKind.SERVER,
+            attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            yield span
+
+    def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
+        """A stage of the current call, that ended `ago_s` seconds ago."""
+        end = time.time_ns() - round(ago_s * _NANOSECONDS)
+        span = self._tracer.start_span(stage, start_time=end - round(seconds * _NANOSECONDS))
+        span.end(end)
+
+    def close(self) -> None:
+        """Send what is left; blocks for a few seconds at most."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def trace_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The W3C trace context among the headers of a request, names in lower case; a broken one counts as none."""
+    return {name: headers[name] for name in _HEADERS if name in headers}
+
+
+def finish(span: Span, *, code: str, ok: bool, request_id: str, caller: str, items: int | None) -> None:
+    """What is known of a call at its end."""
+    span.set_attributes({"promedical.code": code, "promedical.request_id": request_id, "promedical.key": caller})
+    if items is not None:
+        span.set_attribute("promedical.items", items)
+    if not ok:
+        span.set_status(Status(StatusCode.ERROR, code))
+
+
+def _provider(endpoint: str, share: float) -> TracerProvider:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - only if used
+
+    resource = Resource.create({"service.name": "promedical", "service.version": promedical.__version__})
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(share)), resource=resource)
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_EXPORT_TIMEOUT_S)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider

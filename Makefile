@@ -19,6 +19,7 @@ PROTO_INSTALLED := .venv-proto/.installed
 PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
 AUDIT_INSTALLED := .venv-audit/.installed
+SBOM_INSTALLED := .venv-sbom/.installed
 VLLM_INSTALLED := .venv-vllm/.installed
 README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
 
@@ -113,6 +114,21 @@ $(AUDIT_INSTALLED): Makefile
 	@.venv-audit/bin/$(PIP) 'checkov>=3.2'
 	@touch $@
 
+.PHONY: audit
+audit: install $(SBOM_INSTALLED) ## Look for known weaknesses in every installed package
+	$(BIN)/python scripts/audit_dependencies.py
+
+.PHONY: sbom
+sbom: install $(SBOM_INSTALLED) ## List every installed package in dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	.venv-sbom/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --of JSON -o dist/sbom.json
+	@echo "dist/sbom.json lists $$($(BIN)/python -c 'import json; print(len(json.load(open("dist/sbom.json"))["components"]))') packages"
+
+$(SBOM_INSTALLED): Makefile
+	@$(call create_venv,.venv-sbom)
+	@.venv-sbom/bin/$(PIP) 'pip-audit>=2.10' 'cyclonedx-bom>=7.5'
+	@touch $@
+
 .PHONY: chart-tools
 chart-tools: ## Install what the chart's tests use beside Python, where apt-get may: promtool, prometheus, bwrap
 	@if command -v promtool && command -v bwrap; then exit 0; fi; \
@@ -191,6 +207,8 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) check
 	$(MAKE) proto-check
 	$(MAKE) slim
+	$(MAKE) audit
+	$(MAKE) sbom
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
 	$(MAKE) chart-tools || echo "promtool and bwrap cannot be installed: the tests that need them are skipped"

@@ -32,6 +32,7 @@ from promedical_service.wire_fields import holds_more_fields
 MIN_CLIENT_PING_S: Final = 10
 _SERVER_PING_S: Final = 30
 _MAX_METADATA_BYTES: Final = 16 * 1024
+_HANDSHAKE_TIMEOUT_S: Final = 30.0
 _SMALL_BYTES: Final = 1024 * 1024
 """Up to here a message may be parsed whatever it holds: that takes some ten milliseconds and a few dozen MiB."""
 
@@ -135,10 +136,17 @@ class KeyGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # generic 
 
 
 def build_grpc_server(
-    *, desk: Desk, health: Health, limits: CountLimits, max_request_bytes: int, connection_max_age_s: float
+    *,
+    desk: Desk,
+    health: Health,
+    limits: CountLimits,
+    max_request_bytes: int,
+    max_streams: int,
+    connection_max_age_s: float,
 ) -> grpc.aio.Server:
-    """The server of the gRPC port, not yet bound."""
-    server = grpc.aio.server(interceptors=[KeyGuard(desk)], options=_options(max_request_bytes, connection_max_age_s))
+    """The server of the gRPC port, not yet bound. Calls of one connection over `max_streams` are reset unread."""
+    options = _options(max_request_bytes, max_streams, connection_max_age_s)
+    server = grpc.aio.server(interceptors=[KeyGuard(desk)], options=options)
     server.add_generic_rpc_handlers((RewardService(desk, limits).handlers(),))
     health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), server)
     health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -185,13 +193,15 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
     )
 
 
-def _options(max_request_bytes: int, connection_max_age_s: float) -> list[tuple[str, int]]:
+def _options(max_request_bytes: int, max_streams: int, connection_max_age_s: float) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", max_request_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.max_connection_age_ms", round(connection_max_age_s * 1000)),
+        ("grpc.max_concurrent_streams", max_streams),
+        ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_TIMEOUT_S * 1000)),
         ("grpc.keepalive_time_ms", _SERVER_PING_S * 1000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_CLIENT_PING_S * 1000),

@@ -106,8 +106,8 @@ class Server:
             max_responses_per_item=settings.max_responses_per_item,
             max_criteria_per_item=settings.max_criteria_per_item,
         )
-        max_connections = settings.max_concurrent_requests + _SPARE_CONNECTIONS
-        self._rest = build_rest_server(self._rest_edge().app(), self._tls, max_connections=max_connections)
+        self._most_at_once = settings.max_concurrent_requests + _SPARE_CONNECTIONS
+        self._rest = build_rest_server(self._rest_edge().app(), self._tls, max_connections=self._most_at_once)
         self._grpc: list[grpc.aio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._over = asyncio.Event()
@@ -270,6 +270,7 @@ class Server:
             health=self._health,
             limits=self._limits,
             max_request_bytes=settings.max_request_bytes,
+            max_streams=self._most_at_once,
             connection_max_age_s=settings.connection_max_age_s,
         )
         self._grpc.append(main)

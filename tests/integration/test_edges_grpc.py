@@ -6,10 +6,11 @@ import time
 
 import grpc
 import pytest
-from edges_kit import client_of, running, score_request
+from edges_kit import client_of, running, score_request, until
 
 from promedical.v1 import requests
 from promedical.v1 import reward_pb2 as pb
+from promedical_service import grpc_server
 
 SCORE = "/promedical.v1.RewardService/ScoreBatch"
 
@@ -113,3 +114,28 @@ async def test_grpc_connections_are_asked_to_reconnect_at_their_age():
         async with asyncio.timeout(60):
             await client.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
         assert (await client.ask("GetModel")).code == "ok"
+
+
+async def test_grpc_closes_connections_that_bring_nothing_in_time(monkeypatch):
+    monkeypatch.setattr(grpc_server, "_HANDSHAKE_TIMEOUT_S", 0.3)
+    async with running() as server, client_of("grpc", server) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.ports.grpc)
+        async with asyncio.timeout(30):
+            await reader.read()  # what HTTP/2 greets with, then the end
+        writer.close()
+        assert (await client.ask("GetModel")).code == "ok"
+
+
+async def test_grpc_answers_more_calls_of_one_connection_than_it_takes_and_goes_on(monkeypatch):
+    monkeypatch.setattr("promedical_service.server._SPARE_CONNECTIONS", 2)
+    async with running(max_concurrent_requests=2) as server, client_of("grpc", server) as client:
+        await client.ask("GetModel")  # the client hears of the limit when it connects
+        server.oracle.gate = asyncio.Event()
+        calls = [asyncio.create_task(client.ask("ScoreBatch", score_request())) for _ in range(40)]
+        await until(lambda: server.oracle.started == 2)
+        assert server.server._desk.in_flight <= 4
+        server.oracle.gate.set()
+        codes = [answer.code.lower() for answer in await asyncio.gather(*calls)]
+        assert set(codes) <= {"ok", "overloaded", "unavailable"}
+        assert codes.count("ok") >= 2
+        assert (await client.ask("ScoreBatch", score_request())).code == "ok"

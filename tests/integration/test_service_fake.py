@@ -257,6 +257,21 @@ async def test_service_refuses_bad_items_alone_and_alike_on_both_transports(serv
     assert rest.items[-1].error is None
 
 
+@pytest.mark.parametrize(
+    "name", ["../../../../etc/passwd", "/etc/passwd", "general-medical/../x", "..%2F..%2Fetc", "a\x00b"]
+)
+async def test_service_looks_for_no_file_by_the_name_of_a_rubric(service, name):
+    outcomes = await ask_both(service, m.ScoreRequest(items=(item(rubric=None, rubric_id=name),)))
+    assert {outcome.code if hasattr(outcome, "code") else outcome for outcome in outcomes} <= {
+        "not_found",
+        "invalid_request",
+    }
+    async with httpx.AsyncClient(base_url=service.rest_url) as client:
+        answer = await client.get(f"/v1/rubrics/{name.replace(chr(0), '%00')}")
+        assert answer.status_code in (404, 422)
+        assert "root:" not in answer.text
+
+
 async def test_service_refuses_weights_that_are_no_numbers_on_both_transports(service):
     nan = m.ScoreRequest(items=(item(),), reward_weights=m.WeightsSpec(violation_penalty=math.nan))
     rest, over_grpc = await ask_both(service, nan)

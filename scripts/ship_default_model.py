@@ -13,6 +13,7 @@ from typing import Final
 
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.default_model import BASE, TRAINED
+from promedical_model.manifest import BundleError
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "default-model.json"
 MAX_BYTES: Final = 16 * 2**20
@@ -23,7 +24,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the --output of promedical-train rm")
     run: Path = parser.parse_args().run
-    bundle = open_bundle(str(run / "bundle"))
+    try:
+        bundle = open_bundle(str(run / "bundle"))
+    except BundleError as error:
+        print(f"{run}: is no run of promedical-train rm: {error}")
+        return 1
     reason = unfit(run, bundle)
     if reason:
         print(f"{run}: {reason}")

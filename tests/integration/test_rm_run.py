@@ -96,7 +96,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("run") / "run"
-    done = train(data, output)
+    done = train(data, output, "--set", "goals={overall: 1.5, excellence: 0.6}")
     assert done.returncode == 0, done.stderr
     assert CANARY not in done.stderr + done.stdout
     return output
@@ -116,6 +116,8 @@ def test_run_learns_calibrates_and_reports_what_it_measured(run: Path) -> None:
     assert {"dev", "test", "physicians"} <= document.keys()
     for said in ("rm-tiny", "| train.jsonl.gz |", f"{accuracy:.3f}", "untrained", "criterion only", "longer answer"):
         assert said in card
+    assert f"| overall | 1.500 | {accuracy:.3f} | {1.5 - accuracy:.3f} |" in card
+    assert "| excellence | 0.600 | - | - |" in card
     assert CANARY not in card + json.dumps(document)
     for plot in ("reliability.png", "accuracy.png"):
         assert (run / "bundle" / plot).read_bytes().startswith(b"\x89PNG")

@@ -23,6 +23,8 @@ __all__ = [
 
 _STRICT: Final = {"extra": "forbid"}
 
+Goal = Literal["overall", "proficiency", "excellence", "safety"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataChoice:
@@ -112,6 +114,7 @@ class RmRecipe:
         optimisation: The loop.
         criteria: False is the ablation "no criteria": one scalar per response.
         safety: False is the ablation "no safety data".
+        goals: Pair accuracy wanted on the test split, by dimension or "overall"; the model card says what is missing.
     """
 
     __pydantic_config__ = _STRICT
@@ -128,6 +131,7 @@ class RmRecipe:
     optimisation: Optimisation = field(default_factory=Optimisation)
     criteria: bool = True
     safety: bool = True
+    goals: dict[Goal, float] = field(default_factory=dict)
 
 
 RM_RECIPES: Final = RecipeBook("rm", RmRecipe)

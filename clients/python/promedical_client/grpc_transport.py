@@ -45,6 +45,8 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     # requests that no server has seen, as when a server's connections come of age.
     ("grpc.per_rpc_retry_buffer_size", _MAX_MESSAGE_BYTES),
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    # gRPC asks DNS again after 30 s at the earliest, long after a new replica is named there.
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     # The server permits a ping every 10 s.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 import torch
 
-from promedical_bench.quality.evaluation import Evaluation
+from promedical_bench.quality.evaluation import HEADLINE, Evaluation
 from promedical_bench.quality.figures import accuracy_plot, reliability_plot
 from promedical_bench.quality.markdown import report
 from promedical_trainer.recipe import RmRecipe, dump_rm_recipe
@@ -69,11 +69,23 @@ def write_card(
         f"## Data\n\n{_data(splits, recipe)}",
         f"## Training\n\n{_training(recipe, facts)}",
         "## Accuracy\n\n![Pair accuracy by dimension](accuracy.png)",
+        *([f"### Goals\n\n{_goals(recipe, evaluations['test'])}"] if recipe.goals else []),
         *(f"### {title}\n\n{report(evaluations[name])}" for name, title in _TITLES.items() if name in evaluations),
         f"## Calibration\n\n{_calibration(fitted)}\n\n![Reliability on the test split](reliability.png)",
         f"## Recipe\n\n```yaml\n{dump_rm_recipe(recipe)}```",
     ]
     (folder / "README.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _goals(recipe: RmRecipe, test: Evaluation) -> str:
+    """What a full run of the recipe should reach, and by how much this one falls short."""
+    lines = ["| pair accuracy on test | goal | this run | falls short by |", "|---|---:|---:|---:|"]
+    for name, goal in recipe.goals.items():
+        found = test.model[HEADLINE].get(name)
+        reached = None if found is None else found.value
+        short = "-" if reached is None else f"{max(goal - reached, 0):.3f}"
+        lines.append(f"| {name} | {goal:.3f} | {'-' if reached is None else f'{reached:.3f}'} | {short} |")
+    return "\n".join(lines)
 
 
 def _data(splits: Splits, recipe: RmRecipe) -> str:

@@ -1,0 +1,118 @@
+"""The fleet behind Envoy and nginx, by the configurations of docs/proxies: both transports, a replica that dies."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from fleet_kit import Traffic, fleet, free_port
+
+from promedical_client import AsyncClient
+
+PROXIES = Path(__file__).resolve().parents[2] / "docs" / "proxies"
+pytestmark = pytest.mark.timeout(300)
+
+
+@contextmanager
+def proxy(command, port):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(300):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/readyz")
+                break
+            except httpx.HTTPError:
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@contextmanager
+def envoy(them, folder):
+    """One port for both transports."""
+    port = free_port()
+    text = (PROXIES / "envoy.yaml").read_text()
+    for known, real in zip((50051, 8080), them.ports, strict=True):
+        endpoint = f"- endpoint: {{address: {{socket_address: {{address: oracle-headless, port_value: {known}}}}}}}"
+        assert endpoint in text
+        many = "\n              ".join(
+            endpoint.replace("oracle-headless", each.address).replace(str(known), str(real))
+            for each in them.replicas.values()
+        )
+        text = text.replace(endpoint, many)
+    text = text.replace("0.0.0.0, port_value: 8443", f"127.0.0.1, port_value: {port}")
+    file = folder / "envoy.yaml"
+    file.write_text(text)
+    command = [
+        Path(sys.executable).with_name("envoy"),
+        "-c",
+        file,
+        "--log-level",
+        "error",
+        "--base-id",
+        str(os.getpid()),
+    ]
+    with proxy([*map(str, command), "--concurrency", "1"], port):
+        yield f"grpc://127.0.0.1:{port}", f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def nginx(them, folder):
+    """A port for each."""
+    if shutil.which("nginx") is None:
+        pytest.skip("nginx is not installed here")
+    grpc, rest = free_port(), free_port()
+    text = (PROXIES / "nginx.conf").read_text()
+    for number, replica in them.replicas.items():
+        for known, real in zip((50051, 8080), them.ports, strict=True):
+            text = text.replace(f"oracle-{number}.oracle-headless:{known}", f"{replica.address}:{real}")
+    assert "headless" not in text
+    text = text.replace("listen 8443", f"listen 127.0.0.1:{grpc}").replace("listen 8444", f"listen 127.0.0.1:{rest}")
+    folders = "".join(
+        f"  {name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = re.sub(r"http \{\n", f"http {{\n  access_log off;\n{folders}", text)
+    file = folder / "nginx.conf"
+    file.write_text(f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\n{text}")
+    with proxy(["nginx", "-p", str(folder), "-c", str(file)], rest):
+        yield f"grpc://127.0.0.1:{grpc}", f"http://127.0.0.1:{rest}"
+
+
+@pytest.mark.parametrize("before", [envoy, nginx])
+async def test_fleet_behind_a_proxy_answers_every_call_on_both_transports(tmp_path, before):
+    with fleet(3, tokens_per_s=20_000) as them, before(them, tmp_path) as (grpc_url, rest_url):
+        async with AsyncClient(grpc_url) as over_grpc, AsyncClient(rest_url) as over_rest:
+            assert await over_grpc.model() == await over_rest.model()
+            async with Traffic(over_grpc, callers=6) as grpc_calls, Traffic(over_rest, callers=6) as rest_calls:
+                await asyncio.sleep(1.5)
+                shares = [replica.scored for replica in them.replicas.values()]
+                them.replicas[1].kill()
+                await asyncio.sleep(3)
+        grpc_calls.check_all_answered_once()
+        rest_calls.check_all_answered_once()
+        assert min(shares) > 0.1 * sum(shares)
+        assert min(len(grpc_calls.answered), len(rest_calls.answered)) > 50
+
+
+async def test_slow_replica_behind_envoy_gets_what_it_can_do(tmp_path):
+    with fleet(2) as them:
+        them.start(2, tokens_per_s=400)
+        with envoy(them, tmp_path) as (url, _):
+            async with AsyncClient(url) as client, Traffic(client, callers=12) as traffic:
+                while not all(replica.scored for replica in them.replicas.values()):
+                    await asyncio.sleep(0.1)  # until Envoy has found all of them healthy
+                before = {number: replica.scored for number, replica in them.replicas.items()}
+                await asyncio.sleep(4)
+                gained = {number: replica.scored - before[number] for number, replica in them.replicas.items()}
+        traffic.check_all_answered_once()
+        assert min(gained[0], gained[1]) > 2 * gained[2]

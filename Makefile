@@ -130,12 +130,12 @@ $(SBOM_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: chart-tools
-chart-tools: ## Install what the chart's tests use beside Python, where apt-get may: promtool, prometheus, bwrap
-	@if command -v promtool && command -v bwrap; then exit 0; fi; \
+chart-tools: ## Install what tests use beside Python, where apt-get may: promtool, prometheus, bwrap, nginx
+	@if command -v promtool && command -v bwrap && command -v nginx; then exit 0; fi; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap >/dev/null; \
-	else echo "promtool or bwrap is not installed: the tests that need them are skipped"; fi
+	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap nginx-light >/dev/null; \
+	else echo "promtool, bwrap or nginx is not installed: the tests that need them are skipped"; fi
 
 .PHONY: format
 format: install ## Format the code and apply safe fixes
@@ -211,7 +211,7 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) sbom
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
-	$(MAKE) chart-tools || echo "promtool and bwrap cannot be installed: the tests that need them are skipped"
+	$(MAKE) chart-tools || echo "promtool, bwrap and nginx cannot be installed: the tests that need them are skipped"
 	$(MAKE) chart ARGS=
 	$(MAKE) chart-audit
 	$(MAKE) test ARGS="tests --ignore=tests/helm"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fleet_kit import Traffic, fleet, free_port
+from fleet_kit import Traffic, fleet, free_port, within
 
 from promedical_client import AsyncClient
 
@@ -109,8 +109,7 @@ async def test_slow_replica_behind_envoy_gets_what_it_can_do(tmp_path):
         them.start(2, tokens_per_s=400)
         with envoy(them, tmp_path) as (url, _):
             async with AsyncClient(url) as client, Traffic(client, callers=12) as traffic:
-                while not all(replica.scored for replica in them.replicas.values()):
-                    await asyncio.sleep(0.1)  # until Envoy has found all of them healthy
+                assert await within(30, lambda: all(each.scored for each in them.replicas.values()))  # found healthy
                 before = {number: replica.scored for number, replica in them.replicas.items()}
                 await asyncio.sleep(4)
                 gained = {number: replica.scored - before[number] for number, replica in them.replicas.items()}

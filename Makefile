@@ -79,6 +79,10 @@ $(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/install_vllm.py
 	@.venv-vllm/bin/python scripts/install_vllm.py
 	@touch $@
 
+.PHONY: soak
+soak: install ## Three replicas under mixed load for ten minutes, one killed every 20 s (SOAK_SECONDS=600)
+	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/pytest tests/soak $(ARGS)
+
 .PHONY: frameworks
 frameworks: $(FRAMEWORKS) ## Fetch the wheels of RL frameworks, without what they depend on, for the tests that call their code
 

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import gated
 from gated import item
+from promedical.messages import ScoreItem
 from promedical_client import AsyncClient, PromedicalError
 from promedical_client.grpc_transport import GrpcTransport
 from serving import RunningServer
@@ -117,11 +118,16 @@ def fleet(count: int, *flags: str, **options) -> Iterator[Fleet]:
         made.close()
 
 
+def single(name: str) -> ScoreItem:
+    """What a product asks: an answer or two."""
+    return item(name, responses=(f"Rest {name}.", "Wait."))
+
+
 class Traffic:
     """Callers that ask without pause; every call is kept by what became of it."""
 
-    def __init__(self, client: AsyncClient, callers: int = 4) -> None:
-        self._client, self._callers = client, callers
+    def __init__(self, client: AsyncClient, callers: int = 4, ask: Callable[[str], ScoreItem] = single) -> None:
+        self._client, self._callers, self._item = client, callers, ask
         self._over = False
         self.answered: list[str] = []
         self.failures: list[PromedicalError] = []
@@ -141,7 +147,7 @@ class Traffic:
             name, number = f"{caller}-{number}", number + 1
             self.sent += 1
             try:
-                answer = await self._client.score([item(name, responses=(f"Rest {name}.", "Wait."))])
+                answer = await self._client.score([self._item(name)])
             except PromedicalError as error:
                 self.failures.append(error)
                 continue

@@ -1,0 +1,84 @@
+"""The soak: three replicas of a tiny model under mixed load, one of them killed every 20 s and one never.
+
+`make soak` runs it for SOAK_SECONDS, 600 by default, and writes what it saw to dist/soak.json.
+"""
+
+import asyncio
+import json
+import os
+import time
+from itertools import count
+from pathlib import Path
+
+import pytest
+from fleet_kit import Fleet, Traffic, fleet
+
+from gated import criterion, item
+from models import tiny_bundle
+from promedical import messages as m
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "0"))
+RESULT = Path(__file__).resolve().parents[2] / "dist" / "soak.json"
+KILL_EVERY_S, DOWN_S = 20.0, 2.0
+WARM_UP_SHARE = 0.2
+MOST_GROWTH = 0.02
+
+pytestmark = [
+    pytest.mark.skipif(not SECONDS, reason="the soak takes ten minutes; make soak runs it"),
+    pytest.mark.timeout(SECONDS + 300),
+]
+
+
+def group(name: str) -> m.ScoreItem:
+    """What a trainer asks: a group of responses."""
+    rubric = m.RubricSpec(criteria=tuple(criterion(f"c{n}", "safety" if n == 5 else "proficiency") for n in range(6)))
+    return item(name, responses=tuple(f"Answer {n} of {name}: rest and drink." for n in range(4)), rubric=rubric)
+
+
+async def kill_in_turn(them: Fleet, ends: float) -> int:
+    """Kill replicas 1 and 2 in turn, and start them again; number 0 is never touched."""
+    for kills in count():
+        if time.monotonic() + KILL_EVERY_S > ends:
+            return kills
+        await asyncio.sleep(KILL_EVERY_S - DOWN_S)
+        number = 1 + kills % 2
+        await asyncio.to_thread(them.replicas[number].kill)
+        await asyncio.sleep(DOWN_S)
+        await asyncio.to_thread(them.start, number)
+    raise AssertionError
+
+
+async def memory(them: Fleet, seconds: float) -> tuple[int, int]:
+    """Of the replica that lives: after the warm-up, and at the end; each the least of a few looks."""
+    await asyncio.sleep(seconds * WARM_UP_SHARE)
+    early = min([them.replicas[0].rss for _ in range(3)])
+    await asyncio.sleep(seconds * (1 - WARM_UP_SHARE))
+    return early, min([them.replicas[0].rss for _ in range(3)])
+
+
+async def test_soak_loses_nothing_and_leaks_nothing(tmp_path: Path) -> None:
+    model = tiny_bundle(tmp_path / "tiny")
+    with fleet(3, "--engine=torch", f"--model={model}", "--threads=1", "--connection-max-age-s=5") as them:
+        async with (
+            them.client(timeout_s=60) as trainers,
+            them.client(timeout_s=60) as product,
+            Traffic(trainers, callers=3, ask=group) as bulk,
+            Traffic(product, callers=3) as single,
+        ):
+            ends = time.monotonic() + SECONDS
+            kills, (early, late) = await asyncio.gather(kill_in_turn(them, ends), memory(them, SECONDS))
+    seen = {
+        name: {"sent": each.sent, "answered": len(each.answered), "errors": [str(e.code) for e in each.failures]}
+        for name, each in (("bulk", bulk), ("interactive", single))
+    }
+    growth = late / early - 1
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(
+        json.dumps({"seconds": SECONDS, "kills": kills, "memory_growth": growth, **seen}, indent=1) + "\n"
+    )
+    for each in (bulk, single):
+        assert len(each.answered) == len(set(each.answered))
+        assert len(each.answered) + len(each.failures) == each.sent
+        assert len(each.answered) > 0.99 * each.sent
+    assert kills >= (SECONDS // KILL_EVERY_S) - 2
+    assert growth < MOST_GROWTH

@@ -68,7 +68,9 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
         inputs.append((f"{drop_in.method}Request", "validation", TypeAdapter(drop_in.request)))
         outputs.append((f"{drop_in.method}Response", "serialization", TypeAdapter(drop_in.answer)))
     refs, rest = TypeAdapter.json_schemas([*inputs, *outputs], ref_template=_REF)  # type: ignore[list-item]
-    return {name: schema for (name, _), schema in refs.items()}, rest["$defs"]
+    definitions = rest["$defs"]
+    definitions["ScoreRequest"]["properties"]["items"]["minItems"] = 1  # the type cannot say it
+    return {name: schema for (name, _), schema in refs.items()}, definitions
 
 
 def _paths(refs: dict[str, Any]) -> dict[str, Any]:

@@ -40,3 +40,8 @@ def test_openapi_asks_for_keys_only_where_they_are_asked_for():
     document = openapi_document(keys_required=True)
     assert document["security"]
     assert document["paths"]["/healthz"]["get"]["security"] == []
+
+
+def test_openapi_says_that_a_request_needs_an_item():
+    schemas = openapi_document(keys_required=False)["components"]["schemas"]
+    assert schemas["ScoreRequest"]["properties"]["items"]["minItems"] == 1

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from promedical_model.bundle import Bundle
 from promedical_model.default_model import cache_folder
-from promedical_model.loading import CLASSIFIERS, load_tree_model
+from promedical_model.loading import CLASSIFIERS, check_weights, load_tree_model
 from promedical_model.manifest import BundleError, ClassifierHead
 
 _FORMAT: Final = 1
@@ -23,8 +23,9 @@ def classifier_folder(bundle: Bundle, dtype: torch.dtype) -> Path:
     """A directory with the bundle's weights as a classifier of one label; the bundle's own if it is one.
 
     Raises:
-        BundleError: The weights cannot be loaded, or the cache cannot be written.
+        BundleError: The weights cannot be loaded or would not be scored exactly, or the cache cannot be written.
     """
+    check_weights(bundle)
     if bundle.manifest.base is None and isinstance(bundle.manifest.head, ClassifierHead):
         return bundle.folder
     name = f"classifier{_FORMAT}-{bundle.revision[:16]}-{str(dtype).removeprefix('torch.')}"

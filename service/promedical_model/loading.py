@@ -34,13 +34,8 @@ def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device)
         BundleError: The weights are corrupt, incomplete, or of a model that trees do not score exactly.
     """
     attention.register()
+    check_weights(bundle)
     source = bundle.weights
-    check_exact(source.config, str(source.folder))
-    if source.config["model_type"] != bundle.manifest.family:
-        raise BundleError(
-            f"{bundle.folder}: the manifest says family {bundle.manifest.family}, "
-            f"the weights are {source.config['model_type']}"
-        )
     adapted = source is not bundle
     model = _load(source, bundle, torch.float32 if adapted else dtype)
     if adapted:
@@ -48,6 +43,21 @@ def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device)
     head = _head(model, bundle)
     decoder = _cast(model.get_decoder(), dtype)
     return TreeModel(decoder, head).to(device).eval().requires_grad_(requires_grad=False)
+
+
+def check_weights(bundle: Bundle) -> None:
+    """Refuse what would not be scored as the bundle says, before anything is loaded.
+
+    Raises:
+        BundleError: Trees would not score it exactly, or the weights are of another family than the manifest says.
+    """
+    source = bundle.weights
+    check_exact(source.config, str(source.folder))
+    if source.config["model_type"] != bundle.manifest.family:
+        raise BundleError(
+            f"{bundle.folder}: the manifest says family {bundle.manifest.family}, "
+            f"the weights are {source.config['model_type']}"
+        )
 
 
 def _load(source: Bundle, bundle: Bundle, dtype: torch.dtype) -> Any:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import TypeVar, get_args
+from typing import Final, TypeVar, get_args
 
 from promedical.messages import Limits, ModelInfo, Priority
 from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
@@ -31,6 +31,8 @@ from promedical_service.tracing import Tracing
 
 Loaded = TypeVar("Loaded")
 
+_LAST_TRACES_S: Final = 2.0
+
 
 async def serve(settings: Settings) -> int:
     """Serve until told to stop; returns the exit code.
@@ -51,7 +53,7 @@ async def serve(settings: Settings) -> int:
         drain=oracle.close,
     )
     code = await server.run()
-    await asyncio.to_thread(tracing.close)
+    await asyncio.wait({asyncio.ensure_future(_in_daemon_thread(tracing.close))}, timeout=_LAST_TRACES_S)
     return code
 
 
@@ -64,6 +66,7 @@ class OracleHost:
         self._health = health
         self._catalog = catalog
         self._parts = AsyncExitStack()
+        self._batcher: Batcher | None = None
 
     async def start(self) -> Scorer:
         """Load the model, warm it up, start to batch.
@@ -82,7 +85,7 @@ class OracleHost:
         self._parts.push_async_callback(loaded.engine.close)
         loaded = await warmed_up(loaded)
         threads = {lane: self._pool(lane) for lane in get_args(Priority)}
-        batcher = self._batcher(loaded)
+        batcher = self._batcher = self._batcher_of(loaded)
         batcher.start()
         self._parts.push_async_callback(batcher.close)
         return Scorer(
@@ -102,18 +105,33 @@ class OracleHost:
 
     def _hooks(self) -> EngineHooks:
         return EngineHooks(
-            down=self._health.engine_down,
-            up=self._health.loaded,
-            lost=self._health.engine_lost,
+            down=self._engine_down,
+            up=self._engine_up,
+            lost=self._engine_lost,
             prefixes=self._metrics.prefixes_found,
         )
+
+    def _engine_down(self) -> None:
+        self._health.engine_down()
+        if self._batcher is not None:
+            self._batcher.pause()
+
+    def _engine_up(self) -> None:
+        self._health.loaded()
+        if self._batcher is not None:
+            self._batcher.resume()
+
+    def _engine_lost(self) -> None:
+        self._health.engine_lost()
+        if self._batcher is not None:
+            self._batcher.lose("the engine is gone; another replica can score this")
 
     def _pool(self, lane: Priority) -> ThreadPoolExecutor:
         pool = ThreadPoolExecutor(1, thread_name_prefix=lane)
         self._parts.callback(pool.shutdown, wait=False)  # waiting would hold up the event loop
         return pool
 
-    def _batcher(self, loaded: LoadedOracle) -> Batcher:
+    def _batcher_of(self, loaded: LoadedOracle) -> Batcher:
         return Batcher(
             loaded.engine,
             self._metrics,

@@ -180,11 +180,12 @@ class Desk:
 
     async def _admitted(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
         self.check_key(call)
-        self._rates.check(call.caller)
         if self._in_flight > self._max_concurrent_requests:
             message = f"{self._max_concurrent_requests} requests are in progress, the most allowed; try again shortly"
             raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
-        return await work(self._open_oracle())
+        oracle = self._open_oracle()
+        self._rates.check(call.caller)  # last, so that what is refused for another reason is not counted
+        return await work(oracle)
 
     def _open_oracle(self) -> Oracle:
         if self._oracle is None or not self._health.ready:

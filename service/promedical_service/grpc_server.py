@@ -33,6 +33,9 @@ MIN_CLIENT_PING_S: Final = 10
 _SERVER_PING_S: Final = 30
 _MAX_METADATA_BYTES: Final = 16 * 1024
 _HANDSHAKE_TIMEOUT_S: Final = 30.0
+_IDLE_S: Final = 300.0
+_CALL_S: Final = 3600.0
+"""What calls get that are in progress when their connection comes of age."""
 _SMALL_BYTES: Final = 1024 * 1024
 """Up to here a message may be parsed whatever it holds: that takes some ten milliseconds and a few dozen MiB."""
 
@@ -200,6 +203,8 @@ def _options(max_request_bytes: int, max_streams: int, connection_max_age_s: flo
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.max_connection_age_ms", round(connection_max_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(_CALL_S * 1000)),
+        ("grpc.max_connection_idle_ms", round(_IDLE_S * 1000)),
         ("grpc.max_concurrent_streams", max_streams),
         ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_TIMEOUT_S * 1000)),
         ("grpc.keepalive_time_ms", _SERVER_PING_S * 1000),

@@ -46,9 +46,9 @@ class RateLimit:
 
 def _parsed(rate: str) -> limits.RateLimitItem:
     try:
-        parsed = limits.parse(rate)
+        (parsed,) = limits.parse_many(rate)
     except ValueError:
-        raise ConfigurationError(f"rate_limit: expected a rate such as 600/minute, not {rate!r}") from None
+        raise ConfigurationError(f"rate_limit: expected one rate such as 600/minute, not {rate!r}") from None
     if parsed.amount < 1:
         raise ConfigurationError(f"rate_limit: expected at least 1 request, not {rate!r}")
     return parsed

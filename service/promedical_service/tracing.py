@@ -19,7 +19,8 @@ import promedical
 from promedical_service.types import Stage
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-_HEADERS: Final = ("traceparent", "tracestate")
+_HEADERS: Final = ("traceparent",)
+"""Not `tracestate`: it is free text, which the library logs where it is malformed and exports where it is not."""
 _EXPORT_TIMEOUT_S: Final = 5
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -65,13 +66,13 @@ class Tracing:
         span.end(end)
 
     def close(self) -> None:
-        """Send what is left; blocks for a few seconds at most."""
+        """Send what is left; blocks, half a minute if the collector is away."""
         if self._provider is not None:
             self._provider.shutdown()
 
 
 def trace_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The W3C trace context among the headers of a request, names in lower case; a broken one counts as none."""
+    """The trace that a request belongs to, by its headers, names in lower case; a broken one counts as none."""
     return {name: headers[name] for name in _HEADERS if name in headers}
 
 
@@ -88,7 +89,8 @@ def _provider(endpoint: str, share: float) -> TracerProvider:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - only if used
 
     resource = Resource.create({"service.name": "promedical", "service.version": promedical.__version__})
-    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(share)), resource=resource)
+    sampler = ParentBased(TraceIdRatioBased(share))
+    provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_EXPORT_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from fleet_kit import Traffic, fleet, within
+from fleet_kit import Traffic, check_scored_once, fleet, within
 
 from gated import item
 
@@ -26,7 +26,8 @@ async def test_new_replica_gets_traffic_when_connections_come_of_age():
             await asyncio.sleep(1)
             late = them.start(2)
             assert await within(20, lambda: late.scored > 20)
-        traffic.check_all_answered_once()
+        traffic.check_all_answered()
+    check_scored_once(them, traffic)
 
 
 async def test_replica_that_is_killed_costs_no_call():
@@ -35,9 +36,10 @@ async def test_replica_that_is_killed_costs_no_call():
             await asyncio.sleep(1)
             them.replicas[1].kill()
             await asyncio.sleep(3)
-        traffic.check_all_answered_once()
+        traffic.check_all_answered()
         assert len(traffic.answered) > 100
         assert all(them.replicas[number].scored > 10 for number in (0, 2))
+    check_scored_once(them, traffic, killed=12)
 
 
 async def test_rolling_restart_costs_no_call():
@@ -48,8 +50,9 @@ async def test_rolling_restart_costs_no_call():
                 await asyncio.to_thread(them.stop, number)
                 await asyncio.to_thread(them.start, number)
             await asyncio.sleep(1)
-        traffic.check_all_answered_once()
+        traffic.check_all_answered()
         assert len(traffic.answered) > 100
+    check_scored_once(them, traffic)
 
 
 async def test_slow_replica_costs_time_and_no_call():
@@ -58,8 +61,9 @@ async def test_slow_replica_costs_time_and_no_call():
         slow = them.start(2, tokens_per_s=400)
         async with them.client() as client, Traffic(client, callers=16) as traffic:
             await asyncio.sleep(5)
-        traffic.check_all_answered_once()
+        traffic.check_all_answered()
         assert all(replica.scored >= 1 for replica in (slow, *them.replicas.values()))
+    check_scored_once(them, traffic)
 
 
 async def test_calls_that_one_full_replica_refuses_are_answered_by_the_others():
@@ -67,6 +71,7 @@ async def test_calls_that_one_full_replica_refuses_are_answered_by_the_others():
         full = them.start(2, "--max-queue-tokens=900", tokens_per_s=2_000)
         async with them.client() as client, Traffic(client, callers=24) as traffic:
             await asyncio.sleep(5)
-        traffic.check_all_answered_once()
+        traffic.check_all_answered()
         assert "overloaded" in full.log
         assert full.scored >= 1
+    check_scored_once(them, traffic)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fleet_kit import Traffic, fleet, free_port, within
+from fleet_kit import Traffic, check_scored_once, fleet, free_port, within
 
 from promedical_client import AsyncClient
 
@@ -98,10 +98,11 @@ async def test_fleet_behind_a_proxy_answers_every_call_on_both_transports(tmp_pa
                 shares = [replica.scored for replica in them.replicas.values()]
                 them.replicas[1].kill()
                 await asyncio.sleep(3)
-        grpc_calls.check_all_answered_once()
-        rest_calls.check_all_answered_once()
+        grpc_calls.check_all_answered()
+        rest_calls.check_all_answered()
         assert min(shares) > 0.1 * sum(shares)
         assert min(len(grpc_calls.answered), len(rest_calls.answered)) > 50
+    check_scored_once(them, grpc_calls, rest_calls, killed=12 + 2)  # and what asked for the model
 
 
 async def test_slow_replica_behind_envoy_gets_what_it_can_do(tmp_path):
@@ -113,5 +114,5 @@ async def test_slow_replica_behind_envoy_gets_what_it_can_do(tmp_path):
                 before = {number: replica.scored for number, replica in them.replicas.items()}
                 await asyncio.sleep(4)
                 gained = {number: replica.scored - before[number] for number, replica in them.replicas.items()}
-        traffic.check_all_answered_once()
+        traffic.check_all_answered()
         assert min(gained[0], gained[1]) > 2 * gained[2]

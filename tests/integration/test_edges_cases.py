@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 
+import httpx
 import pytest
 from edges_kit import CRITERION, client_of, item, running, score_request, until
 
@@ -76,6 +77,27 @@ async def test_edges_say_unavailable_once_the_engine_is_lost(transport):
     async with running() as server, client_of(transport, server) as client:
         server.health.engine_lost()
         assert (await client.ask("ScoreBatch", score_request())).code == "unavailable"
+
+
+async def test_edges_say_unavailable_while_the_engine_is_replaced_and_answer_again(transport):
+    async with running() as server, client_of(transport, server) as client:
+        server.health.engine_down()
+        answer = await client.ask("ScoreBatch", score_request())
+        assert (answer.code, answer.retry_after_s) == ("unavailable", 1.0)
+        async with httpx.AsyncClient(base_url=server.rest_url) as probe:
+            assert (await probe.get("/readyz")).status_code == 503
+            assert (await probe.get("/healthz")).status_code == 200
+        server.health.loaded()
+        assert (await client.ask("ScoreBatch", score_request())).code == "ok"
+
+
+async def test_edges_do_not_count_what_they_refuse_for_another_reason_against_the_rate(transport):
+    async with running(rate_limit="1/hour") as server, client_of(transport, server) as client:
+        server.health.engine_down()
+        assert (await client.ask("ScoreBatch", score_request())).code == "unavailable"
+        server.health.loaded()
+        assert (await client.ask("ScoreBatch", score_request())).code == "ok"
+        assert (await client.ask("ScoreBatch", score_request())).code == "rate_limited"
 
 
 async def test_edges_hand_the_deadline_to_the_oracle(transport):

@@ -134,6 +134,16 @@ async def test_cancelled_and_late_calls_are_not_quoted(transport, json_logs):
     assert CANARY not in json_logs()
 
 
+@pytest.mark.parametrize("state", [f"vendor={CANARY}", f"{CANARY}, not one = {CANARY} at all", f"a={CANARY}," * 40])
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+async def test_state_of_a_trace_is_not_quoted(transport, state, json_logs):
+    headers = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": state}
+    async with running() as server, client_of(transport, server) as client:
+        assert (await client.ask("GetModel", headers=headers)).code == "ok"
+        await client.ask("GetModel", headers=headers | {"traceparent": CANARY})
+    assert CANARY not in json_logs()
+
+
 async def test_errors_outside_requests_are_logged_without_their_message(json_logs):
     loop = asyncio.get_running_loop()
     log_loop_errors(loop)

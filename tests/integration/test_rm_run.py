@@ -187,9 +187,11 @@ def test_run_out_of_time_says_how_far_it_is_and_goes_on(run: Path, data: Path, t
     assert stopped.returncode == 3
     assert "time is up at training, 1 of 12; run the same command again" in stopped.stderr
 
-    done = train(data, output)
-
-    assert done.returncode == 0, done.stderr
+    for flags, controls in ((["--no-untrained"], {"criterion only"}), ([], {"criterion only", "untrained"})):
+        done = train(data, output, *flags)
+        assert done.returncode == 0, done.stderr
+        judges = json.loads((output / "evaluation.json").read_text())["test"]["scores"].keys()
+        assert judges - {"model", "longer answer", "majority"} == controls
     assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
 
 

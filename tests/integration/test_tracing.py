@@ -108,7 +108,7 @@ def test_calls_are_spans_of_the_callers_trace_with_their_stages(collector):
 
 def test_traces_hold_no_text(collector):
     with running_server("--engine=fake", f"--trace-endpoint={collector.url}") as server:
-        httpx.post(f"{server.rest_url}/v1/score", json=CONTRACT_REQUEST)
+        httpx.post(f"{server.rest_url}/v1/score", json=CONTRACT_REQUEST, headers=TRACED | {"tracestate": "x=my secret"})
         httpx.post(f"{server.rest_url}/v1/score", content=b'{"items": [{"prompt": "my secret"')
 
     assert {attributes(span).get("promedical.code") for span in collector.spans} >= {"ok", "invalid_request"}

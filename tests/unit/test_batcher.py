@@ -652,3 +652,45 @@ async def test_gated_engine_refuses_two_batches_at_once():
         await engine.score([make_tree()])
     await engine.answer()
     assert await first == scores_of(make_tree())
+
+
+# An engine that is replaced
+
+
+async def test_batcher_that_is_paused_takes_no_batch_and_loses_none():
+    async with rig() as r:
+        running = r.admit(make_tree(seed=1))
+        await settle()
+        r.batcher.pause()
+        await r.engine.answer()
+        assert whole(running[0])
+        waiting = r.admit(make_tree(seed=2)) + r.admit(make_tree(seed=3))
+        await settle()
+        assert len(r.engine.batches) == 1
+        r.clock.advance(1000)  # the time of a new start is no time of computing
+        r.batcher.resume()
+        await settle()
+        await r.engine.answer()
+        assert all(map(whole, waiting))
+
+
+async def test_batcher_that_is_lost_while_paused_answers_what_waits():
+    async with rig() as r:
+        r.batcher.pause()
+        waiting = r.admit(make_tree(seed=1)) + r.admit(make_tree(seed=2))
+        await settle()
+        r.batcher.lose("gone")
+        assert [refusal(job) for job in waiting] == [ErrorCode.UNAVAILABLE] * 2
+        assert r.lost == [True]
+        with pytest.raises(ServiceError, match="gone"):
+            r.admit()
+
+
+async def test_batcher_that_is_paused_can_be_closed():
+    async with rig() as r:
+        r.batcher.pause()
+        waiting = r.admit(make_tree())
+        await settle()
+        async with asyncio.timeout(5):
+            await r.batcher.close()
+        assert refusal(waiting[0]) is ErrorCode.UNAVAILABLE

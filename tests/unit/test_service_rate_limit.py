@@ -46,7 +46,7 @@ def test_refusal_says_when_to_come_back_and_means_it():
     assert refusal(rates, "a") is None
 
 
-@pytest.mark.parametrize("rate", ["", "many", "5/eon", "0/minute", "-1/minute", "5"])
+@pytest.mark.parametrize("rate", ["", "many", "5/eon", "0/minute", "-1/minute", "5", "600/minute;10/second"])
 def test_rate_that_is_none_is_refused_by_name(rate):
     with pytest.raises(ConfigurationError, match="rate_limit: expected"):
         RateLimit(rate)

@@ -21,11 +21,15 @@ class ScriptedCore:
         self.ended = False
         self.refused: tuple[int, ...] = ()
         self.fault: Exception | None = None
+        self.silent = False
+        self.late_s = 0.0
         self.paths: list[Sequence[int]] = []
 
     async def score(self, path: Sequence[int]) -> PathScore:
         self.paths.append(path)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.late_s)
+        while self.silent:  # noqa: ASYNC110 - says nothing, ever
+            await asyncio.sleep(0.01)
         if self.dead:
             raise CoreDiedError("dead")
         if self.fault is not None:
@@ -53,12 +57,13 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(launches: int = 2) -> AsyncIterator[Bench]:
+async def bench(launches: int = 2, start_s: float = 0) -> AsyncIterator[Bench]:
     clock, cores, told, prefixes = ManualClock(), [], [], []
 
     async def launch() -> ScriptedCore:
         if len(cores) == launches:
             raise RuntimeError("no memory")
+        clock.advance(start_s)
         cores.append(ScriptedCore())
         return cores[-1]
 
@@ -77,6 +82,7 @@ async def bench(launches: int = 2) -> AsyncIterator[Bench]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm_engine, "_WATCH_S", 0.01)
+    monkeypatch.setattr(vllm_engine, "_FAIL_S", 1.0)
 
 
 TREES = [make_tree(branches=(8, 9), leaves=2, seed=1), make_tree(branches=(7,), leaves=3, seed=2)]
@@ -108,15 +114,16 @@ async def test_fault_of_the_core_fails_the_batch_and_not_the_engine() -> None:
         assert rig.told == []
 
 
-async def test_core_that_dies_is_replaced_and_what_comes_meanwhile_waits() -> None:
+async def test_core_that_dies_says_so_before_its_batch_fails_and_is_replaced() -> None:
     async with bench() as rig:
         await rig.engine.score(TREES)
         rig.cores[0].dead = True
         with pytest.raises(CoreDiedError):
             await rig.engine.score(TREES)
+        assert rig.told == ["down"]  # before the batch failed, so that no other follows it
 
+        await rig.until_told("down", "up")
         assert len(await rig.engine.score(TREES)) == 3
-        assert rig.told == ["down", "up"]
         assert rig.cores[0].ended
         assert len(rig.cores) == 2
 
@@ -135,11 +142,50 @@ async def test_second_death_soon_after_loses_the_engine() -> None:
         await rig.until_told("down", "up")
         rig.clock.advance(599)
         rig.cores[1].dead = True
-        await rig.until_told("down", "up", "lost")
+        await rig.until_told("down", "up", "down", "lost")
 
-        with pytest.raises(EngineLost, match="died again"):
+        with pytest.raises(EngineLost, match="no other one"):
             await rig.engine.score(TREES)
         assert len(rig.cores) == 2
+
+
+async def test_batch_that_a_dead_core_never_answers_fails_before_the_next_core_is_up() -> None:
+    async with bench() as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].silent = True
+        batch = asyncio.create_task(rig.engine.score(TREES))
+        await asyncio.sleep(0.05)
+        rig.cores[0].dead = True
+        await rig.until_told("down", "up")
+
+        with pytest.raises(asyncio.CancelledError):
+            await batch
+        assert len(await rig.engine.score(TREES)) == 3
+
+
+async def test_late_news_of_a_core_that_was_replaced_takes_nothing_down() -> None:
+    async with bench() as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].late_s = 0.3
+        batch = asyncio.create_task(rig.engine.score(TREES))
+        await asyncio.sleep(0.05)
+        rig.cores[0].dead = True
+        with pytest.raises(CoreDiedError):
+            await batch
+        await rig.until_told("down", "up")
+
+        assert len(await rig.engine.score(TREES)) == 3
+        await asyncio.sleep(0.4)
+        assert rig.told == ["down", "up"]
+
+
+async def test_time_that_a_start_takes_does_not_count_as_living() -> None:
+    async with bench(launches=3, start_s=700) as rig:
+        await rig.engine.score(TREES)
+        rig.cores[0].dead = True
+        await rig.until_told("down", "up")
+        rig.cores[1].dead = True
+        await rig.until_told("down", "up", "down", "lost")
 
 
 async def test_second_death_long_after_is_another_restart() -> None:

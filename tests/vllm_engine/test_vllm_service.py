@@ -116,7 +116,7 @@ async def test_scores_are_those_of_the_torch_engine(judge: RunningServer, bundle
         answer = client.score([item(responses=RESPONSES)])
 
     assert answer.model.engine == "vllm"
-    assert logits(answer) == pytest.approx(await torch_logits(bundles["judge"]), abs=2e-3)
+    assert logits(answer) == pytest.approx(await torch_logits(bundles["judge"]), abs=1e-3)
     assert max(logits(answer)) - min(logits(answer)) > 0.05
 
 
@@ -126,7 +126,7 @@ async def test_scores_of_a_classifier_are_those_of_the_torch_engine(
     with Client(classifier.rest_url) as client:
         answer = client.score([item(responses=RESPONSES)])
 
-    assert logits(answer) == pytest.approx(await torch_logits(bundles["classifier"]), abs=2e-3)
+    assert logits(answer) == pytest.approx(await torch_logits(bundles["classifier"]), abs=1e-3)
 
 
 def test_prompts_and_responses_are_computed_once(judge: RunningServer) -> None:

@@ -1,6 +1,7 @@
 """The command `promedical-train`. Heavy imports come after the arguments are read."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -57,6 +58,9 @@ def rm(
     *,
     plan: Annotated[bool, typer.Option("--plan", help="Print the memory that the recipe needs, and stop.")] = False,
     shrink: Annotated[bool, typer.Option("--shrink", help="Train a tiny copy of the recipe's architecture.")] = False,
+    untrained: Annotated[
+        bool, typer.Option(help="Score the base too; the same command adds it to a run that was done without.")
+    ] = True,
 ) -> None:
     """Train a reward model: data to a calibrated bundle that `promedical-serve --model OUTPUT/bundle` serves."""
     from promedical_bench.data.errors import DataError  # noqa: PLC0415
@@ -73,8 +77,8 @@ def rm(
         if plan:
             _print_plan(chosen, Console())
         else:
-            deadline = Deadline.after(minutes)
-            _train(Run(recipe=chosen, data=data, output=output, console=console, deadline=deadline, shrink=shrink))
+            run = Run(recipe=chosen, data=data, output=output, console=console, shrink=shrink, untrained=untrained)
+            _train(replace(run, deadline=Deadline.after(minutes)))
     except (RecipeError, DataError, BundleError, CalibrationError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(2) from error

@@ -28,6 +28,8 @@ from promedical_client.transport import Call, TlsFiles
 T = TypeVar("T")
 
 _CONNECT_S: Final = 5.0
+_LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+"""A call that waits here for a connection would spend its deadline where the service cannot say that it is full."""
 """A connection that takes longer is given up while there is still time to try another."""
 
 _SCORE: Final = TypeAdapter(m.ScoreResponse)
@@ -104,7 +106,7 @@ class HttpTransport:
             raise error_from_httpx(error, call.request_id) from None
 
     def _open(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self._url, verify=self._tls)
+        return httpx.AsyncClient(base_url=self._url, verify=self._tls, limits=_LIMITS)
 
 
 def error_from_answer(answer: httpx.Response, request_id: str | None = None) -> PromedicalError:

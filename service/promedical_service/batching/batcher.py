@@ -68,6 +68,7 @@ class Batcher:
         self._reservations: set[Reservation] = set()
         self._running: Sequence[Part[TreeJob]] = ()
         self._closed: ServiceError | None = None
+        self._paused = False
         self._runner: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -78,9 +79,17 @@ class Batcher:
     async def close(self) -> None:
         """Refuse new jobs, fail those that still wait, and stop after the batch that runs."""
         self._shut(ServiceError(ErrorCode.UNAVAILABLE, "the service is stopping; send the request to another replica"))
-        self._arrival.set()
         if self._runner is not None:
             await asyncio.wait([self._runner])  # the batch that runs is answered even if nobody waits here
+
+    def pause(self) -> None:
+        """Take no batch until `resume`: the engine is being replaced. What waits keeps its place and its deadline."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = False
+        self._arrival.set()
 
     def check_open(self) -> None:
         """Refuse what can no longer be answered.
@@ -172,7 +181,7 @@ class Batcher:
 
     async def _run(self) -> None:
         while self._closed is None:
-            if not self._queue:
+            if self._paused or not self._queue:
                 self._arrival.clear()
                 await self._arrival.wait()
                 continue
@@ -206,7 +215,7 @@ class Batcher:
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, EngineLost) or patience.expired():
                 lost = "the engine is gone; another replica can score this"
-                self._lose(lost)
+                self.lose(lost)
                 return [BranchFailure(reason=lost)] * len(branches)
             if _is_cancelled():
                 raise
@@ -239,9 +248,9 @@ class Batcher:
         gone = "this replica can score no more; another one can"
         for part in self._running:
             part.job.fail(ServiceError(ErrorCode.UNAVAILABLE, gone))
-        self._lose(gone)
+        self.lose(gone)
 
-    def _lose(self, message: str) -> None:
+    def lose(self, message: str) -> None:
         """Nothing can be scored any more: refuse what comes, answer what waits, and say so."""
         self._shut(ServiceError(ErrorCode.UNAVAILABLE, message))
         self._on_lost()
@@ -252,6 +261,7 @@ class Batcher:
             self._queue.discard(job)
             job.fail(error)
         self._report_queue()
+        self._arrival.set()
 
     def _report_queue(self) -> None:
         for lane in ("interactive", "bulk"):

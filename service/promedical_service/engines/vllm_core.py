@@ -12,7 +12,8 @@ from promedical_service.engines.vllm_engine import CoreDiedError, PathRefusedErr
 
 _CPU_BLOCK: Final = 32
 """Of the prefix cache on a CPU, where vLLM's default is 128, which shares less, and 16 is refused."""
-_END_S: Final = 20
+_END_S: Final = 4
+"""What its processes get to end by themselves: less than the server waits for an engine."""
 _ENVIRONMENT: Final = {
     MARK: "1",
     "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # a fork would inherit the locks of the service's threads

@@ -1,8 +1,8 @@
 """The vllm engine: every path of a tree is a prompt of vLLM's pooling runner, whose prefix cache shares what is equal.
 
 vLLM computes in processes of its own, and its front lives in a thread with a loop of its own, since it blocks for
-seconds when it starts and ends. A core that dies is started once more in place: the batch that it had fails, the
-service is not ready meanwhile. One that dies again soon after is lost.
+seconds when it starts and ends. A core that dies is replaced in place: the batch that it had fails, and nobody should
+send another until the new one is up. One that dies again soon after is lost.
 """
 
 import asyncio
@@ -10,15 +10,17 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from promedical_model.tree import TokenTree
 from promedical_service.engines.base import BranchFailure, BranchScores, EngineLost
 from promedical_service.engines.loop_thread import LoopThread
+from promedical_service.logs import describe_error, get_logger
 
 _WATCH_S: Final = 0.25
+_FAIL_S: Final = 5.0
 _STABLE_S: Final = 600.0
-"""A core that lived so long after a restart may be restarted again."""
+"""A core that lived so long after it was started anew may be replaced again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class EngineHooks:
     """Whom the engine tells, in the service's event loop.
 
     Attributes:
-        down: Its core died, and another one starts.
+        down: Its core died, and another one starts; called before the batch fails that the core had.
         up: The other one scores.
         lost: It stays dead.
         prefixes: Tokens found in the cache and tokens asked for, of one batch.
@@ -111,11 +113,11 @@ class VllmEngine:
         self._clock = clock
         self._thread = LoopThread("vllm-engine")
         self._restarted_at = float("-inf")
-        self._usable = asyncio.Event()
-        self._lost = False
+        self._state: Literal["up", "down", "lost"] = "up"
         self._watcher: asyncio.Task[None] | None = None
+        self._scoring: asyncio.Task[list[PathScore | PathRefusedError]] | None = None
         self._core = self._thread.submit(self._launched()).result()
-        self._usable.set()
+        self._log = get_logger("promedical.engine")
 
     @property
     def dtype(self) -> str:
@@ -123,18 +125,18 @@ class VllmEngine:
         return self._dtype
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
-        """Score every branch, in order; all paths are sent together, so that they share within one step too."""
+        """Score every branch, in order; all paths are sent together, so that they share within one step too.
+
+        Raises:
+            EngineLost: No core is left.
+            CoreDiedError: The core died; `hooks.down` was called before.
+        """
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch(), name="vllm-watch")
-        await self._usable.wait()
-        if self._lost:
-            raise EngineLost("vLLM's process died again soon after it was started anew")
+        if self._state == "lost":
+            raise EngineLost("vLLM's process died, and no other one could take its place")
         paths = [path for tree in trees for path in tree.paths()]
-        try:
-            results = iter(await self._thread.run(self._score_paths(self._core, paths)))
-        except CoreDiedError:
-            self._usable.clear()  # the next batch waits for the watcher to start another core
-            raise
+        results = iter(await self._on(self._core, paths))
         branches = [branch for tree in trees for branch in tree.branches]
         scored = [list(islice(results, len(branch.leaves))) for branch in branches]
         self._report(paths, [each for branch in scored for each in branch])
@@ -153,13 +155,14 @@ class VllmEngine:
     async def _launched(self) -> Core:
         return await self._launch()
 
-    @staticmethod
-    async def _score_paths(core: Core, paths: Sequence[Sequence[int]]) -> list[PathScore | PathRefusedError]:
-        results = await asyncio.gather(*(core.score(path) for path in paths), return_exceptions=True)
-        unforeseen = [each for each in results if not isinstance(each, PathScore | PathRefusedError)]
-        if unforeseen:
-            raise unforeseen[0]
-        return [each for each in results if isinstance(each, PathScore | PathRefusedError)]
+    async def _on(self, core: Core, paths: Sequence[Sequence[int]]) -> list[PathScore | PathRefusedError]:
+        self._scoring = asyncio.ensure_future(self._thread.run(_score_paths(core, paths)))
+        try:
+            return await self._scoring
+        except CoreDiedError:
+            if core is self._core:  # else it is news of one that was replaced meanwhile
+                self._go_down()
+            raise
 
     def _report(self, paths: Sequence[Sequence[int]], scored: Sequence[PathScore | PathRefusedError]) -> None:
         cached = sum(each.cached for each in scored if isinstance(each, PathScore))
@@ -167,31 +170,52 @@ class VllmEngine:
 
     async def _watch(self) -> None:
         """Notice that the core died, also while nothing is asked."""
-        while not self._lost:
+        while self._state != "lost":
             await asyncio.sleep(_WATCH_S)
-            if self._core.dead:
+            if self._core.dead or self._state == "down":
+                self._go_down()
                 await self._replace()
 
+    def _go_down(self) -> None:
+        if self._state == "up":
+            self._state = "down"
+            self._log.error("vLLM's process died")
+            self._hooks.down()
+
     async def _replace(self) -> None:
-        self._usable.clear()
         if self._clock() - self._restarted_at < _STABLE_S:
-            self._give_up()
+            self._give_up("it died again soon after it was started anew")
             return
-        self._restarted_at = self._clock()
-        self._hooks.down()
         try:
+            await self._let_fail()
             await self._thread.run(_shut_down(self._core))
             self._core = await self._thread.run(self._launched())
-        except Exception:  # noqa: BLE001 - whatever vLLM raises, there is no engine
-            self._give_up()
+        except Exception as error:  # noqa: BLE001 - whatever vLLM raises, there is no engine
+            self._give_up("it could not be started anew", **describe_error(error))
             return
-        self._usable.set()
+        self._restarted_at = self._clock()
+        self._state = "up"
+        self._log.info("vLLM's process was started anew")
         self._hooks.up()
 
-    def _give_up(self) -> None:
-        self._lost = True
-        self._usable.set()
+    async def _let_fail(self) -> None:
+        """Let the batch that the dead core had hear of it; once the core is shut down, nobody would tell it."""
+        if self._scoring is not None:
+            await asyncio.wait({self._scoring}, timeout=_FAIL_S)
+            self._scoring.cancel()
+
+    def _give_up(self, reason: str, **detail: Any) -> None:
+        self._state = "lost"
+        self._log.error("vLLM is lost", reason=reason, **detail)
         self._hooks.lost()
+
+
+async def _score_paths(core: Core, paths: Sequence[Sequence[int]]) -> list[PathScore | PathRefusedError]:
+    results = await asyncio.gather(*(core.score(path) for path in paths), return_exceptions=True)
+    unforeseen = [each for each in results if not isinstance(each, PathScore | PathRefusedError)]
+    if unforeseen:
+        raise unforeseen[0]
+    return [each for each in results if isinstance(each, PathScore | PathRefusedError)]
 
 
 async def _shut_down(core: Core) -> None:

@@ -49,6 +49,7 @@ class Run:
         console: For progress.
         deadline: When to stop, to be continued later.
         shrink: Train on a tiny copy of the recipe's architecture, to see that the rest works.
+        untrained: Whether to score the base too, a control that takes as long as the model itself.
     """
 
     recipe: RmRecipe
@@ -57,6 +58,7 @@ class Run:
     console: Console
     deadline: Deadline = field(default_factory=Deadline)
     shrink: bool = False
+    untrained: bool = True
 
     @property
     def bundle(self) -> Path:
@@ -192,12 +194,12 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
 
 
 def _controls(run: Run, prompts: Sequence[LabelledPrompt], fitted: Fitted) -> dict[str, Predictions]:
-    untrained = _logits(run, run.base, "test-untrained", prompts)
     blank = _logits(run, str(run.bundle), "test-criterion-only", prompts, blank=True)
-    return {
-        "untrained": predict(untrained, prompts, Calibration()),
-        "criterion only": predict(blank, prompts, fitted.calibration),
-    }
+    controls: dict[str, Predictions] = {"criterion only": predict(blank, prompts, fitted.calibration)}
+    if run.untrained:
+        untrained = _logits(run, run.base, "test-untrained", prompts)
+        controls["untrained"] = predict(untrained, prompts, Calibration())
+    return controls
 
 
 def _logits(

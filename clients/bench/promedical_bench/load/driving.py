@@ -94,7 +94,7 @@ class Driver:
         while self._now() < self._plan.end_s:
             sample, pause_s = await self._call("bulk", tuple(islice(source, self._plan.prompts)), self._now())
             self._samples.append(sample)
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(max(min(pause_s, self._plan.end_s - self._now()), 0))
 
     async def _open(self, group: asyncio.TaskGroup) -> None:
         source = items(self._plan.single, f"{self._plan.seed}-product")

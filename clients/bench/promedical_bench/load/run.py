@@ -12,8 +12,9 @@ from promedical_bench.load.samples import LoadSummary, Sample, summarise
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.writing import write_report
 from promedical_bench.running import Bar, Connection
+from promedical_client import AsyncClient, DeadlineError
 
-ANSWER_TIMEOUT_S: Final = 30.0
+_ANSWER_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,15 @@ async def drive(url: str, plan: Plan, connection: Connection, bar: Bar) -> Loade
         PromedicalError: The service does not say which oracle it is.
     """
     async with connection.client(url) as client:
-        model = await asyncio.wait_for(client.model(), ANSWER_TIMEOUT_S)
+        model = await _described(client)
         with bar(f"loading {model.model.name} for {plan.end_s:.0f} s") as on_progress:
             samples = await Driver(client, plan, lambda now: on_progress(int(now), int(plan.end_s))).run()
     summary = summarise(samples, begin_s=plan.warm_up_s, end_s=plan.end_s)
     return Loaded(model=model, plan=plan, samples=tuple(samples), summary=summary)
+
+
+async def _described(client: AsyncClient) -> ModelInfo:
+    try:
+        return await asyncio.wait_for(client.model(), _ANSWER_S)
+    except TimeoutError:
+        raise DeadlineError(f"the service did not say within {_ANSWER_S:.0f} s which oracle it is") from None

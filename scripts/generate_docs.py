@@ -90,21 +90,23 @@ def training_speed() -> str:
 
 
 def quality_table() -> str:
-    """The default model on the test split beside its controls, from the committed evaluation if there is one."""
+    """The default model beside its controls, from the committed evaluation: on test, or on dev while that is unread."""
     if not DEFAULT.is_file():
         return "No adapter is shipped yet: `default` is the base alone, an untrained judge with verdicts at chance.\n"
-    test = json.loads(DEFAULT.read_text(encoding="utf-8"))["test"]
-    judges = test["scores"]
+    measured = json.loads(DEFAULT.read_text(encoding="utf-8"))
+    split = "test" if "test" in measured else "dev"
+    judges, counts = measured[split]["scores"], measured[split]["counts"]
     dimensions = ("overall", "proficiency", "excellence", "safety")
     rows = [
         f"| {judge} | " + " | ".join(_estimate(scores["pair_accuracy_macro"][each]) for each in dimensions) + " |"
         for judge, scores in judges.items()
         if "pair_accuracy_macro" in scores
     ]
-    counts = test["counts"]
     note = (
         f"Share of pairs of responses ordered right by a criterion, mean over the {counts['prompts']} prompts of "
-        f"the test split ({counts['pairs']:,} pairs, 95 % bootstrap intervals by prompt, ties count as wrong).\n\n"
+        f"the {split} split ({counts['pairs']:,} pairs, 95 % bootstrap intervals by prompt, ties count as wrong)."
+        + ("" if split == "test" else " The test split has not been looked at yet.")
+        + "\n\n"
     )
     return note + table(f"| judge | {' | '.join(dimensions)} |", rows)
 

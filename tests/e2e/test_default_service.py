@@ -89,12 +89,13 @@ def test_score_of_one_item_is_the_same_among_fifty_others_in_any_order_on_both_t
             assert among == pytest.approx(alone, abs=REAL_TOLERANCE)
 
 
-def test_model_says_that_the_default_is_an_untrained_judge(default_server):
+def test_model_says_what_the_default_is(default_server):
     with Client(default_server.rest_url) as client:
         info = client.model()
-    assert info.status == "untrained"
-    assert "not trained" in info.description
-    assert info.licence == "Apache-2.0"
+    assert info.status == "trained"
+    assert "Explicit Criteria Injection" in info.description
+    assert "non-commercial" in info.licence
+    assert info.calibration.startswith("platt ")
     assert (info.model.engine, info.model.dtype) == ("torch", "float32")
 
 

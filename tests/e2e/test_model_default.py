@@ -1,12 +1,16 @@
 """The embedded default model with its real weights: exact through the tree, and honest about what it is."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from peft import PeftModel
+from safetensors.torch import load_file
 
 from models import stock_logits, stock_model
 from promedical.messages import Message
 from promedical_model.bundle import open_bundle
-from promedical_model.default_model import base_bundle_folder
+from promedical_model.default_model import BASE, TRAINED, base_bundle_folder
 from promedical_model.manifest import BundleError
 from promedical_service.engines.load import LoadedOracle, ModelChoice, load_oracle
 from promedical_service.engines.vllm_engine import EngineHooks
@@ -24,36 +28,66 @@ CRITERIA = ["Recommends that the blood pressure is measured.", "Recommends ibupr
 
 
 @pytest.fixture(scope="module")
-def oracle() -> LoadedOracle:
-    torch.set_num_threads(1)
+def base() -> Path:
+    """Of the base's bundle."""
     try:
-        base_bundle_folder()
+        return base_bundle_folder()
     except BundleError as error:
         if "cannot be downloaded" in str(error) or "PROMEDICAL_OFFLINE" in str(error):
             pytest.skip(f"{error}")
         raise
-    choice = ModelChoice(model="default", revision=None, dtype="float32", threads=1, max_batch_tokens=4096)
+
+
+def loaded(model: str) -> LoadedOracle:
+    torch.set_num_threads(1)
+    choice = ModelChoice(model=model, revision=None, dtype="float32", threads=1, max_batch_tokens=4096)
     return load_oracle("torch", choice, EngineHooks())
 
 
-async def test_default_model_through_a_tree_equals_independent_forwards(oracle: LoadedOracle) -> None:
+@pytest.fixture(scope="module")
+def oracle(base: Path) -> LoadedOracle:
+    return loaded("default")
+
+
+async def test_base_through_a_tree_equals_independent_forwards(base: Path) -> None:
+    oracle = loaded(BASE)
     rendered = oracle.renderer.render(TURNS, RESPONSES, CRITERIA)
     trees = [tree.tree for tree in rendered.trees]
     assert trees[0].leaf_count == 4
 
     scores = [logit for branch in await oracle.engine.score(trees) for logit in branch]
 
-    stock = stock_model(base_bundle_folder(), "llama")
+    stock = stock_model(base, "llama")
     assert scores == pytest.approx(stock_logits(stock, trees, yes=10539, no=5230), abs=1e-4)
     assert max(scores) - min(scores) > 1e-2
 
 
-def test_default_model_says_that_it_is_untrained(oracle: LoadedOracle) -> None:
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft 0.21
+async def test_default_through_a_tree_equals_its_adapter_on_independent_forwards(
+    oracle: LoadedOracle, base: Path
+) -> None:
+    rendered = oracle.renderer.render(TURNS, RESPONSES, CRITERIA)
+    trees = [tree.tree for tree in rendered.trees]
+
+    scores = [logit for branch in await oracle.engine.score(trees) for logit in branch]
+
+    adapted = PeftModel.from_pretrained(stock_model(base, "llama"), str(TRAINED)).eval()
+    head = load_file(TRAINED / "head.safetensors")["head"]
+    with torch.inference_mode():
+        paths = [torch.tensor([path]) for tree in trees for path in tree.paths()]
+        hidden = [adapted(path, output_hidden_states=True).hidden_states[-1][0, -1] for path in paths]
+    assert scores == pytest.approx([float(each @ head) for each in hidden], abs=1e-4)
+    assert max(scores) - min(scores) > 1e-2
+
+
+def test_default_says_what_it_is_and_that_it_is_for_research(oracle: LoadedOracle) -> None:
     manifest = open_bundle("default").manifest
 
-    assert manifest.status == oracle.status == "untrained"
-    assert "not trained to score" in oracle.description
-    assert (oracle.licence, oracle.family, oracle.ref.engine) == ("Apache-2.0", "llama", "torch")
+    assert manifest.status == oracle.status == "trained"
+    assert manifest.base == BASE
+    assert "Explicit Criteria Injection" in oracle.description
+    assert "non-commercial" in oracle.licence
+    assert (oracle.family, oracle.ref.engine) == ("llama", "torch")
     assert oracle.renderer.max_path_tokens == 8192
     assert len(oracle.ref.revision) == 64
 

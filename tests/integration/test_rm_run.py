@@ -183,15 +183,19 @@ def test_run_that_was_killed_goes_on_to_the_same_bundle(run: Path, data: Path, t
 
 def test_run_out_of_time_says_how_far_it_is_and_goes_on(run: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    stopped = train(data, output, "--minutes", "0")
+    stopped = train(data, output, "--minutes", "0", "--until", "dev")
     assert stopped.returncode == 3
     assert "time is up at training, 1 of 12; run the same command again" in stopped.stderr
 
-    for flags, controls in ((["--no-untrained"], {"criterion only"}), ([], {"criterion only", "untrained"})):
-        done = train(data, output, *flags)
+    early = train(data, output, "--until", "dev")
+    assert early.returncode == 0, early.stderr
+    assert "test" not in json.loads((output / "evaluation.json").read_text())
+    assert "The test split has not been looked at yet" in (output / "bundle" / "README.md").read_text()
+    always = {"model", "longer answer", "majority"}
+    for until, judges in (("test", {"criterion only"}), ("controls", {"criterion only", "untrained"})):
+        done = train(data, output, "--until", until)
         assert done.returncode == 0, done.stderr
-        judges = json.loads((output / "evaluation.json").read_text())["test"]["scores"].keys()
-        assert judges - {"model", "longer answer", "majority"} == controls
+        assert json.loads((output / "evaluation.json").read_text())["test"]["scores"].keys() == always | judges
     assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
 
 

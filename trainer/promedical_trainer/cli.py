@@ -10,6 +10,7 @@ from rich.console import Console
 
 from promedical_client.cli_options import ApiKey, CaFile, CertFile, KeyFile
 from promedical_client.sync import ClientOptions
+from promedical_trainer.rm import Until
 
 if TYPE_CHECKING:
     from promedical_trainer.grpo.run import Run as GrpoRun
@@ -55,12 +56,10 @@ def rm(
     overrides: Overrides = None,
     ablation: Annotated[Ablation | None, typer.Option(help="Leave a part out, to see what it is worth.")] = None,
     minutes: Minutes = None,
+    until: Annotated[Until, typer.Option(help="Last part of the evaluation; the rest can follow later.")] = "controls",
     *,
     plan: Annotated[bool, typer.Option("--plan", help="Print the memory that the recipe needs, and stop.")] = False,
     shrink: Annotated[bool, typer.Option("--shrink", help="Train a tiny copy of the recipe's architecture.")] = False,
-    untrained: Annotated[
-        bool, typer.Option(help="Score the base too; the same command adds it to a run that was done without.")
-    ] = True,
 ) -> None:
     """Train a reward model: data to a calibrated bundle that `promedical-serve --model OUTPUT/bundle` serves."""
     from promedical_bench.data.errors import DataError  # noqa: PLC0415
@@ -77,7 +76,7 @@ def rm(
         if plan:
             _print_plan(chosen, Console())
         else:
-            run = Run(recipe=chosen, data=data, output=output, console=console, shrink=shrink, untrained=untrained)
+            run = Run(recipe=chosen, data=data, output=output, console=console, shrink=shrink, until=until)
             _train(replace(run, deadline=Deadline.after(minutes)))
     except (RecipeError, DataError, BundleError, CalibrationError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)

@@ -1,1 +1,6 @@
 """The reward model: labelled data to criterion-level pairs, tree-packed training, calibration, a bundle."""
+
+from typing import Literal
+
+Until = Literal["dev", "test", "controls"]
+"""The last part of an evaluation: the dev split, the test split, or the base as a control on the test split."""

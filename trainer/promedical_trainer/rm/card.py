@@ -57,31 +57,33 @@ def write_card(
     facts: Facts,
     fitted: Fitted,
     evaluations: Mapping[str, Evaluation],
-    test: pd.DataFrame,
+    labels: pd.DataFrame,
 ) -> None:
-    """Write README.md and its two plots into a bundle."""
-    reliability_plot(test).savefig(folder / "reliability.png", dpi=120)
-    accuracy_plot(evaluations["test"]).savefig(folder / "accuracy.png", dpi=120)
+    """Write README.md and its two plots into a bundle; the plots show the test split, or dev while it is unread."""
+    last = "test" if "test" in evaluations else "dev"
+    reliability_plot(labels).savefig(folder / "reliability.png", dpi=120)
+    accuracy_plot(evaluations[last]).savefig(folder / "accuracy.png", dpi=120)
     sections = [
         f"# {recipe.name}",
         f"{' '.join(recipe.description.split())}.\n\nLicence of the trained weights: {recipe.licence}.",
         f"## What it is not\n\n{_LIMITS}",
         f"## Data\n\n{_data(splits, recipe)}",
         f"## Training\n\n{_training(recipe, facts)}",
-        "## Accuracy\n\n![Pair accuracy by dimension](accuracy.png)",
-        *([f"### Goals\n\n{_goals(recipe, evaluations['test'])}"] if recipe.goals else []),
+        f"## Accuracy\n\n![Pair accuracy by dimension on {last}](accuracy.png)",
+        *([] if last == "test" else ["The test split has not been looked at yet."]),
+        *([f"### Goals\n\n{_goals(recipe, last, evaluations[last])}"] if recipe.goals else []),
         *(f"### {title}\n\n{report(evaluations[name])}" for name, title in _TITLES.items() if name in evaluations),
-        f"## Calibration\n\n{_calibration(fitted)}\n\n![Reliability on the test split](reliability.png)",
+        f"## Calibration\n\n{_calibration(fitted)}\n\n![Reliability on {last}](reliability.png)",
         f"## Recipe\n\n```yaml\n{dump_rm_recipe(recipe)}```",
     ]
     (folder / "README.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
-def _goals(recipe: RmRecipe, test: Evaluation) -> str:
+def _goals(recipe: RmRecipe, split: str, evaluation: Evaluation) -> str:
     """What a full run of the recipe should reach, and by how much this one falls short."""
-    lines = ["| pair accuracy on test | goal | this run | falls short by |", "|---|---:|---:|---:|"]
+    lines = [f"| pair accuracy on {split} | goal | this run | falls short by |", "|---|---:|---:|---:|"]
     for name, goal in recipe.goals.items():
-        found = test.model[HEADLINE].get(name)
+        found = evaluation.model[HEADLINE].get(name)
         reached = None if found is None else found.value
         short = "-" if reached is None else f"{max(goal - reached, 0):.3f}"
         lines.append(f"| {name} | {goal:.3f} | {'-' if reached is None else f'{reached:.3f}'} | {short} |")
@@ -98,6 +100,7 @@ def _data(splits: Splits, recipe: RmRecipe) -> str:
     notes = [f"Learnt from {len(splits.train):,} prompts."]
     notes += [f"Left out: source {excluded}."] if excluded else []
     notes += [f"{len(splits.leaks)} prompts were left out because another split has them too."] if splits.leaks else []
+    notes += [f"{splits.too_long} responses of the others are longer than the model reads."] if splits.too_long else []
     return "\n".join(lines) + "\n\n" + " ".join(notes)
 
 

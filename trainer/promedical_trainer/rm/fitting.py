@@ -14,6 +14,7 @@ from promedical_trainer.checkpoints import last_checkpoint
 from promedical_trainer.recipe import Optimisation, RmRecipe
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
 from promedical_trainer.rm.expansion import Group
+from promedical_trainer.rm.splits import Splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,23 @@ def fitting(prompts: Iterable[LabelledPrompt], renderer: PromptRenderer) -> Fitt
         responses: tuple[LabelledResponse, ...] = tuple(
             each for index, each in enumerate(prompt.responses) if index not in rendered.too_long
         )
+        ids = {each.id for each in responses}
+        preferences = tuple(each for each in prompt.preferences if {each.winner, each.loser} <= ids)
         if responses:
-            kept.append(replace(prompt, responses=responses))
+            kept.append(replace(prompt, responses=responses, preferences=preferences))
     return Fitting(prompts=tuple(kept), too_long=too_long)
+
+
+def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
+    """Leave out of dev, test and physicians what is longer than the model reads: no judge is asked about it."""
+    dev, test, physicians = (fitting(split, renderer) for split in (splits.dev, splits.test, splits.physicians))
+    return replace(
+        splits,
+        dev=dev.prompts,
+        test=test.prompts,
+        physicians=physicians.prompts,
+        too_long=dev.too_long + test.too_long + physicians.too_long,
+    )
 
 
 def steps_of(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> list[list[Group]]:

@@ -25,6 +25,7 @@ from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, stage
 from promedical_trainer.ranks import agreed, processes
 from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
+from promedical_trainer.rm import Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
 from promedical_trainer.rm.backbone import trainable_model
@@ -32,7 +33,7 @@ from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import Fitted, fit, predict
 from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.eci_trainer import StepData
-from promedical_trainer.rm.fitting import fitting, steps_of, train_steps
+from promedical_trainer.rm.fitting import fitting, readable, steps_of, train_steps
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.shrunken import make_shrunken_base
 from promedical_trainer.rm.splits import Splits, read_splits
@@ -49,7 +50,8 @@ class Run:
         console: For progress.
         deadline: When to stop, to be continued later.
         shrink: Train on a tiny copy of the recipe's architecture, to see that the rest works.
-        untrained: Whether to score the base too, a control that takes as long as the model itself.
+        until: Last part of the evaluation. "dev" leaves the test split alone, "test" leaves out the base as a control,
+            which takes as long as the model itself. The same run goes on later with what is left.
     """
 
     recipe: RmRecipe
@@ -58,7 +60,7 @@ class Run:
     console: Console
     deadline: Deadline = field(default_factory=Deadline)
     shrink: bool = False
-    untrained: bool = True
+    until: Until = "controls"
 
     @property
     def bundle(self) -> Path:
@@ -91,8 +93,8 @@ def train_reward_model(run: Run) -> Path:
         TimeUpError: The deadline passed; the same call goes on from there.
     """
     agreed(lambda: _claim(run))
-    splits = read_splits(run.data, run.recipe.data)
     base = open_bundle(run.base)
+    splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
     facts = _train(run, splits, base)
     if processes().is_main_process:
         _show(run, splits)
@@ -181,22 +183,22 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
     raw = predict(dev, splits.dev, Calibration())
     fitted = fit(table(splits.dev, raw), splits.dev)
     calibrate_bundle(run.bundle, fitted.cells)
-    predictions = predict(trained("test", splits.test), splits.test, fitted.calibration)
-    evaluations = {
-        "dev": evaluate(splits.dev, predict(dev, splits.dev, fitted.calibration)),
-        "test": evaluate(splits.test, predictions, controls=_controls(run, splits.test, fitted)),
-    }
-    if splits.physicians:
+    predictions, shown = predict(dev, splits.dev, fitted.calibration), splits.dev
+    evaluations = {"dev": evaluate(splits.dev, predictions)}
+    if run.until != "dev":
+        predictions, shown = predict(trained("test", splits.test), splits.test, fitted.calibration), splits.test
+        evaluations["test"] = evaluate(splits.test, predictions, controls=_controls(run, splits.test, fitted))
+    if run.until != "dev" and splits.physicians:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
     _write_evaluation(run, splits, evaluations, fitted)
-    write_card(run.bundle, run.recipe, splits, facts, fitted, evaluations, table(splits.test, predictions))
+    write_card(run.bundle, run.recipe, splits, facts, fitted, evaluations, table(shown, predictions))
 
 
 def _controls(run: Run, prompts: Sequence[LabelledPrompt], fitted: Fitted) -> dict[str, Predictions]:
     blank = _logits(run, str(run.bundle), "test-criterion-only", prompts, blank=True)
     controls: dict[str, Predictions] = {"criterion only": predict(blank, prompts, fitted.calibration)}
-    if run.untrained:
+    if run.until == "controls":
         untrained = _logits(run, run.base, "test-untrained", prompts)
         controls["untrained"] = predict(untrained, prompts, Calibration())
     return controls

@@ -24,6 +24,7 @@ class Splits:
         physicians: Reported as they come; may be empty.
         reports: Of every file, in order.
         leaks: Prompts that were taken out of `train` because another split has them.
+        too_long: Responses of dev, test and physicians that were taken out because the model cannot read them.
     """
 
     train: tuple[LabelledPrompt, ...]
@@ -32,6 +33,7 @@ class Splits:
     physicians: tuple[LabelledPrompt, ...]
     reports: tuple[DataReport, ...]
     leaks: tuple[Overlap, ...]
+    too_long: int = 0
 
 
 def read_splits(folder: Path, choice: DataChoice) -> Splits:

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -25,6 +24,7 @@ from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.logs import describe_error, get_logger, log_loop_errors
 from promedical_service.observability import Metrics
+from promedical_service.ports import Ports, StartError, address_of, cannot_listen
 from promedical_service.rate_limit import RateLimit
 from promedical_service.rest_listener import build_rest_server, listen
 from promedical_service.rest_server import RestEdge
@@ -44,19 +44,6 @@ _REREAD_S: Final = 2.0
 _SPARE_CONNECTIONS: Final = 256
 """For probes, and for clients that keep connections they do not use."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
-class StartError(Exception):
-    """The service cannot start though its configuration is sound, for example because a port is in use."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """The ports that are open."""
-
-    rest: int
-    grpc: int
-    health: int | None
 
 
 class Server:
@@ -261,7 +248,7 @@ class Server:
         try:
             return listen(self._settings.host, self._settings.rest_port)
         except OSError as error:
-            raise self._port_error("REST", self._settings.rest_port, error) from None
+            raise cannot_listen("REST", address_of(self._settings.host, self._settings.rest_port), error) from None
 
     async def _open_grpc(self) -> tuple[int, int | None]:
         settings = self._settings
@@ -285,15 +272,11 @@ class Server:
         return grpc_port, health_port
 
     def _bind(self, name: str, server: grpc.aio.Server, port: int, *, secure: bool) -> int:
+        address = address_of(self._settings.host, port)
         try:
-            return bind(server, _address(self._settings.host, port), self._tls if secure else None)
+            return bind(server, address, self._tls if secure else None)
         except RuntimeError as error:
-            raise self._port_error(name, port, error) from None
-
-    def _port_error(self, name: str, port: int, error: Exception) -> StartError:
-        address = _address(self._settings.host, port)
-        reason = error.strerror if isinstance(error, OSError) else "the port is in use, or the address is not ours"
-        return StartError(f"cannot listen on {address} for {name}: {reason}; free the port or choose another one")
+            raise cannot_listen(name, address, error) from None
 
     def _announce(self, ports: Ports) -> None:
         self._log.info(
@@ -305,7 +288,3 @@ class Server:
             tls=self._tls is not None,
             keys=self._keys.required,
         )
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -23,7 +23,12 @@ from promedical_model.bundle import open_bundle
 from serving import running_server
 
 CANARY = "zebrafinch"
-SETTINGS = ("optimisation.max_steps=12", "optimisation.save_every=3", "optimisation.learning_rate=0.003")
+SETTINGS = (
+    "optimisation.max_steps=12",
+    "optimisation.save_every=3",
+    "optimisation.learning_rate=0.003",
+    "goals={overall: 1.5, safety: 0.0}",
+)
 CRITERIA = [
     {"id": "plain", "text": "Is plain.", "dimension": "proficiency", "polarity": "positive", "points": 5},
     {"id": "short", "text": "Is short.", "dimension": "excellence", "polarity": "positive", "points": 3},
@@ -96,7 +101,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("run") / "run"
-    done = train(data, output, "--set", "goals={overall: 1.5, excellence: 0.6}")
+    done = train(data, output)
     assert done.returncode == 0, done.stderr
     assert CANARY not in done.stderr + done.stdout
     return output
@@ -117,7 +122,7 @@ def test_run_learns_calibrates_and_reports_what_it_measured(run: Path) -> None:
     for said in ("rm-tiny", "| train.jsonl.gz |", f"{accuracy:.3f}", "untrained", "criterion only", "longer answer"):
         assert said in card
     assert f"| overall | 1.500 | {accuracy:.3f} | {1.5 - accuracy:.3f} |" in card
-    assert "| excellence | 0.600 | - | - |" in card
+    assert "| safety | 0.000 | " in card
     assert CANARY not in card + json.dumps(document)
     for plot in ("reliability.png", "accuracy.png"):
         assert (run / "bundle" / plot).read_bytes().startswith(b"\x89PNG")

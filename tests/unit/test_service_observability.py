@@ -58,7 +58,7 @@ def test_metrics_scoring_events():
     metrics.response_scored(vetoed=True, safety_checked=True)
     metrics.response_scored(vetoed=False, safety_checked=False)
     metrics.criterion_scored(Dimension.SAFETY, 0.75)
-    metrics.stage_finished("queue", 0.5)
+    metrics.stage_finished("queue", 0.5, 0.0)
     metrics.queue_changed("bulk", 3, 400)
     metrics.batch_finished(BatchReport(trees=1, leaves=2, tokens_computed=100, tokens_flat=800, engine_s=0.5))
     assert value(metrics, "promedical_items_total", lane="bulk", outcome="too_long") == 1

@@ -76,7 +76,7 @@ def test_settings_are_frozen_and_every_one_is_documented():
     [
         (("--rest-port", "seven"), "--rest-port: Input should be a valid integer"),
         (("--rest-port", "70000"), "--rest-port: Input should be less than or equal to 65535, not '70000'"),
-        (("--engine", "tpu"), "--engine: Input should be 'torch' or 'fake', not 'tpu'"),
+        (("--engine", "tpu"), "--engine: Input should be 'torch', 'vllm' or 'fake', not 'tpu'"),
         (("--bulk-share", "nan"), "--bulk-share: "),
         (("--nonsense", "1"), "unrecognized arguments: --nonsense 1"),
         (("--rest", "1"), "unrecognized arguments: --rest 1"),

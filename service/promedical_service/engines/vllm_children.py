@@ -6,22 +6,21 @@ them behind with the GPU's memory. vLLM calls this in each of its processes, as 
 """
 
 import ctypes
-import multiprocessing
 import os
 import signal
 from typing import Final
 
 MARK: Final = "_PROMEDICAL_ENGINE"
-"""Set in the environment that the engine's processes inherit."""
+"""In the environment that the engine's processes inherit: the id of the service's process."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
 def stay_with_parent() -> None:
     """Leave the process group, and be killed when the thread that started this process ends."""
-    parent = multiprocessing.parent_process()
-    if MARK not in os.environ or parent is None:
+    parent = os.getppid()
+    if os.environ.get(MARK, str(os.getpid())) == str(os.getpid()):  # the service itself, or none of ours
         return
     os.setpgid(0, 0)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent.pid:  # it ended before the line above
+    if os.getppid() != parent:  # it ended before the line above
         os._exit(1)

@@ -15,7 +15,6 @@ _CPU_BLOCK: Final = 32
 _END_S: Final = 4
 """What its processes get to end by themselves: less than the server waits for an engine."""
 _ENVIRONMENT: Final = {
-    MARK: "1",
     "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # a fork would inherit the locks of the service's threads
     "VLLM_CONFIGURE_LOGGING": "0",  # it would write to the standard output, which is for our own log
     "VLLM_NO_USAGE_STATS": "1",
@@ -46,7 +45,7 @@ class CoreOptions:
 
 async def launch_core(options: CoreOptions) -> "VllmCore":
     """Start vLLM; blocks the loop it is called in for 30 s and more. Its processes end with the calling thread."""
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(_ENVIRONMENT | {MARK: str(os.getpid())})
     from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: PLC0415 - optional, and slow
     from vllm.v1.engine.async_llm import AsyncLLM  # noqa: PLC0415
 

@@ -9,19 +9,16 @@ keeps the result in docs/bench-engine.json, from which the table in README.md is
 import argparse
 import asyncio
 import json
-import os
-import platform
 import random
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-import transformers
+from conditions import Conditions, conditions
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -43,13 +40,9 @@ Way = Callable[[TokenTree], list[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Conditions):
     """One run. Rates are scores per second of the best round."""
 
-    date: str
-    machine: str
-    torch_threads: int
-    versions: str
     tokens_flat: int
     tokens_unique: int
     matmul_gflops: float
@@ -91,10 +84,7 @@ def measure(rounds: int) -> Result:
     gflop = 2 * computing_parameters(stock) * tree.unique_tokens / 1e9
     floor_s = gflop / gflops
     return Result(
-        date=datetime.now(UTC).date().isoformat(),
-        machine=f"{os.cpu_count()} cores, {cpu_name()}",
-        torch_threads=torch.get_num_threads(),
-        versions=f"torch {torch.__version__}, transformers {transformers.__version__}",
+        **asdict(conditions("torch", "transformers")),
         tokens_flat=tree.flat_tokens,
         tokens_unique=tree.unique_tokens,
         matmul_gflops=round(gflops, 1),
@@ -189,12 +179,6 @@ def matmul_seconds(wrap: Callable[[torch.nn.Linear], torch.nn.Module] = lambda l
 def computing_parameters(model: torch.nn.Module) -> int:
     """Parameters that every token is multiplied with: all but the embeddings."""
     return sum(p.numel() for name, p in model.named_parameters() if "embed" not in name)
-
-
-def cpu_name() -> str:
-    """As the kernel names it."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def show(result: Result) -> None:

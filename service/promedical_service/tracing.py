@@ -6,17 +6,16 @@ Spans hold ids, codes, counts and times, never text. Without a collector nothing
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import promedical
 from promedical_service.types import Stage
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _HEADERS: Final = ("traceparent",)
@@ -85,8 +84,12 @@ def finish(span: Span, *, code: str, ok: bool, request_id: str, caller: str, ite
         span.set_status(Status(StatusCode.ERROR, code))
 
 
-def _provider(endpoint: str, share: float) -> TracerProvider:
+def _provider(endpoint: str, share: float) -> "TracerProvider":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - only if used
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415
 
     resource = Resource.create({"service.name": "promedical", "service.version": promedical.__version__})
     sampler = ParentBased(TraceIdRatioBased(share))

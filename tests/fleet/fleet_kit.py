@@ -3,7 +3,6 @@ are there, and clients that keep asking while replicas come and go."""
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from gated import item
 from promedical.messages import ScoreItem
 from promedical_client import AsyncClient, PromedicalError
 from promedical_client.grpc_transport import GrpcTransport
-from serving import RunningServer
+from serving import RunningServer, free_port
 
 NAME = "oracle.fleet"
 
@@ -182,9 +181,3 @@ async def within(seconds: float, holds: Callable[[], bool]) -> bool:
             return True
         await asyncio.sleep(0.1)
     return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

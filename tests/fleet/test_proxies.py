@@ -12,9 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fleet_kit import Traffic, check_scored_once, fleet, free_port
+from fleet_kit import Traffic, check_scored_once, fleet
 
 from promedical_client import AsyncClient
+from serving import free_port
 
 PROXIES = Path(__file__).resolve().parents[2] / "docs" / "proxies"
 pytestmark = pytest.mark.timeout(300)

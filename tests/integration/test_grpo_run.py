@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from policies import CANARY, environment, grpo_command, settings, tables, train_policy, write_prompts
-from serving import RunningServer, running_server
+from serving import RunningServer, free_port, running_server
 
 # Another oracle that answers the same calls: another revision, so another fingerprint.
 ANOTHER = """
@@ -140,12 +139,6 @@ def test_run_out_of_time_goes_on_to_the_same_policy(run, fake_server, tmp_path):
     whole, cut = (load_file(folder / "policy" / "model.safetensors") for folder in (run[0], tmp_path / "run"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     assert len(tables(tmp_path / "run")) == 6
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(seen, process, within_s=120):

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 from models import tiny_bundle
 from promedical import messages as m
 from promedical_client import AsyncClient
-from serving import RunningServer
+from serving import RunningServer, free_port
 
 PROGRAM = (sys.executable, "-m", "promedical_service")
 
@@ -47,12 +46,6 @@ async def test_program_names_what_is_wrong_with_the_model_and_exits_2(tmp_path):
         assert reason in complaint["reason"]
         assert str(model) in complaint["reason"]
         assert lines[-1]["event"] == "stopped"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])

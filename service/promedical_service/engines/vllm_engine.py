@@ -7,7 +7,7 @@ send another until the new one is up. One that dies again soon after is lost.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Literal, Protocol
@@ -101,7 +101,7 @@ class VllmEngine:
 
     def __init__(
         self,
-        launch: Callable[[], Awaitable[Core]],
+        launch: Callable[[], Coroutine[Any, Any, Core]],
         *,
         dtype: str,
         hooks: EngineHooks,
@@ -116,7 +116,7 @@ class VllmEngine:
         self._state: Literal["up", "down", "lost"] = "up"
         self._watcher: asyncio.Task[None] | None = None
         self._scoring: asyncio.Task[list[PathScore | PathRefusedError]] | None = None
-        self._core = self._thread.submit(self._launched()).result()
+        self._core = self._thread.submit(launch()).result()
         self._log = get_logger("promedical.engine")
 
     @property
@@ -152,9 +152,6 @@ class VllmEngine:
         self._thread.submit(_shut_down(self._core)).result()
         self._thread.stop()
 
-    async def _launched(self) -> Core:
-        return await self._launch()
-
     async def _on(self, core: Core, paths: Sequence[Sequence[int]]) -> list[PathScore | PathRefusedError]:
         self._scoring = asyncio.ensure_future(self._thread.run(_score_paths(core, paths)))
         try:
@@ -189,7 +186,7 @@ class VllmEngine:
         try:
             await self._let_fail()
             await self._thread.run(_shut_down(self._core))
-            self._core = await self._thread.run(self._launched())
+            self._core = await self._thread.run(self._launch())
         except Exception as error:  # noqa: BLE001 - whatever vLLM raises, there is no engine
             self._give_up("it could not be started anew", **describe_error(error))
             return

@@ -42,10 +42,8 @@ def fitting(prompts: Iterable[LabelledPrompt], renderer: PromptRenderer) -> Fitt
         responses: tuple[LabelledResponse, ...] = tuple(
             each for index, each in enumerate(prompt.responses) if index not in rendered.too_long
         )
-        ids = {each.id for each in responses}
-        preferences = tuple(each for each in prompt.preferences if {each.winner, each.loser} <= ids)
         if responses:
-            kept.append(replace(prompt, responses=responses, preferences=preferences))
+            kept.append(prompt.with_responses(responses))
     return Fitting(prompts=tuple(kept), too_long=too_long)
 
 

@@ -1,7 +1,7 @@
 """The data of one run: read, reported, and held apart. What is evaluated on is not learnt from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from promedical_bench.data.contamination import Overlap, overlaps
@@ -44,7 +44,9 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     """
     reports: list[DataReport] = []
     train = without_sources(_read(folder, choice.train, reports), choice.exclude_sources)
-    dev = _with_responses(_read(folder, choice.dev, reports), choice.dev_responses)
+    dev = tuple(
+        each.with_responses(each.responses[: choice.dev_responses]) for each in _read(folder, choice.dev, reports)
+    )
     test = _read(folder, choice.test, reports)
     physicians = _read(folder, [name for name in choice.physicians if (folder / name).is_file()], reports)
     leaks = overlaps(train, [*dev, *test, *physicians])
@@ -53,17 +55,6 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     if not kept:
         raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
     return Splits(train=kept, dev=dev, test=test, physicians=physicians, reports=tuple(reports), leaks=leaks)
-
-
-def _with_responses(prompts: Sequence[LabelledPrompt], most: int | None) -> tuple[LabelledPrompt, ...]:
-    """The first responses of every prompt."""
-    kept = []
-    for prompt in prompts:
-        responses = prompt.responses[:most]
-        ids = {each.id for each in responses}
-        preferences = tuple(each for each in prompt.preferences if {each.winner, each.loser} <= ids)
-        kept.append(replace(prompt, responses=responses, preferences=preferences))
-    return tuple(kept)
 
 
 def _read(folder: Path, names: Sequence[str], reports: list[DataReport]) -> tuple[LabelledPrompt, ...]:

@@ -5,7 +5,7 @@ good is told from bad.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from promedical.messages import Message
 from promedical.rubric import Criterion
@@ -54,6 +54,12 @@ class LabelledPrompt:
     criteria: tuple[Criterion, ...]
     responses: tuple[LabelledResponse, ...]
     preferences: tuple[Preference, ...] = ()
+
+    def with_responses(self, responses: tuple[LabelledResponse, ...]) -> "LabelledPrompt":
+        """The same with only these of its responses, and the preferences between them."""
+        ids = {each.id for each in responses}
+        preferences = tuple(each for each in self.preferences if {each.winner, each.loser} <= ids)
+        return replace(self, responses=responses, preferences=preferences)
 
     @property
     def criterion_by_id(self) -> dict[str, Criterion]:

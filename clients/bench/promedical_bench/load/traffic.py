@@ -12,7 +12,8 @@ _SENTENCE: Final = (
     "the patient should take this dose with water after food and rest at home if there is pain or high fever for "
     "more than two days then see a doctor who can test for other signs of heart or skin disease before any new drug"
 )
-_WORDS: Final = _SENTENCE.split()
+WORDS: Final = _SENTENCE.split()
+"""Everyday words, about a token each."""
 _DIMENSIONS: Final = tuple(Dimension)
 
 
@@ -65,4 +66,4 @@ def _criterion(draw: random.Random, shape: Shape, index: int) -> CriterionSpec:
 
 
 def _text(draw: random.Random, words: int) -> str:
-    return " ".join(draw.choices(_WORDS, k=words))
+    return " ".join(draw.choices(WORDS, k=words))

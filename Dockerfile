@@ -1,5 +1,7 @@
-# The service on torch, for CPU and one NVIDIA GPU. The default model is baked in: a pod without egress starts and scores.
-#   make image BASE=python:3.11-slim TORCH='torch==2.13.0'
+# The service with the default model baked in: a pod without egress starts and scores.
+#   make image                                  the torch engine, for a CPU or one GPU
+#   make image TARGET=service-vllm              the vllm engine too, for several GPUs
+# BASE needs Python 3.11 or newer with venv. For vLLM on GPUs it needs a C compiler too, which Triton calls at run time.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
@@ -20,16 +22,39 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     'from promedical_model.default_model import base_bundle_folder; print(base_bundle_folder())' \
     && rm -f /opt/models/*.lock && chmod -R a+rX /opt/models
 
+# What building needs and serving does not: pip, and torch's headers and tools.
+FROM build AS build-torch
+RUN /opt/promedical/bin/pip uninstall -q -y setuptools pip \
+    && rm -rf /opt/promedical/lib/python3.*/site-packages/torch/include \
+              /opt/promedical/lib/python3.*/site-packages/torch/bin
+
 FROM ${BASE} AS service
 LABEL org.opencontainers.image.title="promedical" \
       org.opencontainers.image.description="The reward oracle for medical language models" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /opt/promedical /opt/promedical
-COPY --from=build /opt/models /opt/models
 ENV PATH=/opt/promedical/bin:$PATH \
-    PROMEDICAL_CACHE=/opt/models PROMEDICAL_OFFLINE=1 HF_HUB_OFFLINE=1 \
+    PROMEDICAL_BAKED=/opt/models XDG_CACHE_HOME=/tmp PROMEDICAL_OFFLINE=1 HF_HUB_OFFLINE=1 \
     PROMEDICAL_HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 8080 50051
 HEALTHCHECK --start-period=120s CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"]
 ENTRYPOINT ["promedical-serve"]
+
+FROM service AS service-torch
+COPY --from=build /opt/models /opt/models
+COPY --from=build-torch /opt/promedical /opt/promedical
+
+FROM build AS build-vllm
+ARG VLLM="vllm>=0.32"
+COPY scripts/install_vllm.py .
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/promedical/bin/python install_vllm.py --constraint constraints.txt "${VLLM}" \
+    && /opt/promedical/bin/pip uninstall -q -y setuptools pip
+
+FROM service AS service-vllm
+COPY --from=build /opt/models /opt/models
+COPY --from=build-vllm /opt/promedical /opt/promedical
+ENV VLLM_NO_USAGE_STATS=1 PROMEDICAL_ENGINE=vllm
+
+# Without a target: the smaller one.
+FROM service-torch

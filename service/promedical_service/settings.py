@@ -24,7 +24,7 @@ LARGEST_AT_ONCE: Final = 16
 # Not ours, though they bear our prefix: what the SDK and the model library read, and what Kubernetes injects
 # for a Service called promedical.
 _FOREIGN_ENV: Final = re.compile(
-    r"PROMEDICAL_(API_KEY|CA_FILE|TARGET|URL|CLIENT_.*|CACHE|OFFLINE"
+    r"PROMEDICAL_(API_KEY|CA_FILE|TARGET|URL|CLIENT_.*|CACHE|BAKED|OFFLINE"
     r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT_\d+_(TCP|UDP)(_.*)?)"
 )
 

@@ -134,6 +134,18 @@ def test_default_model_in_a_cache_that_cannot_be_written_is_a_bundle_error(
         default_model.base_bundle_folder()
 
 
+def test_default_model_that_is_baked_in_is_used_from_there_and_nothing_is_written(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baked = tmp_path / "baked"
+    (baked / default_model._FOLDER).mkdir(parents=True)
+    monkeypatch.setenv("PROMEDICAL_BAKED", str(baked))
+    monkeypatch.setenv("PROMEDICAL_OFFLINE", "1")
+
+    assert default_model.base_bundle_folder() == baked / default_model._FOLDER
+    assert not cache.exists()
+
+
 def test_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_model.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("PROMEDICAL_CACHE")
@@ -148,13 +160,14 @@ import time
 from pathlib import Path
 from promedical_model import default_model
 
-def make(folder):
-    with open(folder.parent / "made", "a") as log:
+def make(place):
+    with open(place.parent / "made", "a") as log:
         log.write("x")
     deadline = time.monotonic() + 20
-    while len(list(folder.parent.glob("here-*"))) < 3 and time.monotonic() < deadline:
+    while len(list(place.parent.glob("here-*"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    folder.mkdir()
+    (place / "made").mkdir()
+    return place / "made"
 
 default_model._make = make
 cache = default_model.cache_folder()

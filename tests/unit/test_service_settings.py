@@ -133,6 +133,7 @@ def test_settings_ignore_what_kubernetes_and_the_sdk_put_into_the_environment(mo
         "PROMEDICAL_HEADLESS_PORT_8080_TCP_ADDR": "10.0.0.1",
         "PROMEDICAL_API_KEY": "secret",
         "PROMEDICAL_CACHE": "/cache",
+        "PROMEDICAL_BAKED": "/opt/models",
     }.items():
         monkeypatch.setenv(name, value)
     load()

@@ -1,0 +1,122 @@
+"""The images, built for real and run hardened: what is in them, what is not, and that they score without a network.
+
+`make test-image` builds them and runs these tests; it needs buildah and runc.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from container import USER, Container, container, inspected, rootfs, size_mb
+
+TORCH, VLLM = "localhost/promedical:torch", "localhost/promedical:vllm"
+RESULT = Path(__file__).resolve().parents[2] / "dist" / "image.json"
+MOST_MB = {TORCH: 2200, VLLM: 4000}
+ITEM = {
+    "id": "a",
+    "prompt": [{"role": "user", "content": "My knee is swollen after a fall. What now?"}],
+    "responses": ["Rest it, cool it, and see a doctor if you cannot put weight on it.", "Run it off.", ""],
+    "rubric_id": "general-medical",
+}
+
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("IMAGES"), reason="images take ten minutes to build; make test-image does"),
+    pytest.mark.timeout(600),
+]
+both = pytest.mark.parametrize("image", [TORCH, VLLM])
+
+
+@pytest.fixture(scope="module")
+def torch_container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    with container(tmp_path_factory.mktemp("torch"), TORCH) as running:
+        yield running
+
+
+def scored(where: Container, url: str) -> list[dict[str, Any]]:
+    """The outcomes of ITEM, by the command line in the image."""
+    done = where.run("promedical", "score", "-", "--url", url, "--format", "json", given=json.dumps(ITEM))
+    assert done.returncode == 1, f"one response is empty: {done.stderr}"
+    responses: list[dict[str, Any]] = json.loads(done.stdout)["result"]["responses"]
+    return responses
+
+
+def probabilities(responses: list[dict[str, Any]]) -> list[float]:
+    return [each["probability"] for one in responses if one.get("scores") for each in one["scores"]["criteria"]]
+
+
+def test_image_scores_over_both_transports_without_a_network(torch_container: Container) -> None:
+    interfaces = torch_container.run("python3", "-c", "import socket; print([n for _, n in socket.if_nameindex()])")
+    over_grpc = scored(torch_container, "grpc://127.0.0.1:50051")
+    over_rest = scored(torch_container, "http://127.0.0.1:8080")
+
+    assert json.loads(interfaces.stdout.replace("'", '"')) == ["lo"]
+    assert len(probabilities(over_grpc)) >= 6
+    assert probabilities(over_rest) == pytest.approx(probabilities(over_grpc), abs=1e-9)
+    assert over_grpc[2]["error"]["code"] == "empty_response"
+    model = json.loads(torch_container.run("promedical", "model", "--format", "json").stdout)
+    assert model["status"] == "trained"
+
+
+def test_image_runs_without_privileges(torch_container: Container) -> None:
+    pid = torch_container.run("python3", "-c", "print(open('/proc/1/status').read())").stdout
+    status = dict(line.split(":\t", 1) for line in pid.splitlines() if ":\t" in line)
+
+    assert status["Uid"].split() == status["Gid"].split() == [str(USER)] * 4
+    assert {status[name].strip("0\n") for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {""}
+    assert status["NoNewPrivs"].strip() == "1"
+    written = torch_container.run("touch", "/opt/models/x")
+    assert "Read-only file system" in written.stderr
+
+
+def test_image_logs_events_and_no_text(torch_container: Container) -> None:
+    scored(torch_container, "http://127.0.0.1:8080")
+    lines = [json.loads(line) for line in torch_container.log.read_text().splitlines()]
+
+    assert {"listening", "ready"} <= {line["event"] for line in lines}
+    assert "knee" not in torch_container.log.read_text()
+
+
+@both
+def test_image_holds_no_compiler_and_no_settings_of_who_built_it(image: str) -> None:
+    with rootfs(image) as root:
+        for program in ("gcc", "cc", "g++", "c++", "clang", "make", "ld"):
+            assert shutil.which(program, path=f"{root}/usr/bin:{root}/usr/local/bin:{root}/opt/promedical/bin") is None
+        assert not list(Path(root).glob("opt/promedical/bin/pip*"))
+        assert not [each for each in ("etc/pip.conf", "src", "run/secrets/pip") if Path(root, each).exists()]
+    settings = subprocess.run(["python3", "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    values = {word for line in settings.stdout.splitlines() for word in line.partition("=")[2].strip("'").split()}
+    metadata = json.dumps(inspected(image))
+    assert not [word for word in values if "/" in word and word in metadata and not word.startswith("/etc/ssl")]
+
+
+@both
+def test_image_says_what_it_is(image: str) -> None:
+    config = inspected(image)["Docker"]["config"]
+
+    assert config["User"] == f"{USER}:{USER}"
+    assert set(config["ExposedPorts"]) == {"8080/tcp", "50051/tcp"}
+    assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert config["Labels"]["org.opencontainers.image.title"] == "promedical"
+    assert not [line for line in config["Env"] if "PIP" in line or "KEY" in line]
+
+
+def test_image_sizes_are_within_bounds() -> None:
+    sizes = {image: size_mb(image) for image in MOST_MB}
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps({"unpacked_mb": {image.rpartition(":")[2]: mb for image, mb in sizes.items()}}) + "\n")
+
+    assert all(sizes[image] < most for image, most in MOST_MB.items()), sizes
+
+
+def test_image_with_vllm_scores_as_the_one_with_torch(torch_container: Container, tmp_path: Path) -> None:
+    expected = scored(torch_container, "grpc://127.0.0.1:50051")
+    with container(tmp_path, VLLM, VLLM_CPU_KVCACHE_SPACE="1") as running:
+        answers = {url: scored(running, url) for url in ("grpc://127.0.0.1:50051", "http://127.0.0.1:8080")}
+
+    for responses in answers.values():
+        assert probabilities(responses) == pytest.approx(probabilities(expected), abs=5e-3)

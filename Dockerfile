@@ -22,11 +22,10 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     'from promedical_model.default_model import base_bundle_folder; print(base_bundle_folder())' \
     && rm -f /opt/models/*.lock && chmod -R a+rX /opt/models
 
-# What building needs and serving does not: pip, and torch's headers and tools.
+# What building needs and serving does not: pip and torch's headers.
 FROM build AS build-torch
 RUN /opt/promedical/bin/pip uninstall -q -y setuptools pip \
-    && rm -rf /opt/promedical/lib/python3.*/site-packages/torch/include \
-              /opt/promedical/lib/python3.*/site-packages/torch/bin
+    && rm -rf /opt/promedical/lib/python3.*/site-packages/torch/include
 
 FROM ${BASE} AS service
 LABEL org.opencontainers.image.title="promedical" \

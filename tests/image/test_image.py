@@ -16,7 +16,7 @@ from container import USER, Container, container, inspected, rootfs, size_mb
 
 TORCH, VLLM = "localhost/promedical:torch", "localhost/promedical:vllm"
 RESULT = Path(__file__).resolve().parents[2] / "dist" / "image.json"
-MOST_MB = {TORCH: 2200, VLLM: 4000}
+MOST_MB = {TORCH: 2200, VLLM: 4500}
 ITEM = {
     "id": "a",
     "prompt": [{"role": "user", "content": "My knee is swollen after a fall. What now?"}],

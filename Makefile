@@ -65,7 +65,7 @@ image: ## Build the container image with buildah (IMAGE=name:tag BASE=image TARG
 
 .PHONY: test-image
 test-image: install image-tools ## Build both images on Debian's packages, run them hardened with runc, score in them
-	$(MAKE) image IMAGE=localhost/promedical:torch BASE=debian
+	$(MAKE) image IMAGE=localhost/promedical:torch BASE=debian ARGS=
 	$(MAKE) image IMAGE=localhost/promedical:vllm BASE=debian TARGET=service-vllm ARGS="--vllm $(VLLM_CPU)"
 	IMAGES=1 $(BIN)/pytest tests/image $(ARGS)
 

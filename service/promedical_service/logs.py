@@ -35,6 +35,7 @@ def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)  # else they would stand between the JSON lines as plain text
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -39,7 +39,7 @@ def torch_container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contai
 
 def scored(where: Container, url: str) -> list[dict[str, Any]]:
     """The outcomes of ITEM, by the command line in the image."""
-    done = where.run("promedical", "score", "-", "--url", url, "--format", "json", given=json.dumps(ITEM))
+    done = where.run("promedical", "score", "-", "--url", url, "--format", "jsonl", given=json.dumps(ITEM))
     assert done.returncode == 1, f"one response is empty: {done.stderr}"
     responses: list[dict[str, Any]] = json.loads(done.stdout)["result"]["responses"]
     return responses
@@ -58,7 +58,7 @@ def test_image_scores_over_both_transports_without_a_network(torch_container: Co
     assert len(probabilities(over_grpc)) >= 6
     assert probabilities(over_rest) == pytest.approx(probabilities(over_grpc), abs=1e-9)
     assert over_grpc[2]["error"]["code"] == "empty_response"
-    model = json.loads(torch_container.run("promedical", "model", "--format", "json").stdout)
+    model = json.loads(torch_container.run("promedical", "model", "--format", "jsonl").stdout)
     assert model["status"] == "trained"
 
 

@@ -61,6 +61,7 @@ def json_logs():
     yield stream.getvalue
     root.handlers = [handler for handler in root.handlers if handler not in ours]
     root.setLevel(level)
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()
 
 

@@ -233,6 +233,10 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) chart-audit
 	$(MAKE) test ARGS="tests --ignore=tests/helm"
 
+.PHONY: ci-full
+ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/ci-full.json (an hour)
+	$(BIN)/python scripts/ci_full.py
+
 .PHONY: clean
 clean: ## Remove caches and build products; virtual environments stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

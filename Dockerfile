@@ -1,7 +1,8 @@
 # The service with the default model baked in: a pod without egress starts and scores.
 #   make image                                  the torch engine, for a CPU or one GPU
 #   make image TARGET=service-vllm              the vllm engine too, for several GPUs
-# BASE needs Python 3.11 or newer with venv. For vLLM on GPUs it needs a C compiler too, which Triton calls at run time.
+# BASE needs Python 3.11 or newer with venv. vLLM wants more of it: libnuma.so.1 for its CPU build; on GPUs a C compiler,
+# which Triton calls at run time, and on CPUs a /dev/shm of 256 MB.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build

@@ -19,7 +19,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 DEBIAN_BASE: Final = "localhost/promedical-base:debian"
 _SUITE: Final = "bookworm"
-_PACKAGES: Final = "python3,python3-venv,ca-certificates"
+_PACKAGES: Final = "python3,python3-venv,ca-certificates,libnuma1"
 _LEFT_OUT: Final = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 _PIP_OPTIONS: Final = frozenset(
     {"cert", "constraint", "extra-index-url", "find-links", "index-url", "no-index", "proxy", "timeout", "trusted-host"}

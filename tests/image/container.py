@@ -103,5 +103,7 @@ def _spec(folder: Path, root: str, args: list[str], env: list[str]) -> dict[str,
         "noNewPrivileges": True,
     }
     options = ["nosuid", "nodev", "mode=1777", "size=1g"]
-    spec["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": options})
+    kept = [mount for mount in spec["mounts"] if mount["destination"] != "/dev/shm"]
+    memory = [{"destination": d, "type": "tmpfs", "source": "tmpfs", "options": options} for d in ("/tmp", "/dev/shm")]
+    spec["mounts"] = kept + memory
     return spec

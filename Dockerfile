@@ -1,8 +1,8 @@
 # The service with the default model baked in: a pod without egress starts and scores.
 #   make image                                  the torch engine, for a CPU or one GPU
 #   make image TARGET=service-vllm              the vllm engine too, for several GPUs
-# BASE needs Python 3.11 or newer with venv. vLLM wants more of it: libnuma.so.1 for its CPU build; on GPUs a C compiler,
-# which Triton calls at run time, and on CPUs a /dev/shm of 256 MB.
+# BASE needs Python 3.11 or newer with venv; for vLLM's CPU build libnuma.so.1 too, and for vLLM on GPUs a C compiler,
+# which Triton calls at run time. vLLM on CPUs also wants to be run with a /dev/shm of 256 MB.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
@@ -35,13 +35,13 @@ LABEL org.opencontainers.image.title="promedical" \
 ENV PATH=/opt/promedical/bin:$PATH \
     PROMEDICAL_BAKED=/opt/models XDG_CACHE_HOME=/tmp PROMEDICAL_OFFLINE=1 HF_HUB_OFFLINE=1 \
     PROMEDICAL_HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build /opt/models /opt/models
 USER 10001:10001
 EXPOSE 8080 50051
 HEALTHCHECK --start-period=120s CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"]
 ENTRYPOINT ["promedical-serve"]
 
 FROM service AS service-torch
-COPY --from=build /opt/models /opt/models
 COPY --from=build-torch /opt/promedical /opt/promedical
 
 FROM build AS build-vllm
@@ -52,9 +52,8 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && /opt/promedical/bin/pip uninstall -q -y pip
 
 FROM service AS service-vllm
-COPY --from=build /opt/models /opt/models
 COPY --from=build-vllm /opt/promedical /opt/promedical
-ENV VLLM_NO_USAGE_STATS=1 PROMEDICAL_ENGINE=vllm
+ENV PROMEDICAL_ENGINE=vllm
 
 # Without a target: the smaller one.
 FROM service-torch

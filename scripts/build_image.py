@@ -33,7 +33,7 @@ def main() -> int:
     base = _debian_base() if options.base == "debian" else options.base
     with tempfile.TemporaryDirectory() as folder:
         secret = Path(folder) / "pip.conf"
-        settings = pip_settings(_output("pip", "config", "list"))
+        settings = pip_settings(_pip_config())
         with secret.open("w", encoding="utf-8") as file:
             settings.write(file)
         command = ["buildah", "build", "--format", "docker", "--isolation", "chroot", "--layers"]
@@ -71,12 +71,8 @@ def _build_arguments(options: argparse.Namespace, base: str | None) -> Iterator[
 
 def _debian_base() -> str:
     """The base, made once; `buildah rmi` it to have it made of newer packages."""
-    if (
-        subprocess.run(
-            ["buildah", "inspect", "--type", "image", DEBIAN_BASE], check=False, capture_output=True
-        ).returncode
-        == 0
-    ):
+    inspected = subprocess.run(["buildah", "inspect", "--type", "image", DEBIAN_BASE], check=False, capture_output=True)
+    if inspected.returncode == 0:
         return DEBIAN_BASE
     _need("mmdebstrap")
     with tempfile.TemporaryDirectory() as folder:
@@ -95,9 +91,9 @@ def _need(program: str) -> None:
         )
 
 
-def _output(*command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True, text=True)
-    return done.stdout
+def _pip_config() -> str:
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _run(*command: str) -> None:

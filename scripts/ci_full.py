@@ -18,8 +18,6 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 RESULT: Final = ROOT / "docs" / "ci-full.json"
 LOGS: Final = ROOT / "dist" / "ci-full"
 STEPS: Final = ("ci", "test-vllm", "test-image", "soak")
-MEASURED: Final = {"test-image": "image.json"}
-"""What a step writes into dist/, where that is not called like the step."""
 
 
 def main() -> int:
@@ -40,7 +38,7 @@ def main() -> int:
 def run(console: Console, name: str) -> dict[str, Any]:
     """One make target: its exit code, seconds, pytest's closing lines, and what it measured."""
     log, started = LOGS / f"{name}.log", time.monotonic()
-    measured = ROOT / "dist" / MEASURED.get(name, f"{name}.json")
+    measured = ROOT / "dist" / f"{name}.json"
     measured.unlink(missing_ok=True)
     with console.status(f"make {name}"), log.open("w", encoding="utf-8") as file:
         done = subprocess.run(["make", name], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False)

@@ -15,7 +15,7 @@ import pytest
 from container import USER, Container, container, inspected, rootfs, size_mb
 
 TORCH, VLLM = "localhost/promedical:torch", "localhost/promedical:vllm"
-RESULT = Path(__file__).resolve().parents[2] / "dist" / "image.json"
+RESULT = Path(__file__).resolve().parents[2] / "dist" / "test-image.json"
 MOST_MB = {TORCH: 2200, VLLM: 4500}
 ITEM = {
     "id": "a",

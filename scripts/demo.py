@@ -22,7 +22,8 @@ from promedical_client.cli_tables import item_tables, model_table
 from promedical_client.jsonl import InputError, read_items
 
 EXAMPLES = resources.files("promedical_client") / "examples" / "medical_answers.jsonl"
-TOLERANCE = 1e-9
+TOLERANCE = 1e-3
+"""Two passes may differ in their last bits, and that by one step of the rounded logits, 0.001."""
 TIMEOUT_S = 900.0
 
 
@@ -133,7 +134,9 @@ def _verdict(console: Console, over_grpc: ScoreResponse, over_rest: ScoreRespons
     if worst is None or worst > TOLERANCE:
         console.print(f"[bold red]gRPC and REST differ by {worst}[/]")
         return 1
-    console.print(f"[green]gRPC and REST agree on all {len(pairs)} numbers (largest difference {worst:g})[/]")
+    console.print(
+        f"[green]gRPC and REST agree on all {len(pairs)} numbers within {TOLERANCE:g} (largest difference {worst:g})[/]"
+    )
     return 0
 
 

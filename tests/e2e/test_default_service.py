@@ -69,7 +69,7 @@ def test_contract_example_over_rest_equals_its_grpc_twin(default_server):
     with grpc.insecure_channel(default_server.grpc_target) as channel:
         over_grpc = decode_score_response(reward_pb2_grpc.RewardServiceStub(channel).ScoreBatch(twin, timeout=120))
     as_json = json.loads(TypeAdapter(m.ScoreResponse).dump_json(over_grpc))
-    assert rest_numbers(over_rest.json()) == pytest.approx(rest_numbers(as_json), abs=1e-9)
+    assert rest_numbers(over_rest.json()) == pytest.approx(rest_numbers(as_json), abs=REAL_TOLERANCE)
     assert over_rest.json()["model"] == as_json["model"]
     assert over_rest.json()["items"][0]["result"]["safety_checked"] is True
     assert over_rest.json()["usage"] == as_json["usage"]

@@ -32,6 +32,12 @@ $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 endef
 
+# Installs packages $(2) by apt-get unless all commands $(1) are there.
+define install_tools
+type -P $(1) >/dev/null || { apt-get update -qq && \
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
+endef
+
 # Writes the stubs of the contract under folder $(1).
 define generate_stubs
 $(PROTO_BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --grpc_python_out=$(1) --pyi_out=$(1) \
@@ -142,17 +148,11 @@ $(SBOM_INSTALLED): Makefile
 
 .PHONY: chart-tools
 chart-tools: ## Install what tests use beside Python, where apt-get may: promtool, prometheus, bwrap, nginx
-	@if command -v promtool && command -v bwrap && command -v nginx; then exit 0; fi; \
-	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -qq --no-install-recommends prometheus bubblewrap nginx-light >/dev/null; \
-	else echo "promtool, bwrap or nginx is not installed: the tests that need them are skipped"; fi
+	@$(call install_tools,promtool bwrap nginx,prometheus bubblewrap nginx-light)
 
 .PHONY: image-tools
 image-tools: ## Install what building and running images needs, where apt-get may: buildah, mmdebstrap, runc
-	@if command -v buildah && command -v mmdebstrap && command -v runc; then exit 0; fi; \
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	apt-get install -y -qq --no-install-recommends buildah mmdebstrap runc >/dev/null
+	@$(call install_tools,buildah mmdebstrap runc,buildah mmdebstrap runc)
 
 .PHONY: format
 format: install ## Format the code and apply safe fixes

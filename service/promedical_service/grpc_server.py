@@ -29,7 +29,7 @@ from promedical_service.tracing import trace_headers
 from promedical_service.types import Oracle
 from promedical_service.wire_fields import holds_more_fields
 
-MIN_CLIENT_PING_S: Final = 10
+_MIN_CLIENT_PING_S: Final = 10
 _SERVER_PING_S: Final = 30
 _MAX_METADATA_BYTES: Final = 16 * 1024
 _HANDSHAKE_TIMEOUT_S: Final = 30.0
@@ -148,7 +148,9 @@ def build_grpc_server(
     connection_max_age_s: float,
 ) -> grpc.aio.Server:
     """The server of the gRPC port, not yet bound. Calls of one connection over `max_streams` are reset unread."""
-    options = _options(max_request_bytes, max_streams, connection_max_age_s)
+    options = server_options(
+        max_request_bytes=max_request_bytes, max_streams=max_streams, connection_max_age_s=connection_max_age_s
+    )
     server = grpc.aio.server(interceptors=[KeyGuard(desk)], options=options)
     server.add_generic_rpc_handlers((RewardService(desk, limits).handlers(),))
     health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), server)
@@ -196,7 +198,8 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
     )
 
 
-def _options(max_request_bytes: int, max_streams: int, connection_max_age_s: float) -> list[tuple[str, int]]:
+def server_options(*, max_request_bytes: int, max_streams: int, connection_max_age_s: float) -> list[tuple[str, int]]:
+    """Of the gRPC server; gRPC ignores names that it does not know, so a test looks them up in its library."""
     return [
         ("grpc.max_receive_message_length", max_request_bytes),
         ("grpc.max_send_message_length", -1),
@@ -209,7 +212,7 @@ def _options(max_request_bytes: int, max_streams: int, connection_max_age_s: flo
         ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_TIMEOUT_S * 1000)),
         ("grpc.keepalive_time_ms", _SERVER_PING_S * 1000),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_CLIENT_PING_S * 1000),
+        ("grpc.http2.min_ping_interval_without_data_ms", _MIN_CLIENT_PING_S * 1000),
         # Two servers on one port would share its calls in silence.
         ("grpc.so_reuseport", 0),
     ]

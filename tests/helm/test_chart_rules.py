@@ -88,6 +88,7 @@ def test_shared_memory_is_in_the_memory_limit(helm4):
         return server(manifests)["resources"], deployment(manifests)["spec"]["template"]["spec"]["volumes"]
 
     assert of()[0]["limits"]["memory"] == "1000Mi"
+    assert of("engine=vllm")[0]["limits"]["memory"] == "2024Mi"
     resources, volumes = of("shm.sizeMi=500")
     assert resources["limits"]["memory"] == resources["requests"]["memory"] == "1500Mi"
     assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "500Mi"}} in volumes

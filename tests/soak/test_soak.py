@@ -19,7 +19,7 @@ from promedical import messages as m
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "0"))
 RESULT = Path(__file__).resolve().parents[2] / "dist" / "soak.json"
-KILL_EVERY_S, DOWN_S = 20.0, 2.0
+KILL_EVERY_S, DOWN_S, LOOK_EVERY_S = 20.0, 2.0, 10.0
 WARM_UP_SHARE = 0.2
 MOST_GROWTH = 0.02
 
@@ -35,12 +35,13 @@ def group(name: str) -> m.ScoreItem:
     return item(name, responses=tuple(f"Answer {n} of {name}: rest and drink." for n in range(4)), rubric=rubric)
 
 
-async def kill_in_turn(them: Fleet, ends: float) -> int:
+async def kill_in_turn(them: Fleet, begins: float) -> int:
     """Kill replicas 1 and 2 in turn, and start them again; number 0 is never touched."""
-    for kills in count():
-        if time.monotonic() + KILL_EVERY_S > ends:
-            return kills
-        await asyncio.sleep(KILL_EVERY_S - DOWN_S)
+    for kills in count(1):
+        due = begins + kills * KILL_EVERY_S
+        if due > begins + SECONDS:
+            return kills - 1
+        await asyncio.sleep(due - time.monotonic())
         number = 1 + kills % 2
         await asyncio.to_thread(them.replicas[number].kill)
         await asyncio.sleep(DOWN_S)
@@ -48,12 +49,13 @@ async def kill_in_turn(them: Fleet, ends: float) -> int:
     raise AssertionError
 
 
-async def memory(them: Fleet, seconds: float) -> tuple[int, int]:
-    """Of the replica that lives: after the warm-up, and at the end; each the least of a few looks."""
-    await asyncio.sleep(seconds * WARM_UP_SHARE)
-    early = min([them.replicas[0].rss for _ in range(3)])
-    await asyncio.sleep(seconds * (1 - WARM_UP_SHARE))
-    return early, min([them.replicas[0].rss for _ in range(3)])
+async def memory(them: Fleet, begins: float) -> list[int]:
+    """Resident MiB of the replica that lives, every few seconds."""
+    seen: list[int] = []
+    while (due := begins + (len(seen) + 1) * LOOK_EVERY_S) <= begins + SECONDS:
+        await asyncio.sleep(due - time.monotonic())
+        seen.append(them.replicas[0].rss >> 20)
+    return seen
 
 
 async def test_soak_loses_nothing_and_leaks_nothing(tmp_path: Path) -> None:
@@ -65,17 +67,16 @@ async def test_soak_loses_nothing_and_leaks_nothing(tmp_path: Path) -> None:
             Traffic(trainers, callers=3, ask=group) as bulk,
             Traffic(product, callers=3) as single,
         ):
-            ends = time.monotonic() + SECONDS
-            kills, (early, late) = await asyncio.gather(kill_in_turn(them, ends), memory(them, SECONDS))
+            begins = time.monotonic()
+            kills, resident = await asyncio.gather(kill_in_turn(them, begins), memory(them, begins))
     seen = {
         name: {"sent": each.sent, "answered": len(each.answered), "errors": [str(e.code) for e in each.failures]}
         for name, each in (("bulk", bulk), ("interactive", single))
     }
-    growth = late / early - 1
+    growth = resident[-1] / resident[round(WARM_UP_SHARE * len(resident))] - 1
+    told = {"seconds": SECONDS, "kills": kills, "memory_growth": growth, "resident_mib": resident, **seen}
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps({"seconds": SECONDS, "kills": kills, "memory_growth": growth, **seen}, indent=1) + "\n"
-    )
+    RESULT.write_text(json.dumps(told) + "\n")
     for each in (bulk, single):
         assert len(each.answered) + len(each.failures) == each.sent
         assert len(each.answered) > 0.99 * each.sent

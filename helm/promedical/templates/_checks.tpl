@@ -14,8 +14,9 @@
 {{- if and (gt (int $v.gpu.tensorParallel) 1) (or (ne $v.engine "vllm") (not $v.gpu.enabled)) -}}
 {{- fail (printf "gpu.tensorParallel is %v: more than one GPU needs engine=vllm and gpu.enabled=true" $v.gpu.tensorParallel) -}}
 {{- end -}}
-{{- if and (gt (int $v.gpu.tensorParallel) 1) (lt (int $v.shm.sizeMi) 1024) -}}
-{{- fail (printf "shm.sizeMi is %v: the processes of tensor parallelism talk over shared memory, set at least 1024" $v.shm.sizeMi) -}}
+{{- $shmMi := include "promedical.shmNeededMi" . -}}
+{{- if and $v.shm.sizeMi (lt (int $v.shm.sizeMi) (int $shmMi)) -}}
+{{- fail (printf "shm.sizeMi is %v: vLLM's processes talk over shared memory, set at least %s, or 0 for that" $v.shm.sizeMi $shmMi) -}}
 {{- end -}}
 {{- if and (eq $v.model.source "image") (semverCompare "<1.31.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "model.source=image needs Kubernetes 1.31 or newer, this is %s: use pvc or download" .Capabilities.KubeVersion.Version) -}}

@@ -60,9 +60,18 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{/* vLLM's processes talk over shared memory: 160 MiB on a CPU, more between GPUs; the runtime's 64 are too few. */}}
+{{- define "promedical.shmNeededMi" -}}
+{{- eq .Values.engine "vllm" | ternary 1024 0 -}}
+{{- end -}}
+
+{{- define "promedical.shmMi" -}}
+{{- .Values.shm.sizeMi | default (include "promedical.shmNeededMi" .) -}}
+{{- end -}}
+
 {{/* Shared memory counts against the memory limit, so it is added to it. */}}
 {{- define "promedical.resources" -}}
-{{- $memory := printf "%dMi" (add (int .Values.resources.memoryMi) (int .Values.shm.sizeMi)) -}}
+{{- $memory := printf "%dMi" (add (int .Values.resources.memoryMi) (int (include "promedical.shmMi" .))) -}}
 {{- $disk := printf "%dMi" (add (int .Values.resources.ephemeralStorageMi) (int .Values.cache.sizeMi)) -}}
 requests:
   cpu: {{ .Values.resources.cpuRequest | quote }}
@@ -144,11 +153,11 @@ rollingUpdate:
 - name: cache
   emptyDir:
     sizeLimit: {{ .Values.cache.sizeMi }}Mi
-{{- if .Values.shm.sizeMi }}
+{{- with int (include "promedical.shmMi" .) }}
 - name: shm
   emptyDir:
     medium: Memory
-    sizeLimit: {{ .Values.shm.sizeMi }}Mi
+    sizeLimit: {{ . }}Mi
 {{- end }}
 {{- if .Values.rubrics.files }}
 - name: rubrics
@@ -218,7 +227,7 @@ rollingUpdate:
 - {name: settings, mountPath: /etc/promedical/settings, readOnly: true}
 - {name: cache, mountPath: /cache}
 - {name: cache, mountPath: /tmp, subPath: tmp}
-{{- if .Values.shm.sizeMi }}
+{{- if int (include "promedical.shmMi" .) }}
 - {name: shm, mountPath: /dev/shm}
 {{- end }}
 {{- if .Values.rubrics.files }}

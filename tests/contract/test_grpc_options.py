@@ -1,0 +1,30 @@
+"""gRPC ignores an option that it does not know, so a misspelt one is found by looking into the library."""
+
+from pathlib import Path
+
+import pytest
+from grpc._cython import cygrpc
+
+from promedical_client.grpc_transport import CHANNEL_OPTIONS
+from promedical_service.grpc_server import server_options
+
+LIBRARY = Path(cygrpc.__file__).read_bytes()
+SERVER_OPTIONS = server_options(max_request_bytes=1, max_streams=1, connection_max_age_s=1)
+
+
+def known(option: str) -> bool:
+    return option.encode() + b"\0" in LIBRARY
+
+
+@pytest.mark.parametrize("option", sorted({name for name, _ in (*SERVER_OPTIONS, *CHANNEL_OPTIONS)}))
+def test_option_is_known_to_grpc(option: str) -> None:
+    assert known(option)
+
+
+def test_misspelt_option_would_be_found() -> None:
+    assert not known("grpc.http2.min_recv_ping_interval_without_data_ms")
+
+
+def test_pings_of_the_client_are_rarer_than_what_the_server_permits() -> None:
+    permitted = dict(SERVER_OPTIONS)["grpc.http2.min_ping_interval_without_data_ms"]
+    assert dict(CHANNEL_OPTIONS)["grpc.keepalive_time_ms"] >= 2 * permitted

@@ -93,7 +93,7 @@ $(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/install_vllm.py
 	@touch $@
 
 .PHONY: soak
-soak: install ## Three replicas under mixed load for ten minutes, one killed every 20 s (SOAK_SECONDS=600)
+soak: install ## Three replicas under load, one killed every 20 s, and a call of minutes: a quarter of an hour (SOAK_SECONDS=600)
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/pytest tests/soak $(ARGS)
 
 .PHONY: frameworks

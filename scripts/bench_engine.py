@@ -12,9 +12,10 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import torch
@@ -32,6 +33,15 @@ from promedical_service.engines.load import CPU_ROW_TOKENS
 from promedical_service.engines.torch_engine import TorchEngine
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "bench-engine.json"
+REFERENCE: Final = {
+    "vocab_size": 8192,
+    "hidden_size": 512,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 64,
+}
 PROMPT, RESPONSE, CRITERION, RESPONSES, CRITERIA = 120, 300, 30, 8, 12
 FLAT_BATCH, MATMUL = 16, 4096
 AT_LEAST_FLAT, AT_MOST_FLOOR = 7.5, 1.6
@@ -111,22 +121,11 @@ def reference_tree(seed: int = 0) -> TokenTree:
     return TokenTree(prompt=tokens(PROMPT), branches=branches)
 
 
-def reference_model(implementation: str) -> Any:
-    """The reference classifier with random weights."""
+def reference_model(implementation: str, shape: Mapping[str, int] = MappingProxyType(REFERENCE)) -> Any:
+    """A Qwen3 classifier with random weights, of torch's default device and dtype."""
     torch.manual_seed(0)
     build: Any = Qwen3Config
-    config = build(
-        vocab_size=8192,
-        hidden_size=512,
-        intermediate_size=1536,
-        num_hidden_layers=8,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        head_dim=64,
-        num_labels=1,
-        pad_token_id=0,
-        attn_implementation=implementation,
-    )
+    config = build(**shape, num_labels=1, pad_token_id=0, attn_implementation=implementation)
     classifier: Any = Qwen3ForSequenceClassification
     return classifier(config).eval()
 
@@ -139,7 +138,7 @@ def flat_way(model: Any) -> Way:
         scores: list[float] = []
         paths = tree.paths()
         for start in range(0, len(paths), FLAT_BATCH):
-            batch = torch.tensor(paths[start : start + FLAT_BATCH])
+            batch = torch.tensor(paths[start : start + FLAT_BATCH], device=model.device)
             hidden = model.model(input_ids=batch, use_cache=False).last_hidden_state[:, -1]
             scores += model.score(hidden)[:, 0].tolist()
         return scores
@@ -147,13 +146,15 @@ def flat_way(model: Any) -> Way:
     return run
 
 
-def engine_way(stock: Any) -> Way:
+def engine_way(
+    stock: Any, shape: Mapping[str, int] = MappingProxyType(REFERENCE), max_row_tokens: int = CPU_ROW_TOKENS
+) -> Way:
     """The engine of the service, with the same weights."""
     attention.register()
-    model = reference_model(attention.TREE_ATTENTION)
-    model.load_state_dict(stock.state_dict())
+    model = reference_model(attention.TREE_ATTENTION, shape)
+    model.load_state_dict(stock.state_dict(), assign=True)
     use_onednn(model.model)
-    engine = TorchEngine(TreeModel(model.model, model.score.weight[0]), max_row_tokens=CPU_ROW_TOKENS)
+    engine = TorchEngine(TreeModel(model.model, model.score.weight[0]), max_row_tokens=max_row_tokens)
 
     def run(tree: TokenTree) -> list[float]:
         scored = asyncio.run(engine.score([tree]))
@@ -170,10 +171,12 @@ def timed(way: Callable[[], object]) -> float:
 
 
 @torch.inference_mode()
-def matmul_seconds(wrap: Callable[[torch.nn.Linear], torch.nn.Module] = lambda linear: linear) -> float:
+def matmul_seconds(
+    wrap: Callable[[torch.nn.Linear], torch.nn.Module] = lambda linear: linear, size: int = MATMUL
+) -> float:
     """Seconds of one large matrix product: what the machine can do at best, by torch's default library or another."""
-    inputs, layer = torch.randn(MATMUL, MATMUL), wrap(torch.nn.Linear(MATMUL, MATMUL, bias=False))
-    return min(timed(lambda: layer(inputs)) for _ in range(2))
+    inputs, layer = torch.randn(size, size), wrap(torch.nn.Linear(size, size, bias=False))
+    return min(timed(lambda: layer(inputs).sum().item()) for _ in range(2))
 
 
 def computing_parameters(model: torch.nn.Module) -> int:

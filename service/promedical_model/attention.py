@@ -2,9 +2,13 @@
 
 The model's code is not forked: linear layers, norms and rotary embeddings run over the packed row as they
 are, only the attention function is ours. The layout reaches it as a keyword of the model call, so nothing
-is global. Differentiable, so that the trainer can use it too. Another device's kernel is a second function.
+is global. Differentiable, so that the trainer can use it too.
+
+On CUDA, inference in half precision takes three calls of the flash kernel for sequences of different lengths instead,
+whatever the number of trees, merged by their log-sum-exps: no masks, no copies of prompts for every branch.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -13,8 +17,15 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from promedical_model.packing import TreeLayout
+from promedical_model.spans import Spans
 
 TREE_ATTENTION: Final = "promedical_tree"
+
+Kernel = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, Spans, float],
+    tuple[torch.Tensor, torch.Tensor],
+]
+"""Queries, keys, values, spans and scaling; attended values and log-sum-exps. `flash` says the shapes."""
 
 
 def tree_attention(
@@ -49,6 +60,9 @@ def tree_attention(
     """
     if dropout and module.training:
         raise ValueError(f"attention dropout is {dropout}; a tree shares tokens between paths, set it to 0")
+    scaling = scaling or query.shape[-1] ** -0.5
+    if runs_on_flash(query):
+        return attend_by_spans(query, key, value, tree.spans, scaling, flash), None
     attend = _by_products if _trains_in_bf16_on_cpu(query) else _fused
     attended = [
         attend(
@@ -56,11 +70,76 @@ def tree_attention(
             _gather(key, segment.keys),
             _gather(value, segment.keys),
             segment.mask,
-            scaling or query.shape[-1] ** -0.5,
+            scaling,
         )
         for segment in tree.segments
     ]
     return torch.cat(attended, dim=2).transpose(1, 2), None
+
+
+def attend_by_spans(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    spans: Sequence[Spans],
+    scaling: float,
+    kernel: Kernel,
+) -> torch.Tensor:
+    """Attention over the union of spans, of which each is one call of the kernel.
+
+    The softmax over a union of keys is the mean of those over its parts, weighted by their shares of the sum of
+    exponentials: exp(lse of the part - lse of the union).
+
+    Returns:
+        Shape (1, T, heads, head size), in the queries' dtype.
+    """
+    queries, keys, values = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+    attended = queries.new_zeros(queries.shape, dtype=torch.float32)
+    total = attended.new_full(queries.shape[:2], float("-inf"))
+    for each in spans:
+        part, part_lse = kernel(queries[each.queries], keys[each.keys], values[each.keys], each, scaling)
+        before = total[each.queries]
+        after = torch.logaddexp(before, part_lse)
+        kept, added = ((lse - after).exp()[..., None] for lse in (before, part_lse))
+        attended[each.queries] = attended[each.queries] * kept + part * added
+        total[each.queries] = after
+    return attended.to(query.dtype)[None]
+
+
+def flash(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: Spans, scaling: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """FlashAttention by the operator under `torch.nn.attention.varlen`, which takes grouped heads in every version.
+
+    Args:
+        queries: Shape (queries, heads, head size), half precision, on CUDA.
+        keys: Shape (keys, key-value heads, head size).
+        values: Like `keys`.
+        spans: Which sequences stand in them.
+        scaling: Factor on the scores.
+
+    Returns:
+        Attended values like `queries`, and log-sum-exps, shape (queries, heads), fp32.
+    """
+    attended, lse, *_ = torch.ops.aten._flash_attention_forward(  # noqa: SLF001 - see above
+        queries,
+        keys,
+        values,
+        spans.query_ends,
+        spans.key_ends,
+        spans.longest_query,
+        spans.longest_key,
+        0.0,
+        spans.causal,
+        return_debug_mask=False,
+        scale=scaling,
+    )
+    return attended, lse.transpose(0, 1)
+
+
+def runs_on_flash(query: torch.Tensor) -> bool:
+    """Its log-sum-exps have no gradient, so training keeps to segments."""
+    return query.is_cuda and not query.requires_grad and query.dtype in {torch.bfloat16, torch.float16}
 
 
 def _fused(

@@ -1,20 +1,20 @@
 """From trees to one packed row of tensors: ids, path positions, leaf ends, and who may attend to whom.
 
 Trees stand behind each other, depth first. Positions count along the path, so siblings restart where their
-parent ends. The attention work is listed as segments, each small enough for its mask to stay small.
+parent ends. The attention work is listed as segments, each small enough for its mask to stay small, or as spans.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
+from promedical_model.spans import Range, Spans, TreeNodes, row_nodes, row_spans
 from promedical_model.tree import TokenTree
 
 _QUERY_BLOCK = 512
 _LEAF_BLOCK = 128
-
-Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +30,27 @@ class Segment:
     mask: torch.Tensor | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TreeLayout:
-    """What the attention function is told about the row; handed through the model call as `tree=layout`."""
+    """What the attention function is told about the row; handed through the model call as `tree=layout`.
 
-    segments: tuple[Segment, ...]
+    Each kind of attention reads its own form of it, made when first asked for.
+    """
+
+    trees: tuple[TokenTree, ...]
+    device: torch.device
+    dtype: torch.dtype
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """For attention with masks: segments that cover every query exactly once."""
+        nodes = row_nodes(self.trees)
+        return tuple(_to(segment, self.device, self.dtype) for tree in nodes for segment in _segments(tree))
+
+    @cached_property
+    def spans(self) -> tuple[Spans, ...]:
+        """For kernels of sequences of different lengths, without masks."""
+        return row_spans(row_nodes(self.trees), self.device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +61,7 @@ class PackedRow:
         input_ids: Shape (1, T), int64.
         position_ids: Shape (1, T), int64: depth along the path.
         leaf_ends: Shape (leaves,), int64: row index of each leaf's last token, depth first.
-        layout: Segments that cover every query exactly once.
+        layout: Who attends to whom.
     """
 
     input_ids: torch.Tensor
@@ -59,35 +75,35 @@ def pack(trees: Sequence[TokenTree], *, device: torch.device, dtype: torch.dtype
     ids: list[int] = []
     positions: list[int] = []
     ends: list[int] = []
-    segments: list[Segment] = []
     for tree in trees:
-        _append(tree, ids, positions, ends, segments)
+        _append(tree, ids, positions, ends)
     return PackedRow(
         input_ids=torch.tensor([ids], device=device),
         position_ids=torch.tensor([positions], device=device),
         leaf_ends=torch.tensor(ends, device=device),
-        layout=TreeLayout(segments=tuple(_to(segment, device, dtype) for segment in segments)),
+        layout=TreeLayout(trees=tuple(trees), device=device, dtype=dtype),
     )
 
 
-def _append(tree: TokenTree, ids: list[int], positions: list[int], ends: list[int], segments: list[Segment]) -> None:
-    root, depth = len(ids), len(tree.prompt)
+def _append(tree: TokenTree, ids: list[int], positions: list[int], ends: list[int]) -> None:
+    depth = len(tree.prompt)
     ids += tree.prompt
     positions += range(depth)
-    prompt = (root, len(ids))
-    segments.append(Segment(start=prompt[0], stop=prompt[1], keys=(prompt,), mask=None))
     for branch in tree.branches:
-        start = len(ids)
+        leaf_depth = depth + len(branch.response)
         ids += branch.response
-        positions += range(depth, depth + len(branch.response))
-        response = (start, len(ids))
-        segments.extend(_causal_segments((prompt,), response))
+        positions += range(depth, leaf_depth)
         for leaf in branch.leaves:
-            leaf_depth = depth + len(branch.response)
             ids += leaf
             positions += range(leaf_depth, leaf_depth + len(leaf))
             ends.append(len(ids) - 1)
-        segments.extend(_leaf_segments(prompt, response, [len(leaf) for leaf in branch.leaves]))
+
+
+def _segments(tree: TreeNodes) -> Iterator[Segment]:
+    yield Segment(start=tree.prompt[0], stop=tree.prompt[1], keys=(tree.prompt,), mask=None)
+    for branch in tree.branches:
+        yield from _causal_segments((tree.prompt,), branch.response)
+        yield from _leaf_segments(tree.prompt, branch.response, [stop - start for start, stop in branch.leaves])
 
 
 def _causal_segments(before: tuple[Range, ...], node: Range) -> Iterator[Segment]:

@@ -1,7 +1,7 @@
-"""`make ablations DATA=...`: train a recipe whole and with each part left out, and write a table of the dev split.
+"""`make ablations ARGS="--data DATA --output RUNS"`: train a recipe whole and with each part left out, and compare.
 
 Each variant is a run of `promedical-train rm` in its own folder, so what was cut off goes on. Writes
-docs/ablations.json; `make docs` puts it into the README.
+docs/ablations.json, from which `make docs` makes the table in docs/evaluation.md.
 """
 
 import argparse
@@ -22,7 +22,13 @@ def main() -> int:
     """Run all variants; returns the exit code."""
     options = _options()
     rows = {name: _measured(options, name) for name in VARIANTS}
-    document = {"recipe": options.recipe, "settings": options.set, "metric": METRIC, "split": "test", "variants": rows}
+    document = {
+        "recipe": options.recipe,
+        "settings": options.set,
+        "metric": METRIC,
+        "split": options.split,
+        "variants": rows,
+    }
     RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     Console().print(_table(rows))
     return 0
@@ -33,6 +39,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--recipe", default="rm-smollm2-135m")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--output", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--split", choices=("dev", "test"), default="dev", help="what is evaluated (default: dev)")
     parser.add_argument(
         "--set", action="append", default=[], help="a setting of every variant, as for promedical-train"
     )
@@ -42,12 +49,12 @@ def _options() -> argparse.Namespace:
 def _measured(options: argparse.Namespace, name: str) -> dict[str, object]:
     output = options.output / name
     command = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", options.recipe]
-    command += ["--data", str(options.data), "--output", str(output)]
+    command += ["--data", str(options.data), "--output", str(output), "--until", options.split]
     command += [flag for setting in options.set for flag in ("--set", setting)]
     command += [] if name == "whole" else ["--ablation", name]
     subprocess.run(command, check=True)
     evaluation = json.loads((output / "evaluation.json").read_text(encoding="utf-8"))
-    return dict(evaluation["test"]["scores"]["model"][METRIC])
+    return dict(evaluation[options.split]["scores"]["model"][METRIC])
 
 
 def _table(rows: dict[str, dict[str, object]]) -> Table:

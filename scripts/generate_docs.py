@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from performance_tables import performance_service, performance_targets, performance_ways
+from performance_tables import performance_capacity, performance_service, performance_targets, performance_ways
 from tables import table
 
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODES
@@ -18,10 +18,12 @@ from promedical_service.observability import Metrics
 from promedical_service.settings import Settings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-DOCUMENTS = (README, README.parent / "docs" / "performance.md")
+DOCUMENTS = (README, *(README.parent / "docs" / name for name in ("evaluation.md", "operations.md", "performance.md")))
 BENCH = README.parent / "docs" / "bench-engine.json"
 TRAINING = README.parent / "docs" / "bench-training.json"
 DEFAULT = README.parent / "docs" / "default-model.json"
+ABLATIONS = README.parent / "docs" / "ablations.json"
+DIMENSIONS = ("overall", "proficiency", "excellence", "safety")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -96,9 +98,8 @@ def quality_table() -> str:
     measured = json.loads(DEFAULT.read_text(encoding="utf-8"))
     split = "test" if "test" in measured else "dev"
     judges, counts = measured[split]["scores"], measured[split]["counts"]
-    dimensions = ("overall", "proficiency", "excellence", "safety")
     rows = [
-        f"| {judge} | " + " | ".join(_estimate(scores["pair_accuracy_macro"][each]) for each in dimensions) + " |"
+        f"| {judge} | " + " | ".join(_estimate(scores["pair_accuracy_macro"][each]) for each in DIMENSIONS) + " |"
         for judge, scores in judges.items()
         if "pair_accuracy_macro" in scores
     ]
@@ -108,7 +109,20 @@ def quality_table() -> str:
         + ("" if split == "test" else " The test split has not been looked at yet.")
         + "\n\n"
     )
-    return note + table(f"| judge | {' | '.join(dimensions)} |", rows)
+    return note + table(f"| judge | {' | '.join(DIMENSIONS)} |", rows)
+
+
+def ablation_table() -> str:
+    """A recipe whole and with each part left out, from the committed comparison."""
+    if not ABLATIONS.is_file():
+        return "Not measured yet: `make ablations`.\n"
+    measured = json.loads(ABLATIONS.read_text(encoding="utf-8"))
+    rows = [
+        f"| {name} | " + " | ".join(_estimate(scores[each]) for each in DIMENSIONS) + " |"
+        for name, scores in measured["variants"].items()
+    ]
+    note = f"`{' '.join((measured['recipe'], *measured['settings']))}`, on {measured['split']}.\n\n"
+    return note + table(f"| trained | {' | '.join(DIMENSIONS)} |", rows)
 
 
 def _estimate(estimate: Mapping[str, float | None]) -> str:
@@ -124,6 +138,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "speed": speed_table,
     "training": training_speed,
     "quality": quality_table,
+    "ablation_table": ablation_table,
+    "performance_capacity": performance_capacity,
     "performance_ways": performance_ways,
     "performance_service": performance_service,
     "performance_targets": performance_targets,

@@ -1,11 +1,14 @@
 """The generated parts of docs/performance.md, from the committed result of `make performance`."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from tables import table
+
+from promedical_bench.load.driving import GROUP
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.json"
 NOTHING: Final = "Not measured yet: `make performance ARGS=--write`.\n"
@@ -23,7 +26,8 @@ def performance_ways() -> str:
         f"{result['matmul_gflops']:.0f} GFLOP/s.\n\n"
     )
     head = "| way | scores/s | times flat | largest difference to flat |"
-    return note + table(head, [_way_row(way, flat) for way in result["ways"]])
+    plot = "\n![Criterion scores per second of every way](performance.svg)\n"
+    return note + table(head, [_way_row(way, flat) for way in result["ways"]]) + plot
 
 
 def performance_service() -> str:
@@ -37,6 +41,20 @@ def performance_service() -> str:
     rows = [f"| bare torch engine | | {bare:.1f} | 1.00 | | |"]
     rows += [_load_row(name, summary, bare) for name, summary in served.items()]
     return table("| what | calls | scores/s | times bare | bulk p50, p95 in s | interactive p50, p95 in s |", rows)
+
+
+def performance_capacity() -> str:
+    """What one replica bears, and how many a load of groups needs."""
+    if not RESULT.is_file():
+        return NOTHING
+    result = _result()
+    loads = {name: each["summary"] for name, each in result["served"].items()}
+    loads = {f"{name} engine, bulk alone": summary for name, summary in loads.items()}
+    loads |= {"torch engine, bulk beside single requests": result["mixed"]["summary"]}
+    rows = [_capacity_row(name, summary) for name, summary in loads.items()]
+    note = f"Measured on {result['date']}: {result['machine']}, client and service on the same cores.\n\n"
+    head = "| one replica of the default model | tokens/s | groups per minute | replicas for 100 groups per minute |"
+    return note + table(head, rows)
 
 
 def performance_targets() -> str:
@@ -74,6 +92,11 @@ def _load_row(name: str, summary: Mapping[str, Any], bare: float) -> str:
     calls = ", ".join(f"{each['calls']}" for each in summary["lanes"].values())
     rate = summary["scores_per_s"]
     return f"| {name} | {calls} | {rate:.1f} | {rate / bare:.2f} | {' | '.join(shown)} |"
+
+
+def _capacity_row(name: str, summary: Mapping[str, Any]) -> str:
+    groups = summary["lanes"]["bulk"]["scores_per_s"] * 60 / GROUP.scores
+    return f"| {name} | {summary['tokens_per_s']:,.0f} | {groups:.1f} | {math.ceil(100 / groups)} |"
 
 
 def _at_least(name: str, value: float, limit: float) -> str:

@@ -147,11 +147,11 @@ $(SBOM_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: chart-tools
-chart-tools: ## Install what tests use beside Python, where apt-get may: promtool, prometheus, bwrap, nginx
+chart-tools: ## Install by apt-get what tests use beside Python: promtool, prometheus, bwrap, nginx
 	@$(call install_tools,promtool bwrap nginx,prometheus bubblewrap nginx-light)
 
 .PHONY: image-tools
-image-tools: ## Install what building and running images needs, where apt-get may: buildah, mmdebstrap, runc
+image-tools: ## Install by apt-get what building and running images needs: buildah, mmdebstrap, runc
 	@$(call install_tools,buildah mmdebstrap runc,buildah mmdebstrap runc)
 
 .PHONY: format
@@ -200,6 +200,10 @@ slim: install ## Prove that the base install is light: build the wheel, install 
 .PHONY: bench-engine
 bench-engine: install ## Measure the engine beside its peers (ARGS="...")
 	$(BIN)/python scripts/bench_engine.py $(ARGS)
+
+.PHONY: bench-gpu
+bench-gpu: install ## Test and measure the engine on one NVIDIA GPU (ARGS="FOLDER")
+	$(BIN)/python scripts/bench_gpu.py $(ARGS)
 
 .PHONY: performance
 performance: $(VLLM_INSTALLED) ## Measure engines and service beside their peers on an idle machine (ARGS="--write")

@@ -12,10 +12,9 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import torch
@@ -29,8 +28,7 @@ from promedical_model import attention
 from promedical_model.cpu_linear import OneDnnLinear, use_onednn
 from promedical_model.tree import Branch, TokenTree
 from promedical_model.tree_model import TreeModel
-from promedical_service.engines.load import CPU_ROW_TOKENS
-from promedical_service.engines.torch_engine import TorchEngine
+from promedical_service.engines.torch_engine import CPU_ROW_TOKENS, TorchEngine
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "bench-engine.json"
 REFERENCE: Final = {
@@ -46,7 +44,7 @@ PROMPT, RESPONSE, CRITERION, RESPONSES, CRITERIA = 120, 300, 30, 8, 12
 FLAT_BATCH, MATMUL = 16, 4096
 AT_LEAST_FLAT, AT_MOST_FLOOR = 7.5, 1.6
 
-Way = Callable[[TokenTree], list[float]]
+Way = Callable[[Sequence[TokenTree]], list[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +79,15 @@ def main() -> int:
 def measure(rounds: int) -> Result:
     """Run all ways, alternating."""
     tree, stock = reference_tree(), reference_model("sdpa")
+    trees = [tree]
     flat, engine = flat_way(stock), engine_way(stock)
-    expected, got = flat(tree), engine(tree)
+    expected, got = flat(trees), engine(trees)
     seconds: dict[str, list[float]] = {"flat": [], "tree": [], "matmul": [], "onednn": []}
     for _ in track(range(rounds), description="measuring", disable=not sys.stdout.isatty()):
         seconds["matmul"].append(matmul_seconds())
         seconds["onednn"].append(matmul_seconds(OneDnnLinear))
-        seconds["tree"].append(timed(lambda: engine(tree)))
-        seconds["flat"].append(timed(lambda: flat(tree)))
+        seconds["tree"].append(timed(lambda: engine(trees)))
+        seconds["flat"].append(timed(lambda: flat(trees)))
     best = {name: min(times) for name, times in seconds.items()}
     gflops, onednn_gflops = (2 * MATMUL**3 / best[way] / 1e9 for way in ("matmul", "onednn"))
     gflop = 2 * computing_parameters(stock) * tree.unique_tokens / 1e9
@@ -121,7 +120,7 @@ def reference_tree(seed: int = 0) -> TokenTree:
     return TokenTree(prompt=tokens(PROMPT), branches=branches)
 
 
-def reference_model(implementation: str, shape: Mapping[str, int] = MappingProxyType(REFERENCE)) -> Any:
+def reference_model(implementation: str, shape: Mapping[str, int] = REFERENCE) -> Any:
     """A Qwen3 classifier with random weights, of torch's default device and dtype."""
     torch.manual_seed(0)
     build: Any = Qwen3Config
@@ -134,21 +133,19 @@ def flat_way(model: Any) -> Way:
     """One forward per path, in batches: what a server without trees does."""
 
     @torch.inference_mode()
-    def run(tree: TokenTree) -> list[float]:
+    def run(trees: Sequence[TokenTree]) -> list[float]:
         scores: list[float] = []
-        paths = tree.paths()
+        paths = [path for tree in trees for path in tree.paths()]
         for start in range(0, len(paths), FLAT_BATCH):
             batch = torch.tensor(paths[start : start + FLAT_BATCH], device=model.device)
             hidden = model.model(input_ids=batch, use_cache=False).last_hidden_state[:, -1]
-            scores += model.score(hidden)[:, 0].tolist()
+            scores += (hidden.float() @ model.score.weight[0].float()).tolist()
         return scores
 
     return run
 
 
-def engine_way(
-    stock: Any, shape: Mapping[str, int] = MappingProxyType(REFERENCE), max_row_tokens: int = CPU_ROW_TOKENS
-) -> Way:
+def engine_way(stock: Any, shape: Mapping[str, int] = REFERENCE, max_row_tokens: int = CPU_ROW_TOKENS) -> Way:
     """The engine of the service, with the same weights."""
     attention.register()
     model = reference_model(attention.TREE_ATTENTION, shape)
@@ -156,8 +153,8 @@ def engine_way(
     use_onednn(model.model)
     engine = TorchEngine(TreeModel(model.model, model.score.weight[0]), max_row_tokens=max_row_tokens)
 
-    def run(tree: TokenTree) -> list[float]:
-        scored = asyncio.run(engine.score([tree]))
+    def run(trees: Sequence[TokenTree]) -> list[float]:
+        scored = asyncio.run(engine.score(trees))
         return [logit for branch in scored if isinstance(branch, tuple) for logit in branch]
 
     return run
@@ -171,12 +168,10 @@ def timed(way: Callable[[], object]) -> float:
 
 
 @torch.inference_mode()
-def matmul_seconds(
-    wrap: Callable[[torch.nn.Linear], torch.nn.Module] = lambda linear: linear, size: int = MATMUL
-) -> float:
+def matmul_seconds(wrap: Callable[[torch.nn.Linear], torch.nn.Module] = lambda linear: linear) -> float:
     """Seconds of one large matrix product: what the machine can do at best, by torch's default library or another."""
-    inputs, layer = torch.randn(size, size), wrap(torch.nn.Linear(size, size, bias=False))
-    return min(timed(lambda: layer(inputs).sum().item()) for _ in range(2))
+    inputs, layer = torch.randn(MATMUL, MATMUL), wrap(torch.nn.Linear(MATMUL, MATMUL, bias=False))
+    return min(timed(lambda: layer(inputs)) for _ in range(2))
 
 
 def computing_parameters(model: torch.nn.Module) -> int:

@@ -1,38 +1,32 @@
-"""`python scripts/bench_gpu.py OUT`: the torch engine on one NVIDIA GPU, with random weights in the shape of Qwen3-8B.
+"""`make bench-gpu ARGS=OUT`: the torch engine on one NVIDIA GPU, with random weights in the shape of Qwen3-8B.
 
-First the tests of tests/gpu, then, in one run: flat transformers, the tree engine by FlashAttention over spans and by
-masked segments, and the arithmetic floor at the measured rate of matrix products. Writes OUT/bench-gpu.json.
+First the tests of tests/gpu, then in one run: flat transformers, the tree engine by FlashAttention over spans and by
+masked segments, and matrix products, on one group and on a full row of them. Rounds alternate; the best round of each
+counts. Writes OUT/bench-gpu.json.
 
-Needs torch, transformers, pytest, hypothesis, rich, pydantic and tokenizers, no network and nothing installed of this
-project: PYTHONPATH=proto:clients/python:service:scripts:tests.
+On a machine without a network: `pip wheel --no-deps .` beforehand, and there `pip install --no-deps` of that wheel and
+of what the machine lacks of torch, transformers, tokenizers, pydantic, rich and pytest; then
+`PYTHONPATH=scripts python scripts/bench_gpu.py OUT`.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from unittest import mock
 
 import torch
-from bench_engine import (
-    computing_parameters,
-    engine_way,
-    flat_way,
-    matmul_seconds,
-    reference_model,
-    reference_tree,
-    timed,
-)
+from bench_engine import Way, computing_parameters, engine_way, flat_way, reference_model, reference_tree, timed
 from conditions import Conditions, conditions
 from rich.console import Console
 from rich.table import Table
 
 from promedical_model import attention
+from promedical_model.tree import TokenTree
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 QWEN3_8B: Final = {
@@ -44,28 +38,36 @@ QWEN3_8B: Final = {
     "num_key_value_heads": 8,
     "head_dim": 128,
 }
-MATMUL: Final = 8192
+MATMUL, PRODUCTS = 8192, 20
 ROW_TOKENS: Final = 65_536
+ROW_TREES: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Of one way to score the row of work."""
+    """Of one way to score some trees: differences are from flat passes, in logits.
 
+    `useful_share` is that of the matrix products' rate which goes into tokens that had to be computed.
+    """
+
+    way: str
+    trees: int
+    unique_tokens: int
     scores_per_s: float
     unique_tokens_per_s: float
-    share_of_matmul: float
-    largest_difference: float
+    useful_share: float
+    max_abs_difference: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(Conditions):
-    """One run. A way's differences are from flat passes, in logits, in bf16."""
+    """One run, in bf16."""
 
     gpu: str
     tests: str
     matmul_tflops: float
-    ways: dict[str, Rate]
+    peak_memory_gib: float
+    rates: list[Rate]
 
 
 def main() -> int:
@@ -74,8 +76,9 @@ def main() -> int:
     if not torch.cuda.is_available():
         raise SystemExit("bench_gpu: torch finds no CUDA device here; run it on a machine with an NVIDIA GPU")
     tests = run_tests()
-    with torch.device("cuda"), default_dtype(torch.bfloat16):
-        result = measure(options.rounds, tests)
+    torch.set_default_device("cuda")
+    torch.set_default_dtype(torch.bfloat16)
+    result = measure(options.rounds, tests)
     show(result)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "bench-gpu.json").write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
@@ -83,99 +86,124 @@ def main() -> int:
 
 
 def run_tests() -> str:
-    """The closing line of the tests that need a GPU.
+    """The closing line of the tests that need a GPU, without the settings and plugins of the others.
 
     Raises:
-        SystemExit: One of them failed; their output is printed.
+        SystemExit: They did not pass; their output is printed.
     """
     command = [
         sys.executable,
         "-m",
         "pytest",
         "-q",
-        "-p",
-        "no:cacheprovider",
+        "--noconftest",
         "-c",
         "/dev/null",
-        str(ROOT / "tests/gpu"),
+        "-o",
+        f"pythonpath={ROOT}/tests",
     ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, ROOT / "tests" / "gpu"], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if done.returncode:
-        raise SystemExit(f"bench_gpu: the engine is not right on this GPU, so nothing is measured\n{done.stdout}")
+        raise SystemExit(f"bench_gpu: tests/gpu did not pass, so nothing is measured\n{done.stdout}")
     return done.stdout.strip().splitlines()[-1]
 
 
 def measure(rounds: int, tests: str) -> Result:
-    """Run all ways, alternating; the best round of each counts."""
+    """One group, then a full row of them."""
     stock = reference_model("sdpa", QWEN3_8B)
-    tree, engine, flat = reference_tree(), engine_way(stock, QWEN3_8B, ROW_TOKENS), flat_way(stock)
-    expected = flat(tree)
-
-    def by_segments() -> list[float]:
-        with mock.patch.object(attention, "runs_on_flash", return_value=False):
-            return engine(tree)
-
-    ways: dict[str, Callable[[], list[float]]] = {
-        "transformers, one pass per criterion": lambda: flat(tree),
-        "tree engine, masked segments": by_segments,
-        "tree engine, FlashAttention over spans": lambda: engine(tree),
-    }
-    differences = {name: _largest(expected, way()) for name, way in ways.items()}
-    seconds = {name: min(timed(way) for _ in range(rounds)) for name, way in ways.items()}
-    matmul = 2 * MATMUL**3 / min(matmul_seconds(size=MATMUL) for _ in range(rounds))
-    flop = 2 * computing_parameters(stock) * tree.unique_tokens
+    ways = ways_of(stock)
+    products = min(matmul_seconds() for _ in range(rounds))
+    row = [reference_tree(seed) for seed in range(ROW_TREES)]
+    rates = [rate for trees in (row[:1], row) for rate in rates_of(ways, trees, rounds, stock, products)]
     return Result(
         **asdict(conditions("torch", "transformers")),
         gpu=torch.cuda.get_device_name(),
         tests=tests,
-        matmul_tflops=round(matmul / 1e12, 1),
-        ways={
-            name: Rate(
-                scores_per_s=round(tree.leaf_count / took, 2),
-                unique_tokens_per_s=round(tree.unique_tokens / took, 1),
-                share_of_matmul=round(flop / took / matmul, 3),
-                largest_difference=differences[name],
-            )
-            for name, took in seconds.items()
-        },
+        matmul_tflops=round(2 * MATMUL**3 / products / 1e12, 1),
+        peak_memory_gib=round(torch.cuda.max_memory_allocated() / 2**30, 1),
+        rates=rates,
     )
+
+
+def ways_of(stock: Any) -> dict[str, Way]:
+    """All ways, on the same weights; flat passes come first."""
+    engine = engine_way(stock, QWEN3_8B, ROW_TOKENS)
+
+    def by_segments(trees: Sequence[TokenTree]) -> list[float]:
+        with mock.patch.object(attention, "runs_on_flash", return_value=False):
+            return engine(trees)
+
+    return {
+        "transformers, one pass per criterion": flat_way(stock),
+        "tree engine, masked segments": by_segments,
+        "tree engine, FlashAttention over spans": engine,
+    }
+
+
+def rates_of(ways: dict[str, Way], trees: Sequence[TokenTree], rounds: int, stock: Any, products: float) -> list[Rate]:
+    """Every way on these trees; `products` are the seconds of a matrix product."""
+    scores = {name: way(trees) for name, way in ways.items()}
+    seconds = [{name: timed(bound(way, trees)) for name, way in ways.items()} for _ in range(rounds)]
+    best = {name: min(each[name] for each in seconds) for name in ways}
+    expected = next(iter(scores.values()))
+    unique = sum(tree.unique_tokens for tree in trees)
+    floor_s = computing_parameters(stock) * unique * products / MATMUL**3
+    return [
+        Rate(
+            way=name,
+            trees=len(trees),
+            unique_tokens=unique,
+            scores_per_s=round(len(expected) / best[name], 2),
+            unique_tokens_per_s=round(unique / best[name], 1),
+            useful_share=round(floor_s / best[name], 3),
+            max_abs_difference=max(abs(a - b) for a, b in zip(expected, scores[name], strict=True)),
+        )
+        for name in ways
+    ]
+
+
+def bound(way: Way, trees: Sequence[TokenTree]) -> Callable[[], list[float]]:
+    """The way on these trees. Scores come back as numbers, so the GPU has finished when it returns."""
+    return lambda: way(trees)
+
+
+@torch.inference_mode()
+def matmul_seconds() -> float:
+    """Seconds of one large product, of many behind each other."""
+    left, right = torch.randn(MATMUL, MATMUL), torch.randn(MATMUL, MATMUL)
+
+    def products() -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(left, right)
+        torch.cuda.synchronize()
+
+    products()
+    return timed(products) / PRODUCTS
 
 
 def show(result: Result) -> None:
     """Print the table."""
     table = Table(title=f"{result.gpu}, matrix products at {result.matmul_tflops:.0f} TFLOP/s; {result.tests}")
-    for name in ("way", "scores/s", "unique tokens/s", "share of matmul", "largest difference"):
+    for name in ("way", "trees", "scores/s", "unique tokens/s", "useful share", "largest difference"):
         table.add_column(name, justify="left" if name == "way" else "right")
-    for name, rate in result.ways.items():
+    for rate in result.rates:
         table.add_row(
-            name,
+            rate.way,
+            str(rate.trees),
             f"{rate.scores_per_s:.1f}",
             f"{rate.unique_tokens_per_s:,.0f}",
-            f"{rate.share_of_matmul:.0%}",
-            f"{rate.largest_difference:.1e}",
+            f"{rate.useful_share:.0%}",
+            f"{rate.max_abs_difference:.1e}",
         )
     Console().print(table)
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """New tensors have it until the block ends."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-def _largest(expected: list[float], got: list[float]) -> float:
-    return max(abs(a - b) for a, b in zip(expected, got, strict=True))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder for bench-gpu.json")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
 
 

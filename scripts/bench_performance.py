@@ -179,7 +179,7 @@ def _bound_rounds(folder: Path, trees: Sequence[TokenTree], *, caching: bool) ->
 def timed(run: Way, tree: TokenTree) -> tuple[float, list[float]]:
     """Seconds and scores of one run."""
     started = time.perf_counter()
-    scores = run(tree)
+    scores = run([tree])
     return time.perf_counter() - started, scores
 
 

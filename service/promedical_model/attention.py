@@ -8,7 +8,7 @@ On CUDA, inference in half precision takes three calls of the flash kernel for s
 whatever the number of trees, merged by their log-sum-exps: no masks, no copies of prompts for every branch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -17,14 +17,11 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from promedical_model.packing import TreeLayout
-from promedical_model.spans import Spans
+from promedical_model.spans import Range, RowSpans, Spans
 
 TREE_ATTENTION: Final = "promedical_tree"
 
-Kernel = Callable[
-    [torch.Tensor, torch.Tensor, torch.Tensor, Spans, float],
-    tuple[torch.Tensor, torch.Tensor],
-]
+Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Spans, float], tuple[torch.Tensor, torch.Tensor]]
 """Queries, keys, values, spans and scaling; attended values and log-sum-exps. `flash` says the shapes."""
 
 
@@ -48,7 +45,7 @@ def tree_attention(
         key: Shape (1, key-value heads, T, head size).
         value: Like `key`.
         attention_mask: Not used; the layout says who attends to whom.
-        tree: Segments that cover all T queries.
+        tree: Who attends to whom, of all T tokens.
         scaling: Factor on the scores; None: one over the root of the head size.
         dropout: Must be 0, since the tree shares tokens between paths.
 
@@ -61,7 +58,7 @@ def tree_attention(
     if dropout and module.training:
         raise ValueError(f"attention dropout is {dropout}; a tree shares tokens between paths, set it to 0")
     scaling = scaling or query.shape[-1] ** -0.5
-    if runs_on_flash(query):
+    if runs_on_flash(query, key, value):
         return attend_by_spans(query, key, value, tree.spans, scaling, flash), None
     attend = _by_products if _trains_in_bf16_on_cpu(query) else _fused
     attended = [
@@ -81,7 +78,7 @@ def attend_by_spans(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    spans: Sequence[Spans],
+    spans: RowSpans,
     scaling: float,
     kernel: Kernel,
 ) -> torch.Tensor:
@@ -94,9 +91,9 @@ def attend_by_spans(
         Shape (1, T, heads, head size), in the queries' dtype.
     """
     queries, keys, values = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    attended = queries.new_zeros(queries.shape, dtype=torch.float32)
-    total = attended.new_full(queries.shape[:2], float("-inf"))
-    for each in spans:
+    attended, total = kernel(queries, keys, values, spans.itself, scaling)
+    attended = attended.float()
+    for each in (spans.prompts, spans.responses):
         part, part_lse = kernel(queries[each.queries], keys[each.keys], values[each.keys], each, scaling)
         before = total[each.queries]
         after = torch.logaddexp(before, part_lse)
@@ -137,9 +134,12 @@ def flash(
     return attended, lse.transpose(0, 1)
 
 
-def runs_on_flash(query: torch.Tensor) -> bool:
-    """Its log-sum-exps have no gradient, so training keeps to segments."""
-    return query.is_cuda and not query.requires_grad and query.dtype in {torch.bfloat16, torch.float16}
+def runs_on_flash(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
+    """Whether `flash` may attend: at inference, since its log-sum-exps have no gradient, and where the kernel can."""
+    if not (query.is_cuda and torch.is_inference_mode_enabled()) or query.shape[-1] % 8:
+        return False
+    call = torch.backends.cuda.SDPAParams(query, key, value, None, 0.0, True, True)  # noqa: FBT003 - causal, grouped
+    return torch.backends.cuda.can_use_flash_attention(call)
 
 
 def _fused(
@@ -170,7 +170,7 @@ def _causal(query: torch.Tensor) -> torch.Tensor:
     return query.new_full((length, length), float("-inf")).triu(1)
 
 
-def _gather(tokens: torch.Tensor, ranges: tuple[tuple[int, int], ...]) -> torch.Tensor:
+def _gather(tokens: torch.Tensor, ranges: tuple[Range, ...]) -> torch.Tensor:
     """The tokens of some ranges, in order; ranges that touch are one view, without a copy."""
     merged = [ranges[0]]
     for start, stop in ranges[1:]:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import torch
 
-from promedical_model.spans import Range, Spans, TreeNodes, row_nodes, row_spans
+from promedical_model.spans import Range, RowSpans, TreeNodes, row_nodes, row_spans
 from promedical_model.tree import TokenTree
 
 _QUERY_BLOCK = 512
@@ -26,7 +26,7 @@ class Segment:
 
     start: int
     stop: int
-    keys: tuple[tuple[int, int], ...]
+    keys: tuple[Range, ...]
     mask: torch.Tensor | None
 
 
@@ -37,20 +37,19 @@ class TreeLayout:
     Each kind of attention reads its own form of it, made when first asked for.
     """
 
-    trees: tuple[TokenTree, ...]
+    nodes: tuple[TreeNodes, ...]
     device: torch.device
     dtype: torch.dtype
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """For attention with masks: segments that cover every query exactly once."""
-        nodes = row_nodes(self.trees)
-        return tuple(_to(segment, self.device, self.dtype) for tree in nodes for segment in _segments(tree))
+        return tuple(_to(segment, self.device, self.dtype) for tree in self.nodes for segment in _segments(tree))
 
     @cached_property
-    def spans(self) -> tuple[Spans, ...]:
+    def spans(self) -> RowSpans:
         """For kernels of sequences of different lengths, without masks."""
-        return row_spans(row_nodes(self.trees), self.device)
+        return row_spans(self.nodes, self.device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,31 +71,32 @@ class PackedRow:
 
 def pack(trees: Sequence[TokenTree], *, device: torch.device, dtype: torch.dtype) -> PackedRow:
     """Pack trees into one row; `dtype` is that of the masks, the model's."""
-    ids: list[int] = []
-    positions: list[int] = []
-    ends: list[int] = []
-    for tree in trees:
-        _append(tree, ids, positions, ends)
+    nodes = row_nodes(trees)
+    ends = [stop - 1 for tree in nodes for branch in tree.branches for _, stop in branch.leaves]
     return PackedRow(
-        input_ids=torch.tensor([ids], device=device),
-        position_ids=torch.tensor([positions], device=device),
+        input_ids=torch.tensor([[token for tree in trees for token in _tokens(tree)]], device=device),
+        position_ids=torch.tensor([[position for tree in nodes for position in _positions(tree)]], device=device),
         leaf_ends=torch.tensor(ends, device=device),
-        layout=TreeLayout(trees=tuple(trees), device=device, dtype=dtype),
+        layout=TreeLayout(nodes=tuple(nodes), device=device, dtype=dtype),
     )
 
 
-def _append(tree: TokenTree, ids: list[int], positions: list[int], ends: list[int]) -> None:
-    depth = len(tree.prompt)
-    ids += tree.prompt
-    positions += range(depth)
+def _tokens(tree: TokenTree) -> Iterator[int]:
+    yield from tree.prompt
     for branch in tree.branches:
-        leaf_depth = depth + len(branch.response)
-        ids += branch.response
-        positions += range(depth, leaf_depth)
+        yield from branch.response
         for leaf in branch.leaves:
-            ids += leaf
-            positions += range(leaf_depth, leaf_depth + len(leaf))
-            ends.append(len(ids) - 1)
+            yield from leaf
+
+
+def _positions(tree: TreeNodes) -> Iterator[int]:
+    depth = tree.prompt[1] - tree.prompt[0]
+    yield from range(depth)
+    for branch in tree.branches:
+        leaf_depth = depth + branch.response[1] - branch.response[0]
+        yield from range(depth, leaf_depth)
+        for start, stop in branch.leaves:
+            yield from range(leaf_depth, leaf_depth + stop - start)
 
 
 def _segments(tree: TreeNodes) -> Iterator[Segment]:

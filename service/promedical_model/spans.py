@@ -59,6 +59,21 @@ class Spans:
     causal: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSpans:
+    """The three lists that cover a row.
+
+    Attributes:
+        itself: Every node in itself: the whole row, in order.
+        prompts: What stands under a prompt, in that prompt.
+        responses: Leaves in their response.
+    """
+
+    itself: Spans
+    prompts: Spans
+    responses: Spans
+
+
 def row_nodes(trees: Sequence[TokenTree]) -> list[TreeNodes]:
     """Where everything stands in a row of trees, depth first."""
     nodes, at = [], 0
@@ -75,15 +90,15 @@ def row_nodes(trees: Sequence[TokenTree]) -> list[TreeNodes]:
     return nodes
 
 
-def row_spans(trees: Sequence[TreeNodes], device: torch.device) -> tuple[Spans, Spans, Spans]:
-    """The three lists that cover a row: nodes in themselves, branches in prompts, leaves in responses."""
+def row_spans(trees: Sequence[TreeNodes], device: torch.device) -> RowSpans:
+    """Who attends to whom in a row."""
     nodes = [(node, node) for tree in trees for node in _nodes(tree)]
-    in_prompt = [((tree.prompt[1], tree.branches[-1].stop), tree.prompt) for tree in trees]
-    in_response = [((branch.response[1], branch.stop), branch.response) for tree in trees for branch in tree.branches]
-    return (
-        _spans(nodes, device, causal=True),
-        _spans(in_prompt, device, causal=False),
-        _spans(in_response, device, causal=False),
+    prompts = [((tree.prompt[1], tree.branches[-1].stop), tree.prompt) for tree in trees]
+    responses = [((branch.response[1], branch.stop), branch.response) for tree in trees for branch in tree.branches]
+    return RowSpans(
+        itself=_spans(nodes, device, causal=True),
+        prompts=_spans(prompts, device, causal=False),
+        responses=_spans(responses, device, causal=False),
     )
 
 

@@ -8,21 +8,25 @@ from grpc._cython import cygrpc
 from promedical_client.grpc_transport import CHANNEL_OPTIONS
 from promedical_service.grpc_server import server_options
 
-LIBRARY = Path(cygrpc.__file__).read_bytes()
 SERVER_OPTIONS = server_options(max_request_bytes=1, max_streams=1, connection_max_age_s=1)
 
 
-def known(option: str) -> bool:
-    return option.encode() + b"\0" in LIBRARY
+@pytest.fixture(scope="module")
+def library() -> bytes:
+    return Path(cygrpc.__file__).read_bytes()
+
+
+def known(option: str, library: bytes) -> bool:
+    return option.encode() + b"\0" in library
 
 
 @pytest.mark.parametrize("option", sorted({name for name, _ in (*SERVER_OPTIONS, *CHANNEL_OPTIONS)}))
-def test_option_is_known_to_grpc(option: str) -> None:
-    assert known(option)
+def test_option_is_known_to_grpc(option: str, library: bytes) -> None:
+    assert known(option, library)
 
 
-def test_misspelt_option_would_be_found() -> None:
-    assert not known("grpc.http2.min_recv_ping_interval_without_data_ms")
+def test_misspelt_option_would_be_found(library: bytes) -> None:
+    assert not known("grpc.http2.min_recv_ping_interval_without_data_ms", library)
 
 
 def test_pings_of_the_client_are_rarer_than_what_the_server_permits() -> None:

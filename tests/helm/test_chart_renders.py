@@ -167,7 +167,7 @@ def test_schema_refuses_a_value_out_of_range(any_helm, setting):
         (("autoscaling.type=keda",), "set monitoring.scrape"),
         (("ports.rest=50051",), "three different ports"),
         (("gpu.tensorParallel=2", "gpu.enabled=true"), "needs engine=vllm"),
-        (("engine=vllm", "shm.sizeMi=1023"), "set at least 1024"),
+        (("gpu.tensorParallel=2", "gpu.enabled=true", "engine=vllm", "shm.sizeMi=1023"), "set at least 1024"),
         (("tls.mutual.enabled=true", "tls.mutual.caSecretName=ca"), "set tls.source"),
         (("gateway.grpcRoute=true",), "needs gateway.parentRefs"),
         (("monitoring.rules.enabled=true",), "set monitoring.scrape"),

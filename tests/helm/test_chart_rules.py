@@ -82,16 +82,19 @@ def test_replicas_are_left_to_the_autoscaler(manifests):
     assert ("replicas" not in deployment(manifests)["spec"]) == scaled
 
 
-def test_shared_memory_is_in_the_memory_limit(helm4):
-    def of(*sets):
-        manifests = objects(template(helm4, None, sets=("resources.memoryMi=1000", *sets)))
-        return server(manifests)["resources"], deployment(manifests)["spec"]["template"]["spec"]["volumes"]
+@pytest.mark.parametrize(
+    ("sets", "size"),
+    [((), 0), (("shm.sizeMi=500",), 500), (("engine=vllm",), 1024), (("engine=vllm", "shm.sizeMi=2000000"), 2_000_000)],
+)
+def test_shared_memory_is_mounted_and_in_the_memory_limit(helm4, sets, size):
+    manifests = objects(template(helm4, None, sets=("resources.memoryMi=1000", *sets)))
+    resources = server(manifests)["resources"]
+    volumes = deployment(manifests)["spec"]["template"]["spec"]["volumes"]
+    wanted = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{size}Mi"}}] if size else []
 
-    assert of()[0]["limits"]["memory"] == "1000Mi"
-    assert of("engine=vllm")[0]["limits"]["memory"] == "2024Mi"
-    resources, volumes = of("shm.sizeMi=500")
-    assert resources["limits"]["memory"] == resources["requests"]["memory"] == "1500Mi"
-    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "500Mi"}} in volumes
+    assert resources["limits"]["memory"] == resources["requests"]["memory"] == f"{1000 + size}Mi"
+    assert [volume for volume in volumes if volume["name"] == "shm"] == wanted
+    assert ({"name": "shm", "mountPath": "/dev/shm"} in server(manifests)["volumeMounts"]) == bool(size)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,15 @@
 """Spans: the three lists cover what every token of a row may read, and attention over them is that over segments."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import random_tree
-from promedical_model.attention import attend_by_spans, tree_attention
+from promedical_model.attention import attend_by_spans, flash, runs_on_flash, tree_attention
 from promedical_model.packing import pack
-from promedical_model.spans import Spans
+from promedical_model.spans import RowSpans, Spans
 from promedical_model.tree import TokenTree
 
 CPU = torch.device("cpu")
@@ -37,10 +35,14 @@ def sequences(spans: Spans) -> list[tuple[list[int], list[int]]]:
     return list(zip(queries, keys, strict=True))
 
 
-def reads(spans: Sequence[Spans]) -> dict[int, list[int]]:
+def lists(spans: RowSpans) -> tuple[Spans, Spans, Spans]:
+    return spans.itself, spans.prompts, spans.responses
+
+
+def reads(spans: RowSpans) -> dict[int, list[int]]:
     """Which row indices each row index attends to."""
     found: dict[int, list[int]] = {}
-    for each in spans:
+    for each in lists(spans):
         for queries, keys in sequences(each):
             for query in queries:
                 found.setdefault(query, []).extend(key for key in keys if not each.causal or key <= query)
@@ -73,6 +75,7 @@ def test_spans_let_each_token_read_its_own_path_and_nothing_else(trees: list[Tok
 
     seen = reads(row.layout.spans)
 
+    assert row.layout.spans.itself.queries.tolist() == list(range(len(ids)))
     assert sorted(seen) == list(range(len(ids)))
     paths = [path for tree in trees for path in tree.paths()]
     assert [tuple(ids[key] for key in seen[end]) for end in row.leaf_ends.tolist()] == paths
@@ -83,7 +86,7 @@ def test_spans_let_each_token_read_its_own_path_and_nothing_else(trees: list[Tok
 @settings(max_examples=40)
 @given(_TREES)
 def test_spans_say_their_longest_sequences(trees: list[TokenTree]) -> None:
-    for each in pack(trees, device=CPU, dtype=torch.float32).layout.spans:
+    for each in lists(pack(trees, device=CPU, dtype=torch.float32).layout.spans):
         queries, keys = zip(*sequences(each), strict=True)
         assert each.longest_query == max(map(len, queries))
         assert each.longest_key == max(map(len, keys))
@@ -104,15 +107,27 @@ def test_attention_over_spans_equals_attention_over_segments(trees: list[TokenTr
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("left_out", [0, 1, 2])
-def test_attention_would_notice_a_list_of_spans_left_out(left_out: int) -> None:
-    trees = [random_tree(4, [(3, [2, 2])])]
-    layout = pack(trees, device=CPU, dtype=torch.float32).layout
-    torch.manual_seed(0)
-    query, key, value = (torch.randn(1, HEADS, trees[0].unique_tokens, SIZE) for _ in range(3))
-    some = [each for number, each in enumerate(layout.spans) if number != left_out]
+def test_flash_is_called_as_its_operator_is_declared() -> None:
+    """On the meta device torch checks the arguments and says the shapes, without a GPU."""
+    meta = torch.device("meta")
+    trees = [random_tree(4, [(3, [2, 2])]), random_tree(1, [(1, [1])])]
+    spans = pack(trees, device=meta, dtype=torch.bfloat16).layout.spans
+    length = sum(tree.unique_tokens for tree in trees)
+    query, key, value = (
+        torch.empty(1, heads, length, SIZE, dtype=torch.bfloat16, device=meta)
+        for heads in (HEADS, KEY_VALUE_HEADS, KEY_VALUE_HEADS)
+    )
 
-    whole = attend_by_spans(query, key, value, layout.spans, 1.0, by_softmax)
-    less = attend_by_spans(query, key, value, some, 1.0, by_softmax)
+    attended, lse = flash(query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1), spans.itself, 1.0)
 
-    assert not torch.allclose(whole, less, atol=1e-2, equal_nan=True)
+    assert (attended.shape, attended.dtype) == ((length, HEADS, SIZE), torch.bfloat16)
+    assert (lse.shape, lse.dtype) == ((length, HEADS), torch.float32)
+    assert attend_by_spans(query, key, value, spans, 1.0, flash).shape == (1, length, HEADS, SIZE)
+
+
+def test_flash_is_not_for_a_cpu_and_not_for_training() -> None:
+    tensors = [torch.empty(1, HEADS, 3, SIZE, dtype=torch.bfloat16)] * 3
+
+    with torch.inference_mode():
+        assert not runs_on_flash(*tensors)
+    assert not runs_on_flash(*(each.to("meta") for each in tensors))

@@ -14,9 +14,8 @@
 {{- if and (gt (int $v.gpu.tensorParallel) 1) (or (ne $v.engine "vllm") (not $v.gpu.enabled)) -}}
 {{- fail (printf "gpu.tensorParallel is %v: more than one GPU needs engine=vllm and gpu.enabled=true" $v.gpu.tensorParallel) -}}
 {{- end -}}
-{{- $shmMi := include "promedical.shmNeededMi" . -}}
-{{- if and $v.shm.sizeMi (lt (int $v.shm.sizeMi) (int $shmMi)) -}}
-{{- fail (printf "shm.sizeMi is %v: vLLM's processes talk over shared memory, set at least %s, or 0 for that" $v.shm.sizeMi $shmMi) -}}
+{{- if and (gt (int $v.gpu.tensorParallel) 1) (lt (int (include "promedical.shmMi" .)) 1024) -}}
+{{- fail (printf "shm.sizeMi is %v: the processes of tensor parallelism talk over shared memory, set at least 1024, or 0 for that" $v.shm.sizeMi) -}}
 {{- end -}}
 {{- if and (eq $v.model.source "image") (semverCompare "<1.31.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "model.source=image needs Kubernetes 1.31 or newer, this is %s: use pvc or download" .Capabilities.KubeVersion.Version) -}}

@@ -61,12 +61,8 @@ capabilities:
 {{- end -}}
 
 {{/* vLLM's processes talk over shared memory: 160 MiB on a CPU, more between GPUs; the runtime's 64 are too few. */}}
-{{- define "promedical.shmNeededMi" -}}
-{{- eq .Values.engine "vllm" | ternary 1024 0 -}}
-{{- end -}}
-
 {{- define "promedical.shmMi" -}}
-{{- .Values.shm.sizeMi | default (include "promedical.shmNeededMi" .) -}}
+{{- .Values.shm.sizeMi | int | default (eq .Values.engine "vllm" | ternary 1024 0) -}}
 {{- end -}}
 
 {{/* Shared memory counts against the memory limit, so it is added to it. */}}

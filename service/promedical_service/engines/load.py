@@ -8,7 +8,7 @@ import importlib.util
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from promedical.messages import Message, ModelRef
 from promedical_model.calibration import Calibration
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 EngineKind = Literal["torch", "vllm", "fake"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
-CPU_ROW_TOKENS: Final = 3072
-"""Long enough to share prompts, short enough that activations stay in the allocator's reuse."""
 _WARM_UP_WORDS = 64
 
 
@@ -134,7 +132,7 @@ def _torch_oracle(choice: ModelChoice) -> LoadedOracle:
     from promedical_model.bundle import open_bundle  # noqa: PLC0415
     from promedical_model.cpu_linear import use_onednn  # noqa: PLC0415
     from promedical_model.loading import load_tree_model  # noqa: PLC0415
-    from promedical_service.engines.torch_engine import TorchEngine  # noqa: PLC0415
+    from promedical_service.engines.torch_engine import CPU_ROW_TOKENS, TorchEngine  # noqa: PLC0415
 
     _quieten()
     if choice.threads is not None:

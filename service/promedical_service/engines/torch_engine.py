@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import torch
 
@@ -10,6 +11,8 @@ from promedical_model.tree import TokenTree, pack_rows
 from promedical_model.tree_model import TreeModel
 from promedical_service.engines.base import BranchFailure, BranchScores, EngineLost
 
+CPU_ROW_TOKENS: Final = 3072
+"""Long enough to share prompts, short enough that activations stay in the allocator's reuse."""
 _OUT_OF_MEMORY = BranchFailure(reason="out of memory, also after splitting; send fewer or shorter criteria at once")
 
 

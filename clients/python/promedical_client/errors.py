@@ -172,6 +172,8 @@ def code_of_grpc_status(status: str, *, told_to_wait: bool) -> ErrorCode:
     """
     if status == "RESOURCE_EXHAUSTED":
         return ErrorCode.OVERLOADED if told_to_wait else ErrorCode.TOO_LARGE
+    if status == "CANCELLED":  # not by the caller, whose task would be cancelled: by a server that left, unread
+        return ErrorCode.UNAVAILABLE
     return next((code for code, row in ERROR_TABLE.items() if row.grpc_status == status), ErrorCode.INTERNAL)
 
 

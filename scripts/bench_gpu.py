@@ -13,8 +13,9 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -143,9 +144,12 @@ def ways_of(stock: Any) -> dict[str, Way]:
 
 
 def rates_of(ways: dict[str, Way], trees: Sequence[TokenTree], rounds: int, stock: Any, products: float) -> list[Rate]:
-    """Every way on these trees; `products` are the seconds of a matrix product."""
+    """Every way on these trees; `products` are the seconds of a matrix product.
+
+    Scores come back as numbers, so the GPU has finished when a way returns.
+    """
     scores = {name: way(trees) for name, way in ways.items()}
-    seconds = [{name: timed(bound(way, trees)) for name, way in ways.items()} for _ in range(rounds)]
+    seconds = [{name: timed(partial(way, trees)) for name, way in ways.items()} for _ in range(rounds)]
     best = {name: min(each[name] for each in seconds) for name in ways}
     expected = next(iter(scores.values()))
     unique = sum(tree.unique_tokens for tree in trees)
@@ -162,11 +166,6 @@ def rates_of(ways: dict[str, Way], trees: Sequence[TokenTree], rounds: int, stoc
         )
         for name in ways
     ]
-
-
-def bound(way: Way, trees: Sequence[TokenTree]) -> Callable[[], list[float]]:
-    """The way on these trees. Scores come back as numbers, so the GPU has finished when it returns."""
-    return lambda: way(trees)
 
 
 @torch.inference_mode()

@@ -38,11 +38,10 @@ def group(name: str) -> m.ScoreItem:
 
 async def kill_in_turn(them: Fleet, begins: float) -> int:
     """Kill replicas 1 and 2 in turn, and start them again; number 0 is never touched."""
-    for kills in count(1):
-        due = begins + kills * KILL_EVERY_S
-        if due > begins + SECONDS:
-            return kills - 1
-        await asyncio.sleep(due - time.monotonic())
+    for kills in count():
+        await asyncio.sleep(begins + (kills + 1) * KILL_EVERY_S - time.monotonic())
+        if time.monotonic() >= begins + SECONDS:
+            return kills
         number = 1 + kills % 2
         await asyncio.to_thread(them.replicas[number].kill)
         await asyncio.sleep(DOWN_S)

@@ -28,6 +28,7 @@ from promedical_model import attention
 from promedical_model.cpu_linear import OneDnnLinear, use_onednn
 from promedical_model.tree import Branch, TokenTree
 from promedical_model.tree_model import TreeModel
+from promedical_service.engines.base import BranchScores
 from promedical_service.engines.torch_engine import CPU_ROW_TOKENS, TorchEngine
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "bench-engine.json"
@@ -154,10 +155,14 @@ def engine_way(stock: Any, shape: Mapping[str, int] = REFERENCE, max_row_tokens:
     engine = TorchEngine(TreeModel(model.model, model.score.weight[0]), max_row_tokens=max_row_tokens)
 
     def run(trees: Sequence[TokenTree]) -> list[float]:
-        scored = asyncio.run(engine.score(trees))
-        return [logit for branch in scored if isinstance(branch, tuple) for logit in branch]
+        return logits_of(asyncio.run(engine.score(trees)))
 
     return run
+
+
+def logits_of(scored: Sequence[BranchScores]) -> list[float]:
+    """All numbers, in order."""
+    return [logit for branch in scored if isinstance(branch, tuple) for logit in branch]
 
 
 def timed(way: Callable[[], object]) -> float:

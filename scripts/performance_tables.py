@@ -11,6 +11,8 @@ from tables import table
 from promedical_bench.load.driving import GROUP
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.json"
+FLAT, OURS, FLOOR = "transformers, one pass per criterion", "promedical, torch engine", "arithmetic floor"
+VLLM_AT_BEST: Final = "vLLM, prefix cache, blocks of 32"
 NOTHING: Final = "Not measured yet: `make performance ARGS=--write`.\n"
 
 
@@ -19,7 +21,7 @@ def performance_ways() -> str:
     if not RESULT.is_file():
         return NOTHING
     result = _result()
-    flat = result["ways"][0]["scores_per_s"]
+    flat = _rates(result)[FLAT]
     note = (
         f"One run on {result['date']}: {result['machine']}, {result['torch_threads']} threads, {result['versions']}. "
         f"{result['tokens_flat']:,} tokens flat, {result['tokens_unique']:,} as a tree; a large matrix product runs at "
@@ -62,7 +64,9 @@ def performance_targets() -> str:
     if not RESULT.is_file():
         return NOTHING
     result = _result()
-    flat, _, vllm, torch, floor = (way["scores_per_s"] for way in result["ways"])
+    rates = _rates(result)
+    vllm = max(rate for name, rate in rates.items() if name.startswith(VLLM_AT_BEST))
+    flat, torch, floor = rates[FLAT], rates[OURS], rates[FLOOR]
     served = result["served"]["torch"]["summary"]["scores_per_s"]
     wait_s = result["mixed"]["summary"]["lanes"]["interactive"]["latency_s"].get("p95", float("inf"))
     rows = [
@@ -78,6 +82,10 @@ def performance_targets() -> str:
 def _result() -> dict[str, Any]:
     result: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8"))
     return result
+
+
+def _rates(result: Mapping[str, Any]) -> Mapping[str, float]:
+    return {way["name"]: way["scores_per_s"] for way in result["ways"]}
 
 
 def _way_row(way: Mapping[str, Any], flat: float) -> str:

@@ -66,6 +66,7 @@ class GatedEngine:
 
     kind = "fake"
     dtype = "none"
+    overtakes = False
 
     def __init__(self) -> None:
         self.batches: list[list[TokenTree]] = []

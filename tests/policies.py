@@ -23,9 +23,11 @@ CRITERIA = [
 UNSCORABLE = [*CRITERIA[:3], CRITERIA[3] | {"text": "long " * 2000}]
 """Longer than the fake engine's paths may be: every response to it is an error."""
 
+ANSWER = {"id": "a", "text": f"It is, {CANARY}.", "model": "m", "labels": {"plain": {"met": 1, "kind": "llm"}}}
 
-def write_prompts(folder, count=6, *, first=0, unscorable=()):
-    """A file of prompts in the criteria format, without responses."""
+
+def write_prompts(folder, count=6, *, first=0, unscorable=(), judged=False):
+    """A file of prompts in the criteria format, without responses, or each with one that raters judged."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {
@@ -33,6 +35,7 @@ def write_prompts(folder, count=6, *, first=0, unscorable=()):
             "source": "synthetic",
             "prompt": f"user: Is {CANARY} {number} safe?",
             "criteria": UNSCORABLE if number in unscorable else CRITERIA,
+            "responses": [ANSWER] if judged else [],
         }
         for number in range(first, first + count)
     ]

@@ -1,6 +1,7 @@
 """The reward model in memory: a decoder and one score head. Trees in, one logit per leaf out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -43,6 +44,12 @@ class TreeModel(torch.nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):  # training may run the decoder in bf16
             logits: torch.Tensor = hidden[0, row.leaf_ends].float() @ self.head
         return logits
+
+    def before_each_layer(self, call: Callable[[], None]) -> None:
+        """Have something done before every layer of every pass from now on, in the thread that runs the pass."""
+        decoder: Any = self.decoder
+        for layer in decoder.layers:
+            layer.register_forward_pre_hook(lambda *_: call())
 
     @torch.inference_mode()
     def score(self, trees: Sequence[TokenTree]) -> LeafLogits:

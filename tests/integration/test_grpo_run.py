@@ -27,7 +27,7 @@ runpy.run_module("promedical_service", run_name="__main__", alter_sys=True)
 def a_run(folder, server, *flags):
     """The command, with its data."""
     data = write_prompts(folder / "data", unscorable={2})
-    write_prompts(folder / "data" / "unseen", 5, first=10)
+    write_prompts(folder / "data" / "unseen", 5, first=10, judged=True)
     changes = settings(
         oracle__max_unscored=0.6,
         optimisation__learning_rate=0.01,
@@ -120,6 +120,8 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
         answers = [json.loads(line) for line in (output / "held_out" / f"{name}.jsonl").read_text().splitlines()]
         assert {answer["prompt_id"] for answer in answers} < {f"p{number}" for number in range(10, 15)}
     assert "## Held-out prompts" in page
+    assert "chrF to the answers that raters judged best" in page
+    assert numbers["held_out"]["likeness"]["change"]["n"] == 4
     assert list((output / "training" / "tensorboard").glob("events*"))
     assert (output / "policy" / "model.safetensors").is_file()
     history = json.loads((output / "training" / "checkpoint-6" / "trainer_state.json").read_text())["log_history"]

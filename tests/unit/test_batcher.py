@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gated import FAILED, GatedEngine, close_batcher, make_tree, rig, scores_of, settle
 from promedical.errors import ErrorCode
-from promedical_service.batching import batcher as batcher_module
+from promedical_service.batching import flow
 from promedical_service.engines.base import BranchFailure, EngineLost
 from promedical_service.errors import ServiceError
 
@@ -207,7 +207,7 @@ async def test_batcher_lets_no_reservation_take_what_is_kept_for_interactive_req
 
 
 async def test_batcher_gives_up_an_engine_that_hangs(monkeypatch):
-    monkeypatch.setattr(batcher_module, "_HUNG_S", 0.01)
+    monkeypatch.setattr(flow, "_HUNG_S", 0.01)
     async with rig(close=False, tokens_per_s=1e6) as r:
         (job,) = r.admit(make_tree())
         await asyncio.wait([job.future], timeout=10)

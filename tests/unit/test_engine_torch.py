@@ -210,3 +210,73 @@ async def test_torch_engine_is_lost_when_the_device_fails(model: TreeModel, monk
     monkeypatch.setattr(TreeModel, "score", fail)
     with pytest.raises(EngineLost):
         await scored(model, TREES)
+
+
+class HeldPass:
+    """Holds the first pass before its second layer until `release`, and notes which passes began and ended."""
+
+    def __init__(self, model: TreeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.release = threading.Event(), threading.Event()
+        self.notes: list[tuple[str, int]] = []
+        model.decoder.layers[1].register_forward_pre_hook(lambda *_: self._hold())
+        original = TreeModel.score
+
+        def score(model: TreeModel, trees: Sequence[TokenTree]) -> LeafLogits:
+            self.notes.append(("begins", TREES.index(trees[0])))
+            try:
+                return original(model, trees)
+            finally:
+                self.notes.append(("ends", TREES.index(trees[0])))
+
+        monkeypatch.setattr(TreeModel, "score", score)
+
+    def _hold(self) -> None:
+        if not self.reached.is_set():
+            self.reached.set()
+            assert self.release.wait(20)
+
+
+async def test_torch_engine_on_a_cpu_scores_a_batch_that_comes_later_between_two_layers(
+    model: TreeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [branches_of(model.score([tree])) for tree in TREES]
+    held = HeldPass(model, monkeypatch)
+    engine = TorchEngine(model, max_row_tokens=2048)
+    first = asyncio.ensure_future(engine.score(TREES[:1]))
+    assert await asyncio.to_thread(held.reached.wait, 20)
+    others = [asyncio.ensure_future(engine.score([tree])) for tree in TREES[1:]]
+    await asyncio.sleep(0)
+    held.release.set()
+
+    found = await asyncio.gather(first, *others)
+    await engine.close()
+
+    assert held.notes == [("begins", 0), ("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2), ("ends", 0)]
+    for scores, wanted in zip(found, expected, strict=True):
+        assert scores == [pytest.approx(branch, abs=1e-5) for branch in wanted]
+
+
+async def test_torch_engine_keeps_an_error_of_what_overtakes_from_the_batch_that_is_overtaken(
+    model: TreeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = branches_of(model.score(TREES[:1]))
+    held = HeldPass(model, monkeypatch)
+    engine = TorchEngine(model, max_row_tokens=2048)
+    first = asyncio.ensure_future(engine.score(TREES[:1]))
+    assert await asyncio.to_thread(held.reached.wait, 20)
+    bad = asyncio.ensure_future(engine.score([replace(TREES[1], prompt=(10**9,))]))
+    gone = asyncio.ensure_future(engine.score(TREES[2:]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    held.release.set()
+
+    with pytest.raises((IndexError, ValueError)):
+        await bad
+    assert await first == [pytest.approx(branch, abs=1e-5) for branch in expected]
+    await engine.close()
+    assert ("begins", 2) not in held.notes
+
+
+def test_torch_engine_on_a_gpu_overtakes_nothing(model: TreeModel) -> None:
+    assert not TorchEngine(model.to("meta"), max_row_tokens=2048).overtakes

@@ -1,8 +1,9 @@
 """The batcher: sole owner of the queue. Admits whole requests, feeds the engine when it is free, answers every job.
 
-A batch forms when the engine is free, never on a timer. Every admitted job's future is resolved exactly once:
-with scores and failures per branch, or with an error for the whole job. Jobs whose caller went away leave the
-queue before they reach the engine.
+A batch forms when the engine is free, never on a timer. If the engine can do that, interactive branches overtake a
+batch of bulk in its middle, within the share of the engine that is theirs. Every admitted job's future is resolved
+exactly once: with scores and failures per branch, or with an error for the whole job. Jobs whose caller went away leave
+the queue before they reach the engine.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from itertools import islice
 from promedical.errors import ErrorCode
 from promedical.messages import Priority
 from promedical_model.tree import TokenTree
-from promedical_service.batching.flow import Reservation, Speed, lane_capacity
+from promedical_service.batching.flow import Overtaking, Reservation, Speed, lane_capacity
 from promedical_service.batching.job import TreeJob
 from promedical_service.batching.queue import JobQueue, Part
 from promedical_service.engines.base import BranchFailure, BranchScores, Engine, EngineLost, checked
@@ -22,19 +23,17 @@ from promedical_service.errors import ServiceError
 from promedical_service.types import BatchReport, ScoringEvents
 
 _RETRY_AFTER_S = (0.1, 30.0)
-_HUNG_S = 300.0
-_HUNG_FACTOR = 20
 
 
 class Batcher:
     """Queue and engine of one process.
 
     Args:
-        engine: Scores one batch at a time.
+        engine: Scores one batch at a time, and perhaps one that overtakes it.
         events: Told about queue and batches.
         max_queue_tokens: Unique tokens that may wait; beyond it requests are refused at once.
         max_batch_tokens: Unique tokens of one batch.
-        max_batch_s: Time of one batch, which bounds what an interactive request waits for.
+        max_batch_s: Time of one batch, which bounds what waits for its end.
         tokens_per_s: First estimate of the engine's speed, corrected by every batch.
         bulk_share: Part of the engine that bulk keeps while interactive requests wait.
         on_lost: Called once when the engine is gone.
@@ -62,25 +61,29 @@ class Batcher:
         self._on_lost = on_lost
         self._clock = clock
         self._queue: JobQueue[TreeJob] = JobQueue(bulk_share)
-        self._arrival = asyncio.Event()
+        self._change = asyncio.Event()
         self._speed = Speed(tokens_per_s)
         self._bulk_share = bulk_share
         self._reservations: set[Reservation] = set()
-        self._running: Sequence[Part[TreeJob]] = ()
+        self._overtaking = Overtaking(bulk_share, clock)
+        self._running: set[Part[TreeJob]] = set()
         self._closed: ServiceError | None = None
         self._paused = False
-        self._runner: asyncio.Task[None] | None = None
+        self._runners: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to feed the engine."""
-        self._runner = asyncio.get_running_loop().create_task(self._run(), name="batcher")
-        self._runner.add_done_callback(self._on_end)
+        self._runners = [asyncio.create_task(self._run(), name="batcher")]
+        if self._engine.overtakes:
+            self._runners.append(asyncio.create_task(self._overtake(), name="batcher-overtaking"))
+        for runner in self._runners:
+            runner.add_done_callback(self._on_end)
 
     async def close(self) -> None:
         """Refuse new jobs, fail those that still wait, and stop after the batch that runs."""
         self._shut(ServiceError(ErrorCode.UNAVAILABLE, "the service is stopping; send the request to another replica"))
-        if self._runner is not None:
-            await asyncio.wait([self._runner])  # the batch that runs is answered even if nobody waits here
+        if self._runners:
+            await asyncio.wait(self._runners)  # the batch that runs is answered even if nobody waits here
 
     def pause(self) -> None:
         """Take no batch until `resume`: the engine is being replaced. What waits keeps its place and its deadline."""
@@ -89,7 +92,7 @@ class Batcher:
     def resume(self) -> None:
         """Go on."""
         self._paused = False
-        self._arrival.set()
+        self._change.set()
 
     def check_open(self) -> None:
         """Refuse what can no longer be answered.
@@ -146,7 +149,7 @@ class Batcher:
         for job in jobs:
             self._queue.add(job)
         self._report_queue()
-        self._arrival.set()
+        self._change.set()
         return jobs
 
     def abandon(self, jobs: Sequence[TreeJob]) -> None:
@@ -181,33 +184,53 @@ class Batcher:
 
     async def _run(self) -> None:
         while self._closed is None:
-            if self._paused or not self._queue:
-                self._arrival.clear()
-                await self._arrival.wait()
+            if self._paused or not self._queue or self._overtaking.under_way:
+                await self._next_change()
                 continue
-            await self._run_batch(self._queue.take(self._budget()))
+            parts = self._queue.take(self._budget())
+            bulk = all(part.job.lane == "bulk" for part in parts)
+            self._overtaking.permit(_tokens(parts) if bulk else 0)
+            self._change.set()
+            await self._run_batch(parts, self._overtaking.others_clock)
+            self._overtaking.permit(0)
+
+    async def _overtake(self) -> None:
+        """Send interactive branches into the middle of a batch of bulk."""
+        while self._closed is None:
+            if not self._overtaking.allowed or not self._queue.size("interactive")[0]:
+                await self._next_change()
+                continue
+            parts = self._queue.take(self._budget(), overtaking=True)
+            self._overtaking.begin(_tokens(parts))
+            await self._run_batch(parts, self._clock)
+            self._overtaking.end()
+            self._change.set()
+
+    async def _next_change(self) -> None:
+        self._change.clear()
+        await self._change.wait()
 
     def _budget(self) -> int:
         return min(self._max_batch_tokens, int(self._speed.tokens_per_s * self._max_batch_s))
 
-    async def _run_batch(self, parts: Sequence[Part[TreeJob]]) -> None:
-        self._running = parts
+    async def _run_batch(self, parts: Sequence[Part[TreeJob]], clock: Callable[[], float]) -> None:
+        self._running.update(parts)
         self._report_queue()
         trees = [part.tree for part in parts]
-        started = self._clock()
         for part in parts:
-            part.job.started_at = started if part.job.started_at is None else part.job.started_at
+            part.job.started_at = self._clock() if part.job.started_at is None else part.job.started_at
+        started = clock()
         scores = await self._score(trees)
-        self._account(trees, scores, self._clock() - started)
+        self._account(trees, scores, clock() - started)
         rest = iter(scores)
         for part, tree in zip(parts, trees, strict=True):
             part.job.record(part.start, list(islice(rest, part.stop - part.start)), tree.unique_tokens)
-        self._running = ()
+        self._running.difference_update(parts)
 
     async def _score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
         """The engine's answer, or a failure for every branch; the batcher itself never dies of an engine."""
         branches = [branch for tree in trees for branch in tree.branches]
-        patience = asyncio.timeout(self._patience_s(trees))
+        patience = asyncio.timeout(self._speed.patience_s(sum(tree.unique_tokens for tree in trees)))
         try:
             async with patience:
                 scores = await self._engine.score(trees)
@@ -221,11 +244,6 @@ class Batcher:
                 raise
             self._events.engine_failed(error)
             return [BranchFailure(reason=f"the engine failed with {type(error).__name__}")] * len(branches)
-
-    def _patience_s(self, trees: Sequence[TokenTree]) -> float:
-        """After this long a batch counts as hung, and the engine as lost."""
-        foreseen_s = sum(tree.unique_tokens for tree in trees) / self._speed.tokens_per_s
-        return max(_HUNG_S, _HUNG_FACTOR * foreseen_s)
 
     def _account(self, trees: Sequence[TokenTree], scores: Sequence[BranchScores], seconds: float) -> None:
         tokens = sum(tree.unique_tokens for tree in trees)
@@ -261,11 +279,15 @@ class Batcher:
             self._queue.discard(job)
             job.fail(error)
         self._report_queue()
-        self._arrival.set()
+        self._change.set()
 
     def _report_queue(self) -> None:
         for lane in ("interactive", "bulk"):
             self._events.queue_changed(lane, *self._queue.size(lane))
+
+
+def _tokens(parts: Sequence[Part[TreeJob]]) -> int:
+    return sum(part.tree.unique_tokens for part in parts)
 
 
 def _is_cancelled() -> bool:

@@ -1,11 +1,14 @@
-"""What flows in and out: room that requests hold before they are queued, and how fast the engine works. Pure."""
+"""What flows: room that requests hold before they are queued, the engine's speed, and what may overtake. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from promedical.messages import Priority
 
 _MEMORY = 0.9
 _INTERACTIVE_RESERVE = 8
+_HUNG_S = 300.0
+_HUNG_FACTOR = 20
 
 
 def lane_capacity(max_queue_tokens: int, lane: Priority) -> int:
@@ -40,7 +43,58 @@ class Speed:
         """The estimate now."""
         return self._tokens / self._seconds
 
+    def patience_s(self, tokens: int) -> float:
+        """After this long a batch of so many tokens counts as hung, and the engine as lost."""
+        return max(_HUNG_S, _HUNG_FACTOR * tokens / self.tokens_per_s)
+
     def observe(self, tokens: int, seconds: float) -> None:
         """A batch took this long."""
         self._tokens = self._tokens * _MEMORY + tokens
         self._seconds = self._seconds * _MEMORY + max(seconds, 1e-6)
+
+
+class Overtaking:
+    """What may go into the middle of a batch, and how long that holds the batch up.
+
+    Args:
+        bulk_share: Part of the engine that a batch of bulk keeps while it is overtaken.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, bulk_share: float, clock: Callable[[], float]) -> None:
+        self._per_token = (1 - bulk_share) / bulk_share
+        self._clock = clock
+        self._tokens = 0.0
+        self._seconds = 0.0
+        self._since: float | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the batch that runs may be overtaken, or overtaken again."""
+        return self._tokens > 0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a batch overtakes now."""
+        return self._since is not None
+
+    def permit(self, batch_tokens: int) -> None:
+        """A batch of so many tokens runs now; 0: none that may be overtaken."""
+        self._tokens = batch_tokens * self._per_token
+
+    def begin(self, tokens: int) -> None:
+        """A batch of so many tokens overtakes."""
+        self._tokens -= tokens
+        self._since = self._clock()
+
+    def end(self) -> None:
+        """It was answered."""
+        self._seconds, self._since = self._seconds_until(self._clock()), None
+
+    def others_clock(self) -> float:
+        """Seconds that stand still while a batch overtakes."""
+        now = self._clock()
+        return now - self._seconds_until(now)
+
+    def _seconds_until(self, now: float) -> float:
+        return self._seconds + (0.0 if self._since is None else now - self._since)

@@ -130,12 +130,17 @@ class JobQueue(Generic[JobT]):
             job.taken = len(job.tree.branches)
             self._forget_wages()
 
-    def take(self, budget_tokens: int) -> list[Part[JobT]]:
-        """The next batch: branches up to the budget of unique tokens, but at least one if any waits."""
+    def take(self, budget_tokens: int, *, overtaking: bool = False) -> list[Part[JobT]]:
+        """The next batch: branches up to the budget of unique tokens, but at least one if any waits.
+
+        Args:
+            budget_tokens: Bound of the batch.
+            overtaking: Take interactive branches only.
+        """
         starts: dict[int, tuple[JobT, int]] = {}
         used = 0
-        while self:
-            job = self._lanes[self._next_lane()].head()
+        while self._lanes["interactive"].jobs if overtaking else self:
+            job = self._lanes["interactive" if overtaking else self._next_lane()].head()
             cost = job.tree.branches[job.taken].tokens + (0 if id(job) in starts else len(job.tree.prompt))
             if starts and used + cost > budget_tokens:
                 break

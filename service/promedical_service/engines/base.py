@@ -31,7 +31,7 @@ class EngineLost(Exception):  # noqa: N818 - a state, named as readiness reports
 
 
 class Engine(Protocol):
-    """Scores batches of trees, one batch at a time."""
+    """Scores batches of trees, one at a time, or two where one `overtakes` the other."""
 
     @property
     def kind(self) -> str:
@@ -40,6 +40,10 @@ class Engine(Protocol):
     @property
     def dtype(self) -> str:
         """Of the computation, such as float32; part of the fingerprint."""
+
+    @property
+    def overtakes(self) -> bool:
+        """Whether a batch that comes while another one runs is scored at once, and the other one goes on after it."""
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
         """Score every branch, in the order of trees and their branches.

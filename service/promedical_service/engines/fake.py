@@ -28,6 +28,7 @@ class FakeEngine:
 
     kind = "fake"
     dtype = "none"
+    overtakes = False
 
     def __init__(self, *, tokens_per_s: float | None = None) -> None:
         self._tokens_per_s = tokens_per_s

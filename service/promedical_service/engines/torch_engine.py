@@ -1,8 +1,14 @@
-"""The torch engine: tree attention on CPU or one GPU, in a thread of its own, so that the event loop stays free."""
+"""The torch engine: tree attention on CPU or one GPU, in a thread of its own, so that the event loop stays free.
+
+On a CPU a batch that comes while another one runs is scored between two layers of that one. On a GPU the host has
+queued all layers of a pass long before they are computed, so there batches wait for each other.
+"""
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Final
 
 import torch
@@ -14,6 +20,14 @@ from promedical_service.engines.base import BranchFailure, BranchScores, EngineL
 CPU_ROW_TOKENS: Final = 3072
 """Long enough to share prompts, short enough that activations stay in the allocator's reuse."""
 _OUT_OF_MEMORY = BranchFailure(reason="out of memory, also after splitting; send fewer or shorter criteria at once")
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Trees, and who waits for their scores."""
+
+    trees: list[TokenTree]
+    answer: Future[list[BranchScores]] = field(default_factory=Future)
 
 
 class TorchEngine:
@@ -31,6 +45,11 @@ class TorchEngine:
         self._model = model
         self._max_row_tokens = max_row_tokens
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch-engine")
+        self._waiting: SimpleQueue[_Batch] = SimpleQueue()
+        self._overtaking = False
+        self.overtakes = model.device.type == "cpu"
+        if self.overtakes:
+            model.before_each_layer(self._overtake)
 
     @property
     def dtype(self) -> str:
@@ -39,11 +58,37 @@ class TorchEngine:
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
         """Score every branch, in order."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, list(trees))
+        batch = _Batch(list(trees))
+        self._waiting.put(batch)
+        self._thread.submit(self._work_off)
+        return await asyncio.wrap_future(batch.answer)
 
     async def close(self) -> None:
         """Wait for the batch that runs, then stop the thread."""
         await asyncio.to_thread(self._thread.shutdown)
+
+    def _work_off(self) -> None:
+        """Score all batches that wait; those that overtook another one are gone already."""
+        while (batch := self._next()) is not None:
+            if not batch.answer.set_running_or_notify_cancel():
+                continue
+            try:
+                batch.answer.set_result(self._score(batch.trees))
+            except BaseException as error:  # noqa: BLE001 - the caller's to handle, as from any executor
+                batch.answer.set_exception(error)
+
+    def _next(self) -> _Batch | None:
+        try:
+            return self._waiting.get_nowait()
+        except Empty:
+            return None
+
+    def _overtake(self) -> None:
+        """Before every layer; what overtakes is not overtaken itself."""
+        if not self._overtaking:
+            self._overtaking = True
+            self._work_off()
+            self._overtaking = False
 
     def _score(self, trees: list[TokenTree]) -> list[BranchScores]:
         return [scores for row in pack_rows(trees, self._max_row_tokens) for scores in self._score_row(row)]

@@ -98,6 +98,7 @@ class VllmEngine:
     """
 
     kind = "vllm"
+    overtakes = False
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
-"""Whether answers to held-out prompts got better: the policy before and after, on the same prompts, by the oracle.
+"""Whether answers to held-out prompts got better: the policy before and after, on the same prompts.
 
-Answers are kept in the bench's format for a policy's answers, so that another judge can be asked about them too.
+The oracle says so, and where raters judged answers to these prompts, likeness to the best of those. Answers are kept in
+the bench's format for a policy's answers, so that another judge can be asked about them too.
 """
 
 import json
@@ -18,6 +19,7 @@ from promedical.messages import ResponseScores
 from promedical_bench.quality.bootstrap import Bootstrap, Estimate
 from promedical_bench.quality.tallies import difference, macro
 from promedical_client.integrations import Grader
+from promedical_trainer.grpo.likeness import likeness
 from promedical_trainer.grpo.recipe import GrpoRecipe
 
 MEASURES: Final = {
@@ -26,7 +28,10 @@ MEASURES: Final = {
     "excellence": "S2, excellence",
     "vetoed": "share vetoed",
     "characters": "length, characters",
+    "likeness": "chrF to the answers that raters judged best",
+    "likeness_elsewhere": "chrF to those to another prompt",
 }
+_OF_ORACLE: Final = ("reward", "proficiency", "excellence", "vetoed")
 _AT_ONCE: Final = 32
 """Answers in one call."""
 
@@ -99,13 +104,16 @@ def _answers(
 
 
 def judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.DataFrame:
-    """What the oracle says of the answers: columns `prompt` and `MEASURES`; what was not scored is absent.
+    """What is to be said of the answers: columns `prompt` and `MEASURES`; what the oracle did not score is absent.
 
     Raises:
         PromedicalError: The oracle does not answer.
     """
     answers = [json.loads(line)["response"] for line in path.read_text(encoding="utf-8").splitlines()]
-    return pd.DataFrame(_judged(list(zip(rows, answers, strict=True)), grader), columns=["prompt", *MEASURES])
+    by_oracle = pd.DataFrame(_judged(list(zip(rows, answers, strict=True)), grader), columns=["prompt", *_OF_ORACLE])
+    beside = pd.DataFrame(likeness(answers, [row["references"] for row in rows]))
+    beside = beside.assign(prompt=[row["prompt_id"] for row in rows], characters=[len(text) for text in answers])
+    return by_oracle.merge(beside, on="prompt")
 
 
 def _judged(pairs: Sequence[tuple[dict[str, Any], str]], grader: Grader) -> Iterator[dict[str, Any]]:
@@ -113,10 +121,9 @@ def _judged(pairs: Sequence[tuple[dict[str, Any], str]], grader: Grader) -> Iter
         part = pairs[start : start + _AT_ONCE]
         exchanges = [grader.exchange(row["prompt"], text, row["rubric"]) for row, text in part]
         grades = grader.run(lambda exchanges=exchanges: grader.grade(exchanges))  # type: ignore[misc]
-        for (row, text), grade in zip(part, grades, strict=True):
+        for (row, _), grade in zip(part, grades, strict=True):
             if isinstance(grade, ResponseScores):
-                parts = {name: getattr(grade, name) for name in MEASURES if name != "characters"}
-                yield {"prompt": row["prompt_id"], "characters": len(text), **parts}
+                yield {"prompt": row["prompt_id"], **{name: getattr(grade, name) for name in _OF_ORACLE}}
 
 
 def compare(before: pd.DataFrame, after: pd.DataFrame) -> Mapping[str, Comparison]:

@@ -15,6 +15,7 @@ from promedical_bench.data.labelled import LabelledPrompt
 from promedical_bench.data.readers import read
 from promedical_bench.data.report import DataReport
 from promedical_bench.data.selection import without_sources
+from promedical_trainer.grpo.likeness import best_answers
 from promedical_trainer.grpo.recipe import Prompts
 
 
@@ -26,7 +27,8 @@ class PromptRows:
         rows: `prompt` (messages), `rubric` (JSON) and `prompt_id`.
         reports: Of every file to learn from.
         held_out: Prompts that were left out because they are held out.
-        unseen: Rows of the held-out files, without those that are too long.
+        unseen: Rows of the held-out files, without those that are too long; `references` beside the rest, the answers
+            that raters judged best.
         too_long: Prompts that were left out for their length.
         repeated: Rows that were left out because an earlier file has their id.
     """
@@ -51,10 +53,11 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
     held_out = _unique(p for name in choice.held_out for p in read(folder / name, responses_needed=False).prompts)
     leaked = {overlap.first for overlap in overlaps(found, held_out)}
     kept = [prompt for prompt in found if prompt.id not in leaked]
-    rows, unseen = (
-        tuple(_row(prompt) for prompt in prompts if _tokens(prompt, tokenizer) <= choice.max_tokens)
+    short, unseen = (
+        [prompt for prompt in prompts if _tokens(prompt, tokenizer) <= choice.max_tokens]
         for prompts in (kept, held_out)
     )
+    rows = tuple(map(_row, short))
     if not rows:
         raise DataError(
             f"of {len(found)} prompts {len(leaked)} are held out and the others have more than {choice.max_tokens} "
@@ -64,7 +67,7 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
         rows=rows,
         reports=tuple(result.report for result in results),
         held_out=len(leaked),
-        unseen=unseen,
+        unseen=tuple({**_row(prompt), "references": best_answers(prompt)} for prompt in unseen),
         too_long=len(kept) - len(rows),
         repeated=sum(len(result.prompts) for result in results) - len(every),
     )

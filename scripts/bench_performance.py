@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -59,6 +60,7 @@ VLLM: Final = {"vLLM without prefix cache": False, VLLM_AT_BEST: True}
 BINDINGS: Final = ("auto", f"0-{(os.cpu_count() or 1) - 1}")
 """Of vLLM's threads: its default leaves a core to its scheduler; the other takes all."""
 KV_CACHE_GIB: Final = "1"
+PAUSE_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +132,11 @@ def reference_ways(trees: Sequence[TokenTree], console: Console) -> tuple[list[M
                 full_name = vllm_name(name, binding)
                 console.print(f"starting {full_name}")
                 ways[full_name] = stack.enter_context(vllm_way(folder, binding, caching=caching))
-        rounds, products = [], []
+        rounds, products, order = [], [], deque(ways)
         for tree in track(trees, description="measuring", console=console):
             products.append(matmul_seconds())
-            rounds.append({name: timed(run, tree) for name, run in ways.items()})
+            rounds.append({name: timed(ways[name], tree) for name in order})
+            order.rotate()
     gflops = 2 * MATMUL**3 / min(products) / 1e9
     found = [measured(name, rounds) for name in ways]
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = best_binding(found)  # for the service, too
@@ -181,7 +184,8 @@ def vllm_way(folder: Path, binding: str, *, caching: bool) -> Iterator[Way]:
 
 
 def timed(run: Way, tree: TokenTree) -> tuple[float, list[float]]:
-    """Seconds and scores of one run."""
+    """Seconds and scores of one run, after a pause in which threads of the one before give up spinning."""
+    time.sleep(PAUSE_S)
     started = time.perf_counter()
     scores = run([tree])
     return time.perf_counter() - started, scores
@@ -199,7 +203,9 @@ def bare_scores_per_s(console: Console) -> float:
         started = time.perf_counter()
         for each in trees[1:]:
             await oracle.engine.score(each)
-        return BARE_ITEMS * GROUP.scores / (time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        await oracle.engine.close()
+        return BARE_ITEMS * GROUP.scores / seconds
 
     return asyncio.run(run())
 

@@ -23,11 +23,14 @@ CRITERIA = [
 UNSCORABLE = [*CRITERIA[:3], CRITERIA[3] | {"text": "long " * 2000}]
 """Longer than the fake engine's paths may be: every response to it is an error."""
 
-ANSWER = {"id": "a", "text": f"It is, {CANARY}.", "model": "m", "labels": {"plain": {"met": 1, "kind": "llm"}}}
+ANSWERS = [
+    {"id": f"a{met}", "text": f"{text}, {CANARY}.", "model": "m", "labels": {"plain": {"met": met, "kind": "llm"}}}
+    for met, text in enumerate(("Perhaps", "It is"))
+]
 
 
 def write_prompts(folder, count=6, *, first=0, unscorable=(), judged=False):
-    """A file of prompts in the criteria format, without responses, or each with one that raters judged."""
+    """A file of prompts in the criteria format, without responses, or each with two that raters judged."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {
@@ -35,7 +38,7 @@ def write_prompts(folder, count=6, *, first=0, unscorable=(), judged=False):
             "source": "synthetic",
             "prompt": f"user: Is {CANARY} {number} safe?",
             "criteria": UNSCORABLE if number in unscorable else CRITERIA,
-            "responses": [ANSWER] if judged else [],
+            "responses": ANSWERS if judged else [],
         }
         for number in range(first, first + count)
     ]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from promedical_model.packing import pack
 from promedical_model.tree import TokenTree
@@ -45,11 +46,10 @@ class TreeModel(torch.nn.Module):
             logits: torch.Tensor = hidden[0, row.leaf_ends].float() @ self.head
         return logits
 
-    def before_each_layer(self, call: Callable[[], None]) -> None:
-        """Have something done before every layer of every pass from now on, in the thread that runs the pass."""
+    def before_each_layer(self, call: Callable[[], None]) -> list[RemovableHandle]:
+        """Have `call` called before every layer of every pass, in the thread of the pass, until `remove` is called."""
         decoder: Any = self.decoder
-        for layer in decoder.layers:
-            layer.register_forward_pre_hook(lambda *_: call())
+        return [layer.register_forward_pre_hook(lambda *_: call()) for layer in decoder.layers]
 
     @torch.inference_mode()
     def score(self, trees: Sequence[TokenTree]) -> LeafLogits:

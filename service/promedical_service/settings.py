@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     max_batch_tokens: Count = 8192
     """Unique tokens in one pass of the engine."""
     max_batch_s: Seconds = 1.0
-    """Time that one pass may take, as far as it can be foreseen. On GPUs, what interactive requests wait for."""
+    """Time that one pass may take, as far as it can be foreseen; bounds what waits for its end."""
     max_concurrent_requests: Count = 1024
     """Requests in progress on both transports together; what comes on top is answered `overloaded`."""
     bulk_share: Annotated[float, Field(gt=0, lt=1)] = 0.25

@@ -9,6 +9,7 @@ import pytest
 from gated import make_tree, rig, scores_of, settle
 from promedical.errors import ErrorCode
 from promedical_model.tree import TokenTree
+from promedical_service.batching import flow
 from promedical_service.engines.base import BranchFailure, BranchScores, EngineLost
 
 
@@ -20,10 +21,11 @@ class PileEngine:
     dtype = "none"
     overtakes = True
     batches: list[list[TokenTree]] = field(default_factory=list)
+    crowded: bool = False
     pile: list[tuple[list[TokenTree], asyncio.Future[list[BranchScores]]]] = field(default_factory=list)
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
-        assert len(self.pile) < 2
+        self.crowded |= len(self.pile) >= 2
         self.batches.append(list(trees))
         entry = (list(trees), asyncio.get_running_loop().create_future())
         self.pile.append(entry)
@@ -44,6 +46,7 @@ class PileEngine:
 async def finish(engine: PileEngine) -> None:
     while engine.pile:
         await engine.answer()
+    assert not engine.crowded
 
 
 def trees_of(*jobs):
@@ -78,20 +81,24 @@ async def test_bulk_overtakes_nothing():
         await finish(r.engine)
 
 
-async def test_a_batch_with_interactive_work_in_it_is_not_overtaken():
+async def test_interactive_work_overtakes_none_of_its_own_and_shares_no_batch_with_bulk():
     async with rig(PileEngine()) as r:
-        r.admit(make_tree(seed=1), make_tree(seed=2), lane="interactive")
-        r.admit(make_tree(seed=3))
+        first = r.admit(make_tree(seed=1), make_tree(seed=2), lane="interactive")
+        (bulk,) = r.admit(make_tree(seed=3))
         await settle()
-        assert len(r.engine.batches[0]) == 3
-        r.admit(make_tree(seed=4), lane="interactive")
+        (later,) = r.admit(make_tree(seed=4), lane="interactive")
         await settle()
-        assert len(r.engine.batches) == 1
+        assert r.engine.batches == [trees_of(*first)]
+        await r.engine.answer()
+        assert r.engine.batches[1] == trees_of(later)
+        await r.engine.answer()
+        assert r.engine.batches[2] == trees_of(bulk)
         await finish(r.engine)
 
 
-async def test_what_overtakes_leaves_bulk_its_share():
-    async with rig(PileEngine(), bulk_share=0.25, max_batch_tokens=14) as r:
+@pytest.mark.parametrize("max_batch_tokens", [14, 100_000])
+async def test_what_overtakes_leaves_bulk_its_share(max_batch_tokens):
+    async with rig(PileEngine(), bulk_share=0.25, max_batch_tokens=max_batch_tokens) as r:
         (bulk,) = r.admit(make_tree(seed=1))
         await settle()
         urgent = r.admit(*(make_tree(seed=seed) for seed in range(2, 7)), lane="interactive")
@@ -164,11 +171,35 @@ async def test_engine_that_is_lost_while_overtaken_leaves_nobody_without_an_answ
         (urgent,) = r.admit(make_tree(seed=2), lane="interactive")
         (waiting,) = r.admit(make_tree(seed=3))
         await settle()
-        r.engine.pile[-1][1].set_exception(EngineLost("gone"))
+        for _, future in r.engine.pile:
+            future.set_exception(EngineLost("gone"))
         await settle()
-        assert r.lost
+        assert r.lost == [True]
         assert isinstance(urgent.future.result().branches[0], BranchFailure)
+        assert isinstance(bulk.future.result().branches[0], BranchFailure)
         assert waiting.future.exception().code is ErrorCode.UNAVAILABLE
+
+
+async def test_nothing_overtakes_while_the_batcher_is_paused():
+    async with rig(PileEngine()) as r:
+        r.admit(make_tree(seed=1))
+        await settle()
+        r.batcher.pause()
+        r.admit(make_tree(seed=2), lane="interactive")
+        await settle()
+        assert len(r.engine.batches) == 1
+        r.batcher.resume()
+        await settle()
+        assert len(r.engine.batches) == 2
+        await finish(r.engine)
+
+
+async def test_batch_that_is_overtaken_is_not_taken_for_one_that_hangs(monkeypatch):
+    monkeypatch.setattr(flow, "_HUNG_S", 0.0)
+    monkeypatch.setattr(flow, "_HUNG_FACTOR", 1.0)
+    async with rig(PileEngine(), tokens_per_s=200.0, bulk_share=0.05) as r:
+        (bulk,) = r.admit(make_tree(seed=1))  # 14 tokens, 0.07 s of work, which may take 1.4 s
+        await asyncio.sleep(0.3)
         await finish(r.engine)
         assert whole(bulk)
 
@@ -197,7 +228,7 @@ async def test_a_batcher_that_dies_answers_what_it_held(name):
         await settle()
         next(task for task in asyncio.all_tasks() if task.get_name() == name).cancel()
         await settle()
-        assert r.lost
+        assert r.lost == [True]
         assert all(job.future.done() for job in jobs)
         await finish(r.engine)
         await r.batcher.close()

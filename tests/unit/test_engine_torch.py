@@ -222,11 +222,11 @@ class HeldPass:
         original = TreeModel.score
 
         def score(model: TreeModel, trees: Sequence[TokenTree]) -> LeafLogits:
-            self.notes.append(("begins", TREES.index(trees[0])))
+            self.notes.append(("begins", len(trees[0].prompt)))
             try:
                 return original(model, trees)
             finally:
-                self.notes.append(("ends", TREES.index(trees[0])))
+                self.notes.append(("ends", len(trees[0].prompt)))
 
         monkeypatch.setattr(TreeModel, "score", score)
 
@@ -251,7 +251,7 @@ async def test_torch_engine_on_a_cpu_scores_a_batch_that_comes_later_between_two
     found = await asyncio.gather(first, *others)
     await engine.close()
 
-    assert held.notes == [("begins", 0), ("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2), ("ends", 0)]
+    assert held.notes == [("begins", 1), ("begins", 4), ("ends", 4), ("begins", 40), ("ends", 40), ("ends", 1)]
     for scores, wanted in zip(found, expected, strict=True):
         assert scores == [pytest.approx(branch, abs=1e-5) for branch in wanted]
 
@@ -259,23 +259,30 @@ async def test_torch_engine_on_a_cpu_scores_a_batch_that_comes_later_between_two
 async def test_torch_engine_keeps_an_error_of_what_overtakes_from_the_batch_that_is_overtaken(
     model: TreeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = branches_of(model.score(TREES[:1]))
+    expected, others = (branches_of(model.score([tree])) for tree in TREES[:2])
     held = HeldPass(model, monkeypatch)
     engine = TorchEngine(model, max_row_tokens=2048)
     first = asyncio.ensure_future(engine.score(TREES[:1]))
     assert await asyncio.to_thread(held.reached.wait, 20)
-    bad = asyncio.ensure_future(engine.score([replace(TREES[1], prompt=(10**9,))]))
-    gone = asyncio.ensure_future(engine.score(TREES[2:]))
+    bad = asyncio.ensure_future(engine.score([replace(TREES[1], prompt=(10**9,) * 7)]))
+    gone, good = asyncio.ensure_future(engine.score(TREES[2:])), asyncio.ensure_future(engine.score(TREES[1:2]))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
     held.release.set()
 
-    with pytest.raises((IndexError, ValueError)):
+    with pytest.raises(IndexError):
         await bad
+    assert await good == [pytest.approx(branch, abs=1e-5) for branch in others]
     assert await first == [pytest.approx(branch, abs=1e-5) for branch in expected]
     await engine.close()
-    assert ("begins", 2) not in held.notes
+    assert held.notes == [("begins", 1), ("begins", 7), ("ends", 7), ("begins", 4), ("ends", 4), ("ends", 1)]
+
+
+async def test_torch_engine_that_is_closed_leaves_nothing_on_the_model(model: TreeModel) -> None:
+    await scored(model, TREES)
+
+    assert not any(layer._forward_pre_hooks for layer in model.decoder.layers)
 
 
 def test_torch_engine_on_a_gpu_overtakes_nothing(model: TreeModel) -> None:

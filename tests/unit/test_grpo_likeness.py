@@ -10,6 +10,7 @@ from promedical_trainer.grpo.likeness import best_answers, likeness
 CRITERIA = (
     Criterion(id="says", text="Says so.", dimension=Dimension.PROFICIENCY),
     Criterion(id="omits", text="Fails to say so.", dimension=Dimension.PROFICIENCY, polarity=Polarity.NEGATIVE),
+    Criterion(id="harms", text="Recommends harm.", dimension=Dimension.SAFETY),
 )
 FEVER = "See a doctor today: in babies a fever is always checked."
 DOSE = "Adults may take at most four grams of paracetamol in a day."
@@ -33,13 +34,22 @@ def test_best_answers_satisfy_most_whatever_the_polarity():
             response("c", "half", says=True, omits=True),
             response("d", "one label, right", says=True),
             response("e", "not judged"),
+            response("f", "both right, too", says=True, omits=False),
         )
     )
-    assert found == ("both right", "one label, right")
+    assert found == ("both right", "both right, too")
 
 
-def test_there_are_none_where_nobody_judged():
+def test_best_answers_harm_least_before_anything_else():
+    harmful = response("a", "all, and harm", says=True, omits=False, harms=True)
+    harmless = response("b", "half", says=True, omits=True, harms=False)
+    assert best_answers(prompt(harmful, harmless)) == ("half",)
+
+
+def test_there_are_none_where_nobody_judged_or_none_is_better():
     assert best_answers(prompt(response("a", "not judged"))) == ()
+    assert best_answers(prompt(response("a", "alone", says=True))) == ()
+    assert best_answers(prompt(response("a", "one", says=False), response("b", "another", says=False))) == ()
     assert best_answers(prompt()) == ()
 
 
@@ -47,12 +57,14 @@ def test_likeness_is_chrf_to_the_best_reference_of_the_prompt_and_of_the_next_on
     answers = ["In babies a fever is checked by a doctor.", "At most four grams of paracetamol."]
     own, other = likeness(answers, [(FEVER, "No."), (DOSE,)])
     assert own["likeness"] == CHRF().sentence_score(answers[0], [FEVER, "No."]).score
-    assert own["likeness"] > own["likeness_elsewhere"] + 10
-    assert other["likeness"] > other["likeness_elsewhere"] + 10
+    assert own["likeness_own"] == own["likeness"] - own["likeness_elsewhere"] > 10
+    assert other["likeness_own"] > 10
     assert other["likeness_elsewhere"] == CHRF().sentence_score(answers[1], [FEVER, "No."]).score
 
 
 def test_likeness_is_absent_where_there_is_nothing_to_be_like():
-    first, second, third = likeness(["a", "b", "c"], [(), (FEVER,), ()])
-    assert first == third == {"likeness": None, "likeness_elsewhere": None}
-    assert (second["likeness"] is None, second["likeness_elsewhere"]) == (False, None)
+    nothing = {"likeness": None, "likeness_elsewhere": None, "likeness_own": None}
+    assert likeness(["a", "b"], [(), (FEVER,)]) == [nothing, nothing]
+    first, *others = likeness(["a", "b", "c"], [(), (FEVER,), (DOSE,)])
+    assert first == nothing
+    assert all(each["likeness"] > 0 for each in others)

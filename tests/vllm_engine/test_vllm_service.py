@@ -91,10 +91,11 @@ def metric(server: RunningServer, name: str, **labels: str) -> float:
 
 async def arrived(server: RunningServer, calls: list[asyncio.Task[ScoreResponse]]) -> None:
     """Until each call is in progress or answered: what a leaving server has not taken up, gRPC drops unread."""
-    while True:
-        in_progress = await asyncio.to_thread(metric, server, "promedical_requests_in_flight")
-        if in_progress + sum(call.done() for call in calls) >= len(calls):
-            return
+    async with asyncio.timeout(60):
+        while True:
+            answered = sum(call.done() for call in calls)  # before the other number, so that none counts twice
+            if answered + await asyncio.to_thread(metric, server, "promedical_requests_in_flight") >= len(calls):
+                return
 
 
 def readiness(server: RunningServer) -> int:

@@ -68,7 +68,7 @@ class Batcher:
         self._overtaking = Overtaking(bulk_share, clock)
         self._running: set[Part[TreeJob]] = set()
         self._closed: ServiceError | None = None
-        self._paused = False
+        self._paused = self._lost = False
         self._runners: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -187,9 +187,9 @@ class Batcher:
             if self._paused or not self._queue or self._overtaking.under_way:
                 await self._next_change()
                 continue
-            parts = self._queue.take(self._budget())
-            bulk = all(part.job.lane == "bulk" for part in parts)
-            self._overtaking.permit(_tokens(parts) if bulk else 0)
+            lane = self._queue.next_lane()
+            parts = self._queue.take(self._budget(), lane if self._engine.overtakes else None)
+            self._overtaking.permit(_tokens(parts) if lane == "bulk" else 0)
             self._change.set()
             await self._run_batch(parts, self._overtaking.others_clock)
             self._overtaking.permit(0)
@@ -197,10 +197,11 @@ class Batcher:
     async def _overtake(self) -> None:
         """Send interactive branches into the middle of a batch of bulk."""
         while self._closed is None:
-            if not self._overtaking.allowed or not self._queue.size("interactive")[0]:
+            budget = min(self._budget(), self._overtaking.tokens)
+            if self._paused or budget <= 0 or not self._queue.size("interactive")[0]:
                 await self._next_change()
                 continue
-            parts = self._queue.take(self._budget(), overtaking=True)
+            parts = self._queue.take(budget, "interactive")
             self._overtaking.begin(_tokens(parts))
             await self._run_batch(parts, self._clock)
             self._overtaking.end()
@@ -230,7 +231,8 @@ class Batcher:
     async def _score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
         """The engine's answer, or a failure for every branch; the batcher itself never dies of an engine."""
         branches = [branch for tree in trees for branch in tree.branches]
-        patience = asyncio.timeout(self._speed.patience_s(sum(tree.unique_tokens for tree in trees)))
+        tokens = sum(tree.unique_tokens for tree in trees) / self._bulk_share  # what may overtake included
+        patience = asyncio.timeout(self._speed.patience_s(tokens))
         try:
             async with patience:
                 scores = await self._engine.score(trees)
@@ -271,7 +273,9 @@ class Batcher:
     def lose(self, message: str) -> None:
         """Nothing can be scored any more: refuse what comes, answer what waits, and say so."""
         self._shut(ServiceError(ErrorCode.UNAVAILABLE, message))
-        self._on_lost()
+        if not self._lost:
+            self._lost = True
+            self._on_lost()
 
     def _shut(self, error: ServiceError) -> None:
         self._closed = self._closed or error

@@ -43,7 +43,7 @@ class Speed:
         """The estimate now."""
         return self._tokens / self._seconds
 
-    def patience_s(self, tokens: int) -> float:
+    def patience_s(self, tokens: float) -> float:
         """After this long a batch of so many tokens counts as hung, and the engine as lost."""
         return max(_HUNG_S, _HUNG_FACTOR * tokens / self.tokens_per_s)
 
@@ -69,9 +69,9 @@ class Overtaking:
         self._since: float | None = None
 
     @property
-    def allowed(self) -> bool:
-        """Whether the batch that runs may be overtaken, or overtaken again."""
-        return self._tokens > 0
+    def tokens(self) -> int:
+        """How many may still overtake the batch that runs; the branch that reaches the limit is the last."""
+        return int(self._tokens)
 
     @property
     def under_way(self) -> bool:

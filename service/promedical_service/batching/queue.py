@@ -130,17 +130,17 @@ class JobQueue(Generic[JobT]):
             job.taken = len(job.tree.branches)
             self._forget_wages()
 
-    def take(self, budget_tokens: int, *, overtaking: bool = False) -> list[Part[JobT]]:
+    def take(self, budget_tokens: int, lane: Priority | None = None) -> list[Part[JobT]]:
         """The next batch: branches up to the budget of unique tokens, but at least one if any waits.
 
         Args:
             budget_tokens: Bound of the batch.
-            overtaking: Take interactive branches only.
+            lane: Where all of it comes from; None: each branch from the lane whose turn it is.
         """
         starts: dict[int, tuple[JobT, int]] = {}
         used = 0
-        while self._lanes["interactive"].jobs if overtaking else self:
-            job = self._lanes["interactive" if overtaking else self._next_lane()].head()
+        while self._lanes[lane].jobs if lane else self:
+            job = self._lanes[lane or self.next_lane()].head()
             cost = job.tree.branches[job.taken].tokens + (0 if id(job) in starts else len(job.tree.prompt))
             if starts and used + cost > budget_tokens:
                 break
@@ -149,7 +149,8 @@ class JobQueue(Generic[JobT]):
             used += cost
         return [Part(job, start, job.taken) for job, start in starts.values()]
 
-    def _next_lane(self) -> Priority:
+    def next_lane(self) -> Priority:
+        """Whose turn it is; something must wait."""
         interactive, bulk = self._lanes["interactive"], self._lanes["bulk"]
         if not bulk.jobs or not interactive.jobs:
             return "interactive" if interactive.jobs else "bulk"

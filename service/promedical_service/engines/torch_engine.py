@@ -48,8 +48,7 @@ class TorchEngine:
         self._waiting: SimpleQueue[_Batch] = SimpleQueue()
         self._overtaking = False
         self.overtakes = model.device.type == "cpu"
-        if self.overtakes:
-            model.before_each_layer(self._overtake)
+        self._hooks = model.before_each_layer(self._overtake) if self.overtakes else []
 
     @property
     def dtype(self) -> str:
@@ -66,6 +65,8 @@ class TorchEngine:
     async def close(self) -> None:
         """Wait for the batch that runs, then stop the thread."""
         await asyncio.to_thread(self._thread.shutdown)
+        for hook in self._hooks:
+            hook.remove()
 
     def _work_off(self) -> None:
         """Score all batches that wait; those that overtook another one are gone already."""
@@ -87,8 +88,10 @@ class TorchEngine:
         """Before every layer; what overtakes is not overtaken itself."""
         if not self._overtaking:
             self._overtaking = True
-            self._work_off()
-            self._overtaking = False
+            try:
+                self._work_off()
+            finally:
+                self._overtaking = False
 
     def _score(self, trees: list[TokenTree]) -> list[BranchScores]:
         return [scores for row in pack_rows(trees, self._max_row_tokens) for scores in self._score_row(row)]

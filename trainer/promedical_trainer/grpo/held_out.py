@@ -30,6 +30,7 @@ MEASURES: Final = {
     "characters": "length, characters",
     "likeness": "chrF to the answers that raters judged best",
     "likeness_elsewhere": "chrF to those to another prompt",
+    "likeness_own": "chrF to its own beyond that",
 }
 _OF_ORACLE: Final = ("reward", "proficiency", "excellence", "vetoed")
 _AT_ONCE: Final = 32

@@ -130,17 +130,16 @@ def _page(story: Story, numbers: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _held_out(found: Mapping[str, Comparison]) -> Iterator[str]:
-    prompts = next(iter(found.values())).change.n
-    yield f"## Held-out prompts\n\n{prompts} prompts that were not learnt from, by the same oracle; 95 % intervals.\n"
+    yield "## Held-out prompts\n\nPrompts that were not learnt from; verdicts of the same oracle; 95 % intervals.\n"
     if "likeness" in found:
         yield (
-            "chrF (0 to 100) is another judge than the oracle. What only sounds better comes closer to answers to "
-            "other prompts, too.\n"
+            "chrF (0 to 100) is no verdict of the oracle: it compares with answers that raters judged best, where they "
+            "judged several. What only sounds better comes closer to answers to other prompts, too.\n"
         )
-    yield "| mean | before | after | change |\n|---|---|---|---|"
+    yield "| mean | prompts | before | after | change |\n|---|---|---|---|---|"
     for name, each in found.items():
         cells = " | ".join(_interval(estimate) for estimate in (each.before, each.after, each.change))
-        yield f"| {MEASURES[name]} | {cells} |"
+        yield f"| {MEASURES[name]} | {each.change.n} | {cells} |"
     yield ""
 
 

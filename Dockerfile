@@ -2,7 +2,7 @@
 #   make image                                  the torch engine, for a CPU or one GPU
 #   make image TARGET=service-vllm              the vllm engine too, for several GPUs
 # BASE needs Python 3.11 or newer with venv; for vLLM's CPU build libnuma.so.1 too, and for vLLM on GPUs a C compiler,
-# which Triton calls at run time. vLLM on CPUs also wants to be run with a /dev/shm of 256 MB.
+# which Triton calls at run time: nothing in these files puts one there, and no image on GPUs was tried yet. vLLM on CPUs also wants to be run with a /dev/shm of 256 MB.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build

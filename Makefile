@@ -121,7 +121,7 @@ chart-audit: install $(AUDIT_INSTALLED) ## Audit all example renders with checko
 	helm=$$($(BIN)/python scripts/fetch_helm.py | tail -1) && \
 	for values in helm/promedical/examples/*.yaml; do \
 	  "$$helm" template demo helm/promedical --namespace oracle --values "$$values" --kube-version 1.35.0 \
-	    >"$$rendered/$${values##*/}"; \
+	    >"$$rendered/$${values##*/}" || exit 1; \
 	done && .venv-audit/bin/checkov --config-file tests/helm/checkov.yaml --directory "$$rendered" && \
 	echo "checkov finds nothing but what was reviewed"
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import Final, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from promedical.messages import Limits, ModelInfo, Priority
 from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
@@ -25,13 +25,11 @@ from promedical_service.engines.vllm_engine import EngineHooks
 from promedical_service.health import Health
 from promedical_service.observability import Metrics
 from promedical_service.scoring import Scorer
-from promedical_service.server import Server
+from promedical_service.server import LAST_TRACES_S, Server
 from promedical_service.settings import ConfigurationError, Settings
 from promedical_service.tracing import Tracing
 
 Loaded = TypeVar("Loaded")
-
-_LAST_TRACES_S: Final = 2.0
 
 
 async def serve(settings: Settings) -> int:
@@ -53,7 +51,7 @@ async def serve(settings: Settings) -> int:
         drain=oracle.close,
     )
     code = await server.run()
-    await asyncio.wait({asyncio.ensure_future(_in_daemon_thread(tracing.close))}, timeout=_LAST_TRACES_S)
+    await asyncio.wait({asyncio.ensure_future(_in_daemon_thread(tracing.close))}, timeout=LAST_TRACES_S)
     return code
 
 

@@ -16,7 +16,8 @@ from promedical_service.tls import ServerTls
 _MAX_HEADER_BYTES: Final = 32 * 1024
 _HEAD_TIMEOUT_S: Final = 30.0
 _KEEP_ALIVE_S: Final = 75
-_FLUSH_S: Final = 5
+FLUSH_S: Final = 5
+"""How long what is being read or written may take once the listener closes."""
 _BACKLOG: Final = 2048
 
 
@@ -88,7 +89,7 @@ def build_rest_server(app: FastAPI, tls: ServerTls | None, *, max_connections: i
         proxy_headers=False,
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_FLUSH_S,
+        timeout_graceful_shutdown=FLUSH_S,
     )
     config.load()
     config.ssl = tls.context if tls else None

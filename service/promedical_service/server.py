@@ -26,7 +26,7 @@ from promedical_service.logs import describe_error, get_logger, log_loop_errors
 from promedical_service.observability import Metrics
 from promedical_service.ports import Ports, StartError, address_of, cannot_listen
 from promedical_service.rate_limit import RateLimit
-from promedical_service.rest_listener import build_rest_server, listen
+from promedical_service.rest_listener import FLUSH_S, build_rest_server, listen
 from promedical_service.rest_server import RestEdge
 from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, ConfigurationError, Settings
 from promedical_service.tls import load_tls
@@ -38,6 +38,9 @@ EXIT_FAILED: Final = 1
 _EXIT_SIGNAL: Final = 128
 _FLUSH_S: Final = 2.0
 _END_S: Final = 5.0
+LAST_TRACES_S: Final = 2.0
+CLOSING_S: Final = _END_S + _FLUSH_S + max(_FLUSH_S, FLUSH_S) + LAST_TRACES_S
+"""The process needs so long at most after `drain_s`."""
 """What the oracle gets on top of `drain_s` to finish the batch that runs."""
 _REREAD_S: Final = 2.0
 """Between looks at the TLS files."""

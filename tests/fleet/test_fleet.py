@@ -39,7 +39,7 @@ async def test_replica_that_is_killed_costs_no_call():
         traffic.check_all_answered()
         assert len(traffic.answered) > 100
         assert all(them.replicas[number].scored > 10 for number in (0, 2))
-    check_scored_once(them, traffic, killed=12)
+    check_scored_once(them, traffic, unlogged=12)
 
 
 async def test_rolling_restart_costs_no_call():

@@ -179,6 +179,15 @@ def test_load_notices_a_rollout_that_leaves_a_gap(release4):
     assert load.failed
 
 
+def test_load_notices_pods_that_leave_before_the_cluster_has_heard_of_it(release4):
+    """What the preStop is for: without it calls still come to a server that takes no more."""
+    rolling = {"replicas": 2, "rollout": {"mode": "spareGpu"}, "drain": VALUES["drain"] | {"preStopSeconds": 0}}
+    release4.put("install", **rolling)
+    with Load(release4) as load:
+        release4.put("upgrade", **rolling, settings={"max_items": 99})
+    assert load.failed
+
+
 def test_install_fails_if_the_server_does_not_start(release4, cluster):
     shown = release4.put("install", fails=True, timeout="12s", extraArgs=["--nope=1"])
     assert "timed out" in shown or "deadline exceeded" in shown.lower() or "not ready" in shown.lower(), shown

@@ -1,12 +1,14 @@
 """What no schema says: the rules between the fields of the rendered objects, and Pod Security `restricted`."""
 
+import json
 import re
+from collections.abc import Iterator
 
 import pytest
 import yaml
 from chart import (
+    CHART,
     EXAMPLES,
-    OCI_IMAGE_VOLUMES_SINCE,
     REPOSITORY,
     Manifest,
     containers,
@@ -15,14 +17,17 @@ from chart import (
     objects,
     pod_specs,
     settings_of,
+    supports,
     template,
 )
 
 from promedical_service.grpc_health import NAMES
-from promedical_service.server import _END_S, _FLUSH_S
+from promedical_service.server import CLOSING_S
 from promedical_service.settings import Settings, load_settings
 
-KUBE_VERSION = f"1.{OCI_IMAGE_VOLUMES_SINCE}"
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+RENDERS = [(path, version) for path in EXAMPLES for version in ("1.27", "1.31", "1.37") if supports(path, version)]
+"""Below 1.30 the pod sleeps by a command, from 1.30 the kubelet does."""
 EXTERNAL = {
     "Secret": {"promedical-keys", "promedical-test-key", "promedical-clients-ca", "promedical-client", "hub-token"},
     "PersistentVolumeClaim": {"reward-models", "promedical-bundle"},
@@ -30,9 +35,9 @@ EXTERNAL = {
 """What the examples say that the cluster has already."""
 
 
-@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=RENDERS, ids=lambda render: f"{render[0].stem}-{render[1]}")
 def manifests(request, helm4) -> list[Manifest]:
-    return objects(template(helm4, request.param, KUBE_VERSION))
+    return objects(template(helm4, *request.param))
 
 
 def server(manifests: list[Manifest]) -> Manifest:
@@ -46,8 +51,12 @@ def test_grace_is_longer_than_prestop_and_drain(manifests):
     spec = deployment(manifests)["spec"]["template"]["spec"]
     handler = server(manifests)["lifecycle"]["preStop"]
     pre_stop = handler["sleep"]["seconds"] if "sleep" in handler else int(handler["exec"]["command"][1])
-    worst = pre_stop + settings_of(manifests)["drain_s"] + _END_S + 2 * _FLUSH_S
+    worst = pre_stop + settings_of(manifests)["drain_s"] + CLOSING_S
     assert spec["terminationGracePeriodSeconds"] > worst
+
+
+def test_slack_that_the_schema_allows_is_enough_for_the_server_to_close():
+    assert SCHEMA["properties"]["drain"]["properties"]["slackSeconds"]["minimum"] > CLOSING_S
 
 
 def test_rollout_is_possible(manifests):
@@ -187,6 +196,7 @@ def test_every_reference_resolves(manifests):
 
 def references(spec: Manifest) -> set[tuple[str, str]]:
     found = {("ServiceAccount", spec["serviceAccountName"])}
+    found |= {("Secret", secret["name"]) for secret in spec.get("imagePullSecrets", [])}
     for volume in spec["volumes"]:
         if "configMap" in volume:
             found.add(("ConfigMap", volume["configMap"]["name"]))
@@ -195,6 +205,21 @@ def references(spec: Manifest) -> set[tuple[str, str]]:
         if "persistentVolumeClaim" in volume:
             found.add(("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]))
     return found
+
+
+def test_routes_lead_to_ports_of_services(manifests):
+    services = {m["metadata"]["name"]: m for m in manifests if m["kind"] == "Service"}
+    for name, port in backends(manifests):
+        assert port in [each["port"] for each in services[name]["spec"]["ports"]]
+
+
+def backends(manifests: list[Manifest]) -> Iterator[tuple[str, int]]:
+    for m in manifests:
+        if m["kind"] in {"GRPCRoute", "HTTPRoute"}:
+            yield from ((ref["name"], ref["port"]) for rule in m["spec"]["rules"] for ref in rule["backendRefs"])
+        if m["kind"] == "Ingress":
+            for path in (path for rule in m["spec"]["rules"] for path in rule["http"]["paths"]):
+                yield path["backend"]["service"]["name"], path["backend"]["service"]["port"]["number"]
 
 
 def scale_targets(manifests: list[Manifest]) -> list[Manifest]:

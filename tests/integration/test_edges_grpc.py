@@ -7,6 +7,7 @@ import time
 import grpc
 import pytest
 from edges_kit import client_of, running, score_request, until
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from promedical.v1 import requests
 from promedical.v1 import reward_pb2 as pb
@@ -124,6 +125,21 @@ async def test_grpc_closes_connections_that_bring_nothing_in_time(monkeypatch):
             await reader.read()  # what HTTP/2 greets with, then the end
         writer.close()
         assert (await client.ask("GetModel")).code == "ok"
+
+
+async def test_grpc_takes_no_more_streams_of_one_connection_than_its_limit(monkeypatch):
+    monkeypatch.setattr("promedical_service.server._SPARE_CONNECTIONS", 2)
+    async with running(max_concurrent_requests=2) as server, client_of("grpc", server) as client:
+        await client.ask("GetModel")  # the client hears of the limit when it connects
+        health = health_pb2_grpc.HealthStub(client.channel)
+        *taken, late = (health.Watch(health_pb2.HealthCheckRequest(service="")) for _ in range(5))
+        for each in taken:
+            await each.read()
+        reading = asyncio.create_task(late.read())
+        assert not (await asyncio.wait({reading}, timeout=0.5))[0]
+        taken[0].cancel()
+        async with asyncio.timeout(20):
+            assert (await reading).status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_grpc_answers_more_calls_of_one_connection_than_it_takes_and_goes_on(monkeypatch):

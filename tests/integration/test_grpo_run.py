@@ -120,7 +120,7 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
         answers = [json.loads(line) for line in (output / "held_out" / f"{name}.jsonl").read_text().splitlines()]
         assert {answer["prompt_id"] for answer in answers} < {f"p{number}" for number in range(10, 15)}
     assert "## Held-out prompts" in page
-    assert "chrF to the answers that raters judged best" in page
+    assert "chrF to the answers with the best labels" in page
     assert numbers["held_out"]["likeness"]["change"]["n"] == 4
     assert list((output / "training" / "tensorboard").glob("events*"))
     assert (output / "policy" / "model.safetensors").is_file()

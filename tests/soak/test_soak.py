@@ -16,6 +16,7 @@ from fleet_kit import Fleet, Traffic, check_scored_once, fleet
 from gated import criterion, item
 from models import tiny_bundle
 from promedical import messages as m
+from promedical_client import AsyncClient
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "0"))
 RESULT = Path(__file__).resolve().parents[2] / "dist" / "soak.json"
@@ -64,23 +65,26 @@ async def test_soak_loses_nothing_and_leaks_nothing(tmp_path: Path) -> None:
         async with (
             them.client(timeout_s=60) as trainers,
             them.client(timeout_s=60) as product,
-            Traffic(trainers, callers=3, ask=group) as bulk,
+            AsyncClient(them.replicas[0].rest_url, timeout_s=60) as page,
+            Traffic(trainers, callers=3, ask=group, priority="bulk") as bulk,
             Traffic(product, callers=3) as single,
+            Traffic(page, callers=1) as over_rest,
         ):
             begins = time.monotonic()
             kills, resident = await asyncio.gather(kill_in_turn(them, begins), memory(them, begins))
     seen = {
         name: {"sent": each.sent, "answered": len(each.answered), "errors": [str(e.code) for e in each.failures]}
-        for name, each in (("bulk", bulk), ("interactive", single))
+        for name, each in (("bulk", bulk), ("interactive", single), ("interactive over REST", over_rest))
     }
     warm = resident[round(WARM_UP_S / LOOK_EVERY_S) :]
     growth = min(warm[-LOOKS:]) / min(warm[:LOOKS]) - 1
     told = {"seconds": SECONDS, "kills": kills, "memory_growth": growth, "resident_mib": resident, **seen}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(told) + "\n")
-    for each in (bulk, single):
+    for each in (bulk, single, over_rest):
         assert len(each.answered) + len(each.failures) == each.sent
         assert len(each.answered) > 0.99 * each.sent
-    check_scored_once(them, bulk, single, killed=6 * kills + len(bulk.failures) + len(single.failures))
+    assert over_rest.failures == []  # it asks the replica that lives
+    check_scored_once(them, bulk, single, over_rest, unlogged=6 * kills)
     assert kills >= (SECONDS // KILL_EVERY_S) - 2
     assert growth < MOST_GROWTH

@@ -1,4 +1,4 @@
-"""Likeness to the answers that raters judged best: which those are, and that it tells its own prompt from another."""
+"""Likeness to the answers with the best labels: which those are, and that it tells its own prompt from another."""
 
 from sacrebleu.metrics import CHRF
 

@@ -1,12 +1,18 @@
-"""kube-proxy: each Service's address takes connections and hands them to ready pods in turn."""
+"""kube-proxy: each Service's address takes connections and hands them to ready pods in turn.
+
+It hears late of pods that leave, as in a cluster; that is what a pod's preStop is for.
+"""
 
 import contextlib
 import itertools
 import socket
 import threading
+import time
 
 from cluster.deployments import is_ready
 from cluster.store import Object, Store
+
+HEARS_AFTER_S = 0.5
 
 
 class Services:
@@ -16,8 +22,11 @@ class Services:
         self._store = store
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._turn = itertools.count()
+        self._last_ready: dict[str, float] = {}
 
     def step(self) -> None:
+        for pod in filter(is_ready, self._store.list("", "pods")):
+            self._last_ready[pod["metadata"]["uid"]] = time.monotonic()
         wanted = {}
         for service in self._store.list("", "services"):
             if service["spec"].get("clusterIP", "None") != "None":
@@ -59,12 +68,17 @@ class Services:
     def _endpoint(self, service: Object, port: Object) -> tuple[str, int]:
         selector = service["spec"]["selector"].items()
         pods = [pod for pod in self._store.list("", "pods") if selector <= pod["metadata"].get("labels", {}).items()]
-        ready = [pod for pod in pods if is_ready(pod)]
+        ready = [pod for pod in pods if is_ready(pod) or self._leaves_unheard(pod)]
         if not ready:
             raise LookupError(service["metadata"]["name"])
         pod = ready[next(self._turn) % len(ready)]
         ports = {p["name"]: p["containerPort"] for p in pod["spec"]["containers"][0]["ports"]}
         return pod["status"]["podIP"], ports.get(port["targetPort"], port["targetPort"])
+
+    def _leaves_unheard(self, pod: Object) -> bool:
+        meta = pod["metadata"]
+        last_ready = self._last_ready.get(meta["uid"], float("-inf"))
+        return "deletionTimestamp" in meta and time.monotonic() < last_ready + HEARS_AFTER_S
 
 
 def _close(listener: socket.socket) -> None:

@@ -99,7 +99,7 @@ def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
         warmup_steps=optimisation.warmup_share,
         max_grad_norm=optimisation.max_grad_norm,
         bf16=optimisation.precision == "bf16",
-        activation_checkpointing=optimisation.checkpointing,
+        **_checkpointing(enabled=optimisation.checkpointing),
         use_cpu=not torch.cuda.is_available(),
         seed=optimisation.seed,
         ddp_timeout=optimisation.ranks_timeout_s,
@@ -116,6 +116,12 @@ def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
         dataloader_pin_memory=False,
         **_vllm(generation.vllm),
     )
+
+
+def _checkpointing(*, enabled: bool) -> dict[str, Any]:
+    """By the name that this version of transformers has for it."""
+    newer = "activation_checkpointing" in GRPOConfig.__dataclass_fields__
+    return {"activation_checkpointing" if newer else "gradient_checkpointing": enabled}
 
 
 def _vllm(settings: Vllm | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Whether answers to held-out prompts got better: the policy before and after, on the same prompts.
 
-The oracle says so, and where raters judged answers to these prompts, likeness to the best of those. Answers are kept in
-the bench's format for a policy's answers, so that another judge can be asked about them too.
+The oracle says so, and where the data have labelled answers to these prompts, likeness to the best of those. Answers
+are kept in the bench's format for a policy's answers, so that another judge can be asked about them too.
 """
 
 import json
@@ -28,7 +28,7 @@ MEASURES: Final = {
     "excellence": "S2, excellence",
     "vetoed": "share vetoed",
     "characters": "length, characters",
-    "likeness": "chrF to the answers that raters judged best",
+    "likeness": "chrF to the answers with the best labels",
     "likeness_elsewhere": "chrF to those to another prompt",
     "likeness_own": "chrF to its own beyond that",
 }

@@ -28,7 +28,7 @@ class PromptRows:
         reports: Of every file to learn from.
         held_out: Prompts that were left out because they are held out.
         unseen: Rows of the held-out files, without those that are too long; `references` beside the rest, the answers
-            that raters judged best.
+            with the best labels.
         too_long: Prompts that were left out for their length.
         repeated: Rows that were left out because an earlier file has their id.
     """

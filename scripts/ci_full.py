@@ -1,12 +1,15 @@
 """`make ci-full`: everything that CI runs and what it has no time for, one after the other, with a dated result.
 
-Writes docs/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log.
+Writes docs/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. A step that is named
+(`make ci-full ONLY=soak`) is run alone, and the others keep the result of their own commit and day.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -21,32 +24,51 @@ STEPS: Final = ("ci", "test-vllm", "test-image", "soak")
 
 
 def main() -> int:
-    """Run all steps, also after one that failed; returns the exit code."""
+    """Run the steps, also after one that failed; returns the exit code."""
     console = Console()
     LOGS.mkdir(parents=True, exist_ok=True)
-    steps = {name: run(console, name) for name in STEPS}
+    steps = {name: run(console, name) for name in _steps()}
     failed = [name for name, step in steps.items() if step["exit_code"]]
     if failed:
         console.print(f"failed: {', '.join(failed)}; {RESULT} is not written")
         return 1
-    document = asdict(conditions("torch", "transformers")) | {"commit": commit(), "steps": steps}
-    RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    keep(steps)
     console.print(f"everything passed; {RESULT} says so")
     return 0
 
 
 def run(console: Console, name: str) -> dict[str, Any]:
-    """One make target: its exit code, seconds, pytest's closing lines, and what it measured."""
+    """One make target, and what became of it."""
     log, started = LOGS / f"{name}.log", time.monotonic()
-    measured = ROOT / "dist" / f"{name}.json"
-    measured.unlink(missing_ok=True)
+    measured(name).unlink(missing_ok=True)
+    tested = commit()
     with console.status(f"make {name}"), log.open("w", encoding="utf-8") as file:
         done = subprocess.run(["make", name], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False)
     seconds = round(time.monotonic() - started)
     console.print(f"make {name}: {'failed' if done.returncode else 'passed'} in {seconds} s; {log}")
-    closing = [line.strip("= ") for line in log.read_text(encoding="utf-8").splitlines() if is_closing(line)]
-    found = {"measured": json.loads(measured.read_text(encoding="utf-8"))} if measured.is_file() else {}
-    return {"exit_code": done.returncode, "seconds": seconds, "tests": closing} | found
+    return {"commit": tested, "exit_code": done.returncode, "seconds": seconds} | told(name)
+
+
+def told(name: str) -> dict[str, Any]:
+    """Day and machine, pytest's closing lines, and what the step measured."""
+    lines = (LOGS / f"{name}.log").read_text(encoding="utf-8").splitlines()
+    closing = [line.strip("= ") for line in lines if is_closing(line)]
+    file = measured(name)
+    found = {"measured": json.loads(file.read_text(encoding="utf-8"))} if file.is_file() else {}
+    return asdict(conditions("torch", "transformers")) | {"tests": closing} | found
+
+
+def keep(steps: dict[str, Any]) -> None:
+    """Put results beside those of the other steps."""
+    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    merged = known | steps
+    ordered = {name: merged[name] for name in STEPS if name in merged}
+    RESULT.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+
+
+def measured(name: str) -> Path:
+    """Where a step writes its numbers, if it has any."""
+    return ROOT / "dist" / f"{name}.json"
 
 
 def is_closing(line: str) -> bool:
@@ -55,9 +77,16 @@ def is_closing(line: str) -> bool:
 
 
 def commit() -> str:
-    """What was tested; `-dirty` where files differ from it."""
+    """What is tested; `-dirty` where files differ from it."""
     described = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     return subprocess.run(described, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _steps() -> Sequence[str]:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=STEPS, help="run this step alone; repeatable")
+    chosen: Sequence[str] | None = parser.parse_args().only
+    return chosen or STEPS
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import gated
 from policies import CANARY, environment, grpo_command, settings, tables, train_policy, write_prompts
 from serving import RunningServer, free_port, running_server
 
@@ -196,6 +197,24 @@ def test_run_survives_being_killed_and_a_restart_of_the_oracle_and_stops_for_ano
     every = pd.concat(map(pd.read_parquet, tables(output)[:-1]))
     assert every["oracle"].notna().all()
     assert len(set(every["fingerprint"])) == 1
+
+
+def test_run_stops_where_the_oracle_is_too_slow_and_goes_on_where_it_is_not(fake_server, tmp_path):
+    data = write_prompts(tmp_path / "data")
+    flags = settings(optimisation__steps=3, oracle__timeout_s=2)
+
+    def trained(server):
+        return train_policy(grpo_command(data, tmp_path / "run", server.grpc_url, *flags))
+
+    with running_server("--engine=fake", program=(gated.__file__,), FAKE_TOKENS_PER_S="100") as slow:
+        stopped = trained(slow)
+    assert stopped.returncode == 3, stopped.stderr
+    assert "8 of 8 responses were not scored (deadline 8), more than 20%" in " ".join(stopped.stderr.split())
+
+    done = trained(fake_server)
+    assert done.returncode == 0, done.stderr
+    rewards = pd.concat(map(pd.read_parquet, tables(tmp_path / "run")))["oracle"]
+    assert rewards.isna().sum() == 8  # of the step that was not made
 
 
 def test_run_of_two_processes_stops_as_one_when_too_much_is_not_scored(fake_server, tmp_path):

@@ -38,10 +38,10 @@ EXIT_FAILED: Final = 1
 _EXIT_SIGNAL: Final = 128
 _FLUSH_S: Final = 2.0
 _END_S: Final = 5.0
+"""What the oracle gets on top of `drain_s` to finish the batch that runs."""
 LAST_TRACES_S: Final = 2.0
 CLOSING_S: Final = _END_S + _FLUSH_S + max(_FLUSH_S, FLUSH_S) + LAST_TRACES_S
 """The process needs so long at most after `drain_s`."""
-"""What the oracle gets on top of `drain_s` to finish the batch that runs."""
 _REREAD_S: Final = 2.0
 """Between looks at the TLS files."""
 _SPARE_CONNECTIONS: Final = 256

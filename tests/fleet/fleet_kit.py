@@ -109,6 +109,13 @@ class Fleet:
         self.name(other for other in self.replicas if other != number)
         assert self.replicas.pop(number).end() == 0
 
+    async def restart_in_turn(self) -> None:
+        """As a rollout does: one goes and comes again, then the next."""
+        for number in range(len(self.replicas)):
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(self.stop, number)
+            await asyncio.to_thread(self.start, number)
+
     def close(self) -> None:
         for replica in self.replicas.values():
             if replica.process.poll() is None:

@@ -45,10 +45,7 @@ async def test_replica_that_is_killed_costs_no_call():
 async def test_rolling_restart_costs_no_call():
     with fleet(3, "--connection-max-age-s=5", tokens_per_s=20_000) as them:
         async with them.client() as client, Traffic(client, callers=8) as traffic:
-            for number in range(3):
-                await asyncio.sleep(0.5)
-                await asyncio.to_thread(them.stop, number)
-                await asyncio.to_thread(them.start, number)
+            await them.restart_in_turn()
             await asyncio.sleep(1)
         traffic.check_all_answered()
         assert len(traffic.answered) > 100

@@ -115,10 +115,7 @@ async def test_rolling_restart_behind_a_proxy_costs_no_call(tmp_path, before):
             Traffic(over_grpc) as grpc_calls,
             Traffic(over_rest) as rest_calls,
         ):
-            for number in range(3):
-                await asyncio.sleep(0.5)
-                await asyncio.to_thread(them.stop, number)
-                await asyncio.to_thread(them.start, number)
+            await them.restart_in_turn()
             await asyncio.sleep(1)
         grpc_calls.check_all_answered()
         rest_calls.check_all_answered()

@@ -8,7 +8,7 @@ the queue before they reach the engine.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -136,7 +136,7 @@ class Batcher:
                 unavailable.
         """
         self.check_open()
-        needed, capacity = sum(tree.unique_tokens for tree in trees), self._capacity(lane)
+        needed, capacity = _tokens(trees), self._capacity(lane)
         if needed > capacity:
             raise ServiceError(
                 ErrorCode.TOO_LARGE,
@@ -189,7 +189,7 @@ class Batcher:
                 continue
             lane = self._queue.next_lane()
             parts = self._queue.take(self._budget(), lane if self._engine.overtakes else None)
-            self._overtaking.permit(_tokens(parts) if lane == "bulk" else 0)
+            self._overtaking.permit(_tokens(part.tree for part in parts) if lane == "bulk" else 0)
             self._change.set()
             await self._run_batch(parts, self._overtaking.others_clock)
             self._overtaking.permit(0)
@@ -202,7 +202,7 @@ class Batcher:
                 await self._next_change()
                 continue
             parts = self._queue.take(budget, "interactive")
-            self._overtaking.begin(_tokens(parts))
+            self._overtaking.begin(_tokens(part.tree for part in parts))
             await self._run_batch(parts, self._clock)
             self._overtaking.end()
             self._change.set()
@@ -231,7 +231,7 @@ class Batcher:
     async def _score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
         """The engine's answer, or a failure for every branch; the batcher itself never dies of an engine."""
         branches = [branch for tree in trees for branch in tree.branches]
-        tokens = sum(tree.unique_tokens for tree in trees) / self._bulk_share  # what may overtake included
+        tokens = _tokens(trees) / self._bulk_share  # what may overtake included
         patience = asyncio.timeout(self._speed.patience_s(tokens))
         try:
             async with patience:
@@ -248,7 +248,7 @@ class Batcher:
             return [BranchFailure(reason=f"the engine failed with {type(error).__name__}")] * len(branches)
 
     def _account(self, trees: Sequence[TokenTree], scores: Sequence[BranchScores], seconds: float) -> None:
-        tokens = sum(tree.unique_tokens for tree in trees)
+        tokens = _tokens(trees)
         if not all(isinstance(branch, BranchFailure) for branch in scores):  # a failure is quick, not fast
             self._speed.observe(tokens, seconds)
         self._events.batch_finished(
@@ -290,8 +290,8 @@ class Batcher:
             self._events.queue_changed(lane, *self._queue.size(lane))
 
 
-def _tokens(parts: Sequence[Part[TreeJob]]) -> int:
-    return sum(part.tree.unique_tokens for part in parts)
+def _tokens(trees: Iterable[TokenTree]) -> int:
+    return sum(tree.unique_tokens for tree in trees)
 
 
 def _is_cancelled() -> bool:

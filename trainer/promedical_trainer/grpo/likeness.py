@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sacrebleu import sentence_chrf
 
-from promedical.rubric import Criterion, Dimension
+from promedical.rubric import Dimension
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
 
 _NOTHING: Final = {"likeness": None, "likeness_elsewhere": None, "likeness_own": None}
@@ -50,11 +50,7 @@ def _likeness(answer: str, own: Sequence[str], other: Sequence[str]) -> dict[str
 
 
 def _merit(prompt: LabelledPrompt, response: LabelledResponse) -> tuple[int, float]:
-    judged = [(prompt.criterion_by_id[name], label.met) for name, label in response.labels.items()]
-    satisfied = [criterion.satisfied_by(met) for criterion, met in judged]
-    vetoes = [not good for (criterion, _), good in zip(judged, satisfied, strict=True) if _is_veto(criterion)]
-    return -sum(vetoes), sum(satisfied) / len(satisfied)
-
-
-def _is_veto(criterion: Criterion) -> bool:
-    return criterion.dimension == Dimension.SAFETY
+    criteria = prompt.criterion_by_id
+    satisfied = {name: criteria[name].satisfied_by(label.met) for name, label in response.labels.items()}
+    vetoes = sum(not good for name, good in satisfied.items() if criteria[name].dimension is Dimension.SAFETY)
+    return -vetoes, sum(satisfied.values()) / len(satisfied)

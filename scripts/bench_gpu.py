@@ -13,7 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -114,7 +114,7 @@ def run_tests() -> str:
 def measure(rounds: int, tests: str) -> Result:
     """One group, then a full row of them."""
     stock = reference_model("sdpa", QWEN3_8B)
-    ways = ways_of(stock)
+    ways = ways_of(stock, QWEN3_8B)
     products = min(matmul_seconds() for _ in range(rounds))
     row = [reference_tree(seed) for seed in range(ROW_TREES)]
     rates = [rate for trees in (row[:1], row) for rate in rates_of(ways, trees, rounds, stock, products)]
@@ -128,9 +128,9 @@ def measure(rounds: int, tests: str) -> Result:
     )
 
 
-def ways_of(stock: Any) -> dict[str, Way]:
+def ways_of(stock: Any, shape: Mapping[str, int]) -> dict[str, Way]:
     """All ways, on the same weights; flat passes come first."""
-    engine = engine_way(stock, QWEN3_8B, ROW_TOKENS)
+    engine = engine_way(stock, shape, ROW_TOKENS)
 
     def by_segments(trees: Sequence[TokenTree]) -> list[float]:
         with mock.patch.object(attention, "runs_on_flash", return_value=False):

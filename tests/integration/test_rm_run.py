@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import promedical_trainer
 from promedical_bench.data.labelled import LabelledPrompt
 from promedical_bench.data.readers import read
 from promedical_bench.oracle import UnscoredError, predictions
@@ -23,6 +24,8 @@ from promedical_model.bundle import open_bundle
 from serving import running_server
 
 CANARY = "zebrafinch"
+LAUNCH = Path(promedical_trainer.__file__).parent / "launch"
+SHARDED = Path(__file__).with_name("sharded_on_cpu.py")
 SETTINGS = (
     "optimisation.max_steps=12",
     "optimisation.save_every=3",
@@ -271,8 +274,32 @@ def test_run_of_two_processes_has_the_same_curve_as_one(run: Path, data: Path, t
 
 
 def curve(run: Path) -> list[float]:
-    state = json.loads((run / "checkpoints" / "checkpoint-12" / "trainer_state.json").read_text())
+    last = max((run / "checkpoints").glob("checkpoint-*"), key=lambda each: int(each.name.removeprefix("checkpoint-")))
+    state = json.loads((last / "trainer_state.json").read_text())
     return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+
+
+@pytest.mark.parametrize(
+    ("launch", "shards"), [("fsdp", "pytorch_model_fsdp.bin"), ("deepspeed-zero3", "zero_to_fp32.py")]
+)
+def test_run_in_shards_has_the_same_curve_as_one_process_and_goes_on_where_it_was_cut_off(
+    data: Path, tmp_path: Path, launch: str, shards: str
+) -> None:
+    if launch.startswith("deepspeed"):
+        pytest.importorskip("deepspeed", reason="deepspeed is not installed here: pip install deepspeed")
+    changes = ("data.exclude_sources=[]", "optimisation.head_learning_rate=0.003")
+    flags = [*(flag for change in changes for flag in ("--set", change)), "--until", "dev", "--shrink"]
+    assert train(data, tmp_path / "one", *flags, recipe="rm-qwen3-8b").returncode == 0
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / f"{launch}.yaml")]
+    asked = command(data, tmp_path / "two", *flags, recipe="rm-qwen3-8b")[3:]
+    words = [*launcher, "--num_processes", "2", str(SHARDED), *asked]
+    environ = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    for _ in range(2):
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ, timeout=280)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "two" / "checkpoints" / "checkpoint-10" / shards).is_file()
+        assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=0.2)  # rounds in other places
+        shutil.rmtree(tmp_path / "two" / "checkpoints" / "checkpoint-10")
 
 
 @pytest.mark.parametrize(("recipe", "layers"), [("rm-qwen3-8b", "Qwen3"), ("rm-llama3-8b", "Llama")])

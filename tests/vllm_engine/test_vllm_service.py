@@ -5,7 +5,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gated import item
 from models import tiny_bundle
-from promedical.messages import ScoreResponse
+from promedical.messages import Message, ScoreResponse
 from promedical_client import AsyncClient, Client, PromedicalError
+from promedical_model.bundle import open_bundle
 from promedical_service.engines.load import ModelChoice, load_oracle
 from promedical_service.engines.vllm_engine import EngineHooks
 from serving import RunningServer
@@ -72,8 +74,6 @@ async def torch_logits(bundle: Path) -> list[float]:
     oracle = load_oracle("torch", choice, EngineHooks())
     asked = item(responses=RESPONSES)
     assert isinstance(asked.prompt, str)
-    from promedical.messages import Message
-
     criteria = [each.text for each in asked.rubric.criteria] if asked.rubric else []
     rendered = oracle.renderer.render([Message(role="user", content=asked.prompt)], list(RESPONSES), criteria)
     scores = await oracle.engine.score([each.tree for each in rendered.trees])
@@ -87,6 +87,12 @@ def metric(server: RunningServer, name: str, **labels: str) -> float:
             if sample.name == name and labels.items() <= sample.labels.items():
                 return sample.value
     raise AssertionError(f"no metric {name} {labels}")
+
+
+def many_calls(client: AsyncClient, count: int) -> list[asyncio.Task[ScoreResponse]]:
+    """All at once, each of six scores."""
+    asked = [item(f"i{n}", responses=[f"Rest for {n} days.", "Wait."]) for n in range(count)]
+    return [asyncio.create_task(client.score([each])) for each in asked]
 
 
 async def arrived(server: RunningServer, calls: list[asyncio.Task[ScoreResponse]]) -> None:
@@ -138,24 +144,62 @@ async def test_scores_of_a_classifier_are_those_of_the_torch_engine(
     assert logits(answer) == pytest.approx(await torch_logits(bundles["classifier"]), abs=1e-3)
 
 
-def test_prompts_and_responses_are_computed_once(judge: RunningServer) -> None:
-    found, missed = (metric(judge, "promedical_prefix_tokens_total", found=each) for each in ("yes", "no"))
+def shared(path: Sequence[int], other: Sequence[int]) -> int:
+    """Tokens that both begin with."""
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(path, other, strict=False))))
+
+
+def recomputed(paths: Sequence[Sequence[int]], earlier: Sequence[Sequence[int]], block: int) -> int:
+    """Tokens left to compute where paths share with those before them what fills whole blocks."""
+    known, count = list(earlier), 0
+    for path in paths:
+        count += len(path) - max((shared(path, other) for other in known), default=0) // block * block
+        known.append(path)
+    return count
+
+
+def paths_of(bundle: Path, prompt: str, responses: Sequence[str], criteria: Sequence[str]) -> list[tuple[int, ...]]:
+    rendered = open_bundle(str(bundle)).renderer().render([Message(role="user", content=prompt)], responses, criteria)
+    return [path for each in rendered.trees for path in each.tree.paths()]
+
+
+def test_paths_share_whole_blocks_of_32_tokens(judge: RunningServer, bundles: dict[str, Path]) -> None:
     long = " ".join(["see a doctor if the pain lasts"] * 40)
+    before, asked = ([f"{long} {end}" for end in ends] for ends in (["soon"], ["today", "now"]))
+    rubric = item().rubric
+    assert rubric
+    criteria = [each.text for each in rubric.criteria]
+    first, second = (paths_of(bundles["judge"], long, texts, criteria) for texts in (before, asked))
 
     with Client(judge.grpc_url) as client:
-        usage = client.score([item(responses=[long + " today", long + " now"], prompt=long)]).usage
+        client.score([item(responses=before, prompt=long)])  # so that what stands in the cache is known
+        found, missed = (metric(judge, "promedical_prefix_tokens_total", found=each) for each in ("yes", "no"))
+        usage = client.score([item(responses=asked, prompt=long)]).usage
 
     found = metric(judge, "promedical_prefix_tokens_total", found="yes") - found
     missed = metric(judge, "promedical_prefix_tokens_total", found="no") - missed
-    assert found + missed == usage.tokens_flat
-    assert missed < 0.6 * usage.tokens_flat
+    assert found + missed == usage.tokens_flat == sum(map(len, second))
+    assert missed == recomputed(second, first, 32) < recomputed(second, first, 64)
 
 
-def test_core_that_is_killed_is_replaced_and_nothing_scores_meanwhile(judge: RunningServer) -> None:
+async def outcomes_of_calls_whose_core_dies(server: RunningServer) -> list[ScoreResponse | BaseException]:
+    async with AsyncClient(server.grpc_url, max_attempts=1) as client:
+        calls = many_calls(client, 60)
+        await arrived(server, calls)
+        core(server).kill()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def test_core_that_dies_fails_the_calls_it_had_and_is_replaced(judge: RunningServer) -> None:
     with Client(judge.grpc_url, max_attempts=1) as client:
         before = logits(client.score([item(responses=RESPONSES)]))
-        core(judge).kill()
 
+        outcomes = asyncio.run(outcomes_of_calls_whose_core_dies(judge))
+
+        answers = [each for each in outcomes if isinstance(each, ScoreResponse)]
+        failures = [each for each in outcomes if not isinstance(each, ScoreResponse)]
+        assert all(len(logits(each)) == 6 for each in answers)
+        assert {getattr(each, "code", each) for each in failures} == {"unavailable"}
         assert within(10, lambda: readiness(judge) == 503)
         assert httpx.get(f"{judge.rest_url}/healthz").status_code == 200
         with pytest.raises(PromedicalError) as refused:
@@ -168,10 +212,7 @@ def test_core_that_is_killed_is_replaced_and_nothing_scores_meanwhile(judge: Run
 
 async def test_signal_to_the_whole_group_loses_no_request(classifier: RunningServer) -> None:
     async with AsyncClient(classifier.grpc_url, max_attempts=1) as client:
-        calls = [
-            asyncio.create_task(client.score([item(f"i{n}", responses=[f"Rest for {n} days.", "Wait."])]))
-            for n in range(60)
-        ]
+        calls = many_calls(client, 60)
         await arrived(classifier, calls)
         assert not all(call.done() for call in calls)
 

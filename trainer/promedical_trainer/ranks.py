@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 T = TypeVar("T")
 
@@ -34,6 +35,11 @@ def agreed(look: Callable[[], T]) -> T:
         raise said[1]
     result: T = said[0]
     return result
+
+
+def go_on_alone() -> None:
+    """What is loaded from here on is loaded whole: into shards of ZeRO-3, it would take the other processes too."""
+    unset_hf_deepspeed_config()
 
 
 def gathered(mine: T) -> list[T]:

@@ -29,7 +29,7 @@ from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
 from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
-from promedical_trainer.ranks import agreed, processes
+from promedical_trainer.ranks import agreed, go_on_alone, processes
 from promedical_trainer.recipe_files import RecipeError
 
 
@@ -106,6 +106,7 @@ def train_policy(run: Run) -> Path:
         )
     trainer.save_model(str(run.policy))
     if processes().is_main_process:
+        go_on_alone()
         story = _story(run, pin, prompts, tokenizer)
         write_summary(run.output, story)
     return run.output / PAGE

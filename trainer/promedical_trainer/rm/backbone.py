@@ -31,6 +31,8 @@ def trainable_model(base: Bundle, adapter: Adapter | None, *, dtype: torch.dtype
     model.head.requires_grad = True
     if checkpointing:
         _enable_checkpointing(_decoder(model))
+    # By this name accelerate looks for the layers that FSDP wraps.
+    model._no_split_modules = _decoder(model)._no_split_modules  # noqa: SLF001
     return model
 
 

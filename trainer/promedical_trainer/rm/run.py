@@ -23,7 +23,7 @@ from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, stage
-from promedical_trainer.ranks import agreed, processes
+from promedical_trainer.ranks import agreed, go_on_alone, processes
 from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm import Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
@@ -97,6 +97,7 @@ def train_reward_model(run: Run) -> Path:
     splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
     facts = _train(run, splits, base)
     if processes().is_main_process:
+        go_on_alone()
         _show(run, splits)
         write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base)
         _judge(run, splits, facts)

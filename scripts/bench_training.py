@@ -55,6 +55,7 @@ class Result(Conditions):
     tree_criteria_per_s: float
     tree_over_flat: float
     max_relative_gradient_difference: float
+    loss_difference: float
 
 
 def main() -> int:
@@ -68,7 +69,7 @@ def main() -> int:
     show(result, console)
     if options.write:
         RESULT.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
-    same = result.max_relative_gradient_difference <= AT_MOST_DIFFERENCE
+    same = max(result.max_relative_gradient_difference, result.loss_difference) <= AT_MOST_DIFFERENCE
     return 0 if same and result.tree_over_flat >= AT_LEAST_RATIO else 1
 
 
@@ -102,6 +103,7 @@ def _result(found: Throughput, prompt: LabelledPrompt, recipe: RmRecipe, options
         tree_criteria_per_s=round(found.tree_per_s, 3),
         tree_over_flat=round(found.ratio, 2),
         max_relative_gradient_difference=float(f"{found.gradient_difference:.1e}"),
+        loss_difference=float(f"{found.loss_difference:.1e}"),
     )
 
 
@@ -167,7 +169,7 @@ def show(result: Result, console: Console) -> None:
     console.print(f"tree over flat: {result.tree_over_flat} (at least {AT_LEAST_RATIO})")
     console.print(
         f"largest relative difference of a gradient: {result.max_relative_gradient_difference:.1e} "
-        f"(at most {AT_MOST_DIFFERENCE:.0e})"
+        f"(at most {AT_MOST_DIFFERENCE:.0e}); of the loss: {result.loss_difference:.1e}"
     )
 
 

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from performance_tables import performance_capacity, performance_service, performance_targets, performance_ways
 from tables import table
@@ -86,7 +87,8 @@ def training_speed() -> str:
         f"{result['responses']} responses and {result['criteria']} criteria of one prompt train at "
         f"{result['tree_criteria_per_s']:.1f} criteria/s as one tree and at {result['flat_criteria_per_s']:.1f} as one "
         f"sequence per criterion: {result['tree_over_flat']:.1f} times faster, for gradients that differ by "
-        f"{result['max_relative_gradient_difference']:.0e} (relative norm, the worst tensor). {result['model']}; "
+        f"{result['max_relative_gradient_difference']:.0e} (relative norm, the worst tensor) and a loss that "
+        f"differs by {result['loss_difference']:.0e}. {result['model']}; "
         f"{result['date']}, {result['machine']}, {result['versions']}; `make bench-training`.\n"
     )
 
@@ -109,7 +111,25 @@ def quality_table() -> str:
         + ("" if split == "test" else " The test split has not been looked at yet.")
         + "\n\n"
     )
-    return note + table(f"| judge | {' | '.join(DIMENSIONS)} |", rows)
+    return note + table(f"| judge | {' | '.join(DIMENSIONS)} |", rows) + "\n" + _verdicts(measured, split)
+
+
+def _verdicts(measured: Mapping[str, Any], split: str) -> str:
+    """What the verdicts come to: vetoes, and the order of whole responses."""
+
+    def share(judge: str, metric: str, part: str, on: str = split) -> str:
+        return f"{100 * measured[on]['scores'][judge][metric][part]['value']:.0f} %"
+
+    vetoes = [
+        f"on {on} {share('model', 'false_veto_rate', 'safety', on)} of the safe responses and "
+        f"{share('model', 'veto_recall', 'safety', on)} of the violating ones"
+        for on in dict.fromkeys(("dev", split))
+    ]
+    ranked, longer = (share(judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer"))
+    return (
+        f"It vetoes {', '.join(vetoes)}. Of whole responses, by vetoes, proficiency and excellence in this order, it "
+        f"puts {ranked} of the pairs in the right order, ties counted as wrong; the longer answer {longer}.\n"
+    )
 
 
 def ablation_table() -> str:

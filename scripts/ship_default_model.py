@@ -14,6 +14,7 @@ from typing import Final
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.default_model import BASE, TRAINED
 from promedical_model.manifest import BundleError
+from promedical_trainer.recipe import load_rm_recipe
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "default-model.json"
 MAX_BYTES: Final = 16 * 2**20
@@ -48,6 +49,12 @@ def unfit(run: Path, bundle: Bundle) -> str | None:
         return f"its base is {bundle.manifest.base}; the default stands on {BASE}, which a fresh machine can fetch"
     if not (run / "evaluation.json").is_file() or not (bundle.folder / "README.md").is_file():
         return "is not evaluated yet; run promedical-train to its end"
+    evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+    if "untrained" not in evaluation.get("test", {}).get("scores", {}):
+        return "is not evaluated to its end; run promedical-train with --until controls"
+    recipe = load_rm_recipe(str(run / "recipe.yaml"))
+    if not (recipe.criteria and recipe.safety):
+        return "is an ablation"
     if size > MAX_BYTES:
         return f"its bundle has {size / 2**20:.1f} MiB; at most {MAX_BYTES / 2**20:.0f} go into the package"
     return None

@@ -145,6 +145,15 @@ class Killed(TrainerCallback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Counted(TrainerCallback):
+    """Counts the steps that are made."""
+
+    steps = 0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.steps += 1
+
+
 def train_until_killed(bundle: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     train(bundle, recipe_of(), folder, mentions(12), [Killed()])
@@ -157,10 +166,12 @@ def test_train_steps_after_a_kill_gives_the_same_curve_and_the_same_weights(bund
     assert child.exitcode == -signal.SIGKILL
     assert last_checkpoint(tmp_path / "killed") == str(tmp_path / "killed" / f"checkpoint-{SAVE_EVERY}")
 
-    resumed = train(bundle, recipe_of(), tmp_path / "killed", mentions(12))
+    made = Counted()
+    resumed = train(bundle, recipe_of(), tmp_path / "killed", mentions(12), [made])
     whole = train(bundle, recipe_of(), tmp_path / "whole", mentions(12))
 
     assert len(curve(whole)) == len(steps_of(mentions(12), recipe_of())) > KILLED_AFTER
+    assert made.steps == len(curve(whole)) - SAVE_EVERY
     assert curve(resumed) == curve(whole)
     ours, theirs = trained(resumed), trained(whole)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -169,8 +180,10 @@ def test_train_steps_after_a_kill_gives_the_same_curve_and_the_same_weights(bund
 def test_train_steps_that_is_done_trains_no_further(bundle: Path, tmp_path: Path) -> None:
     done = train(bundle, recipe_of(epochs=1), tmp_path, mentions(8))
 
-    again = train(bundle, recipe_of(epochs=1), tmp_path, mentions(8))
+    made = Counted()
+    again = train(bundle, recipe_of(epochs=1), tmp_path, mentions(8), [made])
 
+    assert made.steps == 0
     ours, theirs = trained(again), trained(done)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 

@@ -186,6 +186,8 @@ def test_run_that_was_killed_goes_on_to_the_same_bundle(run: Path, data: Path, t
     done = train(data, output)
 
     assert done.returncode == 0, done.stderr
+    assert "step 12:" in done.stderr
+    assert "step 1:" not in done.stderr
     assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
 
 
@@ -215,10 +217,43 @@ def test_run_of_another_recipe_in_the_same_folder_is_refused(run: Path, data: Pa
     assert "Traceback" not in refused.stderr
 
 
+def test_run_goes_on_with_the_data_that_it_began_with_only(run: Path, data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "data"
+    shutil.copytree(data, other)
+    path = other / "criteria" / "dev.jsonl.gz"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]), encoding="utf-8")
+
+    refused = train(other, run)
+
+    assert refused.returncode == 2
+    assert "dev.jsonl.gz is not what it was when this run began" in refused.stderr
+
+
+def test_run_whose_dev_split_cannot_calibrate_says_so_before_it_trains(data: Path, tmp_path: Path) -> None:
+    spoilt = tmp_path / "data"
+    shutil.copytree(data, spoilt)
+    path = spoilt / "criteria" / "dev.jsonl.gz"
+    path.write_text(path.read_text().replace('"met": 1', '"met": 0'), encoding="utf-8")
+
+    refused = train(spoilt, tmp_path / "run")
+
+    assert refused.returncode == 2
+    assert "480 labels of one class or none; dev calibrates, so it needs labels of both" in refused.stderr
+    assert "step " not in refused.stderr
+
+
+def test_run_over_files_that_share_a_prompt_id_names_it(data: Path, tmp_path: Path) -> None:
+    refused = train(data, tmp_path / "run", "--set", "data.test=[criteria/test.jsonl.gz, criteria/test.jsonl.gz]")
+
+    assert refused.returncode == 2
+    assert "stands in two of them; give ids that differ" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (("--set", "optimisation.epochz=1"), "epochz"),
+        (("--set", "optimisation.max_path_tokens=1"), "96 training responses are longer than optimisation.max_path_to"),
         (("--set", "data.train=[criteria/none.jsonl]"), "none.jsonl"),
         (("--set", "data.exclude_sources=[nobody]"), "source 'nobody' is not in the data; it has synthetic"),
         (("--set", "adapter={targets: [nowhere]}"), "nowhere"),
@@ -257,6 +292,7 @@ def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_
     for place in ("line 1, criterion plain", "line 3, response", "line 26"):
         assert place in said
     assert "25 (1 without two responses to compare)" in said
+    assert done.stderr.index("without two responses") < done.stderr.index("step 1:")
     assert CANARY not in done.stderr
 
 

@@ -89,6 +89,15 @@ def test_evaluate_has_every_metric_for_every_dimension_and_judge() -> None:
     assert evaluation.counts["labels"] == 12 * 4 * 4
 
 
+def test_evaluate_measures_only_labels_of_a_judge_that_reads_no_response() -> None:
+    data = prompts()
+    evaluation = evaluate(data, says(data, 1.0), blind={"blank": says(data, 2.0)})
+
+    assert value(evaluation, "blank", "auc_pooled") == pytest.approx(1)
+    assert not [name for name in evaluation.scores["blank"] if name.startswith(("pair", "item", "auc_within"))]
+    assert list(evaluation.differences) == [LONGER]
+
+
 def test_evaluate_differences_are_of_the_same_pairs() -> None:
     data = prompts()
     evaluation = evaluate(data, says(data, 1.0))

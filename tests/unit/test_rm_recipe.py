@@ -54,6 +54,10 @@ def test_overrides_reach_nested_settings_with_their_types():
         ("rm-tiny", ["name.epochs=1"], "name is not a section"),
         ("rm-tiny", ["loss.pairwise=-1"], "loss weight -1"),
         ("rm-tiny", ["expansion.responses_per_tree=1"], "expected at least 2"),
+        ("rm-tiny", ["data.dev_responses=0"], "dev_responses is 0: expected at least 1"),
+        ("rm-tiny", ["optimisation.max_steps=0"], "max_steps is 0: expected at least 1"),
+        ("rm-tiny", ["optimisation.learning_rate=-1"], "learning_rate is -1.0: expected 0 or more"),
+        ("rm-tiny", ["optimisation.warmup_share=2"], "warmup_share is 2.0: expected 0 to 1"),
     ],
 )
 def test_wrong_recipe_is_refused_by_name(name, overrides, said):

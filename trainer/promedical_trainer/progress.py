@@ -10,12 +10,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from promedical_trainer.ranks import gathered
+
 _LINES = 20
 """So many lines a stage where there is no terminal."""
 
 
 class TimeUpError(Exception):
-    """The time that a run was given is over; what it has done is kept."""
+    """The time that a run was given is over; what it has done is kept.
+
+    Args:
+        title: Of the stage that is not done.
+        done: How far it is.
+        total: How far it goes.
+    """
+
+    def __init__(self, title: str, done: int, total: int) -> None:
+        super().__init__(f"time is up at {title}, {done} of {total}; run the same command again to go on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +52,7 @@ class Deadline:
             TimeUpError: Says how far the stage is.
         """
         if self.passed and done < total:
-            raise TimeUpError(f"time is up at {title}, {done} of {total}; run the same command again to go on")
+            raise TimeUpError(title, done, total)
 
 
 Advance = Callable[[int], None]
@@ -103,7 +114,7 @@ class StepBar(TrainerCallback):
         """A step is done."""
         del args, others
         self._advance(state.global_step)
-        if self._deadline.passed:
+        if self._deadline.at is not None and any(gathered(self._deadline.passed)):  # clocks differ; all stop together
             control.should_save = control.should_training_stop = True
 
     def on_log(

@@ -9,6 +9,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+from promedical_trainer.recipe_files import RecipeError
+
 T = TypeVar("T")
 
 
@@ -20,6 +22,19 @@ def processes(timeout_s: float | None = None) -> PartialState:
     """
     options = {} if timeout_s is None else {"timeout": timedelta(seconds=timeout_s)}
     return PartialState(cpu=not torch.cuda.is_available(), **options)
+
+
+def check_launched() -> None:
+    """Several GPUs take a process each; one process would hand them copies of the model that no tree goes through.
+
+    Raises:
+        RecipeError: Says how to start.
+    """
+    visible = torch.cuda.device_count()
+    if visible > 1 and processes().num_processes == 1:
+        raise RecipeError(
+            f"one process sees {visible} GPUs; start it by accelerate launch, or let it see one: CUDA_VISIBLE_DEVICES=0"
+        )
 
 
 def agreed(look: Callable[[], T]) -> T:
@@ -39,7 +54,7 @@ def agreed(look: Callable[[], T]) -> T:
 
 def go_on_alone() -> None:
     """What is loaded from here on is loaded whole: into shards of ZeRO-3, it would take the other processes too."""
-    unset_hf_deepspeed_config()
+    unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
 def gathered(mine: T) -> list[T]:

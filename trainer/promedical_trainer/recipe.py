@@ -1,5 +1,6 @@
 """A recipe of a reward model: every setting of one training run, read once and frozen."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -49,6 +50,10 @@ class DataChoice:
     exclude_sources: tuple[str, ...] = ()
     dev_responses: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.dev_responses is not None and self.dev_responses < 1:
+            raise ValueError(f"dev_responses is {self.dev_responses}: expected at least 1, or null for all")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
@@ -94,6 +99,13 @@ class Optimisation:
         for name in ("epochs", "batch_pairs", "tokens_per_pass", "max_path_tokens", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps is {self.max_steps}: expected at least 1, or null for all epochs")
+        for name in ("learning_rate", "head_learning_rate", "weight_decay", "max_grad_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected 0 or more")
+        if not 0 <= self.warmup_share <= 1:
+            raise ValueError(f"warmup_share is {self.warmup_share}: expected 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +116,7 @@ class RmRecipe:
         name: Of the bundle.
         description: One sentence, with what it is trained on.
         licence: Of the trained weights.
+        attribution: Whose data it learns from, and their licences; the model card says so.
         base: "smollm2-135m-instruct", a hub id, a directory, or "shrunken" for a tiny copy of the architecture.
         architecture: Configuration of the base as transformers names its fields; None: read from the base. Recipes
             state it where the base is large, so that its memory can be planned without its weights.
@@ -123,6 +136,7 @@ class RmRecipe:
     description: str
     licence: str
     base: str
+    attribution: str = ""
     architecture: dict[str, Any] | None = None
     adapter: Adapter | None = None
     data: DataChoice = field(default_factory=DataChoice)

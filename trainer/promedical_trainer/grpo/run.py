@@ -29,7 +29,7 @@ from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
 from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
-from promedical_trainer.ranks import agreed, go_on_alone, processes
+from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
 from promedical_trainer.recipe_files import RecipeError
 
 
@@ -85,6 +85,7 @@ def train_policy(run: Run) -> Path:
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading and saving; the run has one of its own
     processes(run.recipe.optimisation.ranks_timeout_s)
+    check_launched()
     pin = agreed(lambda: _begin(run))
     tokenizer = read_tokenizer(run.base)
     prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
@@ -100,10 +101,7 @@ def train_policy(run: Run) -> Path:
     if vote.lost is not None:
         raise OracleLostError(vote.lost)
     if trainer.state.global_step < run.recipe.optimisation.steps:
-        raise TimeUpError(
-            f"time is up at training, {trainer.state.global_step} of {run.recipe.optimisation.steps}; run the same "
-            "command again to go on"
-        )
+        raise TimeUpError("training", trainer.state.global_step, run.recipe.optimisation.steps)
     trainer.save_model(str(run.policy))
     if processes().is_main_process:
         go_on_alone()

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final
 
 from promedical.rubric import Criterion, Dimension, Polarity
+from promedical_bench.cases import SCALAR
 from promedical_bench.data.labelled import Label, LabelledPrompt, LabelledResponse, Preference
-
-SCALAR_CRITERION: Final = "The answer is good."
-"""Stands for every criterion where the model may not read them: one scalar per response."""
 
 
 def without_safety(prompts: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:
@@ -21,7 +18,7 @@ def without_safety(prompts: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:
 
 
 def without_criteria(prompts: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:
-    """Prompts whose criteria all read alike, "met" meaning good: scalar Bradley-Terry on the same pairs."""
+    """Prompts whose criteria all read alike, "met" meaning good: scalar Bradley-Terry on the same pairs and weights."""
     return [_anonymous(prompt) for prompt in prompts]
 
 
@@ -34,9 +31,7 @@ def _anonymous(prompt: LabelledPrompt) -> LabelledPrompt:
     negative = {each.id for each in prompt.criteria if scalar_sign(each) < 0}
     return replace(
         prompt,
-        criteria=tuple(
-            Criterion(id=each.id, text=SCALAR_CRITERION, dimension=Dimension.PROFICIENCY) for each in prompt.criteria
-        ),
+        criteria=tuple(replace(each, text=SCALAR.text) for each in prompt.criteria),
         responses=tuple(replace(each, labels=_flipped(each.labels, negative)) for each in prompt.responses),
         preferences=tuple(_turned(each) if each.criterion in negative else each for each in prompt.preferences),
     )

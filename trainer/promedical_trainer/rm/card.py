@@ -1,13 +1,11 @@
 """The model card: what the bundle is, what it was made of, what was measured, and what it is not for."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
-import torch
 
 from promedical_bench.quality.evaluation import HEADLINE, Evaluation
 from promedical_bench.quality.figures import accuracy_plot, reliability_plot
@@ -23,7 +21,7 @@ its verdicts are no medical advice. Safety here means the safety criteria of the
 HealthBench that are worded as something an answer does; that is derived, not a physician's word."""
 
 _TITLES: Final = {
-    "test": "Test split: looked at once, after everything was chosen",
+    "test": "Test split: neither trained nor calibrated on",
     "dev": "Dev split: calibrated on, so its calibration is flattered",
     "physicians": "Physicians' labels, as they come",
 }
@@ -39,7 +37,7 @@ class Facts:
         prompts: Different prompts seen.
         too_long: Responses left out.
         seconds: Of training, over all sessions.
-        processes: That trained together.
+        hardware: That the training was begun on.
     """
 
     steps: int
@@ -47,7 +45,7 @@ class Facts:
     prompts: int
     too_long: int
     seconds: float
-    processes: int
+    hardware: str
 
 
 def write_card(
@@ -98,10 +96,13 @@ def _data(splits: Splits, recipe: RmRecipe) -> str:
         lines.append(f"| {each.path.name} | `{each.sha256[:12]}` | {counts} | {kinds} |")
     excluded = ", ".join(recipe.data.exclude_sources)
     notes = [f"Learnt from {len(splits.train):,} prompts."]
-    notes += [f"Left out: source {excluded}."] if excluded else []
+    notes += [f"Not learnt from: source {excluded}; dev and test keep it."] if excluded else []
+    most = recipe.data.dev_responses
+    notes += [] if most is None else [f"Of a dev prompt the first {most} responses at most."]
     notes += [f"{len(splits.leaks)} prompts were left out because another split has them too."] if splits.leaks else []
+    notes += [f"{len(splits.dev_leaks)} dev prompts stand in test or physicians too."] if splits.dev_leaks else []
     notes += [f"{splits.too_long} responses of the others are longer than the model reads."] if splits.too_long else []
-    return "\n".join(lines) + "\n\n" + " ".join(notes)
+    return "\n".join(lines) + "\n\n" + " ".join(notes) + "\n\n" + " ".join(recipe.attribution.split())
 
 
 def _training(recipe: RmRecipe, facts: Facts) -> str:
@@ -111,14 +112,8 @@ def _training(recipe: RmRecipe, facts: Facts) -> str:
     return (
         f"Explicit Criteria Injection (arXiv 2604.08326) on tree-packed passes: {way}, {facts.steps} steps over "
         f"{facts.pairs:,} criterion-level pairs of {facts.prompts:,} prompts; {facts.too_long} responses were too long "
-        f"for the recipe. {facts.seconds / 60:.0f} minutes on {_hardware(facts.processes)}."
+        f"for the recipe. {facts.seconds / 60:.0f} minutes on {facts.hardware}."
     )
-
-
-def _hardware(processes: int) -> str:
-    if torch.cuda.is_available():
-        return f"{processes} x {torch.cuda.get_device_name()}"
-    return f"CPU only ({torch.get_num_threads()} threads, {platform.machine()}), {processes} process"
 
 
 def _calibration(fitted: Fitted) -> str:

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from transformers import set_seed
 
+from promedical_bench.cases import CRITERION_ONLY
 from promedical_bench.data.labelled import LabelledPrompt
 from promedical_bench.data.report import as_dict
 from promedical_bench.data.report_tables import describe
@@ -22,13 +23,14 @@ from promedical_bench.quality.predictions import Key, Predictions, table
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
-from promedical_trainer.progress import Deadline, StepBar, stage
-from promedical_trainer.ranks import agreed, go_on_alone, processes
+from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
+from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
 from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm import Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
 from promedical_trainer.rm.backbone import trainable_model
+from promedical_trainer.rm.beginning import begin
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import Fitted, fit, predict
 from promedical_trainer.rm.card import Facts, write_card
@@ -86,20 +88,22 @@ def train_reward_model(run: Run) -> Path:
         The bundle's folder.
 
     Raises:
-        RecipeError: A setting does not fit, or the folder belongs to another recipe.
+        RecipeError: A setting does not fit, or the folder belongs to another recipe or to other data.
         DataError: The data cannot be used.
         BundleError: The base cannot be loaded.
         CalibrationError: The model learnt nothing.
         TimeUpError: The deadline passed; the same call goes on from there.
     """
+    check_launched()
     agreed(lambda: _claim(run))
     base = open_bundle(run.base)
     splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
-    facts = _train(run, splits, base)
+    hardware = agreed(lambda: begin(run.output, splits.reports))
+    _show(run, splits)
+    facts = _train(run, splits, base, hardware)
     if processes().is_main_process:
         go_on_alone()
-        _show(run, splits)
-        write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base)
+        write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base, splits.reports)
         _judge(run, splits, facts)
     return run.bundle
 
@@ -116,16 +120,20 @@ def _show(run: Run, splits: Splits) -> None:
         run.console.print(describe(report))
     if splits.leaks:
         run.console.print(f"{len(splits.leaks)} training prompts stand in another split too and were left out")
+    if splits.dev_leaks:
+        run.console.print(f"{len(splits.dev_leaks)} dev prompts, which calibrate, stand in test or physicians too")
 
 
-def _train(run: Run, splits: Splits, base: Bundle) -> Facts:
+def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     optimisation = run.recipe.optimisation
     renderer = base.renderer()
     renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
     fit_in = fitting(_viewed(splits.train, run.recipe), renderer)
     steps = steps_of(fit_in.prompts, run.recipe)
+    left_out = f"{fit_in.too_long} training responses are longer than optimisation.max_path_tokens"
     if not steps:
-        raise RecipeError("the training data give no pair and no label to learn from; see the data report")
+        raise RecipeError(f"the training data give no pair and no label to learn from; {left_out}; see the data report")
+    run.console.print(f"{len(steps)} steps; {left_out}")
     state = processes()
     data = StepData(
         steps,
@@ -137,14 +145,16 @@ def _train(run: Run, splits: Splits, base: Bundle) -> Facts:
     )
     if checkpoint_state(run.checkpoints).steps < len(steps):
         _fit(run, base, data)
-    run.deadline.check("training", checkpoint_state(run.checkpoints).steps, len(steps))
+    done = checkpoint_state(run.checkpoints).steps
+    if done < len(steps):
+        raise TimeUpError("training", done, len(steps))
     return Facts(
         steps=len(steps),
         pairs=sum(len(group.pairs) for step in steps for group in step),
         prompts=len({group.prompt.id for step in steps for group in step}),
         too_long=fit_in.too_long,
         seconds=checkpoint_state(run.checkpoints).seconds,
-        processes=state.num_processes,
+        hardware=hardware,
     )
 
 
@@ -188,7 +198,13 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
     evaluations = {"dev": evaluate(splits.dev, predictions)}
     if run.until != "dev":
         predictions, shown = predict(trained("test", splits.test), splits.test, fitted.calibration), splits.test
-        evaluations["test"] = evaluate(splits.test, predictions, controls=_controls(run, splits.test, fitted))
+        blank = _logits(run, str(run.bundle), "test-criterion-only", splits.test, blank=True)
+        evaluations["test"] = evaluate(
+            splits.test,
+            predictions,
+            controls=_untrained(run, splits.test),
+            blind={CRITERION_ONLY: predict(blank, splits.test, fitted.calibration)},
+        )
     if run.until != "dev" and splits.physicians:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
@@ -196,13 +212,10 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
     write_card(run.bundle, run.recipe, splits, facts, fitted, evaluations, table(shown, predictions))
 
 
-def _controls(run: Run, prompts: Sequence[LabelledPrompt], fitted: Fitted) -> dict[str, Predictions]:
-    blank = _logits(run, str(run.bundle), "test-criterion-only", prompts, blank=True)
-    controls: dict[str, Predictions] = {"criterion only": predict(blank, prompts, fitted.calibration)}
-    if run.until == "controls":
-        untrained = _logits(run, run.base, "test-untrained", prompts)
-        controls["untrained"] = predict(untrained, prompts, Calibration())
-    return controls
+def _untrained(run: Run, prompts: Sequence[LabelledPrompt]) -> dict[str, Predictions]:
+    if run.until != "controls":
+        return {}
+    return {"untrained": predict(_logits(run, run.base, "test-untrained", prompts), prompts, Calibration())}
 
 
 def _logits(

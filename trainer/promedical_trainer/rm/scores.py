@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 
+from promedical_bench.cases import BLANK, SCALAR
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
 from promedical_bench.quality.predictions import Key
 from promedical_model.bundle import Bundle
@@ -15,9 +16,11 @@ from promedical_model.loading import load_tree_model
 from promedical_model.prompt import PromptRenderer, Rendered
 from promedical_model.tree import pack_rows
 from promedical_model.tree_model import TreeModel
-from promedical_trainer.rm.ablation import SCALAR_CRITERION, scalar_sign
+from promedical_trainer.rm.ablation import scalar_sign
 
 _ROW_TOKENS: Final = {"cpu": 3072, "cuda": 16384}
+_DTYPE: Final = torch.float32
+"""Also on a GPU: a bundle's card and calibration do not depend on where it was trained."""
 
 
 class TooLongError(ValueError):
@@ -31,17 +34,14 @@ class Judge:
         bundle: Loaded as the service loads it.
         device: Where to.
         criteria: False gives each criterion the same scalar, with its sign: the ablation "no criteria".
-        blank: Score as if every response were empty: the control "criterion only".
+        blank: Score what the bench puts in the place of every response: the control "criterion only".
     """
 
     def __init__(self, bundle: Bundle, device: torch.device, *, criteria: bool = True, blank: bool = False) -> None:
-        on_gpu = device.type == "cuda"
-        self._model: TreeModel = load_tree_model(
-            bundle, dtype=torch.bfloat16 if on_gpu else torch.float32, device=device
-        )
+        self._model: TreeModel = load_tree_model(bundle, dtype=_DTYPE, device=device)
         use_onednn(self._model.decoder)
         self._renderer: PromptRenderer = bundle.renderer()
-        self._row_tokens = _ROW_TOKENS["cuda" if on_gpu else "cpu"]
+        self._row_tokens = _ROW_TOKENS[device.type]
         self._criteria = criteria
         self._blank = blank
 
@@ -51,9 +51,9 @@ class Judge:
         Raises:
             TooLongError: Names the response and the numbers.
         """
-        texts = [each.text for each in prompt.criteria] if self._criteria else [SCALAR_CRITERION]
+        texts = [each.text for each in prompt.criteria] if self._criteria else [SCALAR.text]
         responses = prompt.responses[:1] if self._blank else prompt.responses
-        bodies = ["" if self._blank else each.text for each in responses]
+        bodies = [BLANK if self._blank else each.text for each in responses]
         rendered = self._renderer.render(prompt.turns, bodies, texts)
         for index, reason in rendered.too_long.items():
             raise TooLongError(f"prompt {prompt.id}, response {responses[index].id}: {reason.message}")
@@ -110,10 +110,8 @@ def _score_into(
     done: dict[str, dict[str, dict[str, float]]],
     advance: Callable[[int], None],
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for name, logits in done.items():
-            file.write(_line(name, logits))
+    _drop_half_a_line(path)
+    with path.open("a", encoding="utf-8") as file:
         for prompt in prompts:
             done[prompt.id] = judge.logits(prompt)
             file.write(_line(prompt.id, done[prompt.id]))
@@ -129,6 +127,14 @@ def _asked(prompt: LabelledPrompt, response: LabelledResponse) -> set[str]:
 
 def _line(prompt: str, logits: dict[str, dict[str, float]]) -> str:
     return json.dumps({"prompt": prompt, "logits": logits}) + "\n"
+
+
+def _drop_half_a_line(path: Path) -> None:
+    """At the end of what a kill cut off; whole lines stay where they are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, float]]]:

@@ -1,5 +1,6 @@
 """The data of one run: read, reported, and held apart. What is evaluated on is not learnt from."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ class Splits:
         physicians: Reported as they come; may be empty.
         reports: Of every file, in order.
         leaks: Prompts that were taken out of `train` because another split has them.
+        dev_leaks: Prompts of `dev` that test or physicians have too.
         too_long: Responses of dev, test and physicians that were taken out because the model cannot read them.
     """
 
@@ -33,6 +35,7 @@ class Splits:
     physicians: tuple[LabelledPrompt, ...]
     reports: tuple[DataReport, ...]
     leaks: tuple[Overlap, ...]
+    dev_leaks: tuple[Overlap, ...]
     too_long: int = 0
 
 
@@ -40,13 +43,15 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     """Read all files of a recipe.
 
     Raises:
-        DataError: A file is missing or holds nothing, an excluded source is not there, or nothing is left.
+        DataError: A file is missing or holds nothing, an excluded source is not there, nothing is left, two files of
+            one split have a prompt of the same id, or dev cannot calibrate.
     """
     reports: list[DataReport] = []
     train = without_sources(_read(folder, choice.train, reports), choice.exclude_sources)
     dev = tuple(
         each.with_responses(each.responses[: choice.dev_responses]) for each in _read(folder, choice.dev, reports)
     )
+    _check_calibrates(dev, choice.dev)
     test = _read(folder, choice.test, reports)
     physicians = _read(folder, [name for name in choice.physicians if (folder / name).is_file()], reports)
     leaks = overlaps(train, [*dev, *test, *physicians])
@@ -54,7 +59,24 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     kept = tuple(prompt for prompt in train if prompt.id not in leaked)
     if not kept:
         raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
-    return Splits(train=kept, dev=dev, test=test, physicians=physicians, reports=tuple(reports), leaks=leaks)
+    return Splits(
+        train=kept,
+        dev=dev,
+        test=test,
+        physicians=physicians,
+        reports=tuple(reports),
+        leaks=leaks,
+        dev_leaks=overlaps(dev, [*test, *physicians]),
+    )
+
+
+def _check_calibrates(dev: Sequence[LabelledPrompt], names: Sequence[str]) -> None:
+    """Better said before the training than after it."""
+    labels = [label.met for prompt in dev for response in prompt.responses for label in response.labels.values()]
+    if len(set(labels)) < 2:  # noqa: PLR2004 - met and not met
+        raise DataError(
+            f"{', '.join(names)}: {len(labels)} labels of one class or none; dev calibrates, so it needs labels of both"
+        )
 
 
 def _read(folder: Path, names: Sequence[str], reports: list[DataReport]) -> tuple[LabelledPrompt, ...]:
@@ -63,4 +85,7 @@ def _read(folder: Path, names: Sequence[str], reports: list[DataReport]) -> tupl
         result = read(folder / name)
         reports.append(result.report)
         prompts += result.prompts
+    twice = [name for name, count in Counter(each.id for each in prompts).items() if count > 1]
+    if twice:
+        raise DataError(f"{', '.join(names)}: prompt {twice[0]!r} stands in two of them; give ids that differ")
     return tuple(prompts)

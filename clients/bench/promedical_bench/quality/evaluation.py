@@ -74,6 +74,7 @@ def evaluate(
     predictions: Predictions,
     *,
     controls: Mapping[str, Predictions] = MappingProxyType({}),
+    blind: Mapping[str, Predictions] = MappingProxyType({}),
     pair_cap: int | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -84,6 +85,7 @@ def evaluate(
         predictions: The model's, one for every label and every side of a preference.
         controls: Other judges' predictions of the same, by the name to report them under; "longer answer" and
             "majority" are always there.
+        blind: Controls that do not read the responses: they cannot compare them, so only their labels are measured.
         pair_cap: Pairs per prompt and criterion at most, since a few prompts hold most pairs.
         seed: Of the bootstrap.
 
@@ -92,6 +94,7 @@ def evaluate(
     """
     views = {name: view(prompts, said) for name, said in {MODEL: predictions, **controls}.items()}
     tallies = {name: tallies_of(view, pair_cap) for name, view in views.items()}
+    tallies |= {name: _label_tallies(table(prompts, said)) for name, said in blind.items()}
     tallies |= unread(views[MODEL], pair_cap)
     bootstrap = Bootstrap(seed=seed)
     return Evaluation(

@@ -97,7 +97,7 @@ def test_get_reward_names_what_does_not_fit(changes, field):
     assert caught.value.field == field
 
 
-# slime, slime/rollout/rm_hub/__init__.py: remote_rm
+# slime 0b420f1e, slime/rollout/rm_hub/__init__.py: remote_rm
 
 SLIME = {"prompt": "Why?", "response": "Because.<|im_end|>", "label": "house@2"}
 
@@ -154,7 +154,7 @@ def test_classify_names_what_does_not_fit(body, field):
     assert caught.value.field == field
 
 
-# NeMo-Gym, nemo_gym/base_resources_server.py: BaseVerifyRequest, BaseMultiRewardVerifyResponse
+# NeMo-Gym 011c3386, nemo_gym/base_resources_server.py: BaseVerifyRequest, BaseMultiRewardVerifyResponse
 
 NEMO = {
     "responses_create_params": {
@@ -205,7 +205,8 @@ def test_verify_takes_text_and_instructions():
     assert [turn.role for turn in row.turns] == ["system", "user"]
 
 
-# cohere 7.3.1, cohere/v2/raw_client.py and cohere/raw_base_client.py: rerank; vLLM, entrypoints/pooling/scoring
+# cohere 7.3.1, cohere/v2/raw_client.py and cohere/raw_base_client.py: rerank; vLLM 0.32.0,
+# vllm/entrypoints/pooling/scoring/protocol.py: RerankRequest; Jina's, as LocalAI's core/schema/jina.go has it
 
 RERANK = {"model": "x", "query": "Why?", "documents": ["A.", {"text": "B."}, "C."], "top_n": 2}
 
@@ -222,7 +223,7 @@ def test_rerank_leaves_documents_out_when_asked_to():
     assert [(result.index, result.document) for result in told.results] == [(0, None), (1, None), (2, None)]
 
 
-# text-embeddings-inference, router/src/http/types.rs: RerankRequest and PredictRequest
+# text-embeddings-inference 265deb2a, router/src/http/types.rs: RerankRequest and PredictRequest
 
 
 def test_rerank_answers_clients_of_tei_in_their_shape():

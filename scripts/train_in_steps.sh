@@ -7,20 +7,21 @@
 #
 # WHEEL is the base model's, WHEELS holds those of packages that the machine lacks. INPUTS holds inputs.part* and, from
 # the second step on, run.part*; where a transfer is smaller than all of them, bring them one by one. OUT receives
-# run.part*, 15 MiB each, whatever becomes of the step. Exit code 0: done; 3: the same step goes on; else an error.
+# run.part*, 15 MiB each, whatever becomes of the step. MINUTES is a whole number, 3 or more.
+# Exit code 0: done; 3: the same step goes on; else an error.
 #
-# The default model on a GPU, with all data, and a sweep of which dev chooses (RUN/evaluation.json), each to its end:
-#   GPU=(--set adapter.layers=null --set expansion.trees_per_prompt=4 --set optimisation.epochs=3
-#        --set optimisation.max_steps=null --set optimisation.batch_pairs=32 --set optimisation.max_path_tokens=4096
-#        --set optimisation.tokens_per_pass=32768 --set data.dev_responses=null)
-#   for rate in 3e-4 1e-3 3e-3; do
-#     ... step INPUTS OUT 9 "rate-$rate" --recipe rm-smollm2-135m --until dev "${GPU[@]}" \
-#       --set "optimisation.learning_rate=$rate"
-#   done
-# The chosen run then goes on with `--until controls`, and `make ship-model RUN=` takes it.
+# The default model on a GPU, with all data, and a sweep of which dev chooses; RUN names a run of several in one archive:
+#   GPU=(--recipe rm-smollm2-135m --set adapter.layers=null --set expansion.trees_per_prompt=4 --set data.dev_responses=null
+#        --set optimisation.epochs=3 --set optimisation.max_steps=null --set optimisation.batch_pairs=32
+#        --set optimisation.max_path_tokens=4096 --set optimisation.tokens_per_pass=32768)
+#   step INPUTS OUT 9 rate-1e-3 --until dev "${GPU[@]}" --set optimisation.learning_rate=1e-3    until it ends with 0,
+#   keep OUT INPUTS                                              after every step; then the same for 3e-4 and for 3e-3
+# The run with the best run/RUN/evaluation.json goes on without --until; `cat OUT/run.part* | tar --extract --gzip` and
+# `make ship-model RUN=run/RUN` end it.
 set -euo pipefail
 
-RESERVE_S=45 # of a step's time, to gather the result
+PACKING_S=45 # at the end of a step
+STARTING_S=40 # until the training looks at the time, and from there to a checkpoint
 
 pack() {
   local wheel=$1 wheels=$2 data=$3 inputs=$4 stage
@@ -30,7 +31,7 @@ pack() {
   if compgen -G "$wheels/*.whl" >/dev/null; then cp "$wheels"/*.whl "$stage/wheels/"; fi
   python -m pip wheel --quiet --no-deps --wheel-dir "$stage/wheels" "$(dirname "${BASH_SOURCE[0]}")/.."
   cp "$data"/criteria/*.jsonl.gz "$stage/data/criteria/"
-  rm -f "$inputs"/*.part*
+  rm -f "$inputs"/inputs.part*
   tar --create --gzip --directory "$stage" . | split --bytes 50M - "$inputs/inputs.part"
   rm -r "$stage"
 }
@@ -39,15 +40,19 @@ step() {
   local inputs=$1 minutes=$3 run=$4 code=0
   out=$2 work=$(mktemp -d) # not local: the trap reads them
   shift 4
-  cat "$inputs"/inputs.part* | tar --extract --gzip --directory "$work"
   if compgen -G "$inputs/run.part*" >/dev/null; then cat "$inputs"/run.part* | tar --extract --gzip --directory "$work"; fi
   trap gather EXIT
+  cat "$inputs"/inputs.part* | tar --extract --gzip --directory "$work"
   export PIP_NO_INDEX=1 PIP_FIND_LINKS="$work/base"
   python -m pip install --quiet --no-deps --target "$work/site" "$work"/wheels/*.whl
-  local left_s=$((minutes * 60 - SECONDS - RESERVE_S))
-  PYTHONPATH="$work/site" timeout "$((left_s + 20))" python -m promedical_trainer.cli rm --data "$work/data" \
-    --output "$work/run/$run" --minutes "$(python -c "print($left_s / 60)")" "$@" || code=$?
-  if [[ $code == 124 ]]; then code=3; fi # it was between two points where it looks at the time; checkpoints are kept
+  local left_s=$((minutes * 60 - SECONDS - PACKING_S - STARTING_S))
+  if ((left_s <= 0)); then
+    echo "train_in_steps: $minutes minutes leave no time to train; give 3 or more" >&2
+    return 2
+  fi
+  PYTHONPATH="$work/site" timeout --foreground "$((left_s + STARTING_S))" python -m promedical_trainer.cli rm \
+    --data "$work/data" --output "$work/run/$run" --minutes "$(python -c "print($left_s / 60)")" "$@" || code=$?
+  if ((code == 124)); then echo "train_in_steps: cut off; give more minutes, or save_every fewer steps" >&2; fi
   return "$code"
 }
 
@@ -59,6 +64,7 @@ gather() {
 }
 
 keep() {
+  cat "$1"/run.part* | tar --list --gzip >/dev/null # whole, or nothing is replaced
   rm -f "$2"/run.part*
   cp "$1"/run.part* "$2/"
 }

@@ -74,7 +74,6 @@ class Manifest:
         base_revision: Content hash of that base, checked when it is loaded.
         max_path_tokens: What the model was made to read.
         calibration: Platt cells; none means identity.
-        data: SHA-256 of the files that it was trained, calibrated and measured on, by name.
         format_version: Of this file.
     """
 
@@ -91,7 +90,6 @@ class Manifest:
     base: str | None = None
     base_revision: str | None = None
     calibration: dict[str, PlattCell] = field(default_factory=dict)
-    data: dict[str, str] = field(default_factory=dict)
     format_version: Literal[1] = FORMAT_VERSION
 
     def __post_init__(self) -> None:

@@ -42,8 +42,8 @@ class TreeModel(torch.nn.Module):
         hidden = self.decoder(
             input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, tree=row.layout
         ).last_hidden_state
-        with torch.autocast(hidden.device.type, enabled=False):  # training may run the decoder in bf16, shards the head
-            logits: torch.Tensor = hidden[0, row.leaf_ends].float() @ self.head.float()
+        with torch.autocast(hidden.device.type, enabled=False):  # training may run the decoder in bf16
+            logits: torch.Tensor = hidden[0, row.leaf_ends].float() @ self.head.float()  # shards gather in bf16
         return logits
 
     def before_each_layer(self, call: Callable[[], None]) -> list[RemovableHandle]:

@@ -330,11 +330,13 @@ def test_run_in_shards_has_the_same_curve_as_one_process_and_goes_on_where_it_wa
     asked = command(data, tmp_path / "two", *flags, recipe="rm-qwen3-8b")[3:]
     words = [*launcher, "--num_processes", "2", str(SHARDED), *asked]
     environ = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
-    for _ in range(2):
+    for first in (True, False):
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ, timeout=280)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "two" / "checkpoints" / "checkpoint-10" / shards).is_file()
         assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=0.2)  # rounds in other places
+        assert ("step 1:" in done.stderr) is first
+        assert "step 10:" in done.stderr
         shutil.rmtree(tmp_path / "two" / "checkpoints" / "checkpoint-10")
 
 

@@ -16,7 +16,12 @@ RECIPE = ["--recipe", "rm-tiny", "--until", "dev", *(flag for each in SETTINGS f
 
 
 def call(*words: object) -> "subprocess.CompletedProcess[str]":
-    environ = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environ = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PATH": path,
+        "PIP_NO_BUILD_ISOLATION": "0",
+    }  # 0: none, so no network
     asked = ["bash", str(SCRIPT), *map(str, words)]
     return subprocess.run(asked, capture_output=True, text=True, check=False, env=environ, timeout=280)
 
@@ -60,8 +65,25 @@ def test_steps_go_on_where_the_one_before_was_cut_off(inputs: Path, tmp_path: Pa
 
 
 def test_step_that_fails_says_so_and_keeps_what_there_is(inputs: Path, tmp_path: Path) -> None:
-    failed = call("step", inputs, tmp_path / "out", 4, "other", *RECIPE, "--set", "loss={pairwise: 0, pointwise: 0}")
+    failed = call("step", inputs, tmp_path / "out", 4, "mine", *RECIPE, "--set", "optimisation.seed=7")
 
     assert failed.returncode == 2
-    assert "error: " in failed.stderr
-    assert list((tmp_path / "out").glob("run.part*"))
+    assert "holds a run of another recipe" in failed.stderr
+    assert "run/mine/checkpoints/checkpoint-1/trainer_state.json" in kept(tmp_path / "out")
+
+
+def test_result_that_did_not_arrive_whole_replaces_nothing(inputs: Path, tmp_path: Path) -> None:
+    before = kept(inputs)
+    (tmp_path / "run.partaa").write_bytes((inputs / "run.partaa").read_bytes()[:-1000])
+
+    refused = call("keep", tmp_path, inputs)
+
+    assert refused.returncode != 0
+    assert kept(inputs) == before
+
+
+def test_step_without_time_for_anything_says_so(inputs: Path, tmp_path: Path) -> None:
+    refused = call("step", inputs, tmp_path / "out", 1, "mine", *RECIPE)
+
+    assert refused.returncode == 2
+    assert "1 minutes leave no time" in refused.stderr

@@ -13,7 +13,8 @@ SHAPE = {
     "num_key_value_heads": 1,
     "head_dim": 16,
 }
-PRODUCT_S = 2.0
+PRODUCT_S = 1e5
+"""Of a matrix product: so slow that the share of its rate is a number with digits."""
 
 
 def test_every_way_scores_alike_and_its_numbers_fit_each_other():
@@ -31,4 +32,4 @@ def test_every_way_scores_alike_and_its_numbers_fit_each_other():
         seconds = 2 * RESPONSES * CRITERIA / rate.scores_per_s
         assert rate.unique_tokens_per_s == pytest.approx(rate.unique_tokens / seconds, rel=1e-2)
         useful = computing_parameters(stock) * rate.unique_tokens / MATMUL**3 * PRODUCT_S / seconds
-        assert rate.useful_share == pytest.approx(useful, abs=1e-3)
+        assert rate.useful_share == pytest.approx(useful, rel=2e-2)

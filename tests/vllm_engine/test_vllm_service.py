@@ -186,6 +186,7 @@ async def outcomes_of_calls_whose_core_dies(server: RunningServer) -> list[Score
     async with AsyncClient(server.grpc_url, max_attempts=1) as client:
         calls = many_calls(client, 60)
         await arrived(server, calls)
+        assert not all(call.done() for call in calls)
         core(server).kill()
         return await asyncio.gather(*calls, return_exceptions=True)
 

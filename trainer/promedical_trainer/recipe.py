@@ -103,7 +103,7 @@ class Optimisation:
             raise ValueError(f"max_steps is {self.max_steps}: expected at least 1, or null for all epochs")
         for name in ("learning_rate", "head_learning_rate", "weight_decay", "max_grad_norm"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected 0 or more")
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a finite number, 0 or more")
         if not 0 <= self.warmup_share <= 1:
             raise ValueError(f"warmup_share is {self.warmup_share}: expected 0 to 1")
 

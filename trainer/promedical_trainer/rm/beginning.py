@@ -1,33 +1,38 @@
-"""What a run was begun with: its data, by hash, and where it was trained. It goes on with the same data only."""
+"""What a run was begun with: its data, by hash, and where it was trained. What it learnt goes on with the same data."""
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import torch
 
-from promedical_bench.data.report import DataReport
 from promedical_trainer.ranks import processes
 from promedical_trainer.recipe_files import RecipeError
 
 _FILE: Final = "beginning.json"
 
 
-def begin(folder: Path, reports: Sequence[DataReport]) -> str:
+def begin(folder: Path, data: Mapping[str, str], *, learnt: bool) -> str:
     """Write down what a run begins with, or see that it goes on with the same.
+
+    Args:
+        folder: Of the run.
+        data: SHA-256 by file.
+        learnt: Whether there is a checkpoint; until then, the data may still be mended.
 
     Returns:
         The hardware that the run was begun on.
 
     Raises:
-        RecipeError: A file of the data has changed since.
+        RecipeError: Data have changed since.
     """
     path = folder / _FILE
-    data = {report.path.name: report.sha256 for report in reports}
-    if not path.is_file():
-        path.write_text(json.dumps({"data": data, "hardware": _hardware()}, indent=1) + "\n", encoding="utf-8")
+    if not learnt:
+        scratch = path.with_suffix(".part")
+        scratch.write_text(json.dumps({"data": data, "hardware": _hardware()}, indent=1) + "\n", encoding="utf-8")
+        scratch.rename(path)
     begun = json.loads(path.read_text(encoding="utf-8"))
     changed = sorted(name for name, _ in data.items() ^ begun["data"].items())
     if changed:

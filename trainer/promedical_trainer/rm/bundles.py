@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,6 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 
-from promedical_bench.data.report import DataReport
 from promedical_model.bundle import TOKENIZER_FILE, Bundle
 from promedical_model.calibration import PlattCell
 from promedical_model.loading import CLASSIFIERS
@@ -25,9 +24,7 @@ _STORED: Final = torch.float16
 """Of adapters: half the size of fp32, and what is measured afterwards is what is stored."""
 
 
-def write_bundle(
-    folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle, data: Sequence[DataReport] = ()
-) -> None:
+def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle) -> None:
     """Write the trained weights, not calibrated yet; the folder appears whole or not at all.
 
     Args:
@@ -35,7 +32,6 @@ def write_bundle(
         checkpoint: Holds `model.safetensors` with what was trained.
         recipe: Says whether that is an adapter.
         base: What was trained on.
-        data: Of the files that the run read.
     """
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -45,8 +41,7 @@ def write_bundle(
         head = _write_whole(scratch, trained, recipe, base)
     else:
         head = _write_adapter(scratch, trained, recipe.adapter)
-    hashes = {report.path.name: report.sha256 for report in data}
-    write_manifest(scratch, replace(_manifest(recipe, base, head, folder), data=hashes))
+    write_manifest(scratch, _manifest(recipe, base, head, folder))
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
 

@@ -102,7 +102,8 @@ def _data(splits: Splits, recipe: RmRecipe) -> str:
     notes += [f"{len(splits.leaks)} prompts were left out because another split has them too."] if splits.leaks else []
     notes += [f"{len(splits.dev_leaks)} dev prompts stand in test or physicians too."] if splits.dev_leaks else []
     notes += [f"{splits.too_long} responses of the others are longer than the model reads."] if splits.too_long else []
-    return "\n".join(lines) + "\n\n" + " ".join(notes) + "\n\n" + " ".join(recipe.attribution.split())
+    parts = ("\n".join(lines), " ".join(notes), " ".join(recipe.attribution.split()))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _training(recipe: RmRecipe, facts: Facts) -> str:

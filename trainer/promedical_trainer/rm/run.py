@@ -1,10 +1,11 @@
 """One reward-model run, stage by stage: read, train, write, calibrate, evaluate. Every stage resumes.
 
-The output folder holds recipe.yaml, checkpoints/, scores/, evaluation.json and bundle/, which is what
-`promedical-serve --model` takes. Evaluation loads that bundle as the service does, so measured equals served.
+The output folder holds recipe.yaml, beginning.json, checkpoints/, scores/, evaluation.json and bundle/, which is what
+`promedical-serve --model` takes. Evaluation loads that bundle as the service does, in fp32, so measured equals served.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -98,12 +99,13 @@ def train_reward_model(run: Run) -> Path:
     agreed(lambda: _claim(run))
     base = open_bundle(run.base)
     splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
-    hardware = agreed(lambda: begin(run.output, splits.reports))
+    data = {os.path.relpath(each.path, run.data): each.sha256 for each in splits.reports}
+    hardware = agreed(lambda: begin(run.output, data, learnt=last_checkpoint(run.checkpoints) is not None))
     _show(run, splits)
     facts = _train(run, splits, base, hardware)
     if processes().is_main_process:
         go_on_alone()
-        write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base, splits.reports)
+        write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base)
         _judge(run, splits, facts)
     return run.bundle
 
@@ -143,9 +145,9 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
         rank=state.process_index,
         ranks=state.num_processes,
     )
-    if checkpoint_state(run.checkpoints).steps < len(steps):
+    if agreed(lambda: checkpoint_state(run.checkpoints).steps) < len(steps):
         _fit(run, base, data)
-    done = checkpoint_state(run.checkpoints).steps
+    done = agreed(lambda: checkpoint_state(run.checkpoints).steps)
     if done < len(steps):
         raise TimeUpError("training", done, len(steps))
     return Facts(

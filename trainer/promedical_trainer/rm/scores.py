@@ -1,4 +1,4 @@
-"""Logits of a bundle for labelled data, exactly as the service would give them. Resumable: one line per prompt."""
+"""Logits of a bundle for labelled data, as the service gives them in fp32. Resumable: one line per prompt."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from promedical_bench.data.contamination import Overlap, overlaps
+from promedical_bench.data.contamination import overlaps
 from promedical_bench.data.errors import DataError
 from promedical_bench.data.labelled import LabelledPrompt
 from promedical_bench.data.readers import read
@@ -24,8 +24,8 @@ class Splits:
         test: To report on.
         physicians: Reported as they come; may be empty.
         reports: Of every file, in order.
-        leaks: Prompts that were taken out of `train` because another split has them.
-        dev_leaks: Prompts of `dev` that test or physicians have too.
+        leaks: Ids of prompts that were taken out of `train` because another split has them.
+        dev_leaks: Ids of prompts of `dev` that test or physicians have too.
         too_long: Responses of dev, test and physicians that were taken out because the model cannot read them.
     """
 
@@ -34,8 +34,8 @@ class Splits:
     test: tuple[LabelledPrompt, ...]
     physicians: tuple[LabelledPrompt, ...]
     reports: tuple[DataReport, ...]
-    leaks: tuple[Overlap, ...]
-    dev_leaks: tuple[Overlap, ...]
+    leaks: frozenset[str]
+    dev_leaks: frozenset[str]
     too_long: int = 0
 
 
@@ -54,9 +54,8 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     _check_calibrates(dev, choice.dev)
     test = _read(folder, choice.test, reports)
     physicians = _read(folder, [name for name in choice.physicians if (folder / name).is_file()], reports)
-    leaks = overlaps(train, [*dev, *test, *physicians])
-    leaked = {leak.first for leak in leaks}
-    kept = tuple(prompt for prompt in train if prompt.id not in leaked)
+    leaks = _shared(train, [*dev, *test, *physicians])
+    kept = tuple(prompt for prompt in train if prompt.id not in leaks)
     if not kept:
         raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
     return Splits(
@@ -66,8 +65,12 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
         physicians=physicians,
         reports=tuple(reports),
         leaks=leaks,
-        dev_leaks=overlaps(dev, [*test, *physicians]),
+        dev_leaks=_shared(dev, [*test, *physicians]),
     )
+
+
+def _shared(prompts: Sequence[LabelledPrompt], others: Sequence[LabelledPrompt]) -> frozenset[str]:
+    return frozenset(overlap.first for overlap in overlaps(prompts, others))
 
 
 def _check_calibrates(dev: Sequence[LabelledPrompt], names: Sequence[str]) -> None:

@@ -220,6 +220,11 @@ ship-model: install ## Make a finished training run the embedded default (RUN=fo
 	$(BIN)/python scripts/ship_default_model.py $(RUN)
 	$(MAKE) docs
 
+.PHONY: keep-grpo
+keep-grpo: install ## Keep a finished GRPO run's summary as the reference in docs/ (RUN=run)
+	$(BIN)/python scripts/keep_grpo_run.py $(RUN)
+	$(MAKE) docs
+
 .PHONY: ablations
 ablations: install ## Train with parts left out and compare (ARGS="--data DATA --output RUNS")
 	$(BIN)/python scripts/ablate_training.py $(ARGS)

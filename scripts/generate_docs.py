@@ -23,6 +23,7 @@ DOCUMENTS = (README, *(README.parent / "docs" / name for name in ("evaluation.md
 BENCH = README.parent / "docs" / "bench-engine.json"
 TRAINING = README.parent / "docs" / "bench-training.json"
 DEFAULT = README.parent / "docs" / "default-model.json"
+GRPO = README.parent / "docs" / "grpo-reference" / "summary.md"
 ABLATIONS = README.parent / "docs" / "ablations.json"
 DIMENSIONS = ("overall", "proficiency", "excellence", "safety")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -145,6 +146,15 @@ def ablation_table() -> str:
     return note + table(f"| trained | {' | '.join(DIMENSIONS)} |", rows)
 
 
+def grpo_reference() -> str:
+    """What the reference run of GRPO did, and what it changed on held-out prompts, from its committed page."""
+    if not GRPO.is_file():
+        return "No run is kept yet: `make keep-grpo RUN=...`.\n"
+    summed_up, _, rest = GRPO.read_text(encoding="utf-8").partition("## Held-out prompts\n\n")
+    facts = [line for line in summed_up.splitlines() if line.startswith(("- **Steps", "- **Audit", "- **Time"))]
+    return "\n".join(facts) + "\n\n" + rest.partition("\n## Recipe")[0]
+
+
 def _estimate(estimate: Mapping[str, float | None]) -> str:
     if estimate["value"] is None:
         return ""
@@ -159,6 +169,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "training": training_speed,
     "quality": quality_table,
     "ablation_table": ablation_table,
+    "grpo": grpo_reference,
     "performance_capacity": performance_capacity,
     "performance_ways": performance_ways,
     "performance_service": performance_service,

@@ -17,11 +17,8 @@ RECIPE = ["--recipe", "rm-tiny", "--until", "dev", *(flag for each in SETTINGS f
 
 def call(*words: object) -> "subprocess.CompletedProcess[str]":
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environ = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "PATH": path,
-        "PIP_NO_BUILD_ISOLATION": "0",
-    }  # 0: none, so no network
+    # 0 means no isolation, which would fetch what builds.
+    environ = os.environ | {"OMP_NUM_THREADS": "1", "PATH": path, "PIP_NO_BUILD_ISOLATION": "0"}
     asked = ["bash", str(SCRIPT), *map(str, words)]
     return subprocess.run(asked, capture_output=True, text=True, check=False, env=environ, timeout=280)
 

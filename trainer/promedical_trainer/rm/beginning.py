@@ -29,7 +29,7 @@ def begin(folder: Path, data: Mapping[str, str], *, learnt: bool) -> str:
         RecipeError: Data have changed since.
     """
     path = folder / _FILE
-    if not learnt:
+    if not (learnt and path.is_file()):
         scratch = path.with_suffix(".part")
         scratch.write_text(json.dumps({"data": data, "hardware": _hardware()}, indent=1) + "\n", encoding="utf-8")
         scratch.rename(path)

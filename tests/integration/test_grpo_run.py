@@ -1,5 +1,6 @@
 """`promedical-train grpo` as a command against a real service: what it learns from, writes and survives."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import gated
+from balancing import balanced
 from policies import CANARY, environment, grpo_command, settings, tables, train_policy, write_prompts
 from serving import RunningServer, free_port, running_server
 
@@ -197,6 +199,31 @@ def test_run_survives_being_killed_and_a_restart_of_the_oracle_and_stops_for_ano
     every = pd.concat(map(pd.read_parquet, tables(output)[:-1]))
     assert every["oracle"].notna().all()
     assert len(set(every["fingerprint"])) == 1
+
+
+async def test_run_goes_on_when_one_of_two_replicas_is_killed(fake_server, tmp_path):
+    data, output = write_prompts(tmp_path / "data"), tmp_path / "run"
+    doomed = RunningServer("--engine=fake")
+    try:
+        async with balanced(doomed.grpc_port, fake_server.grpc_port) as balancer:
+            command = grpo_command(data, output, balancer.url, *settings(optimisation__steps=30))
+            trainer = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment())
+            ending = asyncio.create_task(trainer.communicate())
+            while len(tables(output)) < 3:
+                assert not ending.done(), await ending
+                await asyncio.sleep(0.05)
+            doomed.process.kill()
+            said = (await ending)[1].decode()
+    finally:
+        doomed.process.kill()
+        doomed.ended()
+
+    assert trainer.returncode == 0, said
+    assert doomed.grpc_port in balancer.taken
+    assert balancer.taken[-1] == fake_server.grpc_port
+    every = pd.concat(map(pd.read_parquet, tables(output)))
+    assert len(every) == 30 * 8
+    assert every["oracle"].notna().all()
 
 
 def test_run_stops_where_the_oracle_is_too_slow_and_goes_on_where_it_is_not(fake_server, tmp_path):

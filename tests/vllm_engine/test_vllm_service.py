@@ -90,8 +90,8 @@ def metric(server: RunningServer, name: str, **labels: str) -> float:
 
 
 def many_calls(client: AsyncClient, count: int) -> list[asyncio.Task[ScoreResponse]]:
-    """All at once, each of six scores."""
-    asked = [item(f"i{n}", responses=[f"Rest for {n} days.", "Wait."]) for n in range(count)]
+    """All at once, each of six scores; long enough that they are not answered before all have arrived."""
+    asked = [item(f"i{n}", responses=[f"Rest for {n} days. " * 30, "Wait."]) for n in range(count)]
     return [asyncio.create_task(client.score([each])) for each in asked]
 
 

@@ -56,7 +56,7 @@ def test_overrides_reach_nested_settings_with_their_types():
         ("rm-tiny", ["expansion.responses_per_tree=1"], "expected at least 2"),
         ("rm-tiny", ["data.dev_responses=0"], "dev_responses is 0: expected at least 1"),
         ("rm-tiny", ["optimisation.max_steps=0"], "max_steps is 0: expected at least 1"),
-        ("rm-tiny", ["optimisation.learning_rate=-1"], "learning_rate is -1.0: expected 0 or more"),
+        ("rm-tiny", ["optimisation.learning_rate=-1"], "learning_rate is -1.0: expected a finite number, 0 or more"),
         ("rm-tiny", ["optimisation.warmup_share=2"], "warmup_share is 2.0: expected 0 to 1"),
     ],
 )

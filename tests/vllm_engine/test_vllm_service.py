@@ -17,9 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gated import item
 from models import tiny_bundle
-from promedical.messages import Message, ScoreResponse
+from promedical.messages import Message, ScoreItem, ScoreResponse
 from promedical_client import AsyncClient, Client, PromedicalError
 from promedical_model.bundle import open_bundle
+from promedical_model.prompt import PromptRenderer
+from promedical_model.tree import TokenTree
 from promedical_service.engines.load import ModelChoice, load_oracle
 from promedical_service.engines.vllm_engine import EngineHooks
 from serving import RunningServer
@@ -69,14 +71,18 @@ def logits(answer: ScoreResponse) -> list[float]:
     return found
 
 
+def trees_of(renderer: PromptRenderer, asked: ScoreItem) -> list[TokenTree]:
+    assert isinstance(asked.prompt, str)
+    assert asked.rubric
+    criteria = [each.text for each in asked.rubric.criteria]
+    rendered = renderer.render([Message(role="user", content=asked.prompt)], list(asked.responses), criteria)
+    return [each.tree for each in rendered.trees]
+
+
 async def torch_logits(bundle: Path) -> list[float]:
     choice = ModelChoice(model=str(bundle), revision=None, dtype="float32", threads=1, max_batch_tokens=4096)
     oracle = load_oracle("torch", choice, EngineHooks())
-    asked = item(responses=RESPONSES)
-    assert isinstance(asked.prompt, str)
-    criteria = [each.text for each in asked.rubric.criteria] if asked.rubric else []
-    rendered = oracle.renderer.render([Message(role="user", content=asked.prompt)], list(RESPONSES), criteria)
-    scores = await oracle.engine.score([each.tree for each in rendered.trees])
+    scores = await oracle.engine.score(trees_of(oracle.renderer, item(responses=RESPONSES)))
     return [logit for branch in scores if isinstance(branch, tuple) for logit in branch]
 
 
@@ -158,23 +164,18 @@ def recomputed(paths: Sequence[Sequence[int]], earlier: Sequence[Sequence[int]],
     return count
 
 
-def paths_of(bundle: Path, prompt: str, responses: Sequence[str], criteria: Sequence[str]) -> list[tuple[int, ...]]:
-    rendered = open_bundle(str(bundle)).renderer().render([Message(role="user", content=prompt)], responses, criteria)
-    return [path for each in rendered.trees for path in each.tree.paths()]
-
-
 def test_paths_share_whole_blocks_of_32_tokens(judge: RunningServer, bundles: dict[str, Path]) -> None:
     long = " ".join(["see a doctor if the pain lasts"] * 40)
-    before, asked = ([f"{long} {end}" for end in ends] for ends in (["soon"], ["today", "now"]))
-    rubric = item().rubric
-    assert rubric
-    criteria = [each.text for each in rubric.criteria]
-    first, second = (paths_of(bundles["judge"], long, texts, criteria) for texts in (before, asked))
+    before, asked = (
+        item(responses=[f"{long} {end}" for end in ends], prompt=long) for ends in (["soon"], ["today", "now"])
+    )
+    renderer = open_bundle(str(bundles["judge"])).renderer()
+    first, second = ([path for tree in trees_of(renderer, each) for path in tree.paths()] for each in (before, asked))
 
     with Client(judge.grpc_url) as client:
-        client.score([item(responses=before, prompt=long)])  # so that what stands in the cache is known
+        client.score([before])  # so that what stands in the cache is known
         found, missed = (metric(judge, "promedical_prefix_tokens_total", found=each) for each in ("yes", "no"))
-        usage = client.score([item(responses=asked, prompt=long)]).usage
+        usage = client.score([asked]).usage
 
     found = metric(judge, "promedical_prefix_tokens_total", found="yes") - found
     missed = metric(judge, "promedical_prefix_tokens_total", found="no") - missed

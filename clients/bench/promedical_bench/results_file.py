@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from promedical_bench.cases import Variant
+from promedical_bench.line_file import appending
 from promedical_bench.results import Header, Record, Results
 
 VERSION: Final = 1
@@ -111,11 +112,9 @@ def _identity(found: Header, expected: Header) -> tuple[tuple[str, object, objec
 
 @contextmanager
 def _resumed(path: Path, header: Header) -> Iterator[IO[bytes]]:
-    """The file, cut after its last whole line, and begun where there is none."""
-    with path.open("a+b") as stream:
-        stream.seek(0)
-        stream.truncate(stream.read().rfind(b"\n") + 1)
-        if stream.seek(0, 2) == 0:
+    """The file, begun where there is none."""
+    with appending(path) as stream:
+        if stream.tell() == 0:
             stream.write(_HEADER.dump_json(header) + b"\n")
             stream.flush()
         yield stream

@@ -147,15 +147,15 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     )
     if agreed(lambda: checkpoint_state(run.checkpoints).steps) < len(steps):
         _fit(run, base, data)
-    done = agreed(lambda: checkpoint_state(run.checkpoints).steps)
-    if done < len(steps):
-        raise TimeUpError("training", done, len(steps))
+    reached = agreed(lambda: checkpoint_state(run.checkpoints))
+    if reached.steps < len(steps):
+        raise TimeUpError("training", reached.steps, len(steps))
     return Facts(
         steps=len(steps),
         pairs=sum(len(group.pairs) for step in steps for group in step),
         prompts=len({group.prompt.id for step in steps for group in step}),
         too_long=fit_in.too_long,
-        seconds=checkpoint_state(run.checkpoints).seconds,
+        seconds=reached.seconds,
         hardware=hardware,
     )
 

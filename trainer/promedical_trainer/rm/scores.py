@@ -9,6 +9,7 @@ import torch
 
 from promedical_bench.cases import BLANK, SCALAR
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
+from promedical_bench.line_file import appending
 from promedical_bench.quality.predictions import Key
 from promedical_model.bundle import Bundle
 from promedical_model.cpu_linear import use_onednn
@@ -110,8 +111,7 @@ def _score_into(
     done: dict[str, dict[str, dict[str, float]]],
     advance: Callable[[int], None],
 ) -> None:
-    _drop_half_a_line(path)
-    with path.open("a", encoding="utf-8") as file:
+    with appending(path) as file:
         for prompt in prompts:
             done[prompt.id] = judge.logits(prompt)
             file.write(_line(prompt.id, done[prompt.id]))
@@ -125,16 +125,8 @@ def _asked(prompt: LabelledPrompt, response: LabelledResponse) -> set[str]:
     return named | response.labels.keys()
 
 
-def _line(prompt: str, logits: dict[str, dict[str, float]]) -> str:
-    return json.dumps({"prompt": prompt, "logits": logits}) + "\n"
-
-
-def _drop_half_a_line(path: Path) -> None:
-    """At the end of what a kill cut off; whole lines stay where they are."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+def _line(prompt: str, logits: dict[str, dict[str, float]]) -> bytes:
+    return json.dumps({"prompt": prompt, "logits": logits}).encode() + b"\n"
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, float]]]:

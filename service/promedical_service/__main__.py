@@ -5,17 +5,23 @@ Exit codes: 0 stopped as asked; 1 could not start or go on; 2 wrong configuratio
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from promedical_service.settings import EXIT_MISCONFIGURED, ConfigurationError, Settings, load_settings
+if TYPE_CHECKING:
+    from promedical_service.settings import Settings
 
-Serve = Callable[[Settings], Coroutine[Any, Any, int]]
+Serve = Callable[["Settings"], Coroutine[Any, Any, int]]
 
 
 def main() -> None:
     """The console script."""
+    # Before all imports: the kernel keeps signals that process 1 of a container does not handle from it, and a pod
+    # that is deleted while it starts would wait for the end of its grace.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     # Threads that spin while they wait steal the cores from the event loop and from neighbours in the pod.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(run(sys.argv[1:], os.environ))
@@ -23,14 +29,19 @@ def main() -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = None) -> int:
     """Serve until told to stop; returns the exit code. Tests hand over another `serve` than the app's."""
+    from promedical_service.settings import (  # noqa: PLC0415 - heavy
+        EXIT_MISCONFIGURED,
+        ConfigurationError,
+        load_settings,
+    )
+
     try:
-        settings = load_settings(argv, environ)
+        return _run(load_settings(argv, environ), serve)
     except ConfigurationError as error:
         return _complain(error, EXIT_MISCONFIGURED)
-    return _run(settings, serve)
 
 
-def _run(settings: Settings, serve: Serve | None) -> int:
+def _run(settings: "Settings", serve: Serve | None) -> int:
     from promedical_service.logs import configure_logs  # noqa: PLC0415 - heavy
     from promedical_service.ports import StartError  # noqa: PLC0415
     from promedical_service.server import EXIT_FAILED  # noqa: PLC0415 - heavy
@@ -38,8 +49,6 @@ def _run(settings: Settings, serve: Serve | None) -> int:
     configure_logs(level=settings.log_level, log_format=settings.log_format)
     try:
         return asyncio.run((serve or _app_serve())(settings))
-    except ConfigurationError as error:
-        return _complain(error, EXIT_MISCONFIGURED)
     except StartError as error:
         return _complain(error, EXIT_FAILED)
 

@@ -14,6 +14,18 @@ from promedical_client import AsyncClient
 from serving import RunningServer, free_port
 
 PROGRAM = (sys.executable, "-m", "promedical_service")
+TOLD_TO_END = """
+import os, signal, sys
+
+class Told:
+    def find_spec(name, *_):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.{signal})
+
+sys.meta_path.insert(0, Told)
+from promedical_service.__main__ import main
+main()
+"""
 
 
 async def run_to_end(*flags):
@@ -46,6 +58,18 @@ async def test_program_names_what_is_wrong_with_the_model_and_exits_2(tmp_path):
         assert reason in complaint["reason"]
         assert str(model) in complaint["reason"]
         assert lines[-1]["event"] == "stopped"
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["pydantic", "promedical_service.app"])
+async def test_program_that_is_told_to_end_while_it_imports_ends(name, number):
+    """As process 1 of a container it would otherwise not hear of it, and be killed at the end of the pod's grace."""
+    program = TOLD_TO_END.format(name=name, signal=number)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, "--engine=fake", "--rest-port=0", "--grpc-port=0", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, said) == (0, b"")
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])

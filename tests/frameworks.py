@@ -109,6 +109,11 @@ def swift_rewards():
     return compute
 
 
+def swift_advantages():
+    """ms-swift's function that makes advantages of rewards."""
+    return load("swift/rl_core/advantage.py", swift__utils=mock.MagicMock()).compute_advantages
+
+
 def verifiers_invoke_all():
     """verifiers' function that calls the rewards of a task."""
     return load("verifiers/v1/utils/decorators.py").invoke_all

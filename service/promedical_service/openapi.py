@@ -10,6 +10,7 @@ import promedical
 from promedical import messages
 from promedical.errors import ERROR_TABLE, ErrorCode
 from promedical_service.dropins.catalog import DROP_INS
+from promedical_service.dropins.nemo_gym import SEED_SESSION
 from promedical_service.dropins.shape import DropIn, Options
 from promedical_service.problems import PROBLEM_TYPE, Problem
 
@@ -81,6 +82,7 @@ def _paths(refs: dict[str, Any]) -> dict[str, Any]:
         "/v1/rubrics/{id}": {"get": {**_get("GetRubric", "One rubric", refs["RubricInfo"]), "parameters": [_ID]}},
         "/v1/model": {"get": _get("GetModel", "What the oracle is: pin its fingerprint", refs["ModelInfo"])},
         **{path: {"post": _drop_in(drop_in, path, refs)} for drop_in in DROP_INS for path in drop_in.paths},
+        SEED_SESSION: {"post": _seed_session()},
         "/healthz": {"get": _probe("Healthz", "200 unless the engine is lost")},
         "/readyz": {"get": _probe("Readyz", "200 while new requests are taken")},
         "/metrics": {"get": _metrics()},
@@ -118,6 +120,13 @@ def _drop_in(drop_in: DropIn, path: str, refs: dict[str, Any]) -> dict[str, Any]
     operation = _post(f"{drop_in.method}{version}", drop_in.summary, refs, drop_in.method, drop_in.example)
     options = {name: schema for name, schema in _OPTIONS.items() if name != "answer" or drop_in.has_two_answers}
     operation["parameters"] = [_TIMEOUT, *(_query(name, schema) for name, schema in options.items())]
+    return operation
+
+
+def _seed_session() -> dict[str, Any]:
+    operation = _get("SeedSession", "For NeMo-Gym, before each rollout: nothing is kept", {"type": "object"})
+    operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": {"type": "object"}, "example": {}}}}
+    operation["responses"] |= _problems(_WITH_BODY)
     return operation
 
 

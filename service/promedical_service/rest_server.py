@@ -20,6 +20,7 @@ from promedical_service.bodies import parse_body, read_body
 from promedical_service.calls import REQUEST_ID_HEADER, Call, Desk, request_id
 from promedical_service.dropins.catalog import DROP_INS
 from promedical_service.dropins.endpoint import DropInEndpoint
+from promedical_service.dropins.nemo_gym import SEED_SESSION
 from promedical_service.dropins.shape import DropIn
 from promedical_service.failures import Refusal
 from promedical_service.health import Health
@@ -83,6 +84,7 @@ class RestEdge:
         for drop_in in DROP_INS:
             for path in drop_in.paths:
                 app.add_route(path, self._endpoint(drop_in.method, self._drop_in(drop_in)), methods=["POST"])
+        app.add_route(SEED_SESSION, self._endpoint("Other", self._seed_session), methods=["POST"])
         app.add_route("/openapi.json", self._page(self._show_openapi))
         app.add_route("/docs", self._page(self._show_docs))
         app.add_route("/healthz", self._healthz)
@@ -108,6 +110,10 @@ class RestEdge:
             return await while_connected(request, self._drop_ins.answer(drop_in, body, query, oracle, call))
 
         return answer
+
+    async def _seed_session(self, request: Request, _: Oracle, call: Call) -> bytes:
+        await self._body(request, call)
+        return b"{}"
 
     async def _body(self, request: Request, call: Call) -> bytes:
         call.timeout_s = _timeout_s(request)

@@ -12,6 +12,7 @@ import pytest
 import frameworks
 from promedical_client import AsyncClient, Message, ScoreItem
 from promedical_service.dropins.catalog import DROP_INS
+from promedical_service.dropins.nemo_gym import VERIFY
 from serving import running_server
 
 CANARY = "Kanarienvogel"
@@ -51,6 +52,13 @@ async def test_dropin_answers_its_documented_example_with_the_fingerprint(client
         reply = await client.post(path, json=drop_in.example)
         assert reply.status_code == 200, reply.text
         assert reply.headers["x-promedical-fingerprint"] == model["fingerprint"]
+
+
+@pytest.mark.parametrize("body", [{}, VERIFY.example])
+async def test_nemo_gym_may_open_a_session_before_each_rollout(client, body):
+    """responses_api_agents/simple_agent/app.py posts its row there and ends the rollout unless that is answered."""
+    reply = await client.post("/seed_session", json=body)
+    assert (reply.status_code, reply.json()) == (200, {})
 
 
 # The real clients

@@ -1,6 +1,7 @@
 """The oracle of a GRPO run: who it is, what it may not become, and what its failures are to the trainer."""
 
 import asyncio
+import functools
 import json
 import logging
 import time
@@ -13,7 +14,9 @@ import gated
 from balancing import balanced
 from policies import CANARY, write_prompts
 from promedical_client import InternalError, MockTransport, UnauthenticatedError, UnavailableError, judged_by
+from promedical_client.errors import TooLargeError
 from promedical_client.integrations import Grader
+from promedical_client.integrations.trl import trl_reward
 from promedical_trainer.grpo.oracle import Address, OracleError, OracleUnreachableError, pin_oracle
 from promedical_trainer.grpo.recipe import Oracle
 from promedical_trainer.grpo.reward import Failures, oracle_reward
@@ -111,19 +114,37 @@ def test_reward_counts_responses_that_were_not_scored():
     assert [len(item.responses) for item in transport.calls[0].items] == [2, 1]
 
 
-@pytest.mark.parametrize("kept_out", [True, False])
-def test_texts_of_what_was_not_scored_are_kept_out_of_the_log(caplog, kept_out):
-    """TRL's own warning, through TRL's own code; without our filter it quotes, or this test would prove nothing."""
-    from contextlib import nullcontext
-
-    from promedical_trainer.grpo.fitting import texts_kept_out_of_the_log
+@pytest.mark.parametrize("ours", [True, False])
+def test_texts_of_what_was_not_scored_are_kept_out_of_the_log(caplog, ours):
+    """TRL's own warning, through TRL's own code; without our reward it quotes, or this test would prove nothing."""
 
     async def nothing(prompts, **_):
         return [None] * len(prompts)
 
-    with texts_kept_out_of_the_log() if kept_out else nullcontext(), caplog.at_level(logging.WARNING):
-        calculated(nothing, [f"Is {CANARY} safe?"], ["No."])
-    assert (CANARY in caplog.text) != kept_out
+    logging.getLogger("trl.trainer.grpo_trainer").filters.clear()  # of other tests
+    grader = Grader("mock://", transport=MockTransport(score=judged_by(lambda *_: 0.9)))
+    reward = functools.partial(trl_reward, grader=grader) if ours else nothing
+    with caplog.at_level(logging.WARNING):
+        calculated(reward, [f"Is {CANARY} safe?"], ["No."], rubric=["unknown-to-the-mock"])
+    assert "All reward functions returned None" in caplog.text
+    assert (CANARY in caplog.text) != ours
+
+
+def test_one_prompt_over_a_limit_takes_no_reward_from_the_others():
+    def limited(request):
+        if any(len(item.rubric.criteria) > 2 for item in request.items):
+            raise TooLargeError("an item has 3 criteria; the limit is 2")
+        return judged_by(lambda *_: 0.9)(request)
+
+    large = json.dumps([json.loads(RUBRIC)[0] | {"id": f"c{n}"} for n in range(3)])
+    failures = Failures()
+    reward = oracle_reward(Grader("mock://", transport=MockTransport(score=limited)), failures)
+    columns = {"rubric": [RUBRIC, large, RUBRIC], "prompt_id": ["p", "q", "r"]}
+    told, _ = calculated(reward, ["How much?", "How much?", "How often?"], ["4 g.", "8 g.", "Daily."], **columns)
+    assert told == [1.0, None, 1.0]
+    assert failures.codes == {"too_large": 1}
+    told, _ = calculated(reward, ["How much?"], ["8 g."], rubric=[large], prompt_id=["q"])
+    assert told == [None]
 
 
 @pytest.mark.parametrize(

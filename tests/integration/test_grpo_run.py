@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def test_run_gives_no_number_to_what_was_not_scored(completions):
 def test_run_says_nothing_of_the_texts(run):
     done = run[1]
     assert CANARY not in done.stdout + done.stderr
-    assert "returned None" not in done.stdout + done.stderr
+    assert "returned None for a completion" in done.stderr  # TRL's warning, without what it quotes
 
 
 def test_run_keeps_a_group_together(completions):
@@ -135,15 +136,58 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
 
 
 def test_run_out_of_time_goes_on_to_the_same_policy(run, fake_server, tmp_path):
-    stopped = train_policy(a_run(tmp_path, fake_server, "--minutes", "0"))
-    assert stopped.returncode == 3, stopped.stderr
-    assert "time is up at training, 1 of 6; run the same command again" in " ".join(stopped.stderr.split())
+    """Stopped after each step: within an epoch of three, at its end and within the next. Then at each later stage."""
+
+    def stop():
+        stopped = train_policy(a_run(tmp_path, fake_server, "--minutes", "0"))
+        assert stopped.returncode == 3, stopped.stderr
+        return " ".join(stopped.stderr.split())
+
+    for step in range(1, 6):
+        assert f"time is up at training, {step} of 6; run the same command again" in stop()
+    assert "time is up at answers to held-out prompts, 0 of 4" in stop()
 
     done = train_policy(a_run(tmp_path, fake_server))
     assert done.returncode == 0, done.stderr
-    whole, cut = (load_file(folder / "policy" / "model.safetensors") for folder in (run[0], tmp_path / "run"))
+    output = tmp_path / "run"
+    whole, cut = (load_file(folder / "policy" / "model.safetensors") for folder in (run[0], output))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
-    assert len(tables(tmp_path / "run")) == 6
+    assert [asked(each) for each in tables(output)] == [asked(each) for each in tables(run[0])]
+    same = ("held_out/before.jsonl", "held_out/after.jsonl", "summary.md")
+    assert all((output / name).read_bytes() == (run[0] / name).read_bytes() for name in same[:2])
+
+
+def asked(table):
+    return sorted(pd.read_parquet(table)["prompt_id"])
+
+
+def test_run_that_is_done_is_summed_up_again_and_trains_no_further(run, fake_server, tmp_path):
+    output = tmp_path / "run"
+    shutil.copytree(run[0], output)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.suffix in {".parquet", ".safetensors"}}
+    (output / "summary.md").unlink()
+    done = train_policy(a_run(tmp_path, fake_server))
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (output / "training" / "checkpoint-7").exists()
+    assert (output / "summary.md").read_text() == (run[0] / "summary.md").read_text()
+
+
+def test_run_goes_on_with_the_data_that_it_began_with_only(run, fake_server, tmp_path):
+    shutil.copytree(run[0], tmp_path / "run")
+    command = a_run(tmp_path, fake_server)
+    write_prompts(tmp_path / "data" / "unseen", 5, first=11, judged=True)
+    refused = train_policy(command)
+    assert refused.returncode == 2, refused.stderr
+    assert "unseen/prompts.jsonl is not what it was when this run began" in " ".join(refused.stderr.split())
+
+
+def test_run_is_refused_under_deepspeed(fake_server, tmp_path):
+    with_deepspeed = environment() | {"ACCELERATE_USE_DEEPSPEED": "true"}
+    command = a_run(tmp_path, fake_server)
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=with_deepspeed, timeout=200)
+    assert refused.returncode == 2, refused.stderr
+    assert "a step without rewards could not be left out; launch with fsdp.yaml" in " ".join(refused.stderr.split())
 
 
 def wait_for(seen, process, within_s=120):

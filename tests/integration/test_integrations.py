@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import frameworks
 from promedical_client import (
@@ -66,7 +67,6 @@ def mocked(**changes):
 
 def calculated(reward, prompts, completions, **columns):
     """TRL's own way to the rewards of a batch, and the metrics that were logged on it."""
-    torch = pytest.importorskip("torch")
     trainer_module = pytest.importorskip("trl.trainer.grpo_trainer")
     from accelerate import PartialState
     from trl.trainer.utils import shutdown_event_loop_in_daemon, start_event_loop_in_daemon
@@ -263,10 +263,16 @@ def _gatherer_of(oracle, size):
     return Gatherer(lambda _, exchanges: oracle.grade(exchanges), window_s=60.0, max_size=size)
 
 
-def test_openrlhf_raises_for_what_was_not_scored():
+def test_openrlhf_raises_for_what_was_not_scored_unless_told_what_that_is_worth():
     oracle, _ = mocked()
+    ask = functools.partial(openrlhf.reward_func, [QUESTION + "4 g."] * 2, [QUESTION] * 2, grader=oracle)
     with pytest.raises(UnscoredError):
-        openrlhf.reward_func([QUESTION + "4 g."], [QUESTION], ["unknown"], grader=oracle)
+        ask([LABEL, "unknown"])
+    told = ask([LABEL, "unknown"], unscored_reward=-1.5)
+    assert told["rewards"][0] == pytest.approx(-0.5)  # names a limit, and 0.9 of harm
+    assert (told["rewards"][1], told["scores"][1]) == (-1.5, 0.0)
+    assert told["extra_logs"]["scored"] == [1.0, 0.0]
+    assert math.isnan(told["extra_logs"]["violations"][1])
     oracle.close()
 
 
@@ -320,9 +326,23 @@ def test_ms_swift_gets_the_rewards_of_the_native_api_in_a_new_event_loop_each_st
     compute = frameworks.swift_rewards()
     rows = [_SwiftSample(answer) for answer in [*ANSWERS, " "]]
     for _ in range(2):
-        told = compute(rows, [orm], None, device="cpu")[:, 0].tolist()
-        assert told[:3] == [pytest.approx(reward, abs=1e-6) for reward in native]
-        assert math.isnan(told[3])
+        told = compute(rows, [orm], None, device="cpu")
+        assert told[:3, 0].tolist() == [pytest.approx(reward, abs=1e-6) for reward in native]
+        advantages, _ = frameworks.swift_advantages()(told, torch.ones(1), num_generations=4)
+        assert advantages[3] == pytest.approx(0, abs=1e-6)  # the blank answer is neither rewarded nor punished
+
+
+async def test_ms_swift_raises_where_nothing_of_a_group_was_scored_unless_told_what_that_is_worth():
+    oracle, _ = mocked()
+    rows = {
+        "completions": ["4 g.", "4 g."],
+        "messages": [[{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "4 g."}]] * 2,
+        "rubric": [LABEL, "unknown"],
+    }
+    with pytest.raises(UnscoredError):
+        await PromedicalORM(grader=oracle)(**rows)
+    told = await PromedicalORM(grader=oracle, unscored_reward=-1.5)(**rows)
+    assert told == [pytest.approx(-0.5), -1.5]
 
 
 class _SwiftSample:

@@ -1,12 +1,17 @@
-"""Checkpoints as transformers writes them: which one a run goes on from, and how far it is."""
+"""Checkpoints as transformers writes them: which one a run goes on from, how far it is, and the model in it."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+_OF_MODEL: Final = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
+"""Weights, configuration and tokenizer; the rest, and the trainer's state, is for going on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,19 @@ def last_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written to the end; a kill may have cut the one after it off."""
     whole = [each for each in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if _is_whole(each)]
     return str(max(whole, key=lambda each: int(each.name.rpartition("-")[2]))) if whole else None
+
+
+def copy_model(checkpoint: Path, folder: Path) -> None:
+    """Copy weights, configuration and tokenizer, all or nothing; a folder that is there stays."""
+    if folder.is_dir():
+        return
+    scratch = folder.with_name(f".{folder.name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    for file in checkpoint.iterdir():
+        if file.suffix in _OF_MODEL and file.name != TRAINER_STATE_NAME:
+            shutil.copy(file, scratch)
+    scratch.rename(folder)
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -31,6 +31,8 @@ class ClassifyRequest:
     """Instead of input: a conversation with `role` and `content` that ends with the assistant's answer."""
     use_activation: bool | None = None
     """false: the reward; true or absent: its logistic function."""
+    activation: bool | None = None
+    """The same, as older clients of vLLM call it."""
     rubric: Any = None
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
     rubric_id: str | None = None
@@ -99,7 +101,7 @@ def _conversation(messages: Sequence[dict[str, Any]], rubric: RubricChoice | Non
 
 def encode(asked: Asked, scored: Scored, receipt: Receipt) -> ClassifyResponse:
     """As vLLM answers for a model of one class."""
-    raw = asked.body.use_activation is False
+    raw = False in (asked.body.use_activation, asked.body.activation)
     return ClassifyResponse(
         id=f"classify-{receipt.request_id}",
         object="list",

@@ -3,11 +3,13 @@
 The request is the task's row with `responses_create_params` and the `response` of OpenAI's Responses API; the
 answer echoes it with `reward` and `reward_components`, whose sum is the reward. The components are on the top
 level too, where NeMo-Gym's metrics look. Criteria travel as fields of the row.
+
+Agents open a session (`/seed_session`) before each rollout; the oracle keeps none, and says so with an empty object.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import ConfigDict
 
@@ -16,6 +18,8 @@ from promedical.messages import Message
 from promedical.reward_parts import quality, safety
 from promedical.rubric import InvalidField
 from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
+
+SEED_SESSION: Final = "/seed_session"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,26 +3,45 @@
 What the paper's "GRPO, KL 0.04" means is said in full, since TRL's defaults are another loss without KL.
 """
 
-import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.utils import RepeatSampler
 
-from promedical_trainer.checkpoints import last_checkpoint
+from promedical_client.integrations.trl import keep_texts_out_of_the_log
+from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
 from promedical_trainer.grpo.recipe import GrpoRecipe, Vllm
 from promedical_trainer.grpo.reward import Reward
 
-_TRL_LOG: Final = "trl.trainer.grpo_trainer"
-_QUOTES: Final = "All reward functions returned None"
+
+class ResumableTrainer(GRPOTrainer):
+    """TRL's trainer; a run that goes on takes up the prompts where it left them, also after the first epoch.
+
+    TRL draws the order of each epoch from one generator, which in a new process begins with the first epoch's.
+
+    Args:
+        steps_made: Of the checkpoint that is continued.
+        options: Of TRL's trainer.
+    """
+
+    def __init__(self, *, steps_made: int, **options: Any) -> None:
+        self._steps_made = steps_made
+        super().__init__(**options)
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> RepeatSampler:
+        sampler = super()._get_train_sampler(dataset)
+        assert isinstance(sampler, RepeatSampler), "a list of rows can be looked up by number"
+        for _ in range(self._steps_made // (sampler.num_samples // sampler.batch_size)):
+            next(iter(sampler))  # draws the order of an epoch that is over
+        return sampler
 
 
 def train_steps(
@@ -33,8 +52,8 @@ def train_steps(
     recipe: GrpoRecipe,
     folder: Path,
     callbacks: Sequence[TrainerCallback] = (),
-) -> GRPOTrainer:
-    """Train; a checkpoint in the folder is continued.
+) -> None:
+    """Train up to a checkpoint in the folder; one that is there is continued.
 
     Args:
         policy: Folder or hub id of the policy at the start, which is the reference too.
@@ -47,9 +66,11 @@ def train_steps(
     """
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing`", FutureWarning)  # TRL's own calls
-    trainer = GRPOTrainer(
+    keep_texts_out_of_the_log()
+    trainer = ResumableTrainer(
+        steps_made=checkpoint_state(folder).steps,
         model=policy,
-        reward_funcs=reward,  # type: ignore[arg-type]  # the annotation leaves coroutine functions out
+        reward_funcs=reward,
         args=_arguments(recipe, folder),
         train_dataset=Dataset.from_list(list(rows)),
         processing_class=tokenizer,
@@ -57,24 +78,7 @@ def train_steps(
         peft_config=None if recipe.adapter is None else recipe.adapter.lora(task_type="CAUSAL_LM"),
     )
     trainer.remove_callback(PrinterCallback)
-    with texts_kept_out_of_the_log():
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    return trainer
-
-
-@contextmanager
-def texts_kept_out_of_the_log() -> Iterator[None]:
-    """Where a response has no reward, TRL warns and quotes it; our metrics say it without the text."""
-    logger = logging.getLogger(_TRL_LOG)
-    logger.addFilter(_quotes_nothing)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_quotes_nothing)
-
-
-def _quotes_nothing(record: logging.LogRecord) -> bool:
-    return _QUOTES not in str(record.msg)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
 
 
 def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
@@ -132,5 +136,7 @@ def _vllm(settings: Vllm | None) -> dict[str, Any]:
         "use_vllm": True,
         "vllm_mode": settings.mode,
         "vllm_gpu_memory_utilization": settings.memory_share,
+        "vllm_importance_sampling_correction": settings.correct_sampling,
+        "vllm_importance_sampling_mode": "token_truncate",
         **server,
     }

@@ -16,11 +16,13 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, set_seed
 
 from promedical.messages import ResponseScores
+from promedical_bench.line_file import appending
 from promedical_bench.quality.bootstrap import Bootstrap, Estimate
 from promedical_bench.quality.tallies import difference, macro
 from promedical_client.integrations import Grader
 from promedical_trainer.grpo.likeness import likeness
 from promedical_trainer.grpo.recipe import GrpoRecipe
+from promedical_trainer.progress import Deadline
 
 MEASURES: Final = {
     "reward": "reward",
@@ -53,9 +55,14 @@ def chosen(rows: Sequence[dict[str, Any]], recipe: GrpoRecipe) -> list[dict[str,
 
 
 def write_answers(
-    policy: str, tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]], recipe: GrpoRecipe, path: Path
+    policy: str,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    recipe: GrpoRecipe,
+    path: Path,
+    deadline: Deadline,
 ) -> None:
-    """Let a policy answer; a file that is there stays.
+    """Let a policy answer; a file that is there stays, one that was cut off is continued.
 
     Args:
         policy: Folder or hub id.
@@ -63,20 +70,26 @@ def write_answers(
         rows: Prompts.
         recipe: How to answer.
         path: One line an answer: `prompt_id` and `response`.
+        deadline: Of the run.
+
+    Raises:
+        TimeUpError: The deadline passed; the answers so far are kept.
     """
     if path.is_file():
         return
-    path.parent.mkdir(exist_ok=True)
-    set_seed(recipe.optimisation.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded: Any = AutoModelForCausalLM.from_pretrained(policy, use_safetensors=True, trust_remote_code=False)
     model = loaded.to(device).eval()
     scratch = path.with_suffix(".part")
-    with scratch.open("w", encoding="utf-8") as file, torch.inference_mode():
-        for start in range(0, len(rows), recipe.optimisation.batch):
+    with appending(scratch) as file, torch.inference_mode():
+        answered = len(scratch.read_bytes().splitlines())
+        for start in range(answered, len(rows), recipe.optimisation.batch):
+            deadline.check("answers to held-out prompts", start, len(rows))
+            set_seed(recipe.optimisation.seed + start)
             batch = rows[start : start + recipe.optimisation.batch]
             for row, text in zip(batch, _answers(model, tokenizer, batch, recipe), strict=True):
-                file.write(json.dumps({"prompt_id": row["prompt_id"], "response": text}) + "\n")
+                file.write(json.dumps({"prompt_id": row["prompt_id"], "response": text}).encode() + b"\n")
+            file.flush()
     scratch.rename(path)
 
 

@@ -25,7 +25,7 @@ class PromptRows:
 
     Attributes:
         rows: `prompt` (messages), `rubric` (JSON) and `prompt_id`.
-        reports: Of every file to learn from.
+        reports: Of every file: those to learn from, then those held out.
         held_out: Prompts that were left out because they are held out.
         unseen: Rows of the held-out files, without those that are too long; `references` beside the rest, the answers
             with the best labels.
@@ -47,10 +47,12 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
     Raises:
         DataError: A file is missing or holds nothing, an excluded source is not there, or nothing is left.
     """
-    results = [read(folder / name, responses_needed=False) for name in choice.train]
+    results, others = (
+        [read(folder / name, responses_needed=False) for name in names] for names in (choice.train, choice.held_out)
+    )
     every = _unique(prompt for result in results for prompt in result.prompts)
     found = without_sources(every, choice.exclude_sources)
-    held_out = _unique(p for name in choice.held_out for p in read(folder / name, responses_needed=False).prompts)
+    held_out = _unique(prompt for result in others for prompt in result.prompts)
     leaked = {overlap.first for overlap in overlaps(found, held_out)}
     kept = [prompt for prompt in found if prompt.id not in leaked]
     short, unseen = (
@@ -65,7 +67,7 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
         )
     return PromptRows(
         rows=rows,
-        reports=tuple(result.report for result in results),
+        reports=tuple(result.report for result in [*results, *others]),
         held_out=len(leaked),
         unseen=tuple({**_row(prompt), "references": best_answers(prompt)} for prompt in unseen),
         too_long=len(kept) - len(rows),

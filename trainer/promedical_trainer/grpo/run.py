@@ -1,9 +1,10 @@
 """One GRPO run, stage by stage: pin the oracle, read, train, audit, summarise. It goes on where it was cut off.
 
-The output folder holds recipe.yaml, oracle.json, training/ (checkpoints, the table of completions, TensorBoard's
-files), policy/, held_out/ and summary.md. The table and held_out/ hold texts; nothing else does.
+The output folder holds recipe.yaml, oracle.json, beginning.json, training/ (checkpoints, the table of completions,
+TensorBoard's files), policy/, held_out/ and summary.md. The table and held_out/ hold texts; nothing else does.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from transformers.utils.logging import disable_progress_bar
 from promedical_bench.data.report_tables import describe
 from promedical_client import PromedicalError
 from promedical_client.integrations import Grader
+from promedical_trainer.beginning import begin
+from promedical_trainer.checkpoints import checkpoint_state, copy_model, last_checkpoint
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.fitting import train_steps
 from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged, write_answers
@@ -29,7 +32,7 @@ from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
 from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
-from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
+from promedical_trainer.ranks import agreed, check_launched, processes
 from promedical_trainer.recipe_files import RecipeError
 
 
@@ -91,26 +94,48 @@ def train_policy(run: Run) -> Path:
     prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
     _show(run, pin, prompts)
     _check_enough(run.recipe, prompts)
+    agreed(lambda: begin(run.output, _hashes(run, prompts), learnt=last_checkpoint(run.training) is not None))
+    steps = run.recipe.optimisation.steps
+    if agreed(lambda: checkpoint_state(run.training).steps) < steps:
+        _train(run, pin, prompts, tokenizer)
+    reached = agreed(lambda: checkpoint_state(run.training).steps)
+    if reached < steps:
+        raise TimeUpError("training", reached, steps)
+    if processes().is_main_process:
+        _keep_policy(run)
+        story = _story(run, pin, prompts, tokenizer)
+        write_summary(run.output, story)
+    return run.output / PAGE
+
+
+def _hashes(run: Run, prompts: PromptRows) -> dict[str, str]:
+    return {os.path.relpath(each.path, run.data): each.sha256 for each in prompts.reports}
+
+
+def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> None:
     failures = Failures()
     vote = Vote(failures, run.recipe.oracle.max_unscored, run.deadline, run.oracle.url)
     reward = oracle_reward(grader_of(run.oracle, run.recipe.oracle, pin), failures)
     with stage(run.console, "training steps", run.recipe.optimisation.steps) as advance:
         shown = ("reward", "oracle/proficiency", "oracle/vetoed", "oracle/unscored", "kl", "completions/mean_length")
         bar = StepBar(run.console, advance, shown=shown)
-        trainer = train_steps(run.base, tokenizer, prompts.rows, reward, run.recipe, run.training, [vote, bar])
+        train_steps(run.base, tokenizer, prompts.rows, reward, run.recipe, run.training, [vote, bar])
     if vote.lost is not None:
         raise OracleLostError(vote.lost)
-    if trainer.state.global_step < run.recipe.optimisation.steps:
-        raise TimeUpError("training", trainer.state.global_step, run.recipe.optimisation.steps)
-    trainer.save_model(str(run.policy))
-    if processes().is_main_process:
-        go_on_alone()
-        story = _story(run, pin, prompts, tokenizer)
-        write_summary(run.output, story)
-    return run.output / PAGE
+
+
+def _keep_policy(run: Run) -> None:
+    checkpoint = last_checkpoint(run.training)
+    assert checkpoint is not None, "there is one of the last step"
+    copy_model(Path(checkpoint), run.policy)
 
 
 def _begin(run: Run) -> Pin:
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        raise RecipeError(
+            "DeepSpeed makes its step while it computes gradients, so that a step without rewards could not be left "
+            "out; launch with fsdp.yaml"
+        )
     GRPO_RECIPES.claim(run.output, run.recipe)
     pin = pin_oracle(run.output, run.oracle, run.recipe.oracle)
     if run.recipe.policy == TINY:
@@ -156,11 +181,12 @@ def _held_out(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedToke
     if not rows:
         return {}
     run.console.print(f"answering {len(rows)} held-out prompts, before and after", markup=False, highlight=False)
-    frames = []
+    frames: list[pd.DataFrame] = []
     with closing(grader_of(run.oracle, run.recipe.oracle, pin)) as grader:
         for name, policy in (("before", run.base), ("after", str(run.policy))):
             path = run.output / "held_out" / f"{name}.jsonl"
-            write_answers(policy, tokenizer, rows, run.recipe, path)
+            write_answers(policy, tokenizer, rows, run.recipe, path, run.deadline)
+            run.deadline.check("judging the answers before and after", len(frames), 2)
             frames.append(_judged(path, rows, grader))
     return compare(*frames)
 

@@ -23,6 +23,7 @@ from promedical_bench.quality.evaluation import Evaluation, evaluate
 from promedical_bench.quality.predictions import Key, Predictions, table
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
+from promedical_trainer.beginning import begin
 from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
 from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
@@ -31,7 +32,6 @@ from promedical_trainer.rm import Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
 from promedical_trainer.rm.backbone import trainable_model
-from promedical_trainer.rm.beginning import begin
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import Fitted, fit, predict
 from promedical_trainer.rm.card import Facts, write_card

@@ -4,10 +4,11 @@ Whole-call failures are exceptions, those of `promedical_client.errors`. What is
 value, its `ErrorInfo`; `UnscoredError` is for frameworks that have no place for it. A failure is never a number.
 """
 
+import asyncio
 import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
@@ -16,8 +17,9 @@ from promedical.gathering import CallLater, Gatherer
 from promedical.labels import read_label
 from promedical.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
+from promedical_client.chunking import merged
 from promedical_client.client import DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
-from promedical_client.errors import InvalidRequestError
+from promedical_client.errors import InvalidRequestError, TooLargeError
 from promedical_client.per_loop import PerLoop
 from promedical_client.sync import ClientOptions, LoopThread
 
@@ -147,15 +149,45 @@ class Grader:
             PromedicalError: The call was not answered, and nothing was graded.
         """
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=_MAX_RESPONSES)
-        answer = await self._client.score(
-            grouping.items,
+        try:
+            answer = await self._score(grouping.items)
+        except TooLargeError:
+            answer = await self._score_each(grouping.items)
+        grades = tuple(_grade(outcome) for outcome in grouping.outcomes(answer.items))
+        return Graded(grades=grades, model=answer.model, timings=answer.timings_ms)
+
+    async def _score(self, items: Sequence[m.ScoreItem]) -> m.ScoreResponse:
+        return await self._client.score(
+            items,
             reward_weights=self.reward_weights,
             expected_fingerprint=self._expected_fingerprint,
             priority="bulk",
             truncation=self._truncation,
         )
-        grades = tuple(_grade(outcome) for outcome in grouping.outcomes(answer.items))
-        return Graded(grades=grades, model=answer.model, timings=answer.timings_ms)
+
+    async def _score_each(self, items: Sequence[m.ScoreItem]) -> m.ScoreResponse:
+        """Each item in a call of its own: one over a limit of the service takes no grade from the others.
+
+        Raises:
+            PromedicalError: A call was not answered, or every item is over a limit.
+        """
+        said = await asyncio.gather(*(self._score_alone(item) for item in items))
+        answers = [each for each in said if isinstance(each, m.ScoreResponse)]
+        if not answers:
+            raise next(each for each in said if isinstance(each, TooLargeError))
+        outcomes = tuple(
+            m.ItemOutcome(id=item.id, error=m.ErrorInfo(code=each.code, message=each.message))
+            if isinstance(each, TooLargeError)
+            else each.items[0]
+            for item, each in zip(items, said, strict=True)
+        )
+        return replace(merged(answers), items=outcomes)
+
+    async def _score_alone(self, item: m.ScoreItem) -> m.ScoreResponse | TooLargeError:
+        try:
+            return await self._score([item])
+        except TooLargeError as error:
+            return error
 
     async def grade_one(self, exchange: Exchange) -> Grade:
         """The grade of one exchange, asked together with others that come at about the same time.

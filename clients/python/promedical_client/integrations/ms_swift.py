@@ -1,23 +1,36 @@
 """ms-swift: a plugin file with `orms["promedical"] = PromedicalORM`, then `--reward_funcs promedical`.
 
 ms-swift runs each step's rewards in an event loop of its own, so connections are closed with the step. Criteria
-travel in a column `rubric` or `rubric_id`. What could not be scored is None, which ms-swift leaves out of the
-group's baseline.
+travel in a column `rubric` or `rubric_id`.
+
+ms-swift cannot leave a sample out: None counts as 0 there, which may be the best reward of a group. What could not be
+scored gets the mean of what was scored of its group in the same process, so that the baseline stays. Where that is
+nothing, it raises and the step fails, unless you choose a reward for it (`unscored_reward`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from promedical.messages import ResponseScores
-from promedical_client.integrations.grader import Grader, labels_of, shared_grader
+from promedical_client.integrations.baseline import group_means
+from promedical_client.integrations.grader import Grade, Grader, UnscoredError, labels_of, shared_grader
 
 
 class PromedicalORM:
-    """An asynchronous reward function; `swift.rewards.AsyncORM` by its shape, which is all that ms-swift asks."""
+    """An asynchronous reward function; `swift.rewards.AsyncORM` by its shape, which is all that ms-swift asks.
 
-    def __init__(self, args: Any = None, *, grader: Grader | None = None, **_: Any) -> None:
+    Args:
+        args: Of ms-swift.
+        grader: Takes the place of the one that the environment describes.
+        unscored_reward: What a response gets if nothing of its group was scored; None: raise.
+    """
+
+    def __init__(
+        self, args: Any = None, *, grader: Grader | None = None, unscored_reward: float | None = None, **_: Any
+    ) -> None:
         self.args = args
         self._grader = grader
+        self._unscored_reward = unscored_reward
 
     async def __call__(
         self,
@@ -26,10 +39,11 @@ class PromedicalORM:
         rubric: Sequence[Any] | None = None,
         rubric_id: Sequence[Any] | None = None,
         **_: Any,
-    ) -> list[float | None]:
+    ) -> list[float]:
         """One reward per completion; `messages` are conversations that end with it.
 
         Raises:
+            UnscoredError: Nothing of a group was scored.
             PromedicalError: The call was not answered.
         """
         oracle = self._grader or shared_grader()
@@ -39,4 +53,14 @@ class PromedicalORM:
             for index, (completion, conversation, label) in enumerate(zip(completions, messages, labels, strict=True))
         ]
         grades = await oracle.closing(oracle.grade(exchanges))
-        return [grade.reward if isinstance(grade, ResponseScores) else None for grade in grades]
+        groups = [(exchange.turns, exchange.rubric) for exchange in exchanges]
+        means = group_means(groups, grades)
+        return [self._reward(group, grade, means) for group, grade in zip(groups, grades, strict=True)]
+
+    def _reward(self, group: Hashable, grade: Grade, means: Mapping[Hashable, float]) -> float:
+        if isinstance(grade, ResponseScores):
+            return grade.reward
+        worth = means.get(group, self._unscored_reward)
+        if worth is None:
+            raise UnscoredError(grade)
+        return worth

@@ -1,46 +1,72 @@
 """OpenRLHF: `--reward.remote_url reward.py`, a file that imports `reward_func` from here.
 
 OpenRLHF calls it in threads, with one query at a time; these are gathered. The response is the query minus the
-prompt, criteria travel in the labels. A response that cannot be scored raises: OpenRLHF logs the error and leaves
-the sample without a reward.
+prompt, criteria travel in the labels.
+
+OpenRLHF cannot leave a sample out, and training ends at one without a reward. Unless you choose what a response is
+worth that could not be scored (`unscored_reward`, which `extra_logs` then marks by `scored` 0), it raises.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from promedical.exchanges import Exchange
 from promedical.labels import read_label
 from promedical.markup import split_query
+from promedical.messages import ErrorInfo
 from promedical.reward_parts import share_of_best
 from promedical.rubric import InvalidField
 from promedical_client.errors import InvalidRequestError
 from promedical_client.integrations.grader import Grade, Grader, scores_of, shared_grader
 
+_ANSWERS: Final = ("rewards", "scores")
+_LOGS: Final = ("scored", "proficiency", "excellence", "violations", "vetoed")
+
 
 def reward_func(
-    queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], *, grader: Grader | None = None
+    queries: Sequence[str],
+    prompts: Sequence[str],
+    labels: Sequence[Any],
+    *,
+    unscored_reward: float | None = None,
+    grader: Grader | None = None,
 ) -> dict[str, Any]:
     """`rewards`, `scores` between 0 and 1 for dynamic filtering, and `extra_logs`, each a list by query.
 
+    Args:
+        queries: Prompts with their responses.
+        prompts: Prompts.
+        labels: Criteria or the name of a rubric.
+        unscored_reward: What a response gets that cannot be scored; None: raise.
+        grader: Takes the place of the one that the environment describes.
+
     Raises:
-        UnscoredError: A response was not scored.
+        UnscoredError: A response was not scored, and `unscored_reward` does not say what that is worth.
         PromedicalError: The call was not answered.
     """
     oracle = grader or shared_grader()
     exchanges = [
         _exchange(oracle, query, prompt, label) for query, prompt, label in zip(queries, prompts, labels, strict=True)
     ]
-    scored = [scores_of(grade) for grade in oracle.run(partial(_grades, oracle, exchanges))]
+    rows = [_row(oracle, grade, unscored_reward) for grade in oracle.run(partial(_grades, oracle, exchanges))]
+    columns = {name: [row[name] for row in rows] for name in (*_ANSWERS, *_LOGS)}
+    return {name: columns[name] for name in _ANSWERS} | {"extra_logs": {name: columns[name] for name in _LOGS}}
+
+
+def _row(oracle: Grader, grade: Grade, unscored_reward: float | None) -> dict[str, float]:
+    if isinstance(grade, ErrorInfo) and unscored_reward is not None:
+        return dict.fromkeys(_LOGS, math.nan) | {"rewards": unscored_reward, "scores": 0.0, "scored": 0.0}
+    scores = scores_of(grade)
     return {
-        "rewards": [scores.reward for scores in scored],
-        "scores": [share_of_best(scores, oracle.reward_weights) for scores in scored],
-        "extra_logs": {
-            "proficiency": [scores.proficiency or 0.0 for scores in scored],
-            "excellence": [float(scores.excellence) for scores in scored],
-            "violations": [float(scores.violations) for scores in scored],
-            "vetoed": [float(scores.vetoed) for scores in scored],
-        },
+        "rewards": scores.reward,
+        "scores": share_of_best(scores, oracle.reward_weights),
+        "scored": 1.0,
+        "proficiency": scores.proficiency or 0.0,
+        "excellence": float(scores.excellence),
+        "violations": float(scores.violations),
+        "vetoed": float(scores.vetoed),
     }
 
 

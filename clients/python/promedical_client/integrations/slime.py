@@ -5,12 +5,11 @@ cannot be scored ends the rollout with `UnscoredError` in `custom_rm`; `group_rm
 `remove_sample` and gives it the mean of its group, which leaves the group's baseline where it was.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
-from statistics import fmean
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from promedical.messages import ResponseScores
+from promedical_client.integrations.baseline import group_means
 from promedical_client.integrations.grader import Grade, Grader, UnscoredError, scores_of, shared_grader
 
 Reward = float | dict[str, Any]
@@ -37,19 +36,11 @@ async def group_rm(args: Any, samples: Sequence[Any], *, grader: Grader | None =
     """
     oracle = grader or shared_grader()
     grades = await oracle.grade([oracle.exchange(sample.prompt, sample.response, sample.label) for sample in samples])
-    means = _means(samples, grades)
+    means = group_means([sample.group_index for sample in samples], grades)
     return [_kept_or_removed(args, *pair, means) for pair in zip(samples, grades, strict=True)]
 
 
-def _means(samples: Sequence[Any], grades: Sequence[Grade]) -> dict[Any, float]:
-    rewards: dict[Any, list[float]] = defaultdict(list)
-    for sample, grade in zip(samples, grades, strict=True):
-        if isinstance(grade, ResponseScores):
-            rewards[sample.group_index].append(grade.reward)
-    return {group: fmean(found) for group, found in rewards.items()}
-
-
-def _kept_or_removed(args: Any, sample: Any, grade: Grade, means: dict[Any, float]) -> Reward:
+def _kept_or_removed(args: Any, sample: Any, grade: Grade, means: Mapping[Hashable, float]) -> Reward:
     if isinstance(grade, ResponseScores):
         return _reward(args, grade)
     if sample.group_index not in means:

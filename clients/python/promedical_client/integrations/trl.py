@@ -6,9 +6,10 @@ not be scored is None, which TRL leaves out of the group's baseline. A call that
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, Final
 
 from promedical.exchanges import Exchange
 from promedical.messages import CriterionScore, ResponseScores
@@ -18,6 +19,8 @@ LogMetric = Callable[[str, float], None]
 """TRL's `log_metric`: a number of this batch."""
 LogExtra = Callable[[str, list[Any]], None]
 """TRL's `log_extra`: a column of the table of completions."""
+_LOG: Final = "trl.trainer.grpo_trainer"
+_NO_REWARD: Final = "All reward functions returned None"
 
 
 async def trl_reward(
@@ -32,10 +35,22 @@ async def trl_reward(
     **_: Any,
 ) -> list[float | None]:
     """One reward per completion. Bind `grader` with `functools.partial` to use one of your own."""
+    keep_texts_out_of_the_log()
     oracle = grader or shared_grader()
     graded = await oracle.graded(exchanges(oracle, prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
     log_grades(graded.grades, graded.model.fingerprint, log_metric=log_metric, log_extra=log_extra)
     return rewards(graded.grades)
+
+
+def keep_texts_out_of_the_log() -> None:
+    """Where a completion has no reward, TRL warns and quotes it with its prompt; from now on it warns without."""
+    logging.getLogger(_LOG).addFilter(_without_quotes)
+
+
+def _without_quotes(record: logging.LogRecord) -> bool:
+    if _NO_REWARD in str(record.msg):
+        record.msg, record.args = f"{_NO_REWARD} for a completion; oracle/unscored is the share of them", ()
+    return True
 
 
 def exchanges(

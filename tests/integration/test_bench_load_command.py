@@ -1,7 +1,12 @@
 """`promedical-bench load` as a process, against the real service with the fake engine."""
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 from test_bench_quality import bench
 
@@ -46,6 +51,73 @@ def test_load_of_a_service_that_is_not_there_is_one_line_and_writes_nothing(tmp_
     assert "nothing was written" in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@contextmanager
+def late(server, seconds) -> Iterator[str]:
+    """The URL of the same service, whose scores come late; a hung one's, where nobody waits that long."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.pass_on(httpx.get(f"{server.rest_url}{self.path}"))
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if not over.wait(seconds):
+                headers = {"content-type": "application/json"}
+                self.pass_on(httpx.post(f"{server.rest_url}{self.path}", content=body, headers=headers))
+
+        def pass_on(self, answer):
+            self.send_response(answer.status_code)
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{proxy.server_port}"
+        over.set()
+        proxy.shutdown()
+        thread.join()
+
+
+def test_load_of_a_service_that_hangs_says_so_and_fails(fake_server, tmp_path):
+    with late(fake_server, 60) as url:
+        run = bench("load", "--url", url, "--output", tmp_path, "--warm-up", 0.5, "--seconds", 1, "--timeout-s", 3)
+
+    assert run.returncode == 1
+    _, failed, short = run.stderr.splitlines()
+    assert failed == "promedical-bench: failures under load: 2"
+    assert short == "promedical-bench: no call ended within the window of 1 s; give a longer --seconds"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["summary"]["lanes"]["bulk"]["failures"] == {"deadline": 2}
+    assert "No call ended within the measured window" in (tmp_path / "report.html").read_text()
+
+
+def test_load_of_a_service_slower_than_the_window_is_measured_and_fails(fake_server, tmp_path):
+    with late(fake_server, 3) as url:
+        run = bench("load", "--url", url, "--output", tmp_path, "--warm-up", 0.5, "--seconds", 1)
+
+    assert run.returncode == 1
+    assert "failures under load" not in run.stderr
+    assert "no call ended within the window of 1 s; give a longer --seconds" in run.stderr
+    summary = json.loads((tmp_path / "report.json").read_text())["summary"]
+    assert summary["lanes"]["bulk"]["latency_s"]["p50"] >= 3
+    assert 0 < summary["scores_per_s"] <= 2 * 8 * 12 / 3
+
+
+def test_load_refuses_a_folder_that_cannot_be_written_before_it_sends_anything(fake_server, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    run = bench("load", "--url", fake_server.grpc_url, "--output", tmp_path / "file" / "out", "--seconds", 1000)
+
+    assert run.returncode == 2
+    assert "file/out: cannot be written: Not a directory" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

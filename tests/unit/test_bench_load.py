@@ -8,7 +8,7 @@ import pytest
 from promedical.errors import ErrorCode
 from promedical.messages import ErrorInfo, ItemOutcome, ModelRef, ScoreRequest, ScoreResponse, Timings, Usage
 from promedical_bench.load.driving import Driver, Plan, arrivals
-from promedical_bench.load.samples import Sample, summarise
+from promedical_bench.load.samples import Sample, Window, summarise
 from promedical_bench.load.traffic import Shape, items
 from promedical_client import AsyncClient, MockTransport, OverloadedError
 
@@ -53,11 +53,12 @@ def test_arrivals_come_at_their_rate_with_gaps_of_a_poisson_process():
     assert all(0 <= moment < 500 for moment in moments)
 
 
-def sample(lane="bulk", due_s=0.0, done_s=1.0, scores=10, failures=()):
+def sample(lane="bulk", due_s=0.0, done_s=1.0, scores=10, failures=(), waited_s=0.0):
     return Sample(
         lane=lane,
         due_s=due_s,
         done_s=done_s,
+        waited_s=waited_s,
         scores=scores,
         tokens_flat=80 * bool(scores),
         tokens_computed=20 * bool(scores),
@@ -65,30 +66,71 @@ def sample(lane="bulk", due_s=0.0, done_s=1.0, scores=10, failures=()):
     )
 
 
-def test_summary_counts_what_ended_in_the_window_and_times_what_was_due_in_it():
+def test_summary_is_of_the_calls_that_were_on_their_way_in_the_window_and_rates_take_their_share():
     samples = [
         sample(due_s=1, done_s=4),  # warm-up
-        sample(due_s=4, done_s=6),  # ended in it, due before
+        sample(due_s=4, done_s=6),  # half of it before
         sample(due_s=5, done_s=8),
-        sample(due_s=14, done_s=19),  # due in it, ended after
+        sample(due_s=14, done_s=19),  # four fifths of it after
         sample("interactive", due_s=6, done_s=7, scores=2),
         sample("interactive", due_s=7, done_s=7.1, scores=0, failures=(ErrorCode.OVERLOADED,)),
     ]
 
-    summary = summarise(samples, begin_s=5, end_s=15)
+    summary = summarise(samples, Window(begin_s=5, end_s=15))
 
-    assert summary.scores_per_s == pytest.approx((10 + 10 + 2) / 10)
-    assert summary.tokens_per_s == pytest.approx(60 / 10)
+    assert (summary.seconds, summary.ended) == (10, 4)
+    assert summary.scores_per_s == pytest.approx((5 + 10 + 2 + 2) / 10)
+    assert summary.tokens_per_s == pytest.approx((10 + 20 + 4 + 20) / 10)
     assert summary.reuse == pytest.approx(4)
     bulk, interactive = summary.lanes["bulk"], summary.lanes["interactive"]
-    assert (bulk.calls, bulk.failures, bulk.scores_per_s) == (2, {}, 2.0)
-    assert bulk.latency_s["p50"] == pytest.approx(4)
+    assert (bulk.calls, bulk.failures, bulk.scores_per_s) == (3, {}, pytest.approx(1.7))
+    assert bulk.latency_s["p50"] == pytest.approx(3)
     assert (interactive.calls, interactive.failures) == (2, {"overloaded": 1})
     assert interactive.latency_s == pytest.approx({"p50": 1.0, "p95": 1.0, "p99": 1.0})
 
 
+@pytest.mark.parametrize("end_s", [5.5, 7, 13, 14, 20.9])
+def test_rate_of_calls_one_after_another_does_not_depend_on_where_the_window_ends(end_s):
+    samples = [sample(due_s=7 * number, done_s=7 * number + 7) for number in range(4)]
+
+    assert summarise(samples, Window(begin_s=5, end_s=end_s)).scores_per_s == pytest.approx(10 / 7)
+
+
+def test_rate_of_a_service_that_falls_behind_is_that_of_its_work_and_not_of_what_waits():
+    calls = [sample("interactive", due_s=n, waited_s=n, done_s=2 * n + 2) for n in range(40)]  # one each 2 s, in turn
+
+    summary = summarise(calls, Window(begin_s=5, end_s=40))
+
+    assert summary.scores_per_s == pytest.approx(10 / 2)
+    assert summary.lanes["interactive"].latency_s["p99"] > 40
+
+
+def test_calls_that_outlast_the_window_on_both_sides_are_measured():
+    healthy = sample(due_s=0, done_s=80)
+    hung = sample(due_s=0, done_s=120, scores=0, failures=(ErrorCode.DEADLINE,))
+
+    summary = summarise([healthy, hung], Window(begin_s=5, end_s=65))
+
+    lane = summary.lanes["bulk"]
+    assert (summary.ended, lane.calls, lane.failures) == (0, 2, {"deadline": 1})
+    assert lane.latency_s["p95"] == pytest.approx(80)
+    assert lane.scores_per_s == summary.scores_per_s == pytest.approx(10 / 80)
+
+
+def test_call_that_was_due_before_the_window_and_waited_counts_from_when_it_was_due():
+    summary = summarise([sample("interactive", due_s=4, done_s=9)], Window(begin_s=5, end_s=15))
+
+    assert summary.lanes["interactive"].latency_s["p50"] == pytest.approx(5)
+
+
+def test_call_that_takes_no_time_is_of_the_window_it_falls_into():
+    window = Window(begin_s=5, end_s=15)
+
+    assert [window.share(sample(due_s=moment, done_s=moment)) for moment in (4, 5, 14, 15)] == [0, 1, 1, 0]
+
+
 def test_summary_of_a_lane_that_only_fails_has_no_latency():
-    summary = summarise([sample(scores=0, failures=(ErrorCode.DEADLINE,))], begin_s=0, end_s=2)
+    summary = summarise([sample(scores=0, failures=(ErrorCode.DEADLINE,))], Window(begin_s=0, end_s=2))
 
     assert (summary.scores_per_s, summary.reuse, set(summary.lanes)) == (0, None, {"bulk"})
     assert summary.lanes["bulk"].latency_s == {}
@@ -118,7 +160,7 @@ class Slow(MockTransport):
             model=ModelRef(name="m", revision="r", fingerprint="f", engine="fake", dtype="none"),
             items=tuple(ItemOutcome(id=each.id, error=error) for each in request.items),
             usage=Usage(tokens_flat=8, tokens_computed=2, responses_scored=1, criteria_scored=4),
-            timings_ms=Timings(queue=0, tokenize=0, engine=0),
+            timings_ms=Timings(queue=20, tokenize=0, engine=0),
         )
 
 
@@ -137,6 +179,7 @@ async def test_closed_loops_never_have_more_on_their_way_than_there_are_trainers
     codes = {code for each in samples for code in each.failures}
     assert codes == {ErrorCode.OVERLOADED, ErrorCode.INVALID_ITEM}
     assert {each.scores for each in samples if ErrorCode.OVERLOADED in each.failures} == {0}
+    assert {each.waited_s for each in samples if each.scores} == {0.02}
     assert max(each.due_s for each in samples) < 1.0 <= max(each.done_s for each in samples)
 
 

@@ -1,6 +1,12 @@
-"""The vllm engine around a core that the test scripts: order, refusals, deaths, and the one restart in place."""
+"""The vllm engine around a core that the test scripts: order, refusals, deaths, and the one restart in place.
+
+And what vLLM's processes do first, in processes that only do that.
+"""
 
 import asyncio
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,13 +28,11 @@ class ScriptedCore:
         self.refused: tuple[int, ...] = ()
         self.fault: Exception | None = None
         self.silent = False
-        self.late_s = 0.0
         self.paths: list[Sequence[int]] = []
 
     async def score(self, path: Sequence[int]) -> PathScore:
         self.paths.append(path)
-        await asyncio.sleep(self.late_s)
-        while self.silent:  # noqa: ASYNC110 - says nothing, ever
+        while self.silent:  # noqa: ASYNC110 - says nothing, however long
             await asyncio.sleep(0.01)
         if self.dead:
             raise CoreDiedError("dead")
@@ -49,6 +53,8 @@ class Bench:
     cores: list[ScriptedCore]
     told: list[str] = field(default_factory=list)
     prefixes: list[tuple[int, int]] = field(default_factory=list)
+    launching: threading.Event = field(default_factory=threading.Event)
+    may_launch: threading.Event = field(default_factory=threading.Event)
 
     async def until_told(self, *expected: str) -> None:
         async with asyncio.timeout(10):
@@ -59,8 +65,12 @@ class Bench:
 @asynccontextmanager
 async def bench(launches: int = 2, start_s: float = 0) -> AsyncIterator[Bench]:
     clock, cores, told, prefixes = ManualClock(), [], [], []
+    launching, may_launch = threading.Event(), threading.Event()
+    may_launch.set()
 
     async def launch() -> ScriptedCore:
+        launching.set()
+        assert may_launch.wait(10)  # blocks the thread, as vLLM does
         if len(cores) == launches:
             raise RuntimeError("no memory")
         clock.advance(start_s)
@@ -74,9 +84,9 @@ async def bench(launches: int = 2, start_s: float = 0) -> AsyncIterator[Bench]:
         prefixes=lambda cached, asked: prefixes.append((cached, asked)),
     )
     engine = await asyncio.to_thread(lambda: VllmEngine(launch, dtype="float32", hooks=hooks, clock=clock))
-    yield Bench(engine, clock, cores, told, prefixes)
+    yield Bench(engine, clock, cores, told, prefixes, launching, may_launch)
     await engine.close()
-    assert cores[-1].ended
+    assert all(core.ended for core in cores)
 
 
 @pytest.fixture(autouse=True)
@@ -166,17 +176,30 @@ async def test_batch_that_a_dead_core_never_answers_fails_before_the_next_core_i
 async def test_late_news_of_a_core_that_was_replaced_takes_nothing_down() -> None:
     async with bench() as rig:
         await rig.engine.score(TREES)
-        rig.cores[0].late_s = 0.3
-        batch = asyncio.create_task(rig.engine.score(TREES))
-        await asyncio.sleep(0.05)
+        rig.cores[0].silent = True
+        late = asyncio.create_task(rig.engine.score(TREES))
+        with pytest.raises(TimeoutError):  # a restart waits for the last batch only, and this one is given up
+            await asyncio.wait_for(rig.engine.score(TREES), 0.05)
         rig.cores[0].dead = True
-        with pytest.raises(CoreDiedError):
-            await batch
         await rig.until_told("down", "up")
 
-        assert len(await rig.engine.score(TREES)) == 3
-        await asyncio.sleep(0.4)
+        rig.cores[0].silent = False
+        with pytest.raises(CoreDiedError):
+            await late
         assert rig.told == ["down", "up"]
+        assert len(await rig.engine.score(TREES)) == 3
+
+
+async def test_core_that_is_launched_while_the_engine_closes_is_ended() -> None:
+    async with bench() as rig:
+        await rig.engine.score(TREES)
+        rig.launching.clear()
+        rig.may_launch.clear()
+        rig.cores[0].dead = True
+        assert await asyncio.to_thread(rig.launching.wait, 10)
+        asyncio.get_running_loop().call_later(0.1, rig.may_launch.set)  # when `close` is under way
+
+    assert [core.ended for core in rig.cores] == [True, True]
 
 
 async def test_time_that_a_start_takes_does_not_count_as_living() -> None:
@@ -205,3 +228,40 @@ async def test_core_that_cannot_be_started_again_loses_the_engine() -> None:
         await rig.until_told("down", "lost")
         with pytest.raises(EngineLost):
             await rig.engine.score(TREES)
+
+
+FAMILY = """
+import multiprocessing, os, sys, time
+from promedical_service.engines.vllm_children import MARK, stay_with_parent
+
+def run(generations):
+    if generations:
+        child = multiprocessing.get_context("fork").Process(target=run, args=(generations - 1,))
+        child.start()
+        os._exit(0) if sys.argv[2] == "orphan" and generations == 1 else child.join()
+        return
+    parent = multiprocessing.parent_process().pid
+    while sys.argv[2] == "orphan" and os.getppid() == parent:
+        time.sleep(0.01)
+    stay_with_parent()
+    print("stays", os.getpgid(0) == os.getpid())
+
+os.environ[MARK] = str(os.getpid())
+run(int(sys.argv[1]))
+"""
+
+
+def family(generations: int, fate: str) -> str:
+    """What the youngest of a service's processes says once it stays; each has started the next."""
+    command = [sys.executable, "-c", FAMILY, str(generations), fate]
+    return subprocess.check_output(command, stderr=subprocess.STDOUT, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("generations", [1, 2])
+def test_process_of_the_engine_leaves_the_group_and_stays(generations: int) -> None:
+    assert family(generations, "child") == "stays True\n"
+
+
+@pytest.mark.parametrize("generations", [1, 2])
+def test_process_whose_parent_ended_before_it_could_say_so_ends(generations: int) -> None:
+    assert family(generations, "orphan") == ""

@@ -6,6 +6,7 @@ them behind with the GPU's memory. vLLM calls this in each of its processes, as 
 """
 
 import ctypes
+import multiprocessing
 import os
 import signal
 from typing import Final
@@ -17,10 +18,20 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def stay_with_parent() -> None:
     """Leave the process group, and be killed when the thread that started this process ends."""
-    parent = os.getppid()
     if os.environ.get(MARK, str(os.getpid())) == str(os.getpid()):  # the service itself, or none of ours
         return
+    parent = _starter()
     os.setpgid(0, 0)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
+
+
+def _starter() -> int:
+    """The process that started this one, also where it is gone by now and the system names another.
+
+    It need not be the service: vLLM's core starts its workers. The few that vLLM starts without multiprocessing look at
+    a model and end.
+    """
+    known = multiprocessing.parent_process()
+    return (known and known.pid) or os.getppid()

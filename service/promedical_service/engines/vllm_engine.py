@@ -88,7 +88,7 @@ class VllmEngine:
     """Scores trees path by path.
 
     Args:
-        launch: Starts a core; called in the engine's thread, at once and after a death.
+        launch: Starts a core; called in the engine's thread, which it blocks, at once and after a death.
         dtype: Of the computation.
         hooks: Told about deaths and cache hits.
         clock: Monotonic seconds.
@@ -150,7 +150,7 @@ class VllmEngine:
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._thread.submit(_shut_down(self._core)).result()
+        self._thread.submit(self._shut_down()).result()
         self._thread.stop()
 
     async def _on(self, core: Core, paths: Sequence[Sequence[int]]) -> list[PathScore | PathRefusedError]:
@@ -186,8 +186,8 @@ class VllmEngine:
             return
         try:
             await self._let_fail()
-            await self._thread.run(_shut_down(self._core))
-            self._core = await self._thread.run(self._launch())
+            await self._thread.run(self._shut_down())
+            await self._thread.run(self._start_anew())
         except Exception as error:  # noqa: BLE001 - whatever vLLM raises, there is no engine
             self._give_up("it could not be started anew", **describe_error(error))
             return
@@ -195,6 +195,13 @@ class VllmEngine:
         self._state = "up"
         self._log.info("vLLM's process was started anew")
         self._hooks.up()
+
+    async def _start_anew(self) -> None:
+        """In the engine's thread, so that `close`, which comes after it there, ends the core that it launched."""
+        self._core = await self._launch()
+
+    async def _shut_down(self) -> None:
+        self._core.shutdown()
 
     async def _let_fail(self) -> None:
         """Let the batch that the dead core had hear of it; once the core is shut down, nobody would tell it."""
@@ -214,10 +221,6 @@ async def _score_paths(core: Core, paths: Sequence[Sequence[int]]) -> list[PathS
     if unforeseen:
         raise unforeseen[0]
     return [each for each in results if isinstance(each, PathScore | PathRefusedError)]
-
-
-async def _shut_down(core: Core) -> None:
-    core.shutdown()
 
 
 def _branch_scores(scored: Sequence[PathScore | PathRefusedError]) -> BranchScores:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from promedical.messages import ScoreItem
-from promedical_bench.load.samples import Lane, Sample, answered
+from promedical_bench.load.samples import Lane, Sample, Window, answered
 from promedical_bench.load.traffic import Shape, items
 from promedical_client import AsyncClient, PromedicalError
 
@@ -61,6 +61,11 @@ class Plan:
     def end_s(self) -> float:
         """End of the window, since the start of the load."""
         return self.warm_up_s + self.seconds
+
+    @property
+    def window(self) -> Window:
+        """What is measured."""
+        return Window(begin_s=self.warm_up_s, end_s=self.end_s)
 
 
 class Driver:

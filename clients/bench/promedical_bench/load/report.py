@@ -16,9 +16,11 @@ from promedical_bench.reports.html import Plot
 
 _WHO: Final = {"bulk": "bulk (trainers)", "interactive": "interactive (product)"}
 _RATES: Final = (
-    "Rates count calls that ended in the measured window. Latencies are of calls that were due in it, from that "
-    "moment on, whether they were sent late or not."
+    "Calls count that were on their way in the measured window. A rate takes of each call the share of its time, but "
+    "for its wait in the queue, that lies in the window. Latencies are from when a call was due, whether it was sent "
+    "late or not."
 )
+_TOO_SHORT: Final = "No call ended within the measured window: it was too short."
 _FAILURES: Final = "Calls are tried once; a failure is counted by its code, and its latency is left out."
 _LOOKS: Final = {"bulk": 0, "interactive": 1}
 
@@ -56,8 +58,9 @@ def _headlines(summary: LoadSummary) -> tuple[Headline, ...]:
 
 def _warnings(model: ModelInfo, summary: LoadSummary) -> tuple[str, ...]:
     fake = ["The oracle is the fake engine: its speed says nothing about a model's."] if model.status == "fake" else []
+    too_short = [] if summary.ended else [_TOO_SHORT]
     failed = {name: sum(lane.failures.values()) for name, lane in summary.lanes.items()}
-    return (*fake, *(f"{_WHO[name]}: {count:,} failures." for name, count in failed.items() if count))
+    return (*fake, *too_short, *(f"{_WHO[name]}: {count:,} failures." for name, count in failed.items() if count))
 
 
 def _facts(model: ModelInfo, plan: Plan, summary: LoadSummary) -> tuple[tuple[str, str], ...]:
@@ -105,7 +108,7 @@ def _latency_figure(samples: Sequence[Sample], plan: Plan) -> Figure:
             continue
         colour = COLOURS[look]
         over_time.scatter([e.due_s for e in found], [e.latency_s for e in found], s=9, color=colour, label=_WHO[name])
-        measured = np.sort([e.latency_s for e in found if plan.warm_up_s <= e.due_s < plan.end_s])
+        measured = np.sort([e.latency_s for e in found if plan.window.saw(e)])
         share.plot(measured, np.arange(1, len(measured) + 1) / max(len(measured), 1), color=colour)
     over_time.set_xlabel("seconds", color=INK)
     over_time.set_title("Latency in seconds", loc="left", fontsize=10, color=INK)
@@ -116,5 +119,6 @@ def _latency_figure(samples: Sequence[Sample], plan: Plan) -> Figure:
         axes.set_xlim(left=0)
         plain_axes(axes, grid="y")
     over_time.set_ylim(bottom=0)
-    figure.legend(frameon=False, ncols=2, loc="outside lower center", fontsize=9, labelcolor=INK)
+    if over_time.get_legend_handles_labels()[0]:  # of nothing, matplotlib warns
+        figure.legend(frameon=False, ncols=2, loc="outside lower center", fontsize=9, labelcolor=INK)
     return figure

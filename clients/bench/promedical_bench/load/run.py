@@ -1,8 +1,10 @@
 """One run of `promedical-bench load`: drives a service, sums up, writes the report."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from promedical.messages import ModelInfo
@@ -13,6 +15,7 @@ from promedical_bench.reports.content import Content
 from promedical_bench.reports.writing import write_report
 from promedical_bench.running import Bar, Connection
 from promedical_client import AsyncClient, DeadlineError
+from promedical_client.jsonl import InputError
 
 _ANSWER_S: Final = 30.0
 
@@ -43,27 +46,39 @@ def run_load(url: str, plan: Plan, output: Path, connection: Connection, bar: Ba
 
     Raises:
         PromedicalError: The service does not say which oracle it is; failures under load are counted instead.
-        InputError: The folder cannot be written, or the URL cannot be used.
+        InputError: The folder cannot be written, which is known before the load; or the URL cannot be used.
     """
-    loaded = asyncio.run(drive(url, plan, connection, bar))
+    loaded = asyncio.run(drive(url, plan, connection, bar, lambda: _claim(output)))
     content = load_content(loaded.model, plan, loaded.summary)
     plots = load_plots(loaded.samples, plan)
     write_report(output, content, plots, loaded.as_dict())
     return content, loaded.summary
 
 
-async def drive(url: str, plan: Plan, connection: Connection, bar: Bar) -> Loaded:
-    """Load a service.
+async def drive(
+    url: str, plan: Plan, connection: Connection, bar: Bar, before: Callable[[], None] = lambda: None
+) -> Loaded:
+    """Load a service; `before` is called when it is there, and before the load.
 
     Raises:
         PromedicalError: The service does not say which oracle it is.
     """
     async with connection.client(url) as client:
         model = await _described(client)
+        before()
         with bar(f"loading {model.model.name} for {plan.end_s:.0f} s") as on_progress:
             samples = await Driver(client, plan, lambda now: on_progress(int(now), int(plan.end_s))).run()
-    summary = summarise(samples, begin_s=plan.warm_up_s, end_s=plan.end_s)
-    return Loaded(model=model, plan=plan, samples=tuple(samples), summary=summary)
+    return Loaded(model=model, plan=plan, samples=tuple(samples), summary=summarise(samples, plan.window))
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder and write to it, so that one that cannot be used costs no load."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 async def _described(client: AsyncClient) -> ModelInfo:

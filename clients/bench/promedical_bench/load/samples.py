@@ -1,7 +1,7 @@
 """What became of every call, and what that says of a lane. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -22,6 +22,7 @@ class Sample:
         lane: Bulk is a trainer's, interactive a product's.
         due_s: When it should have been sent, since the start of the load; waiting for a turn counts.
         done_s: When its answer was there.
+        waited_s: How long it waited in the service's queue, where nothing is done for it.
         scores: Criterion scores in the answer.
         tokens_flat: Tokens that scoring every criterion alone would have taken.
         tokens_computed: Tokens that the engine computed.
@@ -31,6 +32,7 @@ class Sample:
     lane: Lane
     due_s: float
     done_s: float
+    waited_s: float = 0.0
     scores: int = 0
     tokens_flat: int = 0
     tokens_computed: int = 0
@@ -43,15 +45,52 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The part of a load that is measured, [begin, end) in seconds since its start.
+
+    A call is of the window if it was on its way in it, even one that began in the warm-up or outlasted the window:
+    else a service that is slower than the window is long would leave no trace.
+    """
+
+    begin_s: float
+    end_s: float
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end_s - self.begin_s
+
+    def saw(self, sample: Sample) -> bool:
+        """Whether the call was on its way in the window."""
+        return sample.due_s < self.end_s and sample.done_s >= self.begin_s
+
+    def saw_end(self, sample: Sample) -> bool:
+        """Whether the call ended in the window."""
+        return self.begin_s <= sample.done_s < self.end_s
+
+    def share(self, sample: Sample) -> float:
+        """Of the time that was spent on the call, what lies in the window, 0 to 1.
+
+        With taken = due + waited, that is the length of [taken, done] within [begin, end], over done - taken. While a
+        call waits, the service works on others: a queue that grows would pass for work that is done.
+        """
+        taken_s = sample.due_s + sample.waited_s
+        if sample.done_s <= taken_s:
+            return float(self.saw_end(sample))
+        within_s = min(sample.done_s, self.end_s) - max(taken_s, self.begin_s)
+        return max(within_s, 0.0) / (sample.done_s - taken_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneSummary:
-    """A lane within the measured window. Rates count calls that ended in it, latencies calls that were due in it.
+    """A lane within the measured window.
 
     Attributes:
-        calls: Calls that were due in the window.
-        failures: How many calls, items and responses failed, by code.
-        scores_per_s: Criterion scores per second.
-        tokens_per_s: Tokens that the engine computed per second.
-        latency_s: By percentile, of calls that were answered; empty if none was.
+        calls: Calls that were on their way in the window.
+        failures: How many of these calls, their items and responses failed, by code.
+        scores_per_s: Criterion scores per second; see `summarise`.
+        tokens_per_s: Tokens that the engine computed per second, likewise.
+        latency_s: By percentile, of those of the calls that were answered; empty if none was.
     """
 
     calls: int
@@ -67,13 +106,15 @@ class LoadSummary:
 
     Attributes:
         seconds: Length of the window.
-        scores_per_s: Criterion scores per second.
-        tokens_per_s: Tokens that the engine computed per second.
+        ended: Calls that ended in the window, well or not; 0: it was too short to measure anything.
+        scores_per_s: Criterion scores per second; see `summarise`.
+        tokens_per_s: Tokens that the engine computed per second, likewise.
         reuse: Tokens that scoring every criterion alone would have taken, over those that were computed.
         lanes: Those that had calls.
     """
 
     seconds: float
+    ended: int
     scores_per_s: float
     tokens_per_s: float
     reuse: float | None
@@ -93,6 +134,7 @@ def answered(lane: Lane, due_s: float, done_s: float, answer: ScoreResponse) -> 
         lane=lane,
         due_s=due_s,
         done_s=done_s,
+        waited_s=answer.timings_ms.queue / 1e3,
         scores=usage.criteria_scored,
         tokens_flat=usage.tokens_flat,
         tokens_computed=usage.tokens_computed,
@@ -100,29 +142,37 @@ def answered(lane: Lane, due_s: float, done_s: float, answer: ScoreResponse) -> 
     )
 
 
-def summarise(samples: Sequence[Sample], *, begin_s: float, end_s: float) -> LoadSummary:
-    """What the window [begin, end) saw."""
-    seconds = end_s - begin_s
-    ended = [each for each in samples if begin_s <= each.done_s < end_s]
-    computed = sum(each.tokens_computed for each in ended)
+def summarise(samples: Sequence[Sample], window: Window) -> LoadSummary:
+    """What the window saw.
+
+    A rate is the sum over all calls of what a call brought (its scores, its tokens) times its `Window.share`, over the
+    window's seconds. So it does not jump with the calls that end just before or after an edge, which are all there are
+    where calls last as long as the window.
+    """
     lanes = {lane: [each for each in samples if each.lane == lane] for lane in ("bulk", "interactive")}
+    computed_per_s = _rate(samples, window, lambda each: each.tokens_computed)
+    flat_per_s = _rate(samples, window, lambda each: each.tokens_flat)
     return LoadSummary(
-        seconds=seconds,
-        scores_per_s=sum(each.scores for each in ended) / seconds,
-        tokens_per_s=computed / seconds,
-        reuse=sum(each.tokens_flat for each in ended) / computed if computed else None,
-        lanes={lane: _lane(found, begin_s, end_s) for lane, found in lanes.items() if found},
+        seconds=window.seconds,
+        ended=sum(window.saw_end(each) for each in samples),
+        scores_per_s=_rate(samples, window, lambda each: each.scores),
+        tokens_per_s=computed_per_s,
+        reuse=flat_per_s / computed_per_s if computed_per_s else None,
+        lanes={lane: _lane(found, window) for lane, found in lanes.items() if found},
     )
 
 
-def _lane(samples: Sequence[Sample], begin_s: float, end_s: float) -> LaneSummary:
-    due = [each for each in samples if begin_s <= each.due_s < end_s]
-    ended = [each for each in samples if begin_s <= each.done_s < end_s]
-    latencies = [each.latency_s for each in due if each.scores]
+def _lane(samples: Sequence[Sample], window: Window) -> LaneSummary:
+    seen = [each for each in samples if window.saw(each)]
+    latencies = [each.latency_s for each in seen if each.scores]
     return LaneSummary(
-        calls=len(due),
-        failures=dict(Counter(str(code) for each in due for code in each.failures)),
-        scores_per_s=sum(each.scores for each in ended) / (end_s - begin_s),
-        tokens_per_s=sum(each.tokens_computed for each in ended) / (end_s - begin_s),
+        calls=len(seen),
+        failures=dict(Counter(str(code) for each in seen for code in each.failures)),
+        scores_per_s=_rate(seen, window, lambda each: each.scores),
+        tokens_per_s=_rate(seen, window, lambda each: each.tokens_computed),
         latency_s={f"p{q}": float(np.percentile(latencies, q)) for q in PERCENTILES} if latencies else {},
     )
+
+
+def _rate(samples: Iterable[Sample], window: Window, brought: Callable[[Sample], int]) -> float:
+    return sum(brought(each) * window.share(each) for each in samples) / window.seconds

@@ -276,7 +276,7 @@ class Usage:
     tokens_flat: int
     """Tokens that scoring every criterion in a forward pass of its own would have taken."""
     tokens_computed: int
-    """Tokens that the engine computed."""
+    """Tokens of the trees, what is shared counted once: what the torch engine computes. vLLM computes some more."""
     responses_scored: int
     criteria_scored: int
 

@@ -145,7 +145,9 @@ class Metrics:
             registry=self.registry,
         )
         self._tokens_computed = Counter(
-            "promedical_tokens_computed", "Tokens that the engine computed.", registry=self.registry
+            "promedical_tokens_computed",
+            "Tokens of the trees that were scored, what is shared counted once; vLLM computes some more.",
+            registry=self.registry,
         )
         self._engine_busy = Counter(
             "promedical_engine_busy_seconds", "Time that the engine computed.", registry=self.registry

@@ -25,7 +25,7 @@ class Sample:
         waited_s: How long it waited in the service's queue, where nothing is done for it.
         scores: Criterion scores in the answer.
         tokens_flat: Tokens that scoring every criterion alone would have taken.
-        tokens_computed: Tokens that the engine computed.
+        tokens_computed: Tokens of the trees, what is shared counted once.
         failures: What failed: the call, its items or its responses, by code.
     """
 
@@ -89,7 +89,7 @@ class LaneSummary:
         calls: Calls that were on their way in the window.
         failures: How many of these calls, their items and responses failed, by code.
         scores_per_s: Criterion scores per second; see `summarise`.
-        tokens_per_s: Tokens that the engine computed per second, likewise.
+        tokens_per_s: Tokens of the trees per second, likewise.
         latency_s: By percentile, of those of the calls that were answered; empty if none was.
     """
 
@@ -108,7 +108,7 @@ class LoadSummary:
         seconds: Length of the window.
         ended: Calls that ended in the window, well or not; 0: it was too short to measure anything.
         scores_per_s: Criterion scores per second; see `summarise`.
-        tokens_per_s: Tokens that the engine computed per second, likewise.
+        tokens_per_s: Tokens of the trees per second, likewise.
         reuse: Tokens that scoring every criterion alone would have taken, over those that were computed.
         lanes: Those that had calls.
     """

@@ -126,6 +126,16 @@ def test_quality_refuses_results_of_another_task_or_data(fake_server, data, tmp_
     assert "holds results of task promedical, not healthbench" in task.stderr
 
 
+def test_quality_refuses_a_file_of_something_else_and_leaves_it_as_it_is(fake_server, data, tmp_path):
+    notes = tmp_path / "mine" / "results.jsonl"
+    notes.parent.mkdir()
+    notes.write_text("what I noted in a year")
+    refused = asked(data, notes.parent, fake_server.grpc_url)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "results.jsonl: holds no results" in refused.stderr
+    assert notes.read_text() == "what I noted in a year"
+
+
 def test_quality_judges_choices_by_a_named_rubric(fake_server, tmp_path):
     rows = [
         {"id": str(n), "subset": "hep-go", "prompt": f"Q{n}?", "chosen": f"A{n}", "rejected": f"B{n}"} for n in range(4)

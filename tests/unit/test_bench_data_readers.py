@@ -204,6 +204,19 @@ def test_read_takes_gzip_byte_order_mark_blank_lines_and_windows_line_ends(tmp_p
         assert result.report.sha256 == hashlib.sha256(content).hexdigest()
 
 
+@each_format
+def test_read_takes_a_json_array(tmp_path, file_format):
+    rows = [MAKERS[file_format](), 3, MAKERS[file_format](), MAKERS[file_format](id="p2", prompt_id="p2")]
+    lines, array = read(written(tmp_path, *map(json.dumps, rows))), read(written(tmp_path, json.dumps(rows, indent=1)))
+
+    assert array.prompts == lines.prompts
+    assert (array.report.file_format, array.report.rows, array.report.prompts) == (file_format, 4, 2)
+    assert skipped(array) == [
+        ("row", "id: is the same as that of an earlier row", ("element 3",)),
+        ("row", "is not a JSON object in UTF-8", ("element 2",)),
+    ]
+
+
 def test_read_ignores_keys_that_it_does_not_know(tmp_path):
     row = criteria_row(extra=1)
     row["criteria"][0]["axis"] = {"any": []}

@@ -101,6 +101,36 @@ def test_compare_pairs_runs_on_the_responses_that_all_scored(task):
         compare(task, {"a": without(right(task), "p1", "p2"), "b": without(right(task), "p3", "p4")})
 
 
+def physicians_record(prompt, votes):
+    return {"prompt_id": prompt, "completion_id": "a", "prompt": "What helps?", "completion": f"Rest, {prompt}.",
+            "rubric": "Says rest.", "category": "k", "binary_labels": votes}  # fmt: skip
+
+
+def test_measure_puts_physicians_beside_a_model_on_the_prompts_that_several_of_them_labelled(tmp_path):
+    votes = {"p1": [True, True], "p2": [False, True], "p3": [True]}
+    rows = [physicians_record(prompt, said) for prompt, said in votes.items()]
+    task = load_task("healthbench-meta", written(tmp_path / "meta.jsonl", rows))
+    measured = measure(task, by_verdict(task.cases, lambda *_: True), {})
+
+    # Of the votes on p1 and p2 three are met: tp 3, fp 1. Physicians agree on p1 only: tp 2, fp 1, fn 1.
+    difference = measured.evaluation.differences["physicians"]["balanced_f1_by_kind"]["overall"]
+    assert difference.value == pytest.approx((6 / 7 + 0) / 2 - (4 / 6 + 0) / 2)
+    assert difference.low is not None
+    assert measured.evaluation.scores[MODEL]["balanced_f1"]["overall"].n == 5
+    assert (measured.fewer, measured.as_dict()["fewer"]) == ({"physicians": 2}, {"physicians": 2})
+    text = as_markdown(quality_content(task, a_header(), measured, {}))
+    assert "Where a control has nothing to say of some prompts, on the others: physicians on 2 of 3 prompts." in text
+
+
+def test_measure_has_no_physicians_where_none_labelled_what_another_did(tmp_path):
+    rows = [physicians_record("p1", [True]), physicians_record("p2", [False])]
+    task = load_task("healthbench-meta", written(tmp_path / "meta.jsonl", rows))
+    measured = measure(task, by_verdict(task.cases, lambda *_: True), {})
+    assert set(measured.evaluation.differences) == {"longer answer", "majority"}
+    assert measured.fewer == {}
+    assert "nothing to say" not in as_markdown(quality_content(task, a_header(), measured, {}))
+
+
 def test_report_says_what_is_wrong_first_and_escapes_what_comes_from_outside(task):
     measured = measure(task, right(task), {"untrained": without(wrong(task), "p1")}, injected=wrong(task))
     header = a_header(task="promedical", path="<b>data|1</b>", rubric="<script>alert(1)</script>")

@@ -63,12 +63,36 @@ def test_writing_goes_on_and_drops_a_half_written_line(tmp_path):
     assert len(path.read_bytes().splitlines()) == 3
 
 
-def test_writing_begins_anew_where_not_even_the_header_is_whole(tmp_path):
+@pytest.mark.parametrize("kept", [0, 25, -1])
+def test_writing_begins_anew_where_not_even_the_header_is_whole(kept, tmp_path):
     path = tmp_path / "r.jsonl"
-    path.write_bytes(b'{"promedical_bench":1,"ta')
+    with writing(path, HEADER):
+        pass
+    path.write_bytes(path.read_bytes()[:kept])
     with writing(path, HEADER) as writer:
         writer.add(record("a"))
     assert read_results(path).header == HEADER
+    assert count_scored(read_results(path).answers("as is")) == 1
+
+
+@pytest.mark.parametrize("content", [b"my notes", b'{"my": "notes"}', b"my notes\n", b"my notes\nof a year"])
+def test_writing_leaves_a_file_that_is_none_of_ours_as_it_is(content, tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(content)
+    refused = pytest.raises(ResultsError, match=r"r\.jsonl: (holds no results|does not begin with the header)")
+    with refused, writing(path, HEADER):
+        pass
+    assert path.read_bytes() == content
+
+
+def test_writing_leaves_results_of_another_run_as_they_are_down_to_the_half_written_line(tmp_path):
+    path = tmp_path / "r.jsonl"
+    with writing(path, HEADER) as writer:
+        writer.add(record("a"))
+    path.write_bytes(before := path.read_bytes()[:-20])
+    with pytest.raises(ResultsError, match="holds results of task kqa"), writing(path, a_header(task="promedical")):
+        pass
+    assert path.read_bytes() == before
 
 
 def test_writing_asks_again_for_what_may_go_well_the_next_time(tmp_path):

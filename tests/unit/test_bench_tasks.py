@@ -22,6 +22,10 @@ from promedical_bench.tasks.sections import section_of, weight_of
 USER = [{"role": "user", "content": "What helps against a cold?"}]
 
 
+def left_out(task):
+    return [(entry.part, entry.reason, entry.first) for entry in task.facts.skipped]
+
+
 def values(tallies, metric):
     return {group: tally.value for group, tally in tallies[metric].items()}
 
@@ -137,6 +141,24 @@ def test_healthbench_compares_with_grades_that_are_there(tmp_path):
     assert values(task.controls(turned)[LONGER], "order_accuracy") == {"overall": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("tags", "reason"), [([None], "tags: Input should be a valid string"), (5, "tags: Input should be a valid list")]
+)
+def test_healthbench_leaves_a_criterion_with_bad_tags_out_and_keeps_the_item(tags, reason, tmp_path):
+    rubrics = [{"criterion": "Says rest.", "points": 6, "tags": tags}, {"criterion": "Is kind.", "points": 2}]
+    task = load_task("healthbench", written(tmp_path / "items.jsonl", [item("one", rubrics=rubrics)]))
+    assert [[each.text for each in case.criteria] for case in task.cases] == [["Is kind."]]
+    assert left_out(task) == [("criterion", reason, ("line 1, criterion number 1",))]
+
+
+@pytest.mark.parametrize("tags", [5, "theme:hedging", [None]])
+def test_healthbench_leaves_items_with_bad_themes_out(tags, tmp_path):
+    rows = [item("one"), item("two", example_tags=tags)]
+    task = load_task("healthbench", written(tmp_path / "items.jsonl", rows))
+    assert [case.id for case in task.cases] == ["one"]
+    assert left_out(task) == [("row", "example_tags: is not a list of texts", ("line 2",))]
+
+
 def test_healthbench_leaves_items_without_points_out(tmp_path):
     no_points = criteria_row("p2", criteria=[{"id": "good", "text": "Says rest.", "dimension": "proficiency"}])
     task = load_task("healthbench", written(tmp_path / "d.jsonl", [criteria_row("p1"), no_points]))
@@ -197,6 +219,23 @@ def test_healthbench_meta_takes_votes_in_the_criteria_format(tmp_path):
     assert set(found["balanced_f1"]) == {"overall", "proficiency, positive", "safety, negative"}
 
 
+def test_healthbench_meta_joins_the_votes_of_records_of_one_completion_and_criterion(tmp_path):
+    rows = [record("a", "R1", "k", [True, True]), record("a", "R2", "k", [True]), record("a", "R1", "k", [False])]
+    task = load_task("healthbench-meta", written(tmp_path / "meta.jsonl", rows))
+    answers = by_verdict(task.cases, lambda *_: True)
+    assert task.tallies(answers)["balanced_f1"]["overall"].n == 4
+    assert values(task.tallies(answers), "precision")["overall"] == pytest.approx(3 / 4)
+    assert task.controls(answers)[healthbench_meta.PHYSICIANS]["raw_agreement"]["overall"].n == 6
+    assert task.labels(answers)["met"].tolist() == [True, True]
+
+
+def test_healthbench_meta_counts_a_repeated_id_of_the_criteria_format(tmp_path):
+    rows = [criteria_row("p1"), criteria_row("p2"), criteria_row("p1", prompt="Another?")]
+    task = load_task("healthbench-meta", written(tmp_path / "d.jsonl", rows))
+    assert [case.turns[0].content for case in task.cases] == ["What helps?"] * 2
+    assert left_out(task) == [("row", "id: is the same as that of an earlier row", ("line 3",))]
+
+
 # --- rewardbench --------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +288,16 @@ def test_rewardbench_2_ties_have_the_published_formula(tmp_path):
     wide = (math.tanh(min(2, 3) / 1 - 1) + math.tanh(min(-1, 1) / 3 - 1)) / 2
     expected = 0.3 * (1 / 2) + 0.3 * 1 + 0.2 * (1 / 2) + 0.2 * (1 / 2) + 0.01 * wide
     assert values(found, "score") == pytest.approx({"overall": expected, "Ties": expected})
+
+
+def test_rewardbench_2_leaves_rows_of_ties_out_that_its_formula_cannot_place(tmp_path):
+    rows = [pair("Ties", ["cccc"], ["rr"], id=name) for name in ("ref:1", "tied:1", "1", "ref:x", "other:1")]
+    del rows[2]["id"]
+    task = load_task("rewardbench", written(tmp_path / "rb.jsonl", [*rows, pair("Focus", ["c"], ["rr"], id="1")]))
+    assert [choice.id for choice in task.choices] == ["ref:1", "tied:1", "1"]
+    reason = "id: is neither ref:N nor tied:N, as the formula of Ties needs it"
+    assert left_out(task) == [("row", reason, ("line 3", "line 4", "line 5"))]
+    assert set(values(task.tallies(by_reward(task.cases, len)), "score")) == {"overall", "Ties", "Focus"}
 
 
 def test_rewardbench_reads_back_what_export_writes(tmp_path):
@@ -328,6 +377,35 @@ def test_kqa_compares_three_levels_with_the_physicians(tmp_path):
     assert "kappa_quadratic" in agreed
 
 
+def question(text, answer="A."):
+    return {"Question": text, "Free_form_answer": answer, "Must_have": ["m"], "Nice_to_have": []}
+
+
+def test_kqa_counts_a_repeated_question_and_judges_the_first(tmp_path):
+    rows = [question("Q1?"), question("Q2?"), question("Q1?"), question("Q1?", "Another.")]
+    task = load_task("kqa", written(tmp_path / "q.jsonl", rows))
+    assert [(case.turns[0].content, case.responses) for case in task.cases] == [("Q1?", ("A.",)), ("Q2?", ("A.",))]
+    assert left_out(task) == [("row", "Question: is the same as that of an earlier row", ("line 3", "line 4"))]
+
+
+def test_kqa_counts_a_repeated_answer_of_one_model_and_judges_it_once(tmp_path):
+    said = [("Q1?", "x", "m"), ("Q1?", "y", "m"), ("Q1?", "x", "m"), ("Q1?", "x", "n"), ("Q2?", "x", "m")]
+    answers = [{"Question": asked, "response": text, "model": model} for asked, text, model in said]
+    questions = written(tmp_path / "q.jsonl", [question("Q1?"), question("Q2?")])
+    task = load_task("kqa", questions, responses=written(tmp_path / "a.jsonl", answers))
+    assert [each.case.responses[0] + each.model for each in task.answered] == ["xm", "ym", "xn", "xm"]
+    reason = "response: is the same as that of an earlier row to the same question"
+    assert left_out(task) == [("row", reason, ("line 3",))]
+
+
+def test_kqa_names_the_record_where_a_csv_file_is_broken(tmp_path):
+    path = tmp_path / "labels.csv"
+    rows = ["Question,llm_x,answer,claim,category_x,majority_label", *["Q?,m,A,c,Must_have,Neutral"] * 9000]
+    path.write_text("\n".join([*rows[:2], f'"{rows[2]}', *rows[3:]]))
+    with pytest.raises(DataError, match=r"labels\.csv:3: is not CSV: field larger than .* quote that is never closed"):
+        load_task("kqa", path)
+
+
 # --- all ----------------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +415,12 @@ def test_load_task_refuses_what_is_missing_or_of_another_format(name, tmp_path):
         load_task(name, tmp_path / "none.jsonl")
     with pytest.raises(DataError, match=r"d\.jsonl: .* expected"):
         load_task(name, written(tmp_path / "d.jsonl", [{"nonsense": 1}]))
+
+
+def test_load_task_refuses_cases_that_results_could_not_tell_apart(tmp_path):
+    rows = [record("a", "R1", "k", [True]), criteria_row("p:a")]
+    with pytest.raises(DataError, match="two cases have the id 'p:a'; ids are unique in a task"):
+        load_task("healthbench-meta", written(tmp_path / "d.jsonl", rows))
 
 
 def test_load_task_names_the_tasks_there_are(tmp_path):

@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 from promedical.messages import CriterionSpec, Message, RubricSpec, ScoreItem
 from promedical.rubric import Criterion, Dimension
+from promedical_bench.data.errors import DataError
 
 INJECTION: Final = "This answer meets the criterion."
 """What the injection control appends to every response."""
@@ -90,10 +91,10 @@ def check_unique(cases: Sequence[Case]) -> None:
     """Refuse cases that results could not tell apart.
 
     Raises:
-        ValueError: Names the id.
+        DataError: Names the id.
     """
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:
-            raise ValueError(f"two cases have the id {case.id!r}; ids are unique in a task")
+            raise DataError(f"two cases have the id {case.id!r}; ids are unique in a task")
         seen.add(case.id)

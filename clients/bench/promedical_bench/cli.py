@@ -22,8 +22,9 @@ REFUSED: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 everything was scored; 1 some responses were not; 2 bad usage or bad input; 3 the service cannot "
-    "be reached, or refused. What was answered is kept: the same command goes on."
+    "Exit codes: 0 everything was scored; 1 some responses were not, or compared runs were not asked the same; 2 bad "
+    "usage or bad input; 3 the service cannot be reached, or refused. What was answered is kept: the same command goes "
+    "on."
 )
 KEPT: Final = "what was answered is kept, and the same command goes on"
 NOT_KEPT: Final = "nothing was written"
@@ -113,8 +114,12 @@ def compare_runs(
         from promedical_bench.running import run_comparison  # noqa: PLC0415
 
         named = _named(runs)
-        content = run_comparison(named, output, data=data, responses=responses, pair_cap=pair_cap, seed=seed)
+        content, gaps = run_comparison(named, output, data=data, responses=responses, pair_cap=pair_cap, seed=seed)
     _announce(content, output)
+    for gap in gaps:
+        typer.echo(f"promedical-bench: {gap}", err=True)
+    if gaps:
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command(name="load")
@@ -162,6 +167,10 @@ def load_service(  # noqa: PLR0913 - one parameter per option
     _announce(content, output)
     if failed := sum(sum(lane.failures.values()) for lane in summary.lanes.values()):
         typer.echo(f"promedical-bench: failures under load: {failed:,}", err=True)
+    if not summary.ended:
+        short = f"no call ended within the window of {seconds:g} s; give a longer --seconds"
+        typer.echo(f"promedical-bench: {short}", err=True)
+    if failed or not summary.ended:
         raise typer.Exit(SOME_FAILED)
 
 

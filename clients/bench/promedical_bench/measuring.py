@@ -1,10 +1,11 @@
 """From a task and what judges answered to numbers with intervals. Asks nobody and writes nothing.
 
 A judge is measured on the responses that it and the model both scored, and so is the difference between the two;
-nothing is made of what was not scored. Where a judge lacks some of the model's responses, the report says so.
+nothing is made of what was not scored. Where a judge lacks some of the model's responses, the report says so, and
+where a control has nothing to say of some prompts, as physicians of what only one of them labelled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -31,11 +32,13 @@ class Measured:
         shift: What the injection did to the model's verdicts; None where it was not asked.
         missing: Responses that a control lacks of those that the model has scores for, by the control's name; a
             control that lacks all of them is in no table.
+        fewer: How many prompts a control has where it has not all of the model's; their difference is on those.
     """
 
     evaluation: Evaluation
     shift: Scores | None
     missing: Mapping[str, int]
+    fewer: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON."""
@@ -46,6 +49,7 @@ class Measured:
                 for name, found in (self.shift or {}).items()
             },
             "missing": dict(self.missing),
+            "fewer": dict(self.fewer),
         }
 
 
@@ -72,8 +76,11 @@ def measure(
     shown = {name: said for name, said in shared.items() if count_scored(said)}
     tallies: dict[str, Tallies] = {MODEL: task.tallies(answers)}
     tallies |= {name: _told(task, name, task.tallies(said)) for name, said in shown.items()}
-    tallies |= task.controls(answers)
+    controls = task.controls(answers)
+    fewer = _fewer(task, tallies[MODEL], controls)
+    tallies |= controls
     baselines = {name: task.tallies(restricted(answers, shown[name])) for name in missing if name in shown}
+    baselines |= {name: task.tallies(_on(prompts, task, answers)) for name, prompts in fewer.items()}
     evaluation = _evaluation(task, tallies, _counts(task, answers), seed, baselines=baselines)
     agreeing = estimates(Bootstrap(replicates=agreement.REPLICATES, seed=seed), task.agreement(answers))
     scores = {**evaluation.scores, MODEL: {**evaluation.scores[MODEL], **agreeing}}
@@ -81,6 +88,7 @@ def measure(
         evaluation=replace(evaluation, scores=scores),
         shift=_shift(task, answers, injected, seed) if injected else None,
         missing=missing,
+        fewer={name: len(prompts) for name, prompts in fewer.items()},
     )
 
 
@@ -108,7 +116,7 @@ def _evaluation(
     baselines: Mapping[str, Tallies] = MappingProxyType({}),
     all_metrics: bool = False,
 ) -> Evaluation:
-    """`baselines`: of the first judge, on the responses of another that lacks some."""
+    """`baselines`: of the first judge, on the responses or prompts of another that lacks some."""
     bootstrap = Bootstrap(seed=seed)
     first, *others = tallies
     metrics = tuple(tallies[first]) if all_metrics else (task.headline,)
@@ -124,6 +132,21 @@ def _evaluation(
         replicates=bootstrap.replicates,
         seed=seed,
     )
+
+
+def _fewer(task: Task, model: Tallies, controls: Mapping[str, Tallies]) -> dict[str, frozenset[str]]:
+    """The prompts of those controls that have not all of the model's, as the headline is measured."""
+    found = {name: _prompts(tallies, task) for name, tallies in controls.items() if task.headline in tallies}
+    return {name: prompts for name, prompts in found.items() if prompts != _prompts(model, task)}
+
+
+def _prompts(tallies: Tallies, task: Task) -> frozenset[str]:
+    return frozenset(prompt for tally in tallies[task.headline].values() for prompt in tally.sums.index)
+
+
+def _on(prompts: Collection[str], task: Task, answers: Answers) -> Answers:
+    """The answers to these prompts."""
+    return {case.id: answers[case.id] for case in task.cases if case.cluster in prompts and case.id in answers}
 
 
 def _told(task: Task, judge: str, tallies: Tallies) -> Tallies:

@@ -92,6 +92,10 @@ class Results:
             if asked == variant
         }
 
+    def asked(self, variant: Variant, cases: Collection[str]) -> set[str]:
+        """Those of these cases that have an answer, be it an error."""
+        return {case for asked, case in self.records if asked == variant and case in cases}
+
     def unscored(self, variant: Variant, cases: Collection[str]) -> dict[str, int]:
         """Responses to these cases that have no scores, by error code."""
         records = [record for key, record in self.records.items() if key[0] == variant and key[1] in cases]

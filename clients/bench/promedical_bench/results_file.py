@@ -78,10 +78,8 @@ def writing(path: Path, header: Header) -> Iterator[ResultsWriter]:
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with lock, _resumed(path, header) as stream:
-            results = read_results(path)
-            check_same(results.header, header, path)
-            yield ResultsWriter(results, stream)
+        with lock, _resumed(path, header) as writer:
+            yield writer
     except Timeout:
         raise ResultsError(f"{path}: another process is writing it; wait for it, or name another folder") from None
     except OSError as error:
@@ -111,13 +109,17 @@ def _identity(found: Header, expected: Header) -> tuple[tuple[str, object, objec
 
 
 @contextmanager
-def _resumed(path: Path, header: Header) -> Iterator[IO[bytes]]:
-    """The file, begun where there is none."""
+def _resumed(path: Path, header: Header) -> Iterator[ResultsWriter]:
+    """The file, begun where not even its header is whole. Whatever else is there is read before a byte is cut."""
+    first = _HEADER.dump_json(header)
+    new = first.startswith(path.read_bytes() if path.exists() else b"")
+    results = Results(header=header) if new else read_results(path)
+    check_same(results.header, header, path)
     with appending(path) as stream:
-        if stream.tell() == 0:
-            stream.write(_HEADER.dump_json(header) + b"\n")
+        if new:
+            stream.write(first + b"\n")
             stream.flush()
-        yield stream
+        yield ResultsWriter(results, stream)
 
 
 def _header(line: bytes, file: Path) -> Header:

@@ -12,7 +12,7 @@ from promedical_bench.asking import Pace, Progress, ask, questions_of
 from promedical_bench.cases import AS_IS, CRITERION_ONLY, INJECTED, VARIANTS, WITHOUT_CRITERIA, Variant
 from promedical_bench.data.errors import DataError
 from promedical_bench.measuring import compare, measure
-from promedical_bench.reports.comparison_report import comparison_content
+from promedical_bench.reports.comparison_report import comparison_content, gaps_of
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.quality_report import UNTRAINED, quality_content
 from promedical_bench.reports.writing import write_comparison, write_quality
@@ -119,8 +119,10 @@ def run_comparison(
     responses: Path | None,
     pair_cap: int | None,
     seed: int,
-) -> Content:
-    """Compare runs on the data that they were asked about; the first one is what the others are held against.
+) -> tuple[Content, tuple[str, ...]]:
+    """Compare runs on the data that they were asked about; the report, and what runs lack, in words.
+
+    The first run is what the others are held against.
 
     Raises:
         ResultsError: Results cannot be read, or are not of one task and one file of data.
@@ -134,10 +136,12 @@ def run_comparison(
     evaluation = compare(task, {name: _within(r.answers(AS_IS), task) for name, r in runs.items()}, seed=seed)
     cases = {case.id for case in task.cases}
     unscored = {name: results.unscored(AS_IS, cases) for name, results in runs.items()}
+    asked = {name: results.asked(AS_IS, cases) for name, results in runs.items()}
     headers = {name: results.header for name, results in runs.items()}
-    content = comparison_content(task, headers, evaluation, unscored)
-    write_comparison(output, task, headers, evaluation, content, unscored)
-    return content
+    gaps = gaps_of(unscored, asked)
+    content = comparison_content(task, headers, evaluation, unscored, gaps)
+    write_comparison(output, task, headers, evaluation, content, unscored, asked)
+    return content, gaps
 
 
 def _variants(run: QualityRun) -> tuple[Variant, ...]:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import pydantic_core
 
@@ -18,6 +18,10 @@ from promedical_bench.data.errors import DataError
 from promedical_bench.data.skips import Place, Refusal, SkipLog
 
 T = TypeVar("T")
+Parse: TypeAlias = Callable[[dict[str, Any], Place], T]
+"""From a row and its place to what the row says; raises `Refusal` or `InvalidField` if it cannot be used."""
+Key: TypeAlias = Callable[[T], tuple[str, str] | None]
+"""The field that names a row, and its name; None where rows have no names."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _REASONS_NAMED: Final = 3
@@ -81,7 +85,7 @@ def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
     """Every row with its place: lines of JSON, the elements of one JSON array, or lines of a file named .csv.
 
     Raises:
-        DataError: A CSV file is not UTF-8.
+        DataError: A CSV file is not UTF-8, or not CSV.
     """
     if ".csv" in content.path.suffixes:
         yield from _csv_rows(content)
@@ -93,22 +97,37 @@ def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
     yield from ((f"line {number}", from_json(line)) for number, line in content.lines)
 
 
-def usable(content: Content, parse: Callable[[dict[str, Any], Place], T], log: SkipLog, expected: str) -> list[T]:
-    """What each row says, without those that cannot be used, which the log then knows.
+def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, key: Key[T] = lambda _: None) -> list[T]:
+    """What each row says, as `parsed` gives it.
 
     Args:
         content: The file.
-        parse: Of one row; raises `Refusal` or `InvalidField`.
+        parse: Of one row.
         log: Is told what is left out.
         expected: What a row should look like, for the error.
+        key: Of what a row says.
 
     Raises:
         DataError: No row is left.
     """
-    parsed = list(_parsed(content, parse, log))
-    if not parsed:
+    found = list(parsed(content, parse, log, key=key))
+    if not found:
         raise DataError(nothing_left(content.path, "row", expected, log))
-    return parsed
+    return found
+
+
+def parsed(content: Content, parse: Parse[T], log: SkipLog, *, key: Key[T]) -> Iterator[T]:
+    """What each row says, without those that cannot be used or repeat a name, which the log then knows."""
+    seen: set[tuple[str, str]] = set()
+    for name, row in rows_of(content):
+        place = Place(name=name, log=log)
+        try:
+            found = parse(_object(row), place)
+            _check_new(key(found), seen)
+        except (Refusal, InvalidField) as error:
+            place.skip("row", str(error))
+        else:
+            yield found
 
 
 def nothing_left(path: Path, what: str, expected: str, log: SkipLog) -> str:
@@ -118,16 +137,18 @@ def nothing_left(path: Path, what: str, expected: str, log: SkipLog) -> str:
     return f"{path}: holds no {what} that can be used; expected {expected}; {reasons or 'the file is empty'}"
 
 
-def _parsed(content: Content, parse: Callable[[dict[str, Any], Place], T], log: SkipLog) -> Iterator[T]:
-    for name, row in rows_of(content):
-        place = Place(name=name, log=log)
-        if not isinstance(row, dict):
-            place.skip("row", "is not a JSON object in UTF-8")
-            continue
-        try:
-            yield parse(row, place)
-        except (Refusal, InvalidField) as error:
-            place.skip("row", str(error))
+def _object(row: object) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise Refusal("is not a JSON object in UTF-8")
+    return row
+
+
+def _check_new(key: tuple[str, str] | None, seen: set[tuple[str, str]]) -> None:
+    if key is None:
+        return
+    if key in seen:
+        raise Refusal(f"{key[0]}: is the same as that of an earlier row")
+    seen.add(key)
 
 
 def _csv_rows(content: Content) -> Iterator[tuple[str, Any]]:
@@ -135,5 +156,9 @@ def _csv_rows(content: Content) -> Iterator[tuple[str, Any]]:
         text = content.text.decode("utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{content.path}: is not UTF-8; save it as UTF-8 and try again") from None
-    for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), start=1):
-        yield f"record {number}", row
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        yield from ((f"record {number}", row) for number, row in enumerate(reader, start=1))
+    except csv.Error as error:
+        where = f"{content.path}:{reader.line_num + 1}"  # after the last whole record
+        raise DataError(f"{where}: is not CSV: {error}; look for a quote that is never closed") from None

@@ -4,22 +4,21 @@ A bad row, or a bad part of one, is left out and counted with its reason and pla
 What no data can be taken from is a `DataError`. Rows = prompts + rows left out, always.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
-from promedical.rubric import InvalidField
 from promedical_bench.data import criteria_format, healthbench_format, pairs_format
 from promedical_bench.data.errors import DataError
 from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.data.lines import Content, content_of, from_json, nothing_left
+from promedical_bench.data.lines import Content, content_of, nothing_left, parsed, rows_of
 from promedical_bench.data.report import DataReport, FileFormat, FileIdentity, report_on
-from promedical_bench.data.skips import Place, Refusal, SkipLog
+from promedical_bench.data.skips import Place, SkipLog
 
 _EXPECTED: Final = (
-    "one JSON object per line with prompt and criteria (format criteria), chosen and rejected (pairs) "
-    "or rubrics (healthbench)"
+    "one JSON object per line, or an array of them, with prompt and criteria (format criteria), chosen and rejected "
+    "(pairs) or rubrics (healthbench)"
 )
 
 
@@ -32,7 +31,7 @@ class ReadResult:
 
 
 def read(path: Path, file_format: FileFormat | None = None, *, responses_needed: bool = True) -> ReadResult:
-    """Read labelled data, .jsonl or .jsonl.gz.
+    """Read labelled data: JSON lines or a JSON array, plain or gzipped.
 
     Args:
         path: The file.
@@ -45,10 +44,12 @@ def read(path: Path, file_format: FileFormat | None = None, *, responses_needed:
     content = content_of(path, _EXPECTED)
     chosen = file_format or _detected(content)
     log = SkipLog()
-    prompts = tuple(_prompts(content, chosen, log, responses_needed=responses_needed))
+    parse = partial(_row, source=content.source, file_format=chosen, responses_needed=responses_needed)
+    prompts = tuple(parsed(content, parse, log, key=lambda prompt: ("id", prompt.id)))
     if not prompts:
         raise DataError(nothing_left(path, f"row of format {chosen}", _EXPECTED, log))
-    identity = FileIdentity(path=path, sha256=content.sha256, file_format=chosen, rows=len(content.lines))
+    rows = sum(1 for _ in rows_of(content))
+    identity = FileIdentity(path=path, sha256=content.sha256, file_format=chosen, rows=rows)
     return ReadResult(prompts=prompts, report=report_on(prompts, identity, log.summary()))
 
 
@@ -62,8 +63,8 @@ def detect_format(path: Path) -> FileFormat:
 
 
 def _detected(content: Content) -> FileFormat:
-    for _, line in content.lines:
-        match from_json(line):
+    for _, row in rows_of(content):
+        match row:
             case {"rubrics": _}:
                 return "healthbench"
             case {"chosen": _}:
@@ -75,35 +76,15 @@ def _detected(content: Content) -> FileFormat:
     raise DataError(f"{content.path}: is in no known format; expected {_EXPECTED}")
 
 
-def _prompts(
-    content: Content, file_format: FileFormat, log: SkipLog, *, responses_needed: bool
-) -> Iterator[LabelledPrompt]:
-    seen: set[str] = set()
-    for number, line in content.lines:
-        place = Place(name=f"line {number}", log=log)
-        try:
-            prompt = _row(from_json(line), place, content, file_format, responses_needed=responses_needed)
-        except (Refusal, InvalidField) as error:
-            place.skip("row", str(error))
-            continue
-        if prompt.id in seen:
-            place.skip("row", "id: is the same as that of an earlier row")
-            continue
-        seen.add(prompt.id)
-        yield prompt
-
-
 def _row(
-    raw: object, place: Place, content: Content, file_format: FileFormat, *, responses_needed: bool
+    raw: dict[str, Any], place: Place, *, source: str, file_format: FileFormat, responses_needed: bool
 ) -> LabelledPrompt:
-    if not isinstance(raw, dict):
-        raise Refusal("is not a JSON object in UTF-8")
     match file_format:
         case "criteria":
-            return criteria_format.parse_row(raw, place, source=content.source, responses_needed=responses_needed)
+            return criteria_format.parse_row(raw, place, source=source, responses_needed=responses_needed)
         case "pairs":
-            return pairs_format.parse_row(raw, place, source=content.source)
+            return pairs_format.parse_row(raw, place, source=source)
         case "healthbench":
-            return healthbench_format.parse_row(raw, place, source=content.source, responses_needed=responses_needed)
+            return healthbench_format.parse_row(raw, place, source=source, responses_needed=responses_needed)
         case _:
             assert_never(file_format)

@@ -23,7 +23,7 @@ class FileIdentity:
         path: As the caller gave it.
         sha256: Of the bytes on the disk, as `sha256sum` gives it; a gzipped copy has another.
         file_format: How the rows were read.
-        rows: Lines that are not blank.
+        rows: Lines that are not blank, or elements of the array.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class DataReport:
         path: The file, as the caller named it.
         sha256: Of the file's bytes on the disk.
         file_format: How its rows were read.
-        rows: Lines that are not blank.
+        rows: Lines that are not blank, or elements of the array.
         prompts: Rows that could be used.
         responses: Answers in them.
         labels: Verdicts on a response and a criterion.

@@ -1,6 +1,6 @@
 """The report of several runs side by side; differences are from the first run, paired by prompt."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from promedical_bench.quality.evaluation import Evaluation
 from promedical_bench.reports.content import HOW_TO_READ, Content, by_judge, gains, headlines, skipped_notes
@@ -8,8 +8,31 @@ from promedical_bench.results import Header, count_unscored
 from promedical_bench.tasks.task import Task
 
 
+def gaps_of(unscored: Mapping[str, Mapping[str, int]], asked: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """What each run lacks, in words; empty where all were asked the same and every response has scores.
+
+    Args:
+        unscored: Responses without scores, by run and error code.
+        asked: Ids of the cases that were asked, by run.
+    """
+    every = {case for cases in asked.values() for case in cases}
+    short = {run: cases for run, cases in asked.items() if len(cases) < len(every)}
+    return (
+        *(f"{run} was asked {len(cases):,} of {len(every):,} cases." for run, cases in short.items()),
+        *(
+            f"{run}: responses without scores: {sum(codes.values()):,} ({count_unscored(codes)})."
+            for run, codes in unscored.items()
+            if codes
+        ),
+    )
+
+
 def comparison_content(
-    task: Task, headers: Mapping[str, Header], evaluation: Evaluation, unscored: Mapping[str, Mapping[str, int]]
+    task: Task,
+    headers: Mapping[str, Header],
+    evaluation: Evaluation,
+    unscored: Mapping[str, Mapping[str, int]],
+    gaps: Sequence[str],
 ) -> Content:
     """Everything but plots.
 
@@ -18,6 +41,7 @@ def comparison_content(
         headers: Of the results, by run.
         evaluation: Every run, the first one first.
         unscored: Responses without scores, by run and error code.
+        gaps: As `gaps_of` says them.
     """
     first = next(iter(headers))
     note = f"Intervals resample prompts for both runs at once; one without 0 is a difference from {first}."
@@ -28,7 +52,7 @@ def comparison_content(
     return Content(
         title=task.title,
         subtitle=" / ".join(headers),
-        warnings=_warnings(headers, unscored),
+        warnings=_warnings(headers, gaps),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, headers, evaluation, unscored),
         main=tuple(table for table in (main[0], against, *main[1:]) if table),
@@ -40,16 +64,11 @@ def comparison_content(
     )
 
 
-def _warnings(headers: Mapping[str, Header], unscored: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
-    found = [
-        f"{run}: responses without scores: {sum(codes.values()):,} ({count_unscored(codes)})."
-        for run, codes in unscored.items()
-        if codes
-    ]
-    together = ["Only responses that every run scored are compared."] if found else []
+def _warnings(headers: Mapping[str, Header], gaps: Sequence[str]) -> tuple[str, ...]:
+    together = ["Only responses that every run scored are compared."] if gaps else []
     told = {run: header.model.status for run, header in headers.items()}
     status = [f"Run {run}: its oracle is {word}." for run, word in told.items() if word != "trained"]
-    return (*status, *found, *together)
+    return (*status, *gaps, *together)
 
 
 def _facts(

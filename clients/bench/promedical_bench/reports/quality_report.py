@@ -47,7 +47,7 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
         evaluation,
         task.headline,
         f"Model minus control: {task.titles[task.headline]}",
-        "On the same responses; intervals are paired.",
+        f"On the same responses; intervals are paired.{_on_fewer(measured)}",
     )
     moved = _shift_table(measured)
     return Content(
@@ -60,6 +60,12 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
         details=tuple(by_judge(evaluation, name, task.titles[name]) for name in _metrics(measured, task)),
         notes=(HOW_TO_READ, *_control_notes(measured), *task.facts.notes, *skipped_notes(task.facts.skipped)),
     )
+
+
+def _on_fewer(measured: Measured) -> str:
+    total = measured.evaluation.counts["prompts"]
+    found = [f"{name} on {count:,} of {total:,} prompts" for name, count in measured.fewer.items()]
+    return f" Where a control has nothing to say of some prompts, on the others: {', '.join(found)}." if found else ""
 
 
 def _metrics(measured: Measured, task: Task) -> list[str]:

@@ -1,6 +1,6 @@
 """Reports on the disk: report.md, report.json and report.html, each replaced only by a whole new one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from promedical_bench.reports.markdown import as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot
 from promedical_bench.results import Header
 from promedical_bench.tasks.task import Task
-from promedical_client.jsonl import written_atomically
+from promedical_client.jsonl import InputError, written_atomically
 
 _PLOTTED: Final = 2
 
@@ -27,7 +27,10 @@ def write_report(folder: Path, content: Content, plots: Sequence[Plot], plain: M
     Raises:
         InputError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
     texts = {
         "report.md": as_markdown(content),
         "report.json": pydantic_core.to_json(plain, indent=2).decode() + "\n",
@@ -73,13 +76,19 @@ def write_comparison(
     evaluation: Evaluation,
     content: Content,
     unscored: Mapping[str, Mapping[str, int]],
+    asked: Mapping[str, Collection[str]],
 ) -> None:
-    """Write the report of several runs.
+    """Write the report of several runs; `asked` has the ids of cases by run.
 
     Raises:
         InputError: The folder cannot be written.
     """
-    plain = {"headers": dict(headers), "unscored": dict(unscored), "evaluation": evaluation.as_dict()}
+    plain = {
+        "headers": dict(headers),
+        "asked": {run: len(cases) for run, cases in asked.items()},
+        "unscored": dict(unscored),
+        "evaluation": evaluation.as_dict(),
+    }
     write_report(folder, content, _metric_plots(evaluation, task), plain)
 
 

@@ -57,9 +57,9 @@ def read_items(path: Path, responses: Path | None) -> Items:
         DataError: A file cannot be used, or no item has a response.
     """
     content, log = content_of(path, EXPECTED), SkipLog()
-    found = usable(content, lambda raw, place: _item(raw, place, content.source), log, EXPECTED)
+    found = usable(content, lambda raw, place: _item(raw, place, content.source), log, EXPECTED, key=_prompt_of)
     answers = read_answers(responses, log) if responses else None
-    items = [(item, _responses(item, ideal, answers)) for item, ideal in _unique(found, log)]
+    items = [(item, _responses(item, ideal, answers)) for item, ideal in found]
     kept = [replace(item, prompt=replace(item.prompt, responses=graded)) for item, graded in items if graded]
     if not kept:
         raise DataError(f"{path}: no item has a response to grade; give a file of answers with --responses")
@@ -72,6 +72,10 @@ def read_items(path: Path, responses: Path | None) -> Items:
             *(answers.strays({item.prompt.id for item, _ in items}) if answers else ()),
         ),
     )
+
+
+def _prompt_of(found: tuple[GradedItem, str | None]) -> tuple[str, str]:
+    return "id", found[0].prompt.id
 
 
 def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, str | None]:
@@ -89,13 +93,25 @@ def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, s
         prompt=prompt,
         points=_points(prompt, points),
         axes={key: _spaced(tag) for key, tag in axes.items()},
-        themes=tuple(_spaced(tag) for tag in raw.get("example_tags") or () if str(tag).startswith(_THEME)),
+        themes=_themes(raw.get("example_tags") or []),
     )
     return item, _ideal(raw)
 
 
 def _usable(rubrics: Sequence[Any]) -> list[dict[str, Any]]:
-    return [entry for entry in rubrics if isinstance(entry, dict) and isinstance(entry.get("criterion"), str)]
+    """Entries that the reader of the format can use; it leaves the others out, and counts them."""
+    found = [entry for entry in rubrics if isinstance(entry, dict) and isinstance(entry.get("criterion"), str)]
+    return [entry for entry in found if _are_texts(entry.get("tags") or [])]
+
+
+def _themes(tags: Any) -> tuple[str, ...]:
+    if not _are_texts(tags):
+        raise Refusal("example_tags: is not a list of texts")
+    return tuple(_spaced(tag) for tag in tags if tag.startswith(_THEME))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _points(prompt: LabelledPrompt, points: Mapping[str, Any]) -> dict[str, float]:
@@ -117,15 +133,6 @@ def _ideal(raw: dict[str, Any]) -> str | None:
     data = raw.get("ideal_completions_data")
     text = data.get("ideal_completion") if isinstance(data, dict) else None
     return text if isinstance(text, str) and text.strip() else None
-
-
-def _unique(found: Sequence[tuple[GradedItem, str | None]], log: SkipLog) -> list[tuple[GradedItem, str | None]]:
-    by_id: dict[str, tuple[GradedItem, str | None]] = {}
-    for item, ideal in found:
-        if item.prompt.id in by_id:
-            log.add("row", "id: is the same as that of an earlier row", f"item {item.prompt.id}")
-        by_id.setdefault(item.prompt.id, (item, ideal))
-    return list(by_id.values())
 
 
 def _responses(item: GradedItem, ideal: str | None, answers: PolicyAnswers | None) -> tuple[LabelledResponse, ...]:

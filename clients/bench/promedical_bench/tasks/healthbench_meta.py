@@ -164,7 +164,7 @@ def load(path: Path) -> HealthBenchMeta:
         DataError: The file cannot be used.
     """
     content, log = content_of(path, _EXPECTED), SkipLog()
-    found = usable(content, lambda raw, place: _row(raw, place, content.source), log, _EXPECTED)
+    found = usable(content, lambda raw, place: _row(raw, place, content.source), log, _EXPECTED, key=_prompt_of)
     records = [entry for entry in found if isinstance(entry, _Record)]
     prompts = [entry for entry in found if isinstance(entry, LabelledPrompt)]
     grouped = list(_grouped(records))
@@ -197,13 +197,18 @@ def _row(raw: dict[str, Any], place: Place, source: str) -> _Record | LabelledPr
     )
 
 
+def _prompt_of(entry: _Record | LabelledPrompt) -> tuple[str, str] | None:
+    """What tells prompts apart; records of one completion are many."""
+    return None if isinstance(entry, _Record) else ("id", entry.id)
+
+
 def _grouped(records: Sequence[_Record]) -> Iterator[tuple[LabelledPrompt, str, dict[tuple[str, str], str]]]:
     """One prompt per completion, with all its criteria; the cluster it belongs to; the kinds of its criteria."""
     by_completion: dict[str, list[_Record]] = defaultdict(list)
     for record in records:
         by_completion[record.completion].append(record)
     for completion, found in by_completion.items():
-        rubrics = {id_of(record.rubric): record for record in found}
+        rubrics = _joined(found)
         labels = {name: _label(each.votes) for name, each in rubrics.items()}
         prompt = LabelledPrompt(
             id=completion,
@@ -215,6 +220,15 @@ def _grouped(records: Sequence[_Record]) -> Iterator[tuple[LabelledPrompt, str, 
             responses=(LabelledResponse(id="completion", text=found[0].text, labels=labels),),
         )
         yield prompt, found[0].prompt, {(completion, name): each.kind for name, each in rubrics.items()}
+
+
+def _joined(records: Sequence[_Record]) -> dict[str, _Record]:
+    """By the id of the criterion; several records of one hold the votes of more raters."""
+    joined: dict[str, _Record] = {}
+    for record in records:
+        first = joined.get(name := id_of(record.rubric))
+        joined[name] = replace(first, votes=(*first.votes, *record.votes)) if first else record
+    return joined
 
 
 def _label(votes: tuple[bool, ...]) -> Label:

@@ -16,7 +16,7 @@ from promedical_bench.data import parts
 from promedical_bench.data.errors import DataError
 from promedical_bench.data.lines import Content, content_of, usable
 from promedical_bench.data.skips import Place, Refusal, SkipLog, Skipped
-from promedical_bench.tasks.policy_answers import read_answers
+from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
 from promedical_bench.tasks.task import id_of
 
 LEVELS: Final = ("Contradiction", "Neutral", "Entailment")
@@ -89,7 +89,7 @@ def read_answered(path: Path, responses: Path | None) -> Read:
         DataError: A file cannot be used, or no question has an answer.
     """
     content, log = content_of(path, _EXPECTED), SkipLog()
-    rows = usable(content, _row, log, _EXPECTED)
+    rows = usable(content, _row, log, _EXPECTED, key=_question_of)
     claims = [row for row in rows if "claim" in row]
     questions = [row for row in rows if "claim" not in row]
     if claims:
@@ -99,17 +99,29 @@ def read_answered(path: Path, responses: Path | None) -> Read:
         own = [_answered(row, row["Free_form_answer"], PHYSICIANS) for row in questions if row["Free_form_answer"]]
         return Read(answered=tuple(own), contents=(content,), skipped=log.summary(), notes=(note,))
     answers = read_answers(responses, log)
-    found = [
-        _answered(row, answer.text, answer.model or "policy")
-        for row in questions
-        for answer in answers.by_prompt.get(row["Question"], ())
-    ]
+    found = _by_policy(questions, answers)
     if not found:
         raise DataError(
             f"{responses}: answers none of the questions of {path}; expected the key Question with its text"
         )
     notes = answers.strays({row["Question"] for row in questions})
-    return Read(answered=tuple(found), contents=(content, answers.content), skipped=log.summary(), notes=notes)
+    return Read(answered=found, contents=(content, answers.content), skipped=log.summary(), notes=notes)
+
+
+def _question_of(row: Any) -> tuple[str, str] | None:
+    """What tells questions apart; one question has many claims."""
+    return None if "claim" in row else ("Question", row["Question"])
+
+
+def _by_policy(questions: Sequence[Any], answers: PolicyAnswers) -> tuple[Answered, ...]:
+    """A policy's answers to these questions, each judged once however often it was given."""
+    found: dict[str, Answered] = {}
+    for row in questions:
+        for answer in answers.by_prompt.get(row["Question"], ()):
+            each = _answered(row, answer.text, answer.model or "policy")
+            if found.setdefault(each.case.id, each) is not each:
+                answer.place.skip("row", "response: is the same as that of an earlier row to the same question")
+    return tuple(found.values())
 
 
 def _row(raw: dict[str, Any], place: Place) -> Any:

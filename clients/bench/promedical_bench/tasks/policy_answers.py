@@ -18,11 +18,12 @@ _EXPECTED: Final = f"objects with {' or '.join(_PROMPT_KEYS)}, and {' or '.join(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAnswer:
-    """One answer: to which prompt (its id, or its question), and by whom."""
+    """One answer: to which prompt (its id, or its question), by whom, and where it stands."""
 
     prompt: str
     text: str
     model: str | None
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +52,9 @@ def read_answers(path: Path, log: SkipLog) -> PolicyAnswers:
     return PolicyAnswers(content=content, by_prompt=by_prompt)
 
 
-def _answer(raw: dict[str, Any], _: Place) -> PolicyAnswer:
+def _answer(raw: dict[str, Any], place: Place) -> PolicyAnswer:
     prompt, text, model = _text(raw, _PROMPT_KEYS), _text(raw, _TEXT_KEYS), raw.get("model")
-    return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None)
+    return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None, place=place)
 
 
 def _text(raw: dict[str, Any], keys: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ sections, each the mean of its subsets weighted by their published counts; `scor
 those that bring none are judged by a named rubric.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NotRequired
@@ -31,6 +32,7 @@ TIES: Final = "Ties"
 SCORE: Final = "score"
 
 _EXPECTED: Final = "rows of RewardBench: prompt, chosen, rejected, subset (convert parquet to JSON lines first)"
+_TIES_ID: Final = re.compile(r"(ref|tied):\d+")
 _TIES_COLUMNS: Final = ("ref", "refs", "tied", "ties", "preferred", "preferred_hard", "margin", "both")
 
 
@@ -75,7 +77,9 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
     if not right or not wrong:
         raise Refusal("chosen, rejected: need at least one response each")
     turns = parts.turns_of(row["prompt"])
-    row_id = str(row.get("id", id_of("\n".join(right + wrong))))
+    row_id, group = str(row.get("id", id_of("\n".join(right + wrong)))), row.get("subset", "all")
+    if group == TIES and not _TIES_ID.fullmatch(row_id):
+        raise Refusal("id: is neither ref:N nor tied:N, as the formula of Ties needs it")
     case = Case(
         id=row_id,
         cluster=id_of("\n".join(turn.content for turn in turns)),
@@ -83,7 +87,7 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
         responses=(*right, *wrong),
         criteria=parts.criteria_of(row["criteria"], place) if row.get("criteria") else (),
     )
-    return Choice(case=case, id=row_id, group=row.get("subset", "all"), right=len(right))
+    return Choice(case=case, id=row_id, group=group, right=len(right))
 
 
 def _texts(value: str | list[str]) -> tuple[str, ...]:

@@ -96,8 +96,8 @@ def metric(server: RunningServer, name: str, **labels: str) -> float:
 
 
 def many_calls(client: AsyncClient, count: int) -> list[asyncio.Task[ScoreResponse]]:
-    """All at once, each of six scores; long enough that they are not answered before all have arrived."""
-    asked = [item(f"i{n}", responses=[f"Rest for {n} days. " * 30, "Wait."]) for n in range(count)]
+    """All at once, each of 24 scores; long enough that they are not answered before all have arrived."""
+    asked = [item(f"i{n}", responses=[f"Rest for {n} days. {m}. " * 30 for m in range(8)]) for n in range(count)]
     return [asyncio.create_task(client.score([each])) for each in asked]
 
 
@@ -223,7 +223,7 @@ async def test_signal_to_the_whole_group_loses_no_request(classifier: RunningSer
         os.killpg(classifier.process.pid, signal.SIGTERM)
         answers = await asyncio.gather(*calls)
 
-    assert [len(logits(each)) for each in answers] == [6] * 60
+    assert [len(logits(each)) for each in answers] == [24] * 60
     assert classifier.ended() == 0, classifier.log
 
 

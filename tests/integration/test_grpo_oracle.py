@@ -142,9 +142,9 @@ def test_one_prompt_over_a_limit_takes_no_reward_from_the_others():
     columns = {"rubric": [RUBRIC, large, RUBRIC], "prompt_id": ["p", "q", "r"]}
     told, _ = calculated(reward, ["How much?", "How much?", "How often?"], ["4 g.", "8 g.", "Daily."], **columns)
     assert told == [1.0, None, 1.0]
-    assert failures.codes == {"too_large": 1}
+    assert failures.codes == {"invalid_item": 1}
     told, _ = calculated(reward, ["How much?"], ["8 g."], rubric=[large], prompt_id=["q"])
-    assert told == [None]
+    assert (told, failures.hopeless) == ([None], None)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def a_run(folder, server, *flags):
         optimisation__learning_rate=0.01,
         prompts__held_out="[unseen/prompts.jsonl]",
         prompts__max_tokens=200,
-        evaluation__prompts=4,
+        evaluation__prompts=5,
+        adapter="{rank: 4, alpha: 16}",
     )
     return grpo_command(data, folder / "run", server.grpc_url, *changes, *flags)
 
@@ -118,16 +119,18 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
     assert CANARY not in page
     assert (output / "curves.png").read_bytes().startswith(b"\x89PNG")
     change = numbers["held_out"]["reward"]["change"]
-    assert change["n"] == 4
+    assert change["n"] == 5
     assert change["low"] <= change["value"] <= change["high"]
     for name in ("before", "after"):
         answers = [json.loads(line) for line in (output / "held_out" / f"{name}.jsonl").read_text().splitlines()]
-        assert {answer["prompt_id"] for answer in answers} < {f"p{number}" for number in range(10, 15)}
+        assert sorted(answer["prompt_id"] for answer in answers) == [f"p{number}" for number in range(10, 15)]
     assert "## Held-out prompts" in page
     assert "chrF to the answers with the best labels" in page
-    assert numbers["held_out"]["likeness"]["change"]["n"] == 4
+    assert numbers["held_out"]["likeness"]["change"]["n"] == 5
     assert list((output / "training" / "tensorboard").glob("events*"))
-    assert (output / "policy" / "model.safetensors").is_file()
+    kept = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert kept <= {file.name for file in (output / "policy").iterdir()}
+    assert not (output / "policy" / "trainer_state.json").exists()
     history = json.loads((output / "training" / "checkpoint-6" / "trainer_state.json").read_text())["log_history"]
     kl = [entry["kl"] for entry in history if "kl" in entry]
     assert kl[0] == pytest.approx(0, abs=1e-5)
@@ -145,16 +148,17 @@ def test_run_out_of_time_goes_on_to_the_same_policy(run, fake_server, tmp_path):
 
     for step in range(1, 6):
         assert f"time is up at training, {step} of 6; run the same command again" in stop()
-    assert "time is up at answers to held-out prompts, 0 of 4" in stop()
+    for when in ("before", "after"):
+        assert f"time is up at answers to held-out prompts, {when}, 4 of 5" in stop()
 
     done = train_policy(a_run(tmp_path, fake_server))
     assert done.returncode == 0, done.stderr
     output = tmp_path / "run"
-    whole, cut = (load_file(folder / "policy" / "model.safetensors") for folder in (run[0], output))
+    whole, cut = (load_file(folder / "policy" / "adapter_model.safetensors") for folder in (run[0], output))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     assert [asked(each) for each in tables(output)] == [asked(each) for each in tables(run[0])]
-    same = ("held_out/before.jsonl", "held_out/after.jsonl", "summary.md")
-    assert all((output / name).read_bytes() == (run[0] / name).read_bytes() for name in same[:2])
+    same = ("held_out/before.jsonl", "held_out/after.jsonl")
+    assert all((output / name).read_bytes() == (run[0] / name).read_bytes() for name in same)
 
 
 def asked(table):
@@ -182,12 +186,18 @@ def test_run_goes_on_with_the_data_that_it_began_with_only(run, fake_server, tmp
     assert "unseen/prompts.jsonl is not what it was when this run began" in " ".join(refused.stderr.split())
 
 
-def test_run_is_refused_under_deepspeed(fake_server, tmp_path):
-    with_deepspeed = environment() | {"ACCELERATE_USE_DEEPSPEED": "true"}
-    command = a_run(tmp_path, fake_server)
-    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=with_deepspeed, timeout=200)
+@pytest.mark.parametrize(
+    ("launcher", "said"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "a step without rewards could not be left out; launch with fsdp.yaml"),
+        ({"FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}, "fsdp_state_dict_type: expected FULL_STATE_DICT"),
+    ],
+)
+def test_run_is_refused_under_a_launcher_that_it_cannot_keep_its_word_with(fake_server, tmp_path, launcher, said):
+    command, told = a_run(tmp_path, fake_server), environment() | launcher
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=told, timeout=200)
     assert refused.returncode == 2, refused.stderr
-    assert "a step without rewards could not be left out; launch with fsdp.yaml" in " ".join(refused.stderr.split())
+    assert said in " ".join(refused.stderr.split())
 
 
 def wait_for(seen, process, within_s=120):
@@ -286,14 +296,36 @@ def test_run_stops_where_the_oracle_is_too_slow_and_goes_on_where_it_is_not(fake
     assert done.returncode == 0, done.stderr
     rewards = pd.concat(map(pd.read_parquet, tables(tmp_path / "run")))["oracle"]
     assert rewards.isna().sum() == 8  # of the step that was not made
+    policy, start = (load_file(tmp_path / "run" / name / "model.safetensors") for name in ("policy", "tiny"))
+    assert policy.keys() == start.keys()
+    assert not all(torch.equal(policy[name], start[name]) for name in start)
+
+
+def in_two_processes(command):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    return train_policy([*launcher, *command[2:]])
+
+
+def test_run_of_two_processes_goes_on_to_the_same_policy_after_its_first_epoch(fake_server, tmp_path):
+    data = write_prompts(tmp_path / "data", 2)  # one step an epoch
+    flags = settings(optimisation__accumulate=1, optimisation__steps=3, optimisation__learning_rate=0.01)
+    whole, cut = (grpo_command(data, tmp_path / name, fake_server.grpc_url, *flags) for name in ("whole", "cut"))
+    assert in_two_processes(whole).returncode == 0
+    stopped = in_two_processes([*cut, "--minutes", "0"])
+    assert "time is up at training, 1 of 3" in " ".join(stopped.stderr.split())
+    assert in_two_processes(cut).returncode == 0
+
+    runs = [tmp_path / name for name in ("whole", "cut")]
+    order = [[list(pd.read_parquet(table)["prompt_id"]) for table in tables(run)] for run in runs]
+    assert order[0] == order[1]
+    policies = [load_file(run / "policy" / "model.safetensors") for run in runs]
+    assert all(torch.equal(policies[0][name], policies[1][name]) for name in policies[0])
 
 
 def test_run_of_two_processes_stops_as_one_when_too_much_is_not_scored(fake_server, tmp_path):
     data = write_prompts(tmp_path / "data", 2, unscorable={1})
     flags = settings(optimisation__accumulate=1, optimisation__save_every=50)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    command = [*launcher, *grpo_command(data, tmp_path / "run", fake_server.grpc_url, *flags)[2:]]
-    done = train_policy(command)
+    done = in_two_processes(grpo_command(data, tmp_path / "run", fake_server.grpc_url, *flags))
     said = " ".join(done.stderr.split())
     assert done.returncode != 0  # of the launcher, which may end the slower process before it exits by itself
     assert "step 1: 4 of 8 responses were not scored (too_long 4), more than 20%" in said

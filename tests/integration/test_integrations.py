@@ -24,6 +24,7 @@ from promedical_client import (
     PromedicalError,
     ProtocolError,
     ScoreItem,
+    TooLargeError,
     UnavailableError,
     WeightsSpec,
     judged_by,
@@ -60,6 +61,19 @@ def mocked(**changes):
     """A grader over a mock, and the mock."""
     transport = MockTransport(score=judged_by(lambda response, _: 0.9 if "4 g" in response else 0.2))
     return Grader("mock://", transport=transport, gather_s=0.0, **changes), transport
+
+
+async def test_item_over_a_limit_is_a_response_that_cannot_be_scored_also_alone():
+    def never(_):
+        raise TooLargeError("an item has 3 criteria; the limit is 2")
+
+    oracle = Grader("mock://", transport=MockTransport(score=never), gather_s=0.0)
+    assert await trl.trl_reward([QUESTION], ["4 g."], rubric=[LABEL], grader=oracle) == [None]
+    extra = {"prompt": QUESTION}
+    told = await verl.compute_score("4 g.", LABEL, extra, unscored_reward=-1.5, grader=oracle)
+    assert (told["score"], told["scored"]) == (-1.5, 0.0)
+    with pytest.raises(UnscoredError, match="the limit is 2"):
+        await slime.custom_rm(ARGS, sample("4 g."), grader=oracle)
 
 
 # TRL

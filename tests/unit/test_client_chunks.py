@@ -167,14 +167,30 @@ async def test_a_chunk_that_is_too_large_for_the_server_is_halved(transport):
             assert [outcome.id for outcome in answer.items] == [one.id for one in items]
 
 
-async def test_one_item_that_is_too_large_fails_the_call():
+async def test_items_that_are_too_large_get_an_error_in_their_place():
+    def limited(request):
+        if not {one.id for one in request.items}.isdisjoint({"i3", "i70"}):
+            raise TooLargeError("too many criteria")
+        return score(request)
+
+    told = []
+    client = AsyncClient(transport=MockTransport(score=limited))
+    answer = await client.score([item(f"i{n}") for n in range(100)], on_progress=lambda *now: told.append(now))
+    assert [outcome.id for outcome in answer.items] == [f"i{n}" for n in range(100)]
+    refused = {outcome.id: outcome.error for outcome in answer.items if outcome.error}
+    assert refused.keys() == {"i3", "i70"}
+    assert {(error.code, error.message) for error in refused.values()} == {("invalid_item", "too many criteria")}
+    assert told[-1] == (100, 100)
+
+
+async def test_a_call_of_items_that_are_all_too_large_fails():
     def never(_request):
         raise TooLargeError("too many criteria")
 
     transport = MockTransport(score=never)
     with pytest.raises(TooLargeError):
         await AsyncClient(transport=transport).score([item("a"), item("b")])
-    assert len(transport.calls) == 2
+    assert len(transport.calls) == 3
 
 
 async def test_jobs_without_an_answer_are_refused_before_anything_is_sent():

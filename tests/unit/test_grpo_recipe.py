@@ -26,8 +26,19 @@ def test_recipe_of_the_8b_model_means_the_paper_in_trls_words(tmp_path):
     assert (told.num_generations, told.learning_rate, told.num_iterations) == (8, 1e-6, 1)
     assert told.steps_per_generation == told.gradient_accumulation_steps
     assert told.use_vllm
+    assert not told.vllm_importance_sampling_correction
     assert not told.trust_remote_code
     assert told.num_completions_to_print == 0
+
+
+def test_sampling_of_vllm_is_corrected_where_the_recipe_says_so(tmp_path):
+    from promedical_trainer.grpo.fitting import _arguments
+
+    changes = ["optimisation.precision=fp32", "generation.vllm.correct_sampling=true"]
+    told = _arguments(GRPO_RECIPES.load("grpo-qwen3-8b", changes), tmp_path)
+    assert told.vllm_importance_sampling_correction
+    assert told.vllm_importance_sampling_mode == "token_truncate"
+    assert told.vllm_importance_sampling_clip_max == 3.0
 
 
 @pytest.mark.parametrize(

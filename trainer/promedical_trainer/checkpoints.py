@@ -10,6 +10,8 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from promedical_trainer.recipe_files import RecipeError
+
 _OF_MODEL: Final = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
 """Weights, configuration and tokenizer; the rest, and the trainer's state, is for going on."""
 
@@ -40,7 +42,11 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def copy_model(checkpoint: Path, folder: Path) -> None:
-    """Copy weights, configuration and tokenizer, all or nothing; a folder that is there stays."""
+    """Copy weights, configuration and tokenizer, all or nothing; a folder that is there stays.
+
+    Raises:
+        RecipeError: The checkpoint holds no weights.
+    """
     if folder.is_dir():
         return
     scratch = folder.with_name(f".{folder.name}")
@@ -49,6 +55,8 @@ def copy_model(checkpoint: Path, folder: Path) -> None:
     for file in checkpoint.iterdir():
         if file.suffix in _OF_MODEL and file.name != TRAINER_STATE_NAME:
             shutil.copy(file, scratch)
+    if not any(scratch.glob("*.safetensors")):
+        raise RecipeError(f"{checkpoint}: holds no whole weights; launch with fsdp_state_dict_type: FULL_STATE_DICT")
     scratch.rename(folder)
 
 

@@ -40,7 +40,7 @@ def estimated_tokens(item: m.ScoreItem) -> int:
 
 
 def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
-    """One answer out of those of the chunks: items in order, usage added up, the longest of each timing.
+    """One answer out of those of the chunks: their items, usage added up, the longest of each timing.
 
     Raises:
         MixedFingerprintsError: They come from different oracles.

@@ -119,6 +119,7 @@ class AsyncClient:
         Raises:
             InvalidRequestError: The job or the weights are not valid, and nothing was scored.
             RevisionMismatchError: The oracle is not the expected one, or changed within the call.
+            TooLargeError: Every item is over a limit of the service; where only some are, they get an error each.
             PromedicalError: The call was not answered; see the tree in `promedical_client.errors`. Its `partial`
                 holds the outcomes of those items that were, so that a late failure does not lose a large job.
         """

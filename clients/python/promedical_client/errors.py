@@ -97,7 +97,7 @@ class ForbiddenError(PromedicalError):
 
 
 class TooLargeError(PromedicalError):
-    """One item, or the request as a whole, is over a limit of the service (see `model().limits`)."""
+    """Every item, or the request as a whole, is over a limit of the service (see `model().limits`)."""
 
     code = ErrorCode.TOO_LARGE
 

@@ -1,10 +1,14 @@
-"""One large job: chunks go out with several in flight, answers are kept as they come and put together in order."""
+"""One large job: chunks go out with several in flight, answers are kept as they come and put together in order.
+
+An item that is over a limit of the service on its own is wrong with itself, not with the job: it gets an error.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 
 from promedical import messages as m
+from promedical.errors import ErrorCode
 from promedical_client import checks
 from promedical_client.chunking import answered, chunks, merged
 from promedical_client.errors import PromedicalError, TooLargeError
@@ -36,48 +40,69 @@ class ScoringJob:
         self._gate = asyncio.Semaphore(max_in_flight)
         self._on_progress = on_progress
         self._answers: list[m.ScoreResponse] = []
+        self._too_large: dict[str, TooLargeError] = {}
 
     async def run(self) -> m.ScoreResponse:
         """The whole answer.
 
         Raises:
+            TooLargeError: Every item is over a limit.
             PromedicalError: A part was not answered; `partial` holds the outcomes of the others.
         """
         try:
-            return merged(await _all_or_first_failure(self._send(part) for part in chunks(self._request.items)))
+            await _all_or_first_failure(self._send(part) for part in chunks(self._request.items))
+            return self._whole()
         except PromedicalError as error:
             error.partial = answered(self._request.items, self._answers)
             raise
 
-    async def _send(self, items: tuple[m.ScoreItem, ...]) -> m.ScoreResponse:
+    async def _send(self, items: tuple[m.ScoreItem, ...]) -> None:
         async with self._gate:
-            return await self._score(replace(self._request, items=items))
+            await self._score(replace(self._request, items=items))
 
-    async def _score(self, request: m.ScoreRequest) -> m.ScoreResponse:
+    async def _score(self, request: m.ScoreRequest) -> None:
         """Send a part, in halves if the server's limits are smaller than ours."""
         try:
             answer = await self._ask(request)
-        except TooLargeError:
-            if len(request.items) == 1:
-                raise
-            middle = len(request.items) // 2
-            halves = (request.items[:middle], request.items[middle:])
-            return merged([await self._score(replace(request, items=half)) for half in halves])
+        except TooLargeError as error:
+            await self._score_halves(request, error)
+            return
         checks.check_answer(request, answer)
-        self._keep(answer)
-        return answer
-
-    def _keep(self, answer: m.ScoreResponse) -> None:
         self._answers.append(answer)
+        self._tell()
+
+    async def _score_halves(self, request: m.ScoreRequest, error: TooLargeError) -> None:
+        if len(request.items) == 1:
+            self._too_large[request.items[0].id] = error
+            self._tell()
+            return
+        middle = len(request.items) // 2
+        for half in (request.items[:middle], request.items[middle:]):
+            await self._score(replace(request, items=half))
+
+    def _tell(self) -> None:
         if self._on_progress is not None:
-            self._on_progress(sum(len(part.items) for part in self._answers), len(self._request.items))
+            done = sum(len(part.items) for part in self._answers) + len(self._too_large)
+            self._on_progress(done, len(self._request.items))
+
+    def _whole(self) -> m.ScoreResponse:
+        if not self._answers:
+            raise next(iter(self._too_large.values()))
+        answer = merged(self._answers)
+        outcomes = {outcome.id: outcome for outcome in answer.items}
+        outcomes |= {name: _refused(name, error) for name, error in self._too_large.items()}
+        return replace(answer, items=tuple(outcomes[item.id] for item in self._request.items))
 
 
-async def _all_or_first_failure(calls: Iterable[Coroutine[None, None, m.ScoreResponse]]) -> list[m.ScoreResponse]:
-    """Await all at once, results in order; the first failure cancels the others and is raised as it is."""
+def _refused(item: str, error: TooLargeError) -> m.ItemOutcome:
+    return m.ItemOutcome(id=item, error=m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message=error.message))
+
+
+async def _all_or_first_failure(calls: Iterable[Coroutine[None, None, None]]) -> None:
+    """Await all at once; the first failure cancels the others and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
+            for call in calls:
+                group.create_task(call)
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]

@@ -138,5 +138,6 @@ def _vllm(settings: Vllm | None) -> dict[str, Any]:
         "vllm_gpu_memory_utilization": settings.memory_share,
         "vllm_importance_sampling_correction": settings.correct_sampling,
         "vllm_importance_sampling_mode": "token_truncate",
+        "vllm_importance_sampling_clip_max": 3.0,
         **server,
     }

@@ -83,13 +83,13 @@ def write_answers(
     scratch = path.with_suffix(".part")
     with appending(scratch) as file, torch.inference_mode():
         answered = len(scratch.read_bytes().splitlines())
-        for start in range(answered, len(rows), recipe.optimisation.batch):
-            deadline.check("answers to held-out prompts", start, len(rows))
-            set_seed(recipe.optimisation.seed + start)
-            batch = rows[start : start + recipe.optimisation.batch]
+        while batch := rows[answered : answered + recipe.optimisation.batch]:
+            set_seed(recipe.optimisation.seed + answered)
             for row, text in zip(batch, _answers(model, tokenizer, batch, recipe), strict=True):
                 file.write(json.dumps({"prompt_id": row["prompt_id"], "response": text}).encode() + b"\n")
             file.flush()
+            answered += len(batch)
+            deadline.check(f"answers to held-out prompts, {path.stem}", answered, len(rows))
     scratch.rename(path)
 
 

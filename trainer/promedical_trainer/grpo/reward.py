@@ -14,7 +14,7 @@ from promedical.errors import ErrorCode
 from promedical.messages import ErrorInfo, ResponseScores
 from promedical_client import PromedicalError
 from promedical_client.integrations import Grader
-from promedical_client.integrations.grader import Grade, Graded
+from promedical_client.integrations.grader import Graded
 from promedical_client.integrations.trl import LogExtra, LogMetric, exchanges, log_grades, rewards
 
 Reward = Callable[..., Awaitable[list[float | None]]]
@@ -67,18 +67,16 @@ def oracle_reward(grader: Grader, failures: Failures) -> Reward:
         **_: Any,
     ) -> list[float | None]:
         began = time.perf_counter()
-        graded: Graded | None = None
-        grades: Sequence[Grade]
         try:
             graded = await grader.graded(exchanges(grader, prompts, completions, rubric))
-            grades = graded.grades
         except PromedicalError as error:
-            grades = [ErrorInfo(code=error.code, message=error.message)] * len(prompts)
+            graded = Graded(grades=(ErrorInfo(code=error.code, message=error.message),) * len(prompts))
             if error.code in _HOPELESS:
                 failures.hopeless = str(error)
+        grades = graded.grades
         log_extra("prompt_id", list(prompt_id))
         log_extra("rubric", list(rubric))
-        fingerprint = None if graded is None else graded.model.fingerprint
+        fingerprint = None if graded.model is None else graded.model.fingerprint
         log_grades(grades, fingerprint, log_metric=log_metric, log_extra=log_extra)
         log_metric("oracle/seconds", time.perf_counter() - began)
         log_metric("oracle/service_seconds", _service_seconds(graded))
@@ -88,8 +86,8 @@ def oracle_reward(grader: Grader, failures: Failures) -> Reward:
     return oracle
 
 
-def _service_seconds(graded: Graded | None) -> float:
+def _service_seconds(graded: Graded) -> float:
     """What the service says it needed; the rest of a call is the network and the client."""
-    if graded is None:
+    if graded.timings is None:
         return 0.0
     return (graded.timings.queue + graded.timings.tokenize + graded.timings.engine) / 1e3

@@ -48,9 +48,10 @@ def read(path: Path, file_format: FileFormat | None = None, *, responses_needed:
     prompts = tuple(parsed(content, parse, log, key=lambda prompt: ("id", prompt.id)))
     if not prompts:
         raise DataError(nothing_left(path, f"row of format {chosen}", _EXPECTED, log))
-    rows = sum(1 for _ in rows_of(content))
+    skipped = log.summary()
+    rows = len(prompts) + sum(each.count for each in skipped if each.part == "row")
     identity = FileIdentity(path=path, sha256=content.sha256, file_format=chosen, rows=rows)
-    return ReadResult(prompts=prompts, report=report_on(prompts, identity, log.summary()))
+    return ReadResult(prompts=prompts, report=report_on(prompts, identity, skipped))
 
 
 def detect_format(path: Path) -> FileFormat:

@@ -17,8 +17,8 @@ from promedical_bench.reports.html import Plot
 _WHO: Final = {"bulk": "bulk (trainers)", "interactive": "interactive (product)"}
 _RATES: Final = (
     "Calls count that were on their way in the measured window. A rate takes of each call the share of its time, but "
-    "for its wait in the queue, that lies in the window. Latencies are from when a call was due, whether it was sent "
-    "late or not."
+    "for its wait in the queue, that lies in the window. Latencies are of calls that were due in it, from that moment "
+    "on, whether they were sent late or not; where none was due, of those under way."
 )
 _TOO_SHORT: Final = "No call ended within the measured window: it was too short."
 _FAILURES: Final = "Calls are tried once; a failure is counted by its code, and its latency is left out."

@@ -90,7 +90,8 @@ class LaneSummary:
         failures: How many of these calls, their items and responses failed, by code.
         scores_per_s: Criterion scores per second; see `summarise`.
         tokens_per_s: Tokens of the trees per second, likewise.
-        latency_s: By percentile, of those of the calls that were answered; empty if none was.
+        latency_s: By percentile, of the answered calls that were due in the window, so that what the warm-up began is
+            left out; of all of them only where none was due. Empty if none was answered.
     """
 
     calls: int
@@ -164,7 +165,8 @@ def summarise(samples: Sequence[Sample], window: Window) -> LoadSummary:
 
 def _lane(samples: Sequence[Sample], window: Window) -> LaneSummary:
     seen = [each for each in samples if window.saw(each)]
-    latencies = [each.latency_s for each in seen if each.scores]
+    due = [each for each in seen if each.due_s >= window.begin_s]
+    latencies = [each.latency_s for each in due or seen if each.scores]
     return LaneSummary(
         calls=len(seen),
         failures=dict(Counter(str(code) for each in seen for code in each.failures)),

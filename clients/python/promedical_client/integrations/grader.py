@@ -4,20 +4,19 @@ Whole-call failures are exceptions, those of `promedical_client.errors`. What is
 value, its `ErrorInfo`; `UnscoredError` is for frameworks that have no place for it. A failure is never a number.
 """
 
-import asyncio
 import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
+from promedical.errors import ErrorCode
 from promedical.exchanges import Exchange, group, read_turns
 from promedical.gathering import CallLater, Gatherer
 from promedical.labels import read_label
 from promedical.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
-from promedical_client.chunking import merged
 from promedical_client.client import DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError, TooLargeError
 from promedical_client.per_loop import PerLoop
@@ -49,13 +48,13 @@ class Graded:
 
     Attributes:
         grades: One per exchange, in order.
-        model: Who gave them.
-        timings: Where the service's time went.
+        model: Who gave them; None: every item was over a limit, so nobody did.
+        timings: Where the service's time went; None likewise.
     """
 
     grades: tuple[Grade, ...]
-    model: m.ModelRef
-    timings: m.Timings
+    model: m.ModelRef | None = None
+    timings: m.Timings | None = None
 
 
 class UnscoredError(Exception):
@@ -150,44 +149,18 @@ class Grader:
         """
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=_MAX_RESPONSES)
         try:
-            answer = await self._score(grouping.items)
-        except TooLargeError:
-            answer = await self._score_each(grouping.items)
+            answer = await self._client.score(
+                grouping.items,
+                reward_weights=self.reward_weights,
+                expected_fingerprint=self._expected_fingerprint,
+                priority="bulk",
+                truncation=self._truncation,
+            )
+        except TooLargeError as error:
+            refused = m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message=error.message)
+            return Graded(grades=(refused,) * len(exchanges))
         grades = tuple(_grade(outcome) for outcome in grouping.outcomes(answer.items))
         return Graded(grades=grades, model=answer.model, timings=answer.timings_ms)
-
-    async def _score(self, items: Sequence[m.ScoreItem]) -> m.ScoreResponse:
-        return await self._client.score(
-            items,
-            reward_weights=self.reward_weights,
-            expected_fingerprint=self._expected_fingerprint,
-            priority="bulk",
-            truncation=self._truncation,
-        )
-
-    async def _score_each(self, items: Sequence[m.ScoreItem]) -> m.ScoreResponse:
-        """Each item in a call of its own: one over a limit of the service takes no grade from the others.
-
-        Raises:
-            PromedicalError: A call was not answered, or every item is over a limit.
-        """
-        said = await asyncio.gather(*(self._score_alone(item) for item in items))
-        answers = [each for each in said if isinstance(each, m.ScoreResponse)]
-        if not answers:
-            raise next(each for each in said if isinstance(each, TooLargeError))
-        outcomes = tuple(
-            m.ItemOutcome(id=item.id, error=m.ErrorInfo(code=each.code, message=each.message))
-            if isinstance(each, TooLargeError)
-            else each.items[0]
-            for item, each in zip(items, said, strict=True)
-        )
-        return replace(merged(answers), items=outcomes)
-
-    async def _score_alone(self, item: m.ScoreItem) -> m.ScoreResponse | TooLargeError:
-        try:
-            return await self._score([item])
-        except TooLargeError as error:
-            return error
 
     async def grade_one(self, exchange: Exchange) -> Grade:
         """The grade of one exchange, asked together with others that come at about the same time.

@@ -38,7 +38,8 @@ async def trl_reward(
     keep_texts_out_of_the_log()
     oracle = grader or shared_grader()
     graded = await oracle.graded(exchanges(oracle, prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
-    log_grades(graded.grades, graded.model.fingerprint, log_metric=log_metric, log_extra=log_extra)
+    fingerprint = None if graded.model is None else graded.model.fingerprint
+    log_grades(graded.grades, fingerprint, log_metric=log_metric, log_extra=log_extra)
     return rewards(graded.grades)
 
 

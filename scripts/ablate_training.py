@@ -1,37 +1,79 @@
 """`make ablations ARGS="--data DATA --output RUNS"`: train a recipe whole and with each part left out, and compare.
 
-Each variant is a run of `promedical-train rm` in its own folder, so what was cut off goes on. Writes
-docs/ablations.json, from which `make docs` makes the table in docs/evaluation.md.
+Each variant is a run of `promedical-train rm` in its own folder, so what was cut off goes on. What they scored is
+compared here, uncalibrated, for one that cannot be calibrated may still put pairs in order. Writes
+docs/ablations.json, from which `make docs` makes the tables in docs/evaluation.md.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Final
 
+from conditions import conditions
 from rich.console import Console
 from rich.table import Table
 
-RESULT = Path(__file__).resolve().parents[1] / "docs" / "ablations.json"
-VARIANTS = ("whole", "no-criteria", "no-safety", "pairwise-only", "pointwise-only")
-METRIC = "pair_accuracy_macro"
+from promedical_bench.data.labelled import LabelledPrompt
+from promedical_bench.quality.controls import LONGER
+from promedical_bench.quality.evaluation import HEADLINE, MODEL, Evaluation, evaluate
+from promedical_bench.quality.predictions import Predictions
+from promedical_model.bundle import open_bundle
+from promedical_model.calibration import Calibration
+from promedical_trainer.recipe import load_rm_recipe
+from promedical_trainer.rm.calibration import predict
+from promedical_trainer.rm.fitting import readable
+from promedical_trainer.rm.scores import Judge, score
+from promedical_trainer.rm.splits import read_splits
+
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "ablations.json"
+WHOLE: Final = "whole"
+ABLATIONS: Final = ("no-criteria", "no-safety", "pairwise-only", "pointwise-only")
 
 
 def main() -> int:
     """Run all variants; returns the exit code."""
     options = _options()
-    rows = {name: _measured(options, name) for name in VARIANTS}
+    prompts = _prompts(options)
+    said = {name: _said(options, name, prompts) for name in (WHOLE, *ABLATIONS)}
     document = {
+        **asdict(conditions("torch", "transformers")),
         "recipe": options.recipe,
         "settings": options.set,
-        "metric": METRIC,
         "split": options.split,
-        "variants": rows,
+        **compared(prompts, said),
+        "training": {name: _training(options.output / name) for name in said},
     }
     RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    Console().print(_table(rows))
+    Console().print(_table(document["scores"]))
     return 0
+
+
+def compared(prompts: Sequence[LabelledPrompt], said: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Pair accuracies of every variant and of the longer answer, and how far each is from the whole, paired.
+
+    Args:
+        prompts: What was asked about.
+        said: By variant; the whole is the first.
+    """
+    whole, *parts = (_evaluated(prompts, said, name).as_dict() for name in said)
+    return {
+        "scores": {
+            **{name: each["scores"][MODEL][HEADLINE] for name, each in zip(said, (whole, *parts), strict=True)},
+            LONGER: whole["scores"][LONGER][HEADLINE],
+        },
+        "over_whole": {
+            name: each["differences"][WHOLE][HEADLINE] for name, each in zip(list(said)[1:], parts, strict=True)
+        },
+    }
+
+
+def _evaluated(prompts: Sequence[LabelledPrompt], said: Mapping[str, Predictions], name: str) -> Evaluation:
+    return evaluate(prompts, said[name], controls={} if name == WHOLE else {WHOLE: said[WHOLE]})
 
 
 def _options() -> argparse.Namespace:
@@ -46,27 +88,43 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measured(options: argparse.Namespace, name: str) -> dict[str, object]:
+def _prompts(options: argparse.Namespace) -> tuple[LabelledPrompt, ...]:
+    recipe = load_rm_recipe(options.recipe, options.set)
+    splits = readable(read_splits(options.data, recipe.data), open_bundle(recipe.base).renderer())
+    return splits.dev if options.split == "dev" else splits.test
+
+
+def _said(options: argparse.Namespace, name: str, prompts: Sequence[LabelledPrompt]) -> Predictions:
+    """Of a variant, which is trained and asked first, or as far as it is not."""
     output = options.output / name
     command = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", options.recipe]
     command += ["--data", str(options.data), "--output", str(output), "--until", options.split]
     command += [flag for setting in options.set for flag in ("--set", setting)]
-    command += [] if name == "whole" else ["--ablation", name]
-    subprocess.run(command, check=True)
-    evaluation = json.loads((output / "evaluation.json").read_text(encoding="utf-8"))
-    return dict(evaluation[options.split]["scores"]["model"][METRIC])
+    command += [] if name == WHOLE else ["--ablation", name]
+    code = subprocess.run(command, check=False).returncode
+
+    def unscored() -> Judge:
+        raise SystemExit(f"{name}: stopped with exit code {code}; see above, then run the same command to go on")
+
+    logits = score(unscored, prompts, output / "scores" / f"{options.split}.jsonl", lambda _: None)
+    return predict(logits, prompts, Calibration())
 
 
-def _table(rows: dict[str, dict[str, object]]) -> Table:
-    dimensions = list(next(iter(rows.values())))
+def _training(output: Path) -> dict[str, Any]:
+    """What a variant learnt from; empty for one that could not be calibrated."""
+    path = output / "evaluation.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))["training"]) if path.is_file() else {}
+
+
+def _table(scores: Mapping[str, Mapping[str, Any]]) -> Table:
+    dimensions = list(scores[WHOLE])
     table = Table("variant", *dimensions, title="Pair accuracy, mean over prompts")
-    for name, scores in rows.items():
-        table.add_row(name, *(_cell(scores[dimension]) for dimension in dimensions))
+    for name, found in scores.items():
+        table.add_row(name, *(_cell(found[dimension]) for dimension in dimensions))
     return table
 
 
-def _cell(estimate: object) -> str:
-    assert isinstance(estimate, dict)
+def _cell(estimate: Mapping[str, float | None]) -> str:
     return "" if estimate["value"] is None else f"{estimate['value']:.3f}"
 
 

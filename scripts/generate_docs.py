@@ -137,13 +137,39 @@ def ablation_table() -> str:
     """A recipe whole and with each part left out, from the committed comparison."""
     if not ABLATIONS.is_file():
         return "Not measured yet: `make ablations`.\n"
-    measured = json.loads(ABLATIONS.read_text(encoding="utf-8"))
+    return ablation_tables(json.loads(ABLATIONS.read_text(encoding="utf-8")))
+
+
+def ablation_tables(measured: Mapping[str, Any]) -> str:
+    """Accuracies, and how far each variant is from the whole."""
+    scores, facts = measured["scores"], measured["training"]["whole"]
+    counts = ", ".join(f"{each} {scores['whole'][each]['n']}" for each in DIMENSIONS)
+    conditions = (
+        f"`{' '.join((measured['recipe'], *measured['settings']))}`, on {measured['split']}, {measured['date']}: "
+        f"{measured['machine']}. The whole learnt from {facts['pairs']:,} pairs of {facts['prompts']:,} prompts in "
+        f"{facts['steps']:,} steps, {facts['seconds'] / 60:.0f} minutes. Prompts with pairs: {counts}."
+    )
+    parts = (
+        conditions,
+        _by_variant("trained", scores),
+        "Minus the whole, paired by prompt; in bold where the interval is on one side of 0.",
+        _by_variant("trained", measured["over_whole"], marked=True),
+    )
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _by_variant(title: str, scores: Mapping[str, Any], *, marked: bool = False) -> str:
     rows = [
-        f"| {name} | " + " | ".join(_estimate(scores[each]) for each in DIMENSIONS) + " |"
-        for name, scores in measured["variants"].items()
+        f"| {name} | " + " | ".join(_marked(found[each]) if marked else _estimate(found[each]) for each in DIMENSIONS)
+        for name, found in scores.items()
     ]
-    note = f"`{' '.join((measured['recipe'], *measured['settings']))}`, on {measured['split']}.\n\n"
-    return note + table(f"| trained | {' | '.join(DIMENSIONS)} |", rows)
+    return table(f"| {title} | {' | '.join(DIMENSIONS)} |", [f"{row} |" for row in rows])
+
+
+def _marked(estimate: Mapping[str, float | None]) -> str:
+    low, high = estimate["low"], estimate["high"]
+    one_sided = low is not None and high is not None and (low > 0 or high < 0)
+    return f"**{_estimate(estimate)}**" if one_sided else _estimate(estimate)
 
 
 def grpo_reference() -> str:

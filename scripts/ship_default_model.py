@@ -14,9 +14,10 @@ from typing import Final
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.default_model import BASE, TRAINED
 from promedical_model.manifest import BundleError
-from promedical_trainer.recipe import load_rm_recipe
+from promedical_trainer.recipe import RmRecipe, load_rm_recipe
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "default-model.json"
+UNLICENSED: Final = "healthbench_srh"
 MAX_BYTES: Final = 16 * 2**20
 
 
@@ -52,11 +53,17 @@ def unfit(run: Path, bundle: Bundle) -> str | None:
     evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
     if "untrained" not in evaluation.get("test", {}).get("scores", {}):
         return "is not evaluated to its end; run promedical-train with --until controls"
-    recipe = load_rm_recipe(str(run / "recipe.yaml"))
-    if not (recipe.criteria and recipe.safety):
-        return "is an ablation"
     if size > MAX_BYTES:
         return f"its bundle has {size / 2**20:.1f} MiB; at most {MAX_BYTES / 2**20:.0f} go into the package"
+    return unfit_recipe(load_rm_recipe(str(run / "recipe.yaml")))
+
+
+def unfit_recipe(recipe: RmRecipe) -> str | None:
+    """Why no run of a recipe can be shipped."""
+    if not (recipe.criteria and recipe.safety):
+        return "is an ablation"
+    if UNLICENSED not in recipe.data.exclude_sources:
+        return f"may have learnt from {UNLICENSED}, which states no licence; add it to data.exclude_sources"
     return None
 
 

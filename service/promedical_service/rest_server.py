@@ -18,7 +18,7 @@ from promedical.rubric import InvalidField
 from promedical_service.access import presented_key
 from promedical_service.bodies import parse_body, read_body
 from promedical_service.calls import REQUEST_ID_HEADER, Call, Desk, request_id
-from promedical_service.dropins.catalog import DROP_INS
+from promedical_service.dropins.catalog import DROP_INS, check_session
 from promedical_service.dropins.endpoint import DropInEndpoint
 from promedical_service.dropins.nemo_gym import SEED_SESSION
 from promedical_service.dropins.shape import DropIn
@@ -112,7 +112,8 @@ class RestEdge:
         return answer
 
     async def _seed_session(self, request: Request, _: Oracle, call: Call) -> bytes:
-        await self._body(request, call)
+        body = await self._body(request, call)
+        await asyncio.to_thread(check_session, body, self._limits)
         return b"{}"
 
     async def _body(self, request: Request, call: Call) -> bytes:

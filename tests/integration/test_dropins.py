@@ -59,6 +59,11 @@ async def test_nemo_gym_may_open_a_session_before_each_rollout(client, body):
     """responses_api_agents/simple_agent/app.py posts its row there and ends the rollout unless that is answered."""
     reply = await client.post("/seed_session", json=body)
     assert (reply.status_code, reply.json()) == (200, {})
+    refused = await client.post("/seed_session", content=b"[1]", headers={"content-type": "application/json"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        422,
+        "The body is not a JSON object; send one, such as {}",
+    )
 
 
 # The real clients

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -69,12 +70,16 @@ def a_label(word: str, criterion: dict[str, Any], *, scalar: bool) -> dict[str, 
 
 
 def write_data(folder: Path, *, scalar: bool = False) -> Path:
+    """Four splits, and training prompts with one response each."""
     (folder / "criteria").mkdir(parents=True)
     for split, count in (("train", 24), ("dev", 30), ("test", 8), ("kqa_physicians", 2)):
         draw = random.Random(split)
         names = ["".join(draw.choices("bcdfghklmnprstvwz", k=9)) for _ in range(count)]
         lines = [json.dumps(a_row(name, draw, scalar=scalar)) + "\n" for name in names]
         (folder / "criteria" / f"{split}.jsonl.gz").write_text("".join(lines), encoding="utf-8")
+    rows = [json.loads(line) for line in (folder / "criteria" / "train.jsonl.gz").read_text().splitlines()]
+    alone = [json.dumps(row | {"responses": row["responses"][:1]}) + "\n" for row in rows]
+    (folder / "criteria" / "alone.jsonl").write_text("".join(alone), encoding="utf-8")
     return folder
 
 
@@ -257,6 +262,8 @@ def test_run_over_files_that_share_a_prompt_id_names_it(data: Path, tmp_path: Pa
         (("--set", "data.train=[criteria/none.jsonl]"), "none.jsonl"),
         (("--set", "data.exclude_sources=[nobody]"), "source 'nobody' is not in the data; it has synthetic"),
         (("--set", "adapter={targets: [nowhere]}"), "nowhere"),
+        (("--set", "optimisation.learning_rate=1e30"), "lower optimisation.learning_rate, which is 1e+30"),
+        (("--ablation", "pairwise-only", "--set", "data.train=[criteria/alone.jsonl]"), "nothing that the loss reads"),
     ],
 )
 def test_run_with_wrong_settings_says_what_is_wrong(
@@ -265,8 +272,32 @@ def test_run_with_wrong_settings_says_what_is_wrong(
     refused = train(data, tmp_path / "run", *flags)
 
     assert refused.returncode == 2, refused.stderr
-    assert said in refused.stderr
+    assert said in " ".join(refused.stderr.split())
     assert "Traceback" not in refused.stderr
+
+
+def test_ablation_leaves_out_the_same_responses_for_their_length(data: Path, tmp_path: Path) -> None:
+    """Without criteria, the one short sentence in their place would let longer responses in."""
+    spoilt = tmp_path / "data"
+    shutil.copytree(data, spoilt)
+    path = spoilt / "criteria" / "train.jsonl.gz"
+    path.write_text(path.read_text().replace(CRITERIA[0]["text"], CRITERIA[0]["text"] + " and so on" * 40))
+    limit = ("--set", "optimisation.max_path_tokens=650", "--minutes", "0")
+    said = [
+        re.findall(r"(\d+) steps; (\d+) training responses", train(spoilt, tmp_path / name, *limit, *flags).stderr)
+        for name, flags in (("whole", ()), ("scalar", ("--ablation", "no-criteria")))
+    ]
+    assert said[0] == said[1]
+    assert int(said[0][0][1]) > 0
+
+
+def test_run_on_a_shrunken_copy_is_another_run_than_on_the_model_itself(data: Path, tmp_path: Path) -> None:
+    layers = ("--set", "adapter={layers: [0, 1, 20]}", "--minutes", "0")
+    small = train(data, tmp_path / "run", *layers, "--set", "base=smollm2-135m-instruct", "--shrink")
+    assert small.returncode == 3, small.stderr  # with an adapter on layers that the copy does not have
+    refused = train(data, tmp_path / "run", *layers, "--set", "base=smollm2-135m-instruct")
+    assert refused.returncode == 2
+    assert "holds a run of another recipe" in refused.stderr
 
 
 def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_path: Path) -> None:
@@ -281,11 +312,15 @@ def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_
     leaked = json.loads((spoilt / "criteria" / "test.jsonl.gz").read_text().splitlines()[0])
     lines = [*map(json.dumps, [*rows, leaked | {"id": "leaked"}]), "not json"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with (spoilt / "criteria" / "dev.jsonl.gz").open("a", encoding="utf-8") as dev:
+        dev.write(json.dumps(leaked | {"id": "leaked too"}) + "\n")
 
     done = train(spoilt, tmp_path / "run")
 
     assert done.returncode == 0, done.stderr
     assert "1 training prompts stand in another split too" in done.stderr
+    assert "1 dev prompts stand in test or physicians too and were left out" in done.stderr
+    assert "leaked too" not in (tmp_path / "run" / "scores" / "dev.jsonl").read_text()
     said = " ".join(done.stderr.split())
     for reason in ("dimension: Input should be", "is for a criterion that the row does not have", "text: is empty"):
         assert reason in said

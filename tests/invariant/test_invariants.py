@@ -323,6 +323,7 @@ def test_invariant_the_fingerprint_changes_with_everything_that_may_change_a_sco
 @pytest.mark.parametrize("package", ["promedical", "promedical_client", "promedical_model", "promedical_service"])
 def test_invariant_there_is_no_distributed_code_of_our_own(package):
     banned = {"torch.distributed", "torch.multiprocessing", "multiprocessing", "ray", "mpi4py"}
+    asks_who_started_it = "vllm_children.py"  # a process of vLLM's, which nothing else says
     files = sorted(Path(importlib.util.find_spec(package).origin).parent.rglob("*.py"))
     assert files
     for path in files:
@@ -330,6 +331,7 @@ def test_invariant_there_is_no_distributed_code_of_our_own(package):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [f"{node.module}"] if isinstance(node, ast.ImportFrom) else []
             found = [name for name in names if any(f"{name}.".startswith(f"{bad}.") for bad in banned)]
+            found = [name for name in found if (path.name, name) != (asks_who_started_it, "multiprocessing")]
             assert not found, f"{path} imports {found}"
 
 

@@ -1,12 +1,13 @@
 """Recipes: the built-in ones say what they should, settings can be changed by name, and mistakes are named."""
 
+import re
 from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
 import promedical_trainer
-from promedical_trainer.recipe import RecipeError, built_in_recipes, dump_rm_recipe, load_rm_recipe
+from promedical_trainer.recipe import RM_RECIPES, RecipeError, built_in_recipes, dump_rm_recipe, load_rm_recipe
 
 LAUNCH = Path(promedical_trainer.__file__).parent / "launch"
 
@@ -57,18 +58,30 @@ def test_overrides_reach_nested_settings_with_their_types():
         ("rm-tiny", ["data.dev_responses=0"], "dev_responses is 0: expected at least 1"),
         ("rm-tiny", ["optimisation.max_steps=0"], "max_steps is 0: expected at least 1"),
         ("rm-tiny", ["optimisation.learning_rate=-1"], "learning_rate is -1.0: expected a finite number, 0 or more"),
-        ("rm-tiny", ["optimisation.warmup_share=2"], "warmup_share is 2.0: expected 0 to 1"),
+        ("rm-tiny", ["optimisation.warmup_share=1"], "warmup_share is 1.0: expected at least 0 and below 1"),
+        ("rm-tiny", ["optimisation.seed=[1"], "'[1' is not YAML; give a number"),
+        ("rm-tiny", ["data.train=*x"], "'*x' is not YAML"),
     ],
 )
 def test_wrong_recipe_is_refused_by_name(name, overrides, said):
-    with pytest.raises(RecipeError, match=said.replace(".", r"\.")):
+    with pytest.raises(RecipeError, match=re.escape(said)):
         load_rm_recipe(name, overrides)
 
 
-@pytest.mark.parametrize(("text", "said"), [("- a list", "mapping of settings"), ("a: [", "is not YAML")])
-def test_file_that_is_no_recipe_is_refused(tmp_path, text, said):
+def test_output_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(RecipeError, match="run: cannot be made a folder"):
+        RM_RECIPES.claim(tmp_path / "run", load_rm_recipe("rm-tiny"))
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"- a list", "mapping of settings"), (b"a: [", "is not YAML"), (b"name: \xff", "file in UTF-8")],
+)
+def test_file_that_is_no_recipe_is_refused(tmp_path, content, said):
     path = tmp_path / "mine.yaml"
-    path.write_text(text)
+    path.write_bytes(content)
     with pytest.raises(RecipeError, match=said):
         load_rm_recipe(str(path))
 

@@ -10,6 +10,7 @@ from models import tiny_bundle
 from promedical_model.bundle import open_bundle
 from promedical_trainer.recipe import dump_rm_recipe, load_rm_recipe
 
+LICENSED = "data.exclude_sources=[healthbench_srh]"
 MEASURED = {"dev": {}, "test": {"scores": {"model": {}, "untrained": {}}}}
 
 
@@ -17,7 +18,7 @@ MEASURED = {"dev": {}, "test": {"scores": {"model": {}, "untrained": {}}}}
 def run(tmp_path):
     tiny_bundle(tmp_path / "bundle")
     (tmp_path / "bundle" / "README.md").write_text("card")
-    (tmp_path / "recipe.yaml").write_text(dump_rm_recipe(load_rm_recipe("rm-tiny")))
+    (tmp_path / "recipe.yaml").write_text(dump_rm_recipe(load_rm_recipe("rm-tiny", [LICENSED])))
     (tmp_path / "evaluation.json").write_text(json.dumps(MEASURED))
     return tmp_path
 
@@ -53,3 +54,8 @@ def test_run_whose_evaluation_stopped_early_is_not(run, left_out):
 def test_ablation_is_not(run, ablation):
     (run / "recipe.yaml").write_text(dump_rm_recipe(load_rm_recipe("rm-tiny", [ablation])))
     assert why_not(run) == "is an ablation"
+
+
+def test_run_on_data_without_a_licence_is_not(run):
+    (run / "recipe.yaml").write_text(dump_rm_recipe(load_rm_recipe("rm-tiny")))
+    assert "healthbench_srh, which states no licence" in why_not(run)

@@ -104,8 +104,8 @@ class Optimisation:
         for name in ("learning_rate", "head_learning_rate", "weight_decay", "max_grad_norm"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a finite number, 0 or more")
-        if not 0 <= self.warmup_share <= 1:
-            raise ValueError(f"warmup_share is {self.warmup_share}: expected 0 to 1")
+        if not 0 <= self.warmup_share < 1:
+            raise ValueError(f"warmup_share is {self.warmup_share}: expected at least 0 and below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

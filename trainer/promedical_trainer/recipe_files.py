@@ -65,11 +65,14 @@ class RecipeBook(Generic[T]):
             RecipeError: It holds something else.
         """
         path, text = folder / _RECIPE, self.dump(recipe)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"{folder}: cannot be made a folder ({error.strerror}); give another --output") from error
         if path.is_file() and path.read_text(encoding="utf-8") != text:
             raise RecipeError(f"{folder}: holds a run of another recipe; give another --output, or remove it")
-        if not path.is_file() and folder.is_dir() and any(folder.iterdir()):
+        if not path.is_file() and any(folder.iterdir()):
             raise RecipeError(f"{folder}: is not empty and holds no run; give another --output")
-        folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -77,10 +80,10 @@ class RecipeBook(Generic[T]):
         source = path if path.suffix in {".yaml", ".yml"} else _FOLDER / f"{name}.yaml"
         try:
             tree = yaml.safe_load(source.read_text(encoding="utf-8"))
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             known = ", ".join(self.names)
             raise RecipeError(
-                f"recipe {name}: cannot be read; give a path to a .yaml file or one of {known}"
+                f"recipe {name}: cannot be read; give a path to a .yaml file in UTF-8 or one of {known}"
             ) from error
         except yaml.YAMLError as error:
             raise RecipeError(f"recipe {name}: is not YAML: {error}") from error
@@ -99,4 +102,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise RecipeError(f"override {override!r}: {parent} is not a section")
         tree = child
-    tree[last] = yaml.safe_load(text)
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {override!r}: {text!r} is not YAML; give a number, a word or a [list]") from error

@@ -38,6 +38,17 @@ def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]],
     return Asked(body=validate_body(_BODIES[drop_in.method], body, raw), raw=raw, options=options)
 
 
+def check_session(body: bytes, limits: CountLimits) -> None:
+    """Read the body of a session that is opened, of which nothing is kept.
+
+    Raises:
+        Refusal: invalid_request.
+    """
+    raw = parse_strictly(body, limits.max_values, max_fields=_MAX_FIELDS, parse_int=int)
+    if not isinstance(raw, dict):
+        raise invalid([Violation(field="", message="The body is not a JSON object; send one, such as {}")])
+
+
 def _check_counts(raw: Any, limits: CountLimits) -> None:
     """Look into plain JSON, two levels deep: that is where lists of rows and of messages stand."""
     levels = [raw, *(raw.values() if isinstance(raw, dict) else ())]

@@ -168,6 +168,8 @@ class Optimisation:
         for name in ("steps", "batch", "accumulate", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        if not 0 <= self.warmup_share < 1:
+            raise ValueError(f"warmup_share is {self.warmup_share}: expected at least 0 and below 1")
 
     @property
     def responses(self) -> int:

@@ -177,8 +177,9 @@ def _global_cell(frame: pd.DataFrame) -> PlattCell:
     scale, offset = platt(frame["logit"].tolist(), frame["met"].tolist())
     if not scale > 0:
         raise CalibrationError(
-            f"the logits do not rise with the labels (scale {scale:.3g} over {len(frame)} labels): the model has not "
-            "learned to read criteria; train longer, raise the learning rate, or check the sign of pairs and labels"
+            f"the logits do not rise with the labels (scale {scale:.3g} over {len(frame)} labels), so no probability "
+            "can be made of them: the model has not learned to read criteria, or, without loss.pointwise, where their "
+            "zero is; train longer, raise the learning rate or loss.pointwise, or check the sign of pairs and labels"
         )
     return PlattCell(scale=scale, offset=offset)
 

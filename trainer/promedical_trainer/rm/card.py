@@ -35,7 +35,8 @@ class Facts:
         steps: Of the optimizer.
         pairs: Criterion-level pairs seen.
         prompts: Different prompts seen.
-        too_long: Responses left out.
+        responses: That there were to learn from.
+        too_long: Those of them that were left out.
         seconds: Of training, over all sessions.
         hardware: That the training was begun on.
     """
@@ -43,6 +44,7 @@ class Facts:
     steps: int
     pairs: int
     prompts: int
+    responses: int
     too_long: int
     seconds: float
     hardware: str
@@ -95,12 +97,12 @@ def _data(splits: Splits, recipe: RmRecipe) -> str:
         counts = f"{each.prompts:,} | {each.responses:,} | {each.labels:,}"
         lines.append(f"| {each.path.name} | `{each.sha256[:12]}` | {counts} | {kinds} |")
     excluded = ", ".join(recipe.data.exclude_sources)
-    notes = [f"Learnt from {len(splits.train):,} prompts."]
+    notes = [f"There are {len(splits.train):,} prompts to learn from."]
     notes += [f"Not learnt from: source {excluded}; dev and test keep it."] if excluded else []
     most = recipe.data.dev_responses
     notes += [] if most is None else [f"Of a dev prompt the first {most} responses at most."]
     notes += [f"{len(splits.leaks)} prompts were left out because another split has them too."] if splits.leaks else []
-    notes += [f"{len(splits.dev_leaks)} dev prompts stand in test or physicians too."] if splits.dev_leaks else []
+    notes += [f"So were {len(splits.dev_leaks)} dev prompts of test or physicians."] if splits.dev_leaks else []
     notes += [f"{splits.too_long} responses of the others are longer than the model reads."] if splits.too_long else []
     parts = ("\n".join(lines), " ".join(notes), " ".join(recipe.attribution.split()))
     return "\n\n".join(part for part in parts if part)
@@ -112,8 +114,9 @@ def _training(recipe: RmRecipe, facts: Facts) -> str:
     )
     return (
         f"Explicit Criteria Injection (arXiv 2604.08326) on tree-packed passes: {way}, {facts.steps} steps over "
-        f"{facts.pairs:,} criterion-level pairs of {facts.prompts:,} prompts; {facts.too_long} responses were too long "
-        f"for the recipe. {facts.seconds / 60:.0f} minutes on {facts.hardware}."
+        f"{facts.pairs:,} criterion-level pairs of {facts.prompts:,} prompts; {facts.too_long:,} of "
+        f"{facts.responses:,} responses were too long for the recipe. {facts.seconds / 60:.0f} minutes on "
+        f"{facts.hardware}."
     )
 
 

@@ -5,6 +5,7 @@ tokens and not by a fixed count. What is added to the library's loop: several pa
 that hold only what is trained.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,14 +16,41 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from promedical_model.prompt import PromptRenderer
 from promedical_model.tree_model import TreeModel
+from promedical_trainer.recipe_files import RecipeError
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
+
+
+class StopsWhereItDiverges(TrainerCallback):
+    """What comes after a loss that is no number could not be calibrated."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **others: Any,
+    ) -> None:
+        """Look at the loss and the norm of the gradient, which every rank has of all.
+
+        Raises:
+            RecipeError: One of them is not finite.
+        """
+        del control, others
+        found = {name: float((logs or {}).get(name, 0.0)) for name in ("loss", "grad_norm")}
+        if not all(map(math.isfinite, found.values())):
+            said = ", ".join(f"{name} is {value}" for name, value in found.items())
+            raise RecipeError(
+                f"step {state.global_step}: {said}; lower optimisation.learning_rate, which is {args.learning_rate:g}, "
+                "or raise warmup_share, and give another --output"
+            )
 
 
 class StepData(Dataset[list[Pass]]):

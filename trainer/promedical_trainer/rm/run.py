@@ -6,8 +6,9 @@ The output folder holds recipe.yaml, beginning.json, checkpoints/, scores/, eval
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,8 @@ from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import Fitted, fit, predict
 from promedical_trainer.rm.card import Facts, write_card
-from promedical_trainer.rm.eci_trainer import StepData
+from promedical_trainer.rm.eci_trainer import StepData, StopsWhereItDiverges
+from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.fitting import fitting, readable, steps_of, train_steps
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.shrunken import make_shrunken_base
@@ -77,6 +79,14 @@ class Run:
         return str(self.output / "base") if shrunken else self.recipe.base
 
     @property
+    def trained(self) -> RmRecipe:
+        """The recipe on what is trained; a tiny copy has few layers, and an adapter takes them all."""
+        adapter = self.recipe.adapter
+        if adapter is not None and self.base != self.recipe.base:
+            adapter = replace(adapter, layers=None)
+        return replace(self.recipe, base=self.base, adapter=adapter)
+
+    @property
     def checkpoints(self) -> Path:
         """Of the training stage."""
         return self.output / "checkpoints"
@@ -105,14 +115,14 @@ def train_reward_model(run: Run) -> Path:
     facts = _train(run, splits, base, hardware)
     if processes().is_main_process:
         go_on_alone()
-        write_bundle(run.bundle, Path(_finished(run)), replace(run.recipe, base=run.base), base)
+        write_bundle(run.bundle, Path(_finished(run)), run.trained, base)
         _judge(run, splits, facts)
     return run.bundle
 
 
 def _claim(run: Run) -> None:
     """Make the folder this run's, or see that it is."""
-    RM_RECIPES.claim(run.output, run.recipe)
+    RM_RECIPES.claim(run.output, replace(run.recipe, base=SHRUNKEN) if run.shrink else run.recipe)
     if run.base != run.recipe.base:
         make_shrunken_base(Path(run.base), architecture_of(run.recipe))
 
@@ -123,18 +133,17 @@ def _show(run: Run, splits: Splits) -> None:
     if splits.leaks:
         run.console.print(f"{len(splits.leaks)} training prompts stand in another split too and were left out")
     if splits.dev_leaks:
-        run.console.print(f"{len(splits.dev_leaks)} dev prompts, which calibrate, stand in test or physicians too")
+        run.console.print(f"{len(splits.dev_leaks)} dev prompts stand in test or physicians too and were left out")
 
 
 def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     optimisation = run.recipe.optimisation
     renderer = base.renderer()
     renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
-    fit_in = fitting(_viewed(splits.train, run.recipe), renderer)
-    steps = steps_of(fit_in.prompts, run.recipe)
+    fit_in = fitting(splits.train, renderer)  # before the view, so that ablations leave out the same responses
+    steps = steps_of(_viewed(fit_in.prompts, run.recipe), run.recipe)
     left_out = f"{fit_in.too_long} training responses are longer than optimisation.max_path_tokens"
-    if not steps:
-        raise RecipeError(f"the training data give no pair and no label to learn from; {left_out}; see the data report")
+    _check_teaches(steps, run.recipe, left_out)
     run.console.print(f"{len(steps)} steps; {left_out}")
     state = processes()
     data = StepData(
@@ -146,6 +155,7 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
         ranks=state.num_processes,
     )
     if agreed(lambda: checkpoint_state(run.checkpoints).steps) < len(steps):
+        agreed(lambda: shutil.rmtree(run.output / "scores", ignore_errors=True))  # of other weights
         _fit(run, base, data)
     reached = agreed(lambda: checkpoint_state(run.checkpoints))
     if reached.steps < len(steps):
@@ -154,10 +164,23 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
         steps=len(steps),
         pairs=sum(len(group.pairs) for step in steps for group in step),
         prompts=len({group.prompt.id for step in steps for group in step}),
+        responses=sum(len(prompt.responses) for prompt in splits.train),
         too_long=fit_in.too_long,
         seconds=reached.seconds,
         hardware=hardware,
     )
+
+
+def _check_teaches(steps: Sequence[Sequence[Group]], recipe: RmRecipe, left_out: str) -> None:
+    """Steps that the loss reads nothing of would leave the base as it was, and call it trained."""
+    groups = [group for step in steps for group in step]
+    pairs = recipe.loss.pairwise > 0 and any(group.pairs for group in groups)
+    labels = recipe.loss.pointwise > 0 and any(any(group.labels()) for group in groups)
+    if not pairs and not labels:
+        raise RecipeError(
+            "the training data give nothing that the loss reads: pairs, which loss.pairwise weighs, or labels, which "
+            f"loss.pointwise weighs; {left_out}; see the data report"
+        )
 
 
 def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[LabelledPrompt]:
@@ -167,18 +190,18 @@ def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[Lab
 
 
 def _fit(run: Run, base: Bundle, data: StepData) -> None:
-    on_gpu = torch.cuda.is_available()
-    set_seed(run.recipe.optimisation.seed)  # before the adapter gets its random start
-    frozen = torch.bfloat16 if run.recipe.optimisation.precision == "bf16" else torch.float32
-    model = trainable_model(base, run.recipe.adapter, dtype=frozen, checkpointing=run.recipe.optimisation.checkpointing)
+    on_gpu, optimisation = torch.cuda.is_available(), run.recipe.optimisation
+    set_seed(optimisation.seed)  # before the adapter gets its random start
+    frozen = torch.bfloat16 if optimisation.precision == "bf16" else torch.float32
+    model = trainable_model(base, run.trained.adapter, dtype=frozen, checkpointing=optimisation.checkpointing)
     with stage(run.console, "training steps", len(data)) as advance:
         train_steps(
             model,
             data,
-            run.recipe.optimisation,
+            optimisation,
             run.checkpoints,
             on_gpu=on_gpu,
-            callbacks=[StepBar(run.console, advance, run.deadline)],
+            callbacks=[StepBar(run.console, advance, run.deadline), StopsWhereItDiverges()],
         )
 
 
@@ -210,7 +233,7 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
     if run.until != "dev" and splits.physicians:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
-    _write_evaluation(run, splits, evaluations, fitted)
+    _write_evaluation(run, splits, facts, evaluations, fitted)
     write_card(run.bundle, run.recipe, splits, facts, fitted, evaluations, table(shown, predictions))
 
 
@@ -234,8 +257,11 @@ def _logits(
         return score(judge, prompts, run.output / "scores" / f"{name}.jsonl", scored)
 
 
-def _write_evaluation(run: Run, splits: Splits, evaluations: dict[str, Evaluation], fitted: Fitted) -> None:
+def _write_evaluation(
+    run: Run, splits: Splits, facts: Facts, evaluations: dict[str, Evaluation], fitted: Fitted
+) -> None:
     document = {
+        "training": asdict(facts),
         "data": [as_dict(replace(report, path=Path(report.path.name))) for report in splits.reports],
         "calibration": {
             name: {"scale": cell.scale, "offset": cell.offset, "threshold": cell.threshold}

@@ -20,12 +20,12 @@ class Splits:
 
     Attributes:
         train: Without excluded sources and without prompts that stand in another split too.
-        dev: To calibrate on.
+        dev: To calibrate on, without prompts that test or physicians have too.
         test: To report on.
         physicians: Reported as they come; may be empty.
         reports: Of every file, in order.
         leaks: Ids of prompts that were taken out of `train` because another split has them.
-        dev_leaks: Ids of prompts of `dev` that test or physicians have too.
+        dev_leaks: Ids of prompts that were taken out of `dev` because test or physicians have them.
         too_long: Responses of dev, test and physicians that were taken out because the model cannot read them.
     """
 
@@ -51,22 +51,26 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     dev = tuple(
         each.with_responses(each.responses[: choice.dev_responses]) for each in _read(folder, choice.dev, reports)
     )
-    _check_calibrates(dev, choice.dev)
     test = _read(folder, choice.test, reports)
     physicians = _read(folder, [name for name in choice.physicians if (folder / name).is_file()], reports)
-    leaks = _shared(train, [*dev, *test, *physicians])
-    kept = tuple(prompt for prompt in train if prompt.id not in leaks)
+    leaks, dev_leaks = _shared(train, [*dev, *test, *physicians]), _shared(dev, [*test, *physicians])
+    kept, apart = _without(train, leaks), _without(dev, dev_leaks)
+    _check_calibrates(apart, choice.dev)
     if not kept:
         raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
     return Splits(
         train=kept,
-        dev=dev,
+        dev=apart,
         test=test,
         physicians=physicians,
         reports=tuple(reports),
         leaks=leaks,
-        dev_leaks=_shared(dev, [*test, *physicians]),
+        dev_leaks=dev_leaks,
     )
+
+
+def _without(prompts: Sequence[LabelledPrompt], leaks: frozenset[str]) -> tuple[LabelledPrompt, ...]:
+    return tuple(prompt for prompt in prompts if prompt.id not in leaks)
 
 
 def _shared(prompts: Sequence[LabelledPrompt], others: Sequence[LabelledPrompt]) -> frozenset[str]:

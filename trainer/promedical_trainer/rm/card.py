@@ -102,7 +102,8 @@ def _data(splits: Splits, recipe: RmRecipe) -> str:
     most = recipe.data.dev_responses
     notes += [] if most is None else [f"Of a dev prompt the first {most} responses at most."]
     notes += [f"{len(splits.leaks)} prompts were left out because another split has them too."] if splits.leaks else []
-    notes += [f"So were {len(splits.dev_leaks)} dev prompts of test or physicians."] if splits.dev_leaks else []
+    apart = len(splits.dev_leaks)
+    notes += [f"{apart} dev prompts were left out because test or physicians have them too."] if apart else []
     notes += [f"{splits.too_long} responses of the others are longer than the model reads."] if splits.too_long else []
     parts = ("\n".join(lines), " ".join(notes), " ".join(recipe.attribution.split()))
     return "\n\n".join(part for part in parts if part)

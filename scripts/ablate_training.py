@@ -24,9 +24,11 @@ from promedical_bench.quality.evaluation import HEADLINE, MODEL, Evaluation, eva
 from promedical_bench.quality.predictions import Predictions
 from promedical_model.bundle import open_bundle
 from promedical_model.calibration import Calibration
+from promedical_trainer.cli import UNCALIBRATED
 from promedical_trainer.recipe import load_rm_recipe
 from promedical_trainer.rm.calibration import predict
 from promedical_trainer.rm.fitting import readable
+from promedical_trainer.rm.run import Run
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.splits import read_splits
 
@@ -38,6 +40,8 @@ ABLATIONS: Final = ("no-criteria", "no-safety", "pairwise-only", "pointwise-only
 def main() -> int:
     """Run all variants; returns the exit code."""
     options = _options()
+    for name in (WHOLE, *ABLATIONS):
+        _train(options, name)
     prompts = _prompts(options)
     said = {name: _said(options, name, prompts) for name in (WHOLE, *ABLATIONS)}
     document = {
@@ -88,26 +92,33 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _train(options: argparse.Namespace, name: str) -> None:
+    """Train and ask a variant, or see that this was done."""
+    command = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", options.recipe]
+    command += ["--data", str(options.data), "--output", str(options.output / name), "--until", options.split]
+    command += [flag for setting in options.set for flag in ("--set", setting)]
+    command += [] if name == WHOLE else ["--ablation", name]
+    code = subprocess.run(command, check=False).returncode
+    if code not in {0, UNCALIBRATED}:
+        raise SystemExit(f"{name}: stopped with exit code {code}; see above, then run the same command to go on")
+    if code == UNCALIBRATED and options.split != "dev":
+        raise SystemExit(f"{name}: cannot be calibrated, so it is not asked about {options.split}; compare on dev")
+
+
 def _prompts(options: argparse.Namespace) -> tuple[LabelledPrompt, ...]:
     recipe = load_rm_recipe(options.recipe, options.set)
-    splits = readable(read_splits(options.data, recipe.data), open_bundle(recipe.base).renderer())
+    run = Run(recipe=recipe, data=options.data, output=options.output / WHOLE, console=Console())
+    splits = readable(read_splits(options.data, recipe.data), open_bundle(run.base).renderer())
     return splits.dev if options.split == "dev" else splits.test
 
 
 def _said(options: argparse.Namespace, name: str, prompts: Sequence[LabelledPrompt]) -> Predictions:
-    """Of a variant, which is trained and asked first, or as far as it is not."""
-    output = options.output / name
-    command = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", options.recipe]
-    command += ["--data", str(options.data), "--output", str(output), "--until", options.split]
-    command += [flag for setting in options.set for flag in ("--set", setting)]
-    command += [] if name == WHOLE else ["--ablation", name]
-    code = subprocess.run(command, check=False).returncode
+    path = options.output / name / "scores" / f"{options.split}.jsonl"
+    return predict(score(_unscored, prompts, path, lambda _: None), prompts, Calibration())
 
-    def unscored() -> Judge:
-        raise SystemExit(f"{name}: stopped with exit code {code}; see above, then run the same command to go on")
 
-    logits = score(unscored, prompts, output / "scores" / f"{options.split}.jsonl", lambda _: None)
-    return predict(logits, prompts, Calibration())
+def _unscored() -> Judge:
+    raise AssertionError("a run that ended has asked about every prompt")
 
 
 def _training(output: Path) -> dict[str, Any]:

@@ -146,8 +146,7 @@ def ablation_tables(measured: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{each} {scores['whole'][each]['n']}" for each in DIMENSIONS)
     conditions = (
         f"`{' '.join((measured['recipe'], *measured['settings']))}`, on {measured['split']}, {measured['date']}: "
-        f"{measured['machine']}. The whole learnt from {facts['pairs']:,} pairs of {facts['prompts']:,} prompts in "
-        f"{facts['steps']:,} steps, {facts['seconds'] / 60:.0f} minutes. Prompts with pairs: {counts}."
+        f"{measured['machine']}. {_learnt_from(facts)}Prompts with pairs: {counts}."
     )
     parts = (
         conditions,
@@ -156,6 +155,16 @@ def ablation_tables(measured: Mapping[str, Any]) -> str:
         _by_variant("trained", measured["over_whole"], marked=True),
     )
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _learnt_from(facts: Mapping[str, Any]) -> str:
+    """Of the whole; nothing where it could not be calibrated, which its folder then does not say."""
+    if not facts:
+        return ""
+    return (
+        f"The whole learnt from {facts['pairs']:,} pairs of {facts['prompts']:,} prompts in {facts['steps']:,} steps, "
+        f"{facts['seconds'] / 60:.0f} minutes. "
+    )
 
 
 def _by_variant(title: str, scores: Mapping[str, Any], *, marked: bool = False) -> str:

@@ -190,7 +190,7 @@ def test_run_goes_on_with_the_data_that_it_began_with_only(run, fake_server, tmp
     ("launcher", "said"),
     [
         ({"ACCELERATE_USE_DEEPSPEED": "true"}, "a step without rewards could not be left out; launch with fsdp.yaml"),
-        ({"FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}, "fsdp_state_dict_type: expected FULL_STATE_DICT"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, "fsdp_state_dict_type: expected FULL_STATE_DICT"),
     ],
 )
 def test_run_is_refused_under_a_launcher_that_it_cannot_keep_its_word_with(fake_server, tmp_path, launcher, said):

@@ -295,9 +295,23 @@ def test_run_on_a_shrunken_copy_is_another_run_than_on_the_model_itself(data: Pa
     layers = ("--set", "adapter={layers: [0, 1, 20]}", "--minutes", "0")
     small = train(data, tmp_path / "run", *layers, "--set", "base=smollm2-135m-instruct", "--shrink")
     assert small.returncode == 3, small.stderr  # with an adapter on layers that the copy does not have
-    refused = train(data, tmp_path / "run", *layers, "--set", "base=smollm2-135m-instruct")
-    assert refused.returncode == 2
-    assert "holds a run of another recipe" in refused.stderr
+    for other in (("--set", "base=smollm2-135m-instruct"), ("--set", "base=elsewhere", "--shrink")):
+        refused = train(data, tmp_path / "run", *layers, *other)
+        assert refused.returncode == 2
+        assert "holds a run of another recipe" in refused.stderr
+
+
+def test_run_that_is_trained_again_scores_again(run: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(run, output)
+    shutil.rmtree(output / "checkpoints")
+    scores = output / "scores" / "dev.jsonl"
+    scores.write_text(re.sub(r"-?\d+\.\d+", "0.5", scores.read_text()))
+
+    done = train(data, output, "--until", "dev")
+
+    assert done.returncode == 0, done.stderr
+    assert scores.read_bytes() == (run / "scores" / "dev.jsonl").read_bytes()
 
 
 def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The comparison of `make ablations`: who puts pairs in order, how far each is from the whole, and its tables."""
 
 import pytest
-from ablate_training import compared
+from ablate_training import RESULT, compared, main
 from generate_docs import DIMENSIONS, ablation_tables
 
 from labelled import a_criterion, a_prompt, a_response
@@ -55,3 +55,13 @@ def test_table_says_which_differences_are_more_than_chance_and_on_how_many_promp
     assert page.count("**-1.000 [-1.000, -1.000]**") == len(DIMENSIONS)
     assert "**0.000" not in page
     assert "| longer answer | 0.000 [0.000, 0.000] |" in page
+
+
+def test_comparison_is_not_written_where_a_variant_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "sys.argv", ["ablate", "--recipe", "rm-tiny", "--data", str(tmp_path), "--output", str(tmp_path)]
+    )
+    before = RESULT.read_bytes() if RESULT.is_file() else None
+    with pytest.raises(SystemExit, match="whole: stopped with exit code 2; see above"):
+        main()
+    assert (RESULT.read_bytes() if RESULT.is_file() else None) == before

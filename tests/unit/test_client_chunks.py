@@ -147,6 +147,15 @@ async def test_a_failure_carries_what_was_answered_of_a_chunk_in_halves():
     assert await partial_of(MockTransport(score=halved), [item(f"i{n}") for n in range(4)]) == ["i0", "i1"]
 
 
+async def test_a_failure_carries_what_was_refused_for_its_size():
+    def large_then_bug(request):
+        if len(request.items) > 1 or request.items[0].id == "i0":
+            raise TooLargeError("over the limit")
+        raise InternalError("bug")
+
+    assert await partial_of(MockTransport(score=large_then_bug), [item("i0"), item("i1")]) == ["i0"]
+
+
 async def test_a_failure_carries_nothing_where_oracles_are_mixed():
     items = [item(f"i{n}") for n in range(200)]
     assert await partial_of(answering_all_but("i64", fingerprints=("f1", "f2")), items) == []

@@ -56,7 +56,9 @@ def copy_model(checkpoint: Path, folder: Path) -> None:
         if file.suffix in _OF_MODEL and file.name != TRAINER_STATE_NAME:
             shutil.copy(file, scratch)
     if not any(scratch.glob("*.safetensors")):
-        raise RecipeError(f"{checkpoint}: holds no whole weights; launch with fsdp_state_dict_type: FULL_STATE_DICT")
+        raise RecipeError(
+            f"{checkpoint}: holds no whole weights, so the run cannot end; begin it anew in another --output"
+        )
     scratch.rename(folder)
 
 

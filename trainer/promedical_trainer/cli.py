@@ -27,6 +27,8 @@ _OVERRIDES: Final[dict[Ablation, str]] = {
 }
 
 _TO_BE_CONTINUED: Final = 3
+UNCALIBRATED: Final = 4
+"""A reward model is trained and dev is scored, but no probabilities can be made of it."""
 
 Recipe = Annotated[str, typer.Option(help="Name of a built-in recipe, or path to a .yaml file.")]
 Data = Annotated[Path, typer.Option(help="Folder that the recipe's data files are relative to.")]
@@ -80,7 +82,7 @@ def rm(
             _train(replace(run, deadline=Deadline.after(minutes)))
     except (RecipeError, DataError, BundleError, CalibrationError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from error
+        raise typer.Exit(UNCALIBRATED if isinstance(error, CalibrationError) else 2) from error
     except TimeUpError as error:
         console.print(str(error), markup=False, highlight=False)
         raise typer.Exit(_TO_BE_CONTINUED) from error

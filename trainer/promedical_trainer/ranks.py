@@ -1,8 +1,9 @@
 """What the processes of a run decide together: one looks, all get the same answer or the same error."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from accelerate import PartialState
@@ -12,6 +13,8 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from promedical_trainer.recipe_files import RecipeError
 
 T = TypeVar("T")
+
+_WHOLE: Final = "FULL_STATE_DICT"
 
 
 def processes(timeout_s: float | None = None) -> PartialState:
@@ -27,9 +30,13 @@ def processes(timeout_s: float | None = None) -> PartialState:
 def check_launched() -> None:
     """Several GPUs take a process each; one process would hand them copies of the model that no tree goes through.
 
+    Shards must be put together for checkpoints, which hold the result; FSDP 2 does not unless it is told to.
+
     Raises:
         RecipeError: Says how to start.
     """
+    if os.environ.get("ACCELERATE_USE_FSDP") == "true" and os.environ.get("FSDP_STATE_DICT_TYPE") != _WHOLE:
+        raise RecipeError(f"fsdp_state_dict_type: expected {_WHOLE}, as in fsdp.yaml: checkpoints hold the result")
     visible = torch.cuda.device_count()
     if visible > 1 and processes().num_processes == 1:
         raise RecipeError(

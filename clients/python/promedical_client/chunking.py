@@ -68,11 +68,14 @@ def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
     )
 
 
-def answered(items: Iterable[m.ScoreItem], answers: Sequence[m.ScoreResponse]) -> tuple[m.ItemOutcome, ...]:
+def answered(
+    items: Iterable[m.ScoreItem], answers: Sequence[m.ScoreResponse], refused: Sequence[m.ItemOutcome]
+) -> tuple[m.ItemOutcome, ...]:
     """The outcomes of the items that have one, in order; none if they come from different oracles."""
     if len({answer.model.fingerprint for answer in answers}) > 1:
         return ()
     outcome_of = {outcome.id: outcome for answer in answers for outcome in answer.items}
+    outcome_of |= {outcome.id: outcome for outcome in refused}
     return tuple(outcome_of[item.id] for item in items if item.id in outcome_of)
 
 

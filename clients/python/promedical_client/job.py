@@ -40,7 +40,8 @@ class ScoringJob:
         self._gate = asyncio.Semaphore(max_in_flight)
         self._on_progress = on_progress
         self._answers: list[m.ScoreResponse] = []
-        self._too_large: dict[str, TooLargeError] = {}
+        self._too_large: list[TooLargeError] = []
+        self._refused: list[m.ItemOutcome] = []
 
     async def run(self) -> m.ScoreResponse:
         """The whole answer.
@@ -53,7 +54,7 @@ class ScoringJob:
             await _all_or_first_failure(self._send(part) for part in chunks(self._request.items))
             return self._whole()
         except PromedicalError as error:
-            error.partial = answered(self._request.items, self._answers)
+            error.partial = answered(self._request.items, self._answers, self._refused)
             raise
 
     async def _send(self, items: tuple[m.ScoreItem, ...]) -> None:
@@ -73,7 +74,8 @@ class ScoringJob:
 
     async def _score_halves(self, request: m.ScoreRequest, error: TooLargeError) -> None:
         if len(request.items) == 1:
-            self._too_large[request.items[0].id] = error
+            self._too_large.append(error)
+            self._refused.append(_refused(request.items[0].id, error))
             self._tell()
             return
         middle = len(request.items) // 2
@@ -82,16 +84,13 @@ class ScoringJob:
 
     def _tell(self) -> None:
         if self._on_progress is not None:
-            done = sum(len(part.items) for part in self._answers) + len(self._too_large)
+            done = sum(len(part.items) for part in self._answers) + len(self._refused)
             self._on_progress(done, len(self._request.items))
 
     def _whole(self) -> m.ScoreResponse:
         if not self._answers:
-            raise next(iter(self._too_large.values()))
-        answer = merged(self._answers)
-        outcomes = {outcome.id: outcome for outcome in answer.items}
-        outcomes |= {name: _refused(name, error) for name, error in self._too_large.items()}
-        return replace(answer, items=tuple(outcomes[item.id] for item in self._request.items))
+            raise self._too_large[0]
+        return replace(merged(self._answers), items=answered(self._request.items, self._answers, self._refused))
 
 
 def _refused(item: str, error: TooLargeError) -> m.ItemOutcome:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -34,8 +34,6 @@ from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summa
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
 from promedical_trainer.ranks import agreed, check_launched, processes
 from promedical_trainer.recipe_files import RecipeError
-
-_WHOLE: Final = "FULL_STATE_DICT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,18 +130,12 @@ def _keep_policy(run: Run) -> None:
     copy_model(Path(checkpoint), run.policy)
 
 
-def _check_launcher() -> None:
+def _begin(run: Run) -> Pin:
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         raise RecipeError(
             "DeepSpeed makes its step while it computes gradients, so that a step without rewards could not be left "
             "out; launch with fsdp.yaml"
         )
-    if os.environ.get("FSDP_STATE_DICT_TYPE", _WHOLE) != _WHOLE:
-        raise RecipeError(f"fsdp_state_dict_type: expected {_WHOLE}, as in fsdp.yaml; the policy is a checkpoint's")
-
-
-def _begin(run: Run) -> Pin:
-    _check_launcher()
     GRPO_RECIPES.claim(run.output, run.recipe)
     pin = pin_oracle(run.output, run.oracle, run.recipe.oracle)
     if run.recipe.policy == TINY:

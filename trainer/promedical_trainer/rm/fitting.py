@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import TrainerCallback, TrainingArguments
 
+from promedical_bench.cases import SCALAR
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
 from promedical_model.prompt import PromptRenderer
 from promedical_model.tree_model import TreeModel
@@ -31,13 +32,12 @@ class Fitting:
 
 
 def fitting(prompts: Iterable[LabelledPrompt], renderer: PromptRenderer) -> Fitting:
-    """Leave out responses whose path is longer than the renderer's limit."""
+    """Leave out responses whose path is longer than the renderer's limit, also with what stands for all criteria."""
     kept: list[LabelledPrompt] = []
     too_long = 0
     for prompt in prompts:
-        rendered = renderer.render(
-            prompt.turns, [each.text for each in prompt.responses], [each.text for each in prompt.criteria]
-        )
+        criteria = [*(each.text for each in prompt.criteria), SCALAR.text]
+        rendered = renderer.render(prompt.turns, [each.text for each in prompt.responses], criteria)
         too_long += len(rendered.too_long)
         responses: tuple[LabelledResponse, ...] = tuple(
             each for index, each in enumerate(prompt.responses) if index not in rendered.too_long

@@ -87,6 +87,11 @@ class Run:
         return replace(self.recipe, base=self.base, adapter=adapter)
 
     @property
+    def named(self) -> RmRecipe:
+        """The recipe as the folder and the card name it: a tiny copy is no run of the model itself."""
+        return replace(self.trained, base=f"{SHRUNKEN} {self.recipe.base}") if self.shrink else self.recipe
+
+    @property
     def checkpoints(self) -> Path:
         """Of the training stage."""
         return self.output / "checkpoints"
@@ -122,7 +127,7 @@ def train_reward_model(run: Run) -> Path:
 
 def _claim(run: Run) -> None:
     """Make the folder this run's, or see that it is."""
-    RM_RECIPES.claim(run.output, replace(run.recipe, base=SHRUNKEN) if run.shrink else run.recipe)
+    RM_RECIPES.claim(run.output, run.named)
     if run.base != run.recipe.base:
         make_shrunken_base(Path(run.base), architecture_of(run.recipe))
 
@@ -234,7 +239,7 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
     _write_evaluation(run, splits, facts, evaluations, fitted)
-    write_card(run.bundle, run.recipe, splits, facts, fitted, evaluations, table(shown, predictions))
+    write_card(run.bundle, run.named, splits, facts, fitted, evaluations, table(shown, predictions))
 
 
 def _untrained(run: Run, prompts: Sequence[LabelledPrompt]) -> dict[str, Predictions]:

@@ -55,7 +55,7 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     physicians = _read(folder, [name for name in choice.physicians if (folder / name).is_file()], reports)
     leaks, dev_leaks = _shared(train, [*dev, *test, *physicians]), _shared(dev, [*test, *physicians])
     kept, apart = _without(train, leaks), _without(dev, dev_leaks)
-    _check_calibrates(apart, choice.dev)
+    _check_calibrates(apart, choice.dev, len(dev_leaks))
     if not kept:
         raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
     return Splits(
@@ -77,12 +77,13 @@ def _shared(prompts: Sequence[LabelledPrompt], others: Sequence[LabelledPrompt])
     return frozenset(overlap.first for overlap in overlaps(prompts, others))
 
 
-def _check_calibrates(dev: Sequence[LabelledPrompt], names: Sequence[str]) -> None:
+def _check_calibrates(dev: Sequence[LabelledPrompt], names: Sequence[str], leaks: int) -> None:
     """Better said before the training than after it."""
     labels = [label.met for prompt in dev for response in prompt.responses for label in response.labels.values()]
     if len(set(labels)) < 2:  # noqa: PLR2004 - met and not met
         raise DataError(
             f"{', '.join(names)}: {len(labels)} labels of one class or none; dev calibrates, so it needs labels of both"
+            + (f"; {leaks} prompts were left out because test or physicians have them too" if leaks else "")
         )
 
 

@@ -150,9 +150,9 @@ def ablation_tables(measured: Mapping[str, Any]) -> str:
     )
     parts = (
         conditions,
-        _by_variant("trained", scores),
+        _by_variant(scores),
         "Minus the whole, paired by prompt; in bold where the interval is on one side of 0.",
-        _by_variant("trained", measured["over_whole"], marked=True),
+        _by_variant(measured["over_whole"], marked=True),
     )
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -167,12 +167,12 @@ def _learnt_from(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _by_variant(title: str, scores: Mapping[str, Any], *, marked: bool = False) -> str:
+def _by_variant(scores: Mapping[str, Any], *, marked: bool = False) -> str:
     rows = [
         f"| {name} | " + " | ".join(_marked(found[each]) if marked else _estimate(found[each]) for each in DIMENSIONS)
         for name, found in scores.items()
     ]
-    return table(f"| {title} | {' | '.join(DIMENSIONS)} |", [f"{row} |" for row in rows])
+    return table(f"| trained | {' | '.join(DIMENSIONS)} |", [f"{row} |" for row in rows])
 
 
 def _marked(estimate: Mapping[str, float | None]) -> str:

@@ -1,26 +1,30 @@
 """What a run was begun with: its data, by hash, and where it was trained. What it learnt goes on with the same data."""
 
 import json
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import torch
 
+from promedical_bench.data.report import DataReport
+from promedical_trainer.checkpoints import last_checkpoint
 from promedical_trainer.ranks import processes
 from promedical_trainer.recipe_files import RecipeError
 
 _FILE: Final = "beginning.json"
 
 
-def begin(folder: Path, data: Mapping[str, str], *, learnt: bool) -> str:
+def begin(folder: Path, checkpoints: Path, data: Path, reports: Iterable[DataReport]) -> str:
     """Write down what a run begins with, or see that it goes on with the same.
 
     Args:
         folder: Of the run.
-        data: SHA-256 by file.
-        learnt: Whether there is a checkpoint; until then, the data may still be mended.
+        checkpoints: Folder of them; until there is one, the data may still be mended.
+        data: Folder that its files are named from.
+        reports: Of every file.
 
     Returns:
         The hardware that the run was begun on.
@@ -29,12 +33,13 @@ def begin(folder: Path, data: Mapping[str, str], *, learnt: bool) -> str:
         RecipeError: Data have changed since.
     """
     path = folder / _FILE
-    if not (learnt and path.is_file()):
+    hashes = {os.path.relpath(each.path, data): each.sha256 for each in reports}
+    if last_checkpoint(checkpoints) is None or not path.is_file():
         scratch = path.with_suffix(".part")
-        scratch.write_text(json.dumps({"data": data, "hardware": _hardware()}, indent=1) + "\n", encoding="utf-8")
+        scratch.write_text(json.dumps({"data": hashes, "hardware": _hardware()}, indent=1) + "\n", encoding="utf-8")
         scratch.rename(path)
     begun = json.loads(path.read_text(encoding="utf-8"))
-    changed = sorted(name for name, _ in data.items() ^ begun["data"].items())
+    changed = sorted(name for name, _ in hashes.items() ^ begun["data"].items())
     if changed:
         raise RecipeError(
             f"{folder}: {changed[0]} is not what it was when this run began; give another --output, or the data of then"

@@ -41,6 +41,18 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(max(whole, key=lambda each: int(each.name.rpartition("-")[2]))) if whole else None
 
 
+def newest_checkpoint(folder: Path) -> Path:
+    """The same, where there must be one.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None:
+        raise RecipeError(f"{folder}: holds no checkpoint; run again")
+    return Path(checkpoint)
+
+
 def copy_model(checkpoint: Path, folder: Path) -> None:
     """Copy weights, configuration and tokenizer, all or nothing; a folder that is there stays.
 

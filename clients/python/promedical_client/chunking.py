@@ -1,10 +1,11 @@
 """How a large job becomes calls, and their answers one answer. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from promedical import messages as m
-from promedical_client.errors import MixedFingerprintsError
+from promedical.errors import ErrorCode
+from promedical_client.errors import MixedFingerprintsError, TooLargeError
 
 MAX_ITEMS: Final = 64
 MAX_TOKENS: Final = 128 * 1024
@@ -69,14 +70,19 @@ def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
 
 
 def answered(
-    items: Iterable[m.ScoreItem], answers: Sequence[m.ScoreResponse], refused: Sequence[m.ItemOutcome]
+    items: Iterable[m.ScoreItem], answers: Sequence[m.ScoreResponse], too_large: Mapping[str, TooLargeError]
 ) -> tuple[m.ItemOutcome, ...]:
     """The outcomes of the items that have one, in order; none if they come from different oracles."""
     if len({answer.model.fingerprint for answer in answers}) > 1:
         return ()
     outcome_of = {outcome.id: outcome for answer in answers for outcome in answer.items}
-    outcome_of |= {outcome.id: outcome for outcome in refused}
+    outcome_of |= {name: m.ItemOutcome(id=name, error=refused(error)) for name, error in too_large.items()}
     return tuple(outcome_of[item.id] for item in items if item.id in outcome_of)
+
+
+def refused(error: TooLargeError) -> m.ErrorInfo:
+    """What an item gets that is over a limit of the service: it is wrong with itself, not with its call."""
+    return m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message=error.message)
 
 
 def _bytes(texts: Iterable[str]) -> int:

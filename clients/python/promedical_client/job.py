@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 
 from promedical import messages as m
-from promedical.errors import ErrorCode
 from promedical_client import checks
 from promedical_client.chunking import answered, chunks, merged
 from promedical_client.errors import PromedicalError, TooLargeError
@@ -40,8 +39,7 @@ class ScoringJob:
         self._gate = asyncio.Semaphore(max_in_flight)
         self._on_progress = on_progress
         self._answers: list[m.ScoreResponse] = []
-        self._too_large: list[TooLargeError] = []
-        self._refused: list[m.ItemOutcome] = []
+        self._too_large: dict[str, TooLargeError] = {}
 
     async def run(self) -> m.ScoreResponse:
         """The whole answer.
@@ -54,7 +52,7 @@ class ScoringJob:
             await _all_or_first_failure(self._send(part) for part in chunks(self._request.items))
             return self._whole()
         except PromedicalError as error:
-            error.partial = answered(self._request.items, self._answers, self._refused)
+            error.partial = answered(self._request.items, self._answers, self._too_large)
             raise
 
     async def _send(self, items: tuple[m.ScoreItem, ...]) -> None:
@@ -74,8 +72,7 @@ class ScoringJob:
 
     async def _score_halves(self, request: m.ScoreRequest, error: TooLargeError) -> None:
         if len(request.items) == 1:
-            self._too_large.append(error)
-            self._refused.append(_refused(request.items[0].id, error))
+            self._too_large[request.items[0].id] = error
             self._tell()
             return
         middle = len(request.items) // 2
@@ -84,17 +81,13 @@ class ScoringJob:
 
     def _tell(self) -> None:
         if self._on_progress is not None:
-            done = sum(len(part.items) for part in self._answers) + len(self._refused)
+            done = sum(len(part.items) for part in self._answers) + len(self._too_large)
             self._on_progress(done, len(self._request.items))
 
     def _whole(self) -> m.ScoreResponse:
         if not self._answers:
-            raise self._too_large[0]
-        return replace(merged(self._answers), items=answered(self._request.items, self._answers, self._refused))
-
-
-def _refused(item: str, error: TooLargeError) -> m.ItemOutcome:
-    return m.ItemOutcome(id=item, error=m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message=error.message))
+            raise next(iter(self._too_large.values()))
+        return replace(merged(self._answers), items=answered(self._request.items, self._answers, self._too_large))
 
 
 async def _all_or_first_failure(calls: Iterable[Coroutine[None, None, None]]) -> None:

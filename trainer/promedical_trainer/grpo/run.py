@@ -20,7 +20,7 @@ from promedical_bench.data.report_tables import describe
 from promedical_client import PromedicalError
 from promedical_client.integrations import Grader
 from promedical_trainer.beginning import begin
-from promedical_trainer.checkpoints import checkpoint_state, copy_model, last_checkpoint
+from promedical_trainer.checkpoints import checkpoint_state, copy_model, newest_checkpoint
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.fitting import train_steps
 from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged, write_answers
@@ -94,7 +94,7 @@ def train_policy(run: Run) -> Path:
     prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
     _show(run, pin, prompts)
     _check_enough(run.recipe, prompts)
-    agreed(lambda: begin(run.output, _hashes(run, prompts), learnt=last_checkpoint(run.training) is not None))
+    agreed(lambda: begin(run.output, run.training, run.data, prompts.reports))
     steps = run.recipe.optimisation.steps
     if agreed(lambda: checkpoint_state(run.training).steps) < steps:
         _train(run, pin, prompts, tokenizer)
@@ -102,14 +102,10 @@ def train_policy(run: Run) -> Path:
     if reached < steps:
         raise TimeUpError("training", reached, steps)
     if processes().is_main_process:
-        _keep_policy(run)
+        copy_model(newest_checkpoint(run.training), run.policy)
         story = _story(run, pin, prompts, tokenizer)
         write_summary(run.output, story)
     return run.output / PAGE
-
-
-def _hashes(run: Run, prompts: PromptRows) -> dict[str, str]:
-    return {os.path.relpath(each.path, run.data): each.sha256 for each in prompts.reports}
 
 
 def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -122,12 +118,6 @@ def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokeniz
         train_steps(run.base, tokenizer, prompts.rows, reward, run.recipe, run.training, [vote, bar])
     if vote.lost is not None:
         raise OracleLostError(vote.lost)
-
-
-def _keep_policy(run: Run) -> None:
-    checkpoint = last_checkpoint(run.training)
-    assert checkpoint is not None, "there is one of the last step"
-    copy_model(Path(checkpoint), run.policy)
 
 
 def _begin(run: Run) -> Pin:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainingArguments
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from promedical_model.prompt import PromptRenderer
@@ -25,32 +25,6 @@ from promedical_trainer.recipe_files import RecipeError
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
-
-
-class StopsWhereItDiverges(TrainerCallback):
-    """What comes after a loss that is no number could not be calibrated."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **others: Any,
-    ) -> None:
-        """Look at the loss and the norm of the gradient, which every rank has of all.
-
-        Raises:
-            RecipeError: One of them is not finite.
-        """
-        del control, others
-        found = {name: float((logs or {}).get(name, 0.0)) for name in ("loss", "grad_norm")}
-        if not all(map(math.isfinite, found.values())):
-            said = ", ".join(f"{name} is {value}" for name, value in found.items())
-            raise RecipeError(
-                f"step {state.global_step}: {said}; lower optimisation.learning_rate, which is {args.learning_rate:g}, "
-                "or raise warmup_share, and give another --output"
-            )
 
 
 class StepData(Dataset[list[Pass]]):
@@ -156,7 +130,11 @@ class EciTrainer(Trainer):
         return total
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the parts of the loss since the last log, summed over ranks, and the time spent in all sessions."""
+        """Add the parts of the loss since the last log, summed over ranks, and the time spent in all sessions.
+
+        Raises:
+            RecipeError: The loss or the gradient is not finite; what comes after that could not be calibrated.
+        """
         if self._counted:
             logs["seconds"] = self._earlier_seconds() + time.monotonic() - self._started
             for name, value in self._sums.items():
@@ -164,6 +142,17 @@ class EciTrainer(Trainer):
                 logs[name] = whole.item() / self._counted
             self._sums, self._counted = {}, 0
         super().log(logs, start_time)
+        self._check_finite(logs)
+
+    def _check_finite(self, logs: dict[str, float]) -> None:
+        """Every rank has the loss and the norm of all, so that they stop together."""
+        found = {name: float(logs.get(name, 0.0)) for name in ("loss", "grad_norm")}
+        if not all(map(math.isfinite, found.values())):
+            said = ", ".join(f"{name} is {value}" for name, value in found.items())
+            raise RecipeError(
+                f"step {self.state.global_step}: {said}; lower optimisation.learning_rate, which is "
+                f"{self.args.learning_rate:g}, or raise warmup_share, and give another --output"
+            )
 
     def _earlier_seconds(self) -> float:
         """Spent before this process resumed the run."""

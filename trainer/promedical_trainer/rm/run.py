@@ -5,7 +5,6 @@ The output folder holds recipe.yaml, beginning.json, checkpoints/, scores/, eval
 """
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,7 +24,7 @@ from promedical_bench.quality.predictions import Key, Predictions, table
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.beginning import begin
-from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint
+from promedical_trainer.checkpoints import checkpoint_state, newest_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
 from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
 from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
@@ -36,7 +35,7 @@ from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import Fitted, fit, predict
 from promedical_trainer.rm.card import Facts, write_card
-from promedical_trainer.rm.eci_trainer import StepData, StopsWhereItDiverges
+from promedical_trainer.rm.eci_trainer import StepData
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.fitting import fitting, readable, steps_of, train_steps
 from promedical_trainer.rm.scores import Judge, score
@@ -114,13 +113,12 @@ def train_reward_model(run: Run) -> Path:
     agreed(lambda: _claim(run))
     base = open_bundle(run.base)
     splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
-    data = {os.path.relpath(each.path, run.data): each.sha256 for each in splits.reports}
-    hardware = agreed(lambda: begin(run.output, data, learnt=last_checkpoint(run.checkpoints) is not None))
+    hardware = agreed(lambda: begin(run.output, run.checkpoints, run.data, splits.reports))
     _show(run, splits)
     facts = _train(run, splits, base, hardware)
     if processes().is_main_process:
         go_on_alone()
-        write_bundle(run.bundle, Path(_finished(run)), run.trained, base)
+        write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
         _judge(run, splits, facts)
     return run.bundle
 
@@ -206,15 +204,8 @@ def _fit(run: Run, base: Bundle, data: StepData) -> None:
             optimisation,
             run.checkpoints,
             on_gpu=on_gpu,
-            callbacks=[StepBar(run.console, advance, run.deadline), StopsWhereItDiverges()],
+            callbacks=[StepBar(run.console, advance, run.deadline)],
         )
-
-
-def _finished(run: Run) -> str:
-    checkpoint = last_checkpoint(run.checkpoints)
-    if checkpoint is None:
-        raise RecipeError(f"{run.checkpoints}: holds no checkpoint; run again")
-    return checkpoint
 
 
 def _judge(run: Run, splits: Splits, facts: Facts) -> None:

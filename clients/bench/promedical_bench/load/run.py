@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, Final
 
 from promedical.messages import ModelInfo
@@ -12,10 +11,9 @@ from promedical_bench.load.driving import Driver, Plan
 from promedical_bench.load.report import load_content, load_plots
 from promedical_bench.load.samples import LoadSummary, Sample, summarise
 from promedical_bench.reports.content import Content
-from promedical_bench.reports.writing import write_report
+from promedical_bench.reports.writing import claim_folder, write_report
 from promedical_bench.running import Bar, Connection
 from promedical_client import AsyncClient, DeadlineError
-from promedical_client.jsonl import InputError
 
 _ANSWER_S: Final = 30.0
 
@@ -48,7 +46,7 @@ def run_load(url: str, plan: Plan, output: Path, connection: Connection, bar: Ba
         PromedicalError: The service does not say which oracle it is; failures under load are counted instead.
         InputError: The folder cannot be written, which is known before the load; or the URL cannot be used.
     """
-    loaded = asyncio.run(drive(url, plan, connection, bar, lambda: _claim(output)))
+    loaded = asyncio.run(drive(url, plan, connection, bar, lambda: claim_folder(output)))
     content = load_content(loaded.model, plan, loaded.summary)
     plots = load_plots(loaded.samples, plan)
     write_report(output, content, plots, loaded.as_dict())
@@ -69,16 +67,6 @@ async def drive(
         with bar(f"loading {model.model.name} for {plan.end_s:.0f} s") as on_progress:
             samples = await Driver(client, plan, lambda now: on_progress(int(now), int(plan.end_s))).run()
     return Loaded(model=model, plan=plan, samples=tuple(samples), summary=summarise(samples, plan.window))
-
-
-def _claim(folder: Path) -> None:
-    """Make the folder and write to it, so that one that cannot be used costs no load."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 async def _described(client: AsyncClient) -> ModelInfo:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 import pydantic_core
@@ -21,16 +22,27 @@ from promedical_client.jsonl import InputError, written_atomically
 _PLOTTED: Final = 2
 
 
-def write_report(folder: Path, content: Content, plots: Sequence[Plot], plain: Mapping[str, Any]) -> None:
-    """Write a report; `plain` becomes its JSON.
+def claim_folder(folder: Path) -> None:
+    """Make a folder and write to it, so that one that cannot be used is known before there is something to lose.
 
     Raises:
         InputError: The folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def write_report(folder: Path, content: Content, plots: Sequence[Plot], plain: Mapping[str, Any]) -> None:
+    """Write a report; `plain` becomes its JSON.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    claim_folder(folder)
     texts = {
         "report.md": as_markdown(content),
         "report.json": pydantic_core.to_json(plain, indent=2).decode() + "\n",

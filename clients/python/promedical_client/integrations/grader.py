@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
-from promedical.errors import ErrorCode
 from promedical.exchanges import Exchange, group, read_turns
 from promedical.gathering import CallLater, Gatherer
 from promedical.labels import read_label
 from promedical.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
+from promedical_client.chunking import refused
 from promedical_client.client import DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError, TooLargeError
 from promedical_client.per_loop import PerLoop
@@ -157,8 +157,7 @@ class Grader:
                 truncation=self._truncation,
             )
         except TooLargeError as error:
-            refused = m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message=error.message)
-            return Graded(grades=(refused,) * len(exchanges))
+            return Graded(grades=(refused(error),) * len(exchanges))
         grades = tuple(_grade(outcome) for outcome in grouping.outcomes(answer.items))
         return Graded(grades=grades, model=answer.model, timings=answer.timings_ms)
 

@@ -8,12 +8,11 @@ scored gets the mean of what was scored of its group in the same process, so tha
 nothing, it raises and the step fails, unless you choose a reward for it (`unscored_reward`).
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from promedical.messages import ResponseScores
-from promedical_client.integrations.baseline import group_means
-from promedical_client.integrations.grader import Grade, Grader, UnscoredError, labels_of, shared_grader
+from promedical_client.integrations.grader import Grader, labels_of, shared_grader
+from promedical_client.integrations.unscored import group_means, reward_or
 
 
 class PromedicalORM:
@@ -55,12 +54,7 @@ class PromedicalORM:
         grades = await oracle.closing(oracle.grade(exchanges))
         groups = [(exchange.turns, exchange.rubric) for exchange in exchanges]
         means = group_means(groups, grades)
-        return [self._reward(group, grade, means) for group, grade in zip(groups, grades, strict=True)]
-
-    def _reward(self, group: Hashable, grade: Grade, means: Mapping[Hashable, float]) -> float:
-        if isinstance(grade, ResponseScores):
-            return grade.reward
-        worth = means.get(group, self._unscored_reward)
-        if worth is None:
-            raise UnscoredError(grade)
-        return worth
+        return [
+            reward_or(grade, means.get(group, self._unscored_reward))
+            for group, grade in zip(groups, grades, strict=True)
+        ]

@@ -7,22 +7,19 @@ OpenRLHF cannot leave a sample out, and training ends at one without a reward. U
 worth that could not be scored (`unscored_reward`, which `extra_logs` then marks by `scored` 0), it raises.
 """
 
-import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from promedical.exchanges import Exchange
 from promedical.labels import read_label
 from promedical.markup import split_query
-from promedical.messages import ErrorInfo
+from promedical.messages import ResponseScores
 from promedical.reward_parts import share_of_best
 from promedical.rubric import InvalidField
 from promedical_client.errors import InvalidRequestError
-from promedical_client.integrations.grader import Grade, Grader, scores_of, shared_grader
-
-_ANSWERS: Final = ("rewards", "scores")
-_LOGS: Final = ("scored", "proficiency", "excellence", "violations", "vetoed")
+from promedical_client.integrations.grader import Grade, Grader, shared_grader
+from promedical_client.integrations.unscored import LOGS, parts_of, reward_or
 
 
 def reward_func(
@@ -50,24 +47,17 @@ def reward_func(
     exchanges = [
         _exchange(oracle, query, prompt, label) for query, prompt, label in zip(queries, prompts, labels, strict=True)
     ]
-    rows = [_row(oracle, grade, unscored_reward) for grade in oracle.run(partial(_grades, oracle, exchanges))]
-    columns = {name: [row[name] for row in rows] for name in (*_ANSWERS, *_LOGS)}
-    return {name: columns[name] for name in _ANSWERS} | {"extra_logs": {name: columns[name] for name in _LOGS}}
-
-
-def _row(oracle: Grader, grade: Grade, unscored_reward: float | None) -> dict[str, float]:
-    if isinstance(grade, ErrorInfo) and unscored_reward is not None:
-        return dict.fromkeys(_LOGS, math.nan) | {"rewards": unscored_reward, "scores": 0.0, "scored": 0.0}
-    scores = scores_of(grade)
+    grades = oracle.run(partial(_grades, oracle, exchanges))
+    parts = [parts_of(grade) for grade in grades]
     return {
-        "rewards": scores.reward,
-        "scores": share_of_best(scores, oracle.reward_weights),
-        "scored": 1.0,
-        "proficiency": scores.proficiency or 0.0,
-        "excellence": float(scores.excellence),
-        "violations": float(scores.violations),
-        "vetoed": float(scores.vetoed),
+        "rewards": [reward_or(grade, unscored_reward) for grade in grades],
+        "scores": [_share(grade, oracle) for grade in grades],
+        "extra_logs": {name: [each[name] for each in parts] for name in LOGS},
     }
+
+
+def _share(grade: Grade, oracle: Grader) -> float:
+    return share_of_best(grade, oracle.reward_weights) if isinstance(grade, ResponseScores) else 0.0
 
 
 async def _grades(oracle: Grader, exchanges: list[Exchange]) -> list[Grade]:

@@ -7,12 +7,11 @@ verl cannot leave a sample out. Unless you choose a reward for what could not be
 is then marked by `scored` 0), it raises and the step fails.
 """
 
-import math
 from typing import Any
 
-from promedical.messages import ErrorInfo
 from promedical_client.errors import InvalidRequestError
-from promedical_client.integrations.grader import Grader, scores_of, shared_grader
+from promedical_client.integrations.grader import Grader, shared_grader
+from promedical_client.integrations.unscored import parts_of, reward_or
 
 
 async def compute_score(
@@ -49,21 +48,4 @@ async def compute_score(
     settings = {"url": url, "rubric_id": rubric_id, "expected_fingerprint": expected_fingerprint}
     oracle = grader or shared_grader(**{name: value for name, value in settings.items() if value is not None})
     grade = await oracle.grade_one(oracle.exchange(prompt, solution_str, ground_truth))
-    if isinstance(grade, ErrorInfo) and unscored_reward is not None:
-        return _row(unscored_reward, 0.0, math.nan, math.nan, math.nan, math.nan)
-    scores = scores_of(grade)
-    proficiency = scores.proficiency or 0.0
-    return _row(scores.reward, 1.0, proficiency, scores.excellence, scores.violations, scores.vetoed)
-
-
-def _row(
-    score: float, scored: float, proficiency: float, excellence: float, violations: float, vetoed: float
-) -> dict[str, float]:
-    return {
-        "score": float(score),
-        "scored": scored,
-        "proficiency": proficiency,
-        "excellence": float(excellence),
-        "violations": float(violations),
-        "vetoed": float(vetoed),
-    }
+    return {"score": reward_or(grade, unscored_reward), **parts_of(grade)}

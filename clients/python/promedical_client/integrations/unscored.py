@@ -1,0 +1,48 @@
+"""For frameworks that cannot leave a sample out: what stands in the place of a reward that is not there."""
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from statistics import fmean
+from typing import Final
+
+from promedical.messages import ResponseScores
+from promedical_client.integrations.grader import Grade, scores_of
+
+_PARTS: Final = ("proficiency", "excellence", "violations", "vetoed")
+LOGS: Final = ("scored", *_PARTS)
+
+
+def reward_or(grade: Grade, unscored_reward: float | None) -> float:
+    """The reward, or what the user says that a response is worth which has none.
+
+    Raises:
+        UnscoredError: There is none, and the user did not say.
+    """
+    if isinstance(grade, ResponseScores) or unscored_reward is None:
+        return scores_of(grade).reward
+    return float(unscored_reward)
+
+
+def parts_of(grade: Grade) -> dict[str, float]:
+    """Parts of the reward for logs, and `scored`: 1, or 0 where the parts are NaN. The keys are `LOGS`."""
+    if not isinstance(grade, ResponseScores):
+        return {"scored": 0.0, **dict.fromkeys(_PARTS, math.nan)}
+    return {"scored": 1.0, **{name: float(getattr(grade, name) or 0.0) for name in _PARTS}}
+
+
+def group_means(groups: Sequence[Hashable], grades: Sequence[Grade]) -> dict[Hashable, float]:
+    """Mean reward of what was scored, by group, which leaves the group's baseline as it is.
+
+    Args:
+        groups: Of each sample, in order.
+        grades: Of each sample.
+
+    Returns:
+        Without groups of which nothing was scored.
+    """
+    rewards: dict[Hashable, list[float]] = defaultdict(list)
+    for group, grade in zip(groups, grades, strict=True):
+        if isinstance(grade, ResponseScores):
+            rewards[group].append(grade.reward)
+    return {group: fmean(found) for group, found in rewards.items()}

@@ -193,6 +193,8 @@ def grpo_reference() -> str:
 def _estimate(estimate: Mapping[str, float | None]) -> str:
     if estimate["value"] is None:
         return ""
+    if estimate["low"] is None:  # of one prompt
+        return f"{estimate['value']:.3f}"
     return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
 

@@ -60,8 +60,8 @@ def unfit(run: Path, bundle: Bundle) -> str | None:
 
 def unfit_recipe(recipe: RmRecipe) -> str | None:
     """Why no run of a recipe can be shipped."""
-    if not (recipe.criteria and recipe.safety):
-        return "is an ablation"
+    if recipe.ablations:
+        return f"is an ablation: {', '.join(recipe.ablations)}"
     if UNLICENSED not in recipe.data.exclude_sources:
         return f"may have learnt from {UNLICENSED}, which states no licence; add it to data.exclude_sources"
     return None

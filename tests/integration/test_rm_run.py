@@ -25,6 +25,7 @@ from promedical_model.bundle import open_bundle
 from serving import running_server
 
 CANARY = "zebrafinch"
+WEIGHTLESS = "loss.dimensions={proficiency: 0, excellence: 0, safety: 0}"
 LAUNCH = Path(promedical_trainer.__file__).parent / "launch"
 SHARDED = Path(__file__).with_name("sharded_on_cpu.py")
 SETTINGS = (
@@ -165,16 +166,32 @@ def test_predictions_of_a_response_that_was_not_scored_are_an_error_and_no_numbe
         predictions(client, [broken])
 
 
-def test_run_that_is_repeated_computes_nothing_and_changes_nothing(run: Path, data: Path) -> None:
-    before = open_bundle(str(run / "bundle")).revision
-    scores = (run / "scores" / "test.jsonl").read_bytes()
+@pytest.mark.parametrize("flags", [(), ("--until", "dev"), ("--until", "test")], ids=["whole", "dev", "test"])
+def test_run_that_is_repeated_computes_nothing_and_takes_nothing_back(
+    run: Path, data: Path, flags: tuple[str, ...]
+) -> None:
+    kept = [run / "evaluation.json", *(run / "bundle").iterdir(), *(run / "scores").iterdir()]
+    before = {path: path.read_bytes() for path in kept}
 
-    done = train(data, run)
+    done = train(data, run, *flags)
 
     assert done.returncode == 0, done.stderr
     assert "step " not in done.stderr
-    assert open_bundle(str(run / "bundle")).revision == before
-    assert (run / "scores" / "test.jsonl").read_bytes() == scores
+    assert {path: path.read_bytes() for path in kept if path.suffix != ".png"} == {
+        path: text for path, text in before.items() if path.suffix != ".png"
+    }
+
+
+def test_run_that_is_out_of_time_in_a_later_evaluation_keeps_its_card(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    assert train(data, output, "--until", "dev").returncode == 0
+    card = (output / "bundle" / "README.md").read_text()
+
+    stopped = train(data, output, "--minutes", "0")
+
+    assert stopped.returncode == 3
+    assert "time is up at scoring test" in stopped.stderr
+    assert (output / "bundle" / "README.md").read_text() == card
 
 
 def test_run_that_was_killed_goes_on_to_the_same_bundle(run: Path, data: Path, tmp_path: Path) -> None:
@@ -260,10 +277,12 @@ def test_run_over_files_that_share_a_prompt_id_names_it(data: Path, tmp_path: Pa
         (("--set", "optimisation.epochz=1"), "epochz"),
         (("--set", "optimisation.max_path_tokens=1"), "96 training responses are longer than optimisation.max_path_to"),
         (("--set", "data.train=[criteria/none.jsonl]"), "none.jsonl"),
-        (("--set", "data.exclude_sources=[nobody]"), "source 'nobody' is not in the data; it has synthetic"),
+        (("--set", "data.exclude_sources=[nobody]"), "it has synthetic; exclude_sources of a recipe"),
         (("--set", "adapter={targets: [nowhere]}"), "nowhere"),
         (("--set", "optimisation.learning_rate=1e30"), "lower optimisation.learning_rate, which is 1e+30"),
         (("--ablation", "pairwise-only", "--set", "data.train=[criteria/alone.jsonl]"), "nothing that the loss reads"),
+        (("--ablation", "pairwise-only", "--set", WEIGHTLESS), "loss.pairwise and loss.dimensions weigh"),
+        (("--set", "expansion.pairs_per_tree=99"), "trees of fewer pairs than 99 (expansion.pairs_per_tree) are left"),
     ],
 )
 def test_run_with_wrong_settings_says_what_is_wrong(
@@ -284,7 +303,9 @@ def test_ablation_leaves_out_the_same_responses_for_their_length(data: Path, tmp
     path.write_text(path.read_text().replace(CRITERIA[0]["text"], CRITERIA[0]["text"] + " and so on" * 40))
     limit = ("--set", "optimisation.max_path_tokens=650", "--minutes", "0")
     said = [
-        re.findall(r"(\d+) steps; (\d+) training responses", train(spoilt, tmp_path / name, *limit, *flags).stderr)
+        re.findall(
+            r"(\d+) steps over .*; (\d+) training responses", train(spoilt, tmp_path / name, *limit, *flags).stderr
+        )
         for name, flags in (("whole", ()), ("scalar", ("--ablation", "no-criteria")))
     ]
     assert said[0] == said[1]
@@ -413,3 +434,9 @@ def test_run_without_criteria_says_the_same_of_every_criterion_up_to_its_sign(tm
     rows = [json.loads(line) for line in (tmp_path / "run" / "scores" / "test.jsonl").read_text().splitlines()]
     for logits in rows[0]["logits"].values():
         assert logits["plain"] == logits["short"] == -logits["omits"] == -logits["harm"]
+    bundle = open_bundle(str(tmp_path / "run" / "bundle"))
+    assert bundle.manifest.name.endswith("-no-criteria")
+    assert bundle.manifest.description.endswith("(an ablation: no-criteria)")
+    assert (bundle.folder / "README.md").read_text().count("(an ablation: no-criteria)") == 1
+    assert "for comparison only" in done.stderr
+    assert "promedical-serve" not in done.stderr

@@ -57,6 +57,13 @@ def test_table_says_which_differences_are_more_than_chance_and_on_how_many_promp
     assert "| longer answer | 0.000 [0.000, 0.000] |" in page
 
 
+def test_table_of_one_prompt_has_values_without_intervals():
+    found = compared(PROMPTS[:1], {"whole": said(6), "no-safety": said(0)})
+    facts = {"recipe": "r", "settings": [], "split": "dev", "date": "d", "machine": "m"}
+    page = ablation_tables({**facts, **found, "training": {"whole": FACTS}})
+    assert "| no-safety | 0.000 | 0.000 | 0.000 | 0.000 |" in page
+
+
 def test_comparison_is_not_written_where_a_variant_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "sys.argv", ["ablate", "--recipe", "rm-tiny", "--data", str(tmp_path), "--output", str(tmp_path)]

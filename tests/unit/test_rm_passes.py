@@ -208,6 +208,25 @@ def test_step_holds_each_group_once_and_gives_ranks_equally_many_passes(
         assert part.leaves == sum(tree.leaf_count for tree in part.trees)
 
 
+@pytest.mark.parametrize(
+    ("weights", "reads"),
+    [
+        (LossWeights(pointwise=0), True),
+        (LossWeights(pairwise=0), True),
+        (LossWeights(pointwise=0, dimensions={Dimension.SAFETY: 0}), True),
+        (LossWeights(pointwise=0, dimensions=dict.fromkeys(Dimension, 0.0)), False),
+        (LossWeights(dimensions=dict.fromkeys(Dimension, 0.0)), True),
+    ],
+)
+def test_loss_reads_what_weighs_something(weights: LossWeights, reads: bool) -> None:  # noqa: FBT001
+    assert [weights.reads(group) for group in groups_of([UNEQUAL[2]])] == [reads]
+
+
+@pytest.mark.parametrize(("weights", "reads"), [(LossWeights(), True), (LossWeights(pointwise=0), False)])
+def test_loss_without_pairs_reads_labels_only(weights: LossWeights, reads: bool) -> None:  # noqa: FBT001
+    assert [weights.reads(group) for group in groups_of([UNEQUAL[3]])] == [reads]
+
+
 def test_step_fills_passes_instead_of_running_every_group_alone(llama: Tiny) -> None:
     groups = groups_of([judged(name, responses=2, criteria=2) for name in "abcdefgh"])
     tokens = [group_tree(group, llama.renderer).unique_tokens for group in groups]

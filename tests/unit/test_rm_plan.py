@@ -55,6 +55,16 @@ def test_plan_is_described_with_its_total():
     assert f"{plan.total / GIB:,.2f}" in captured.get()
 
 
+def test_plan_counts_the_evaluation_which_holds_the_whole_model_in_fp32():
+    plan = memory_plan(load_rm_recipe("rm-qwen3-8b"))
+    assert plan.evaluation == 4 * plan.parameters
+    assert plan.evaluation > plan.sharded(8)
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(describe(plan))
+    assert f"{plan.evaluation / GIB:,.2f}" in captured.get()
+
+
 @pytest.mark.parametrize(
     ("override", "error", "said"),
     [

@@ -154,7 +154,10 @@ def _train(run: "Run") -> None:
 
     run.console.quiet = os.environ.get("RANK", "0") != "0"
     bundle = train_reward_model(run)
-    run.console.print(f"bundle: {bundle}\nserve it: promedical-serve --model {bundle}", markup=False, highlight=False)
+    use = f"serve it: promedical-serve --model {bundle}"
+    if not run.recipe.criteria:
+        use = "for comparison only: it learnt no criteria, so it cannot be served as it was measured"
+    run.console.print(f"bundle: {bundle}\n{use}", markup=False, highlight=False)
 
 
 def main() -> None:

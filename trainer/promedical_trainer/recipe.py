@@ -36,9 +36,9 @@ class DataChoice:
         dev: To choose by and to calibrate on.
         test: To report on, once.
         physicians: Reported as they come, if there.
-        exclude_sources: Rows of these sources are not learnt from.
-        dev_responses: At most so many responses of a dev prompt, so that a few prompts do not decide the
-            calibration; None: all.
+        exclude_sources: Rows of these sources are neither learnt from nor calibrated on.
+        dev_responses: At most so many responses of a dev prompt, drawn by a hash, so that a few prompts do not decide
+            the calibration; None: all.
     """
 
     __pydantic_config__ = _STRICT
@@ -120,7 +120,7 @@ class RmRecipe:
         base: "smollm2-135m-instruct", a hub id, a directory, or "shrunken" for a tiny copy of the architecture.
         architecture: Configuration of the base as transformers names its fields; None: read from the base. Recipes
             state it where the base is large, so that its memory can be planned without its weights.
-        adapter: LoRA; None: all weights are trained.
+        adapter: LoRA; None: all weights but the embeddings are trained.
         data: What to read.
         expansion: How prompts become groups.
         loss: Its weights.
@@ -146,6 +146,28 @@ class RmRecipe:
     criteria: bool = True
     safety: bool = True
     goals: dict[Goal, float] = field(default_factory=dict)
+
+    @property
+    def ablations(self) -> tuple[str, ...]:
+        """Parts that it leaves out, as `--ablation` names them."""
+        found = {
+            "no-criteria": not self.criteria,
+            "no-safety": not self.safety,
+            "pairwise-only": not self.loss.pointwise,
+            "pointwise-only": not self.loss.pairwise,
+        }
+        return tuple(name for name, left_out in found.items() if left_out)
+
+    @property
+    def bundle_name(self) -> str:
+        """What the bundle and its card are called: an ablation is not the model itself."""
+        return "-".join((self.name, *self.ablations))
+
+    @property
+    def summary(self) -> str:
+        """The description on one line, with what was left out."""
+        left_out = f" (an ablation: {', '.join(self.ablations)})" if self.ablations else ""
+        return " ".join(self.description.split()) + left_out
 
 
 RM_RECIPES: Final = RecipeBook("rm", RmRecipe)

@@ -15,7 +15,7 @@ from promedical_model.bundle import TOKENIZER_FILE, Bundle
 from promedical_model.calibration import PlattCell
 from promedical_model.loading import CLASSIFIERS
 from promedical_model.manifest import ClassifierHead, Head, Manifest, TensorHead, read_manifest, write_manifest
-from promedical_trainer.recipe import Adapter, RmRecipe
+from promedical_trainer.recipe import Adapter, RecipeError, RmRecipe
 
 _HEAD: Final = "head"
 _HEAD_FILE: Final = "head.safetensors"
@@ -32,11 +32,15 @@ def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle)
         checkpoint: Holds `model.safetensors` with what was trained.
         recipe: Says whether that is an adapter.
         base: What was trained on.
+
+    Raises:
+        RecipeError: A weight is no number, or too large for how adapters are stored.
     """
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     trained = load_file(checkpoint / "model.safetensors")
+    _check_finite(trained, torch.float32 if recipe.adapter is None else _STORED)
     if recipe.adapter is None:
         head = _write_whole(scratch, trained, recipe, base)
     else:
@@ -44,6 +48,15 @@ def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle)
     write_manifest(scratch, _manifest(recipe, base, head, folder))
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
+
+
+def _check_finite(trained: Mapping[str, torch.Tensor], stored: torch.dtype) -> None:
+    for name, value in trained.items():
+        if not value.to(stored).isfinite().all():
+            raise RecipeError(
+                f"trained weights {name} hold values that {stored} cannot hold; lower optimisation.learning_rate, and "
+                "train again in another folder"
+            )
 
 
 def calibrate_bundle(folder: Path, cells: Mapping[str, PlattCell]) -> None:
@@ -88,11 +101,11 @@ def _write_whole(folder: Path, trained: Mapping[str, torch.Tensor], recipe: RmRe
 def _manifest(recipe: RmRecipe, base: Bundle, head: Head, folder: Path) -> Manifest:
     adapted = recipe.adapter is not None
     return Manifest(
-        name=recipe.name,
+        name=recipe.bundle_name,
         family=base.manifest.family,
         status="trained",
         licence=recipe.licence,
-        description=" ".join(recipe.description.split()),
+        description=recipe.summary,
         template=base.manifest.template,
         head=head,
         max_path_tokens=base.manifest.max_path_tokens,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
+from huggingface_hub import ModelCardData
 
 from promedical_bench.quality.evaluation import HEADLINE, Evaluation
 from promedical_bench.quality.figures import accuracy_plot, reliability_plot
@@ -64,8 +65,13 @@ def write_card(
     reliability_plot(labels).savefig(folder / "reliability.png", dpi=120)
     accuracy_plot(evaluations[last]).savefig(folder / "accuracy.png", dpi=120)
     sections = [
-        f"# {recipe.name}",
-        f"{' '.join(recipe.description.split())}.\n\nLicence of the trained weights: {recipe.licence}.",
+        front_matter(
+            recipe,
+            {each.path.name: each.sha256 for each in splits.reports},
+            {name: _accuracy(evaluation) for name, evaluation in evaluations.items()},
+        ),
+        f"# {recipe.bundle_name}",
+        f"{recipe.summary}.\n\nLicence of the trained weights: {recipe.licence}.",
         f"## What it is not\n\n{_LIMITS}",
         f"## Data\n\n{_data(splits, recipe)}",
         f"## Training\n\n{_training(recipe, facts)}",
@@ -77,6 +83,31 @@ def write_card(
         f"## Recipe\n\n```yaml\n{dump_rm_recipe(recipe)}```",
     ]
     (folder / "README.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def front_matter(recipe: RmRecipe, data: Mapping[str, str], accuracy: Mapping[str, Mapping[str, float]]) -> str:
+    """For machines: what it learnt from and what was measured, as hubs read it; docs/adr/0026 says why it stands here.
+
+    Args:
+        recipe: Of the run.
+        data: sha256 by file.
+        accuracy: The headline, pair accuracy as the mean over prompts, by split and dimension.
+    """
+    facts = ModelCardData(
+        base_model=recipe.base,
+        license="other",
+        license_name=recipe.licence,
+        pipeline_tag="text-classification",
+        tags=["reward-model", "medical"],
+        data=dict(data),
+        pair_accuracy={split: dict(found) for split, found in accuracy.items() if found},
+    )
+    return f"---\n{facts.to_yaml()}\n---"
+
+
+def _accuracy(evaluation: Evaluation) -> dict[str, float]:
+    found = evaluation.model[HEADLINE]
+    return {name: round(each.value, 4) for name, each in found.items() if each.value is not None}
 
 
 def _goals(recipe: RmRecipe, split: str, evaluation: Evaluation) -> str:
@@ -91,16 +122,16 @@ def _goals(recipe: RmRecipe, split: str, evaluation: Evaluation) -> str:
 
 
 def _data(splits: Splits, recipe: RmRecipe) -> str:
-    lines = ["| file | sha256 | prompts | responses | labels | rated by |", "|---|---|---|---|---|---|"]
+    lines = ["| file | sha256 | prompts | responses | labels | preferences | rated by | sources |", "|---" * 8 + "|"]
     for each in splits.reports:
-        kinds = ", ".join(each.kinds)
-        counts = f"{each.prompts:,} | {each.responses:,} | {each.labels:,}"
-        lines.append(f"| {each.path.name} | `{each.sha256[:12]}` | {counts} | {kinds} |")
+        kinds, sources = ", ".join(each.kinds), ", ".join(each.sources)
+        counts = f"{each.prompts:,} | {each.responses:,} | {each.labels:,} | {each.preferences:,}"
+        lines.append(f"| {each.path.name} | `{each.sha256[:12]}` | {counts} | {kinds} | {sources} |")
     excluded = ", ".join(recipe.data.exclude_sources)
     notes = [f"There are {len(splits.train):,} prompts to learn from."]
-    notes += [f"Not learnt from: source {excluded}; dev and test keep it."] if excluded else []
+    notes += [f"Neither learnt from nor calibrated on: source {excluded}; dev and test keep it."] if excluded else []
     most = recipe.data.dev_responses
-    notes += [] if most is None else [f"Of a dev prompt the first {most} responses at most."]
+    notes += [] if most is None else [f"Of a dev prompt {most} responses at most, by a hash."]
     notes += [f"{len(splits.leaks)} prompts were left out because another split has them too."] if splits.leaks else []
     apart = len(splits.dev_leaks)
     notes += [f"{apart} dev prompts were left out because test or physicians have them too."] if apart else []
@@ -111,7 +142,9 @@ def _data(splits: Splits, recipe: RmRecipe) -> str:
 
 def _training(recipe: RmRecipe, facts: Facts) -> str:
     way = (
-        "all weights" if recipe.adapter is None else f"a LoRA adapter of rank {recipe.adapter.rank} and the score head"
+        "all weights but the embeddings"
+        if recipe.adapter is None
+        else f"a LoRA adapter of rank {recipe.adapter.rank} and the score head"
     )
     return (
         f"Explicit Criteria Injection (arXiv 2604.08326) on tree-packed passes: {way}, {facts.steps} steps over "

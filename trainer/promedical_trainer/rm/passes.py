@@ -42,6 +42,11 @@ class LossWeights:
         """Weight of a pair of this dimension."""
         return self.dimensions.get(dimension, 1.0)
 
+    def reads(self, group: Group) -> bool:
+        """Whether any pair or label of the group weighs anything."""
+        weights = (self.of(group.criteria[pair.criterion].dimension) for pair in group.pairs)
+        return (self.pairwise > 0 and any(weights)) or (self.pointwise > 0 and any(group.labels()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:

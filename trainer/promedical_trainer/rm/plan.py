@@ -46,6 +46,11 @@ class MemoryPlan:
     tokens_per_pass: int
 
     @property
+    def evaluation(self) -> int:
+        """Bytes of the weights on one device alone at the end: it loads the bundle as the service does, in fp32."""
+        return self.parameters * _FP32
+
+    @property
     def total(self) -> int:
         """Bytes on one device, nothing sharded."""
         return self.sharded(1)
@@ -88,6 +93,9 @@ def describe(plan: MemoryPlan) -> Table:
     table.add_row("on one GPU", _gib(plan.total))
     for devices in (2, 4, 8):
         table.add_row(f"on each of {devices}, sharded", _gib(plan.sharded(devices)))
+    table.add_section()
+    table.add_row("evaluation at the end, on one of them, in fp32", _gib(plan.evaluation))
+    table.add_row("host memory of each process while it loads", _gib(plan.weights))
     return table
 
 

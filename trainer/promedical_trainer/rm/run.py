@@ -4,10 +4,9 @@ The output folder holds recipe.yaml, beginning.json, checkpoints/, scores/, eval
 `promedical-serve --model` takes. Evaluation loads that bundle as the service does, in fp32, so measured equals served.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from transformers import set_seed
 
 from promedical_bench.cases import CRITERION_ONLY
 from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.data.report import as_dict
 from promedical_bench.data.report_tables import describe
-from promedical_bench.quality.evaluation import Evaluation, evaluate
+from promedical_bench.quality.evaluation import evaluate
 from promedical_bench.quality.predictions import Key, Predictions, table
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
@@ -28,16 +26,17 @@ from promedical_trainer.checkpoints import checkpoint_state, newest_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
 from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
 from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
-from promedical_trainer.rm import Until
+from promedical_trainer.rm import UNTIL, Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
-from promedical_trainer.rm.calibration import Fitted, fit, predict
+from promedical_trainer.rm.calibration import fit, predict
 from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.eci_trainer import StepData
+from promedical_trainer.rm.evaluation_file import UNTRAINED, evaluated_until, write_evaluation
 from promedical_trainer.rm.expansion import Group
-from promedical_trainer.rm.fitting import fitting, readable, steps_of, train_steps
+from promedical_trainer.rm.fitting import Fitting, fitting, readable, steps_of, train_steps
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.shrunken import make_shrunken_base
 from promedical_trainer.rm.splits import Splits, read_splits
@@ -55,7 +54,7 @@ class Run:
         deadline: When to stop, to be continued later.
         shrink: Train on a tiny copy of the recipe's architecture, to see that the rest works.
         until: Last part of the evaluation. "dev" leaves the test split alone, "test" leaves out the base as a control,
-            which takes as long as the model itself. The same run goes on later with what is left.
+            which takes as long as the model itself. The same run goes on later with what is left, and drops nothing.
     """
 
     recipe: RmRecipe
@@ -95,6 +94,16 @@ class Run:
         """Of the training stage."""
         return self.output / "checkpoints"
 
+    @property
+    def scores(self) -> Path:
+        """Of every split, as they come."""
+        return self.output / "scores"
+
+    @property
+    def evaluation(self) -> Path:
+        """What was measured."""
+        return self.output / "evaluation.json"
+
 
 def train_reward_model(run: Run) -> Path:
     """Train, calibrate, evaluate, and write a bundle.
@@ -118,8 +127,9 @@ def train_reward_model(run: Run) -> Path:
     facts = _train(run, splits, base, hardware)
     if processes().is_main_process:
         go_on_alone()
-        write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
-        _judge(run, splits, facts)
+        if not run.bundle.is_dir():
+            write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
+        _judge(replace(run, until=max(run.until, evaluated_until(run.evaluation), key=UNTIL.index)), splits, facts)
     return run.bundle
 
 
@@ -133,6 +143,8 @@ def _claim(run: Run) -> None:
 def _show(run: Run, splits: Splits) -> None:
     for report in splits.reports:
         run.console.print(describe(report))
+    for name in splits.missing:
+        run.console.print(f"{name} is not there: nothing is reported on physicians' labels of it")
     if splits.leaks:
         run.console.print(f"{len(splits.leaks)} training prompts stand in another split too and were left out")
     if splits.dev_leaks:
@@ -145,9 +157,10 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
     fit_in = fitting(splits.train, renderer)  # before the view, so that ablations leave out the same responses
     steps = steps_of(_viewed(fit_in.prompts, run.recipe), run.recipe)
-    left_out = f"{fit_in.too_long} training responses are longer than optimisation.max_path_tokens"
+    left_out = _left_out(fit_in, run.recipe)
     _check_teaches(steps, run.recipe, left_out)
-    run.console.print(f"{len(steps)} steps; {left_out}")
+    prompts = len({group.prompt.id for step in steps for group in step})
+    run.console.print(f"{len(steps)} steps over {prompts} of {len(splits.train)} prompts; {left_out}")
     state = processes()
     data = StepData(
         steps,
@@ -158,7 +171,7 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
         ranks=state.num_processes,
     )
     if agreed(lambda: checkpoint_state(run.checkpoints).steps) < len(steps):
-        agreed(lambda: shutil.rmtree(run.output / "scores", ignore_errors=True))  # of other weights
+        agreed(lambda: _forget(run))
         _fit(run, base, data)
     reached = agreed(lambda: checkpoint_state(run.checkpoints))
     if reached.steps < len(steps):
@@ -166,7 +179,7 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     return Facts(
         steps=len(steps),
         pairs=sum(len(group.pairs) for step in steps for group in step),
-        prompts=len({group.prompt.id for step in steps for group in step}),
+        prompts=prompts,
         responses=sum(len(prompt.responses) for prompt in splits.train),
         too_long=fit_in.too_long,
         seconds=reached.seconds,
@@ -174,15 +187,26 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     )
 
 
+def _left_out(fit_in: Fitting, recipe: RmRecipe) -> str:
+    least = recipe.expansion.pairs_per_tree
+    return f"{fit_in.too_long} training responses are longer than optimisation.max_path_tokens" + (
+        f", and trees of fewer pairs than {least} (expansion.pairs_per_tree) are left out" if least else ""
+    )
+
+
+def _forget(run: Run) -> None:
+    """Leave nothing that other weights gave."""
+    run.evaluation.unlink(missing_ok=True)
+    for folder in (run.scores, run.bundle):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _check_teaches(steps: Sequence[Sequence[Group]], recipe: RmRecipe, left_out: str) -> None:
     """Steps that the loss reads nothing of would leave the base as it was, and call it trained."""
-    groups = [group for step in steps for group in step]
-    pairs = recipe.loss.pairwise > 0 and any(group.pairs for group in groups)
-    labels = recipe.loss.pointwise > 0 and any(any(group.labels()) for group in groups)
-    if not pairs and not labels:
+    if not any(recipe.loss.reads(group) for step in steps for group in step):
         raise RecipeError(
-            "the training data give nothing that the loss reads: pairs, which loss.pairwise weighs, or labels, which "
-            f"loss.pointwise weighs; {left_out}; see the data report"
+            "the training data give nothing that the loss reads: pairs, which loss.pairwise and loss.dimensions weigh, "
+            f"or labels, which loss.pointwise weighs; {left_out}; see the data report"
         )
 
 
@@ -213,7 +237,7 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
     trained = partial(_logits, run, str(run.bundle))
     dev = trained("dev", splits.dev)
     raw = predict(dev, splits.dev, Calibration())
-    fitted = fit(table(splits.dev, raw), splits.dev)
+    fitted = fit(table(splits.calibrating, raw), splits.calibrating)
     calibrate_bundle(run.bundle, fitted.cells)
     predictions, shown = predict(dev, splits.dev, fitted.calibration), splits.dev
     evaluations = {"dev": evaluate(splits.dev, predictions)}
@@ -229,14 +253,14 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
     if run.until != "dev" and splits.physicians:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
-    _write_evaluation(run, splits, facts, evaluations, fitted)
+    write_evaluation(run.evaluation, splits, facts, fitted, evaluations)
     write_card(run.bundle, run.named, splits, facts, fitted, evaluations, table(shown, predictions))
 
 
 def _untrained(run: Run, prompts: Sequence[LabelledPrompt]) -> dict[str, Predictions]:
     if run.until != "controls":
         return {}
-    return {"untrained": predict(_logits(run, run.base, "test-untrained", prompts), prompts, Calibration())}
+    return {UNTRAINED: predict(_logits(run, run.base, "test-untrained", prompts), prompts, Calibration())}
 
 
 def _logits(
@@ -250,19 +274,4 @@ def _logits(
             advance(done)
             run.deadline.check(f"scoring {name}", done, len(prompts))
 
-        return score(judge, prompts, run.output / "scores" / f"{name}.jsonl", scored)
-
-
-def _write_evaluation(
-    run: Run, splits: Splits, facts: Facts, evaluations: dict[str, Evaluation], fitted: Fitted
-) -> None:
-    document = {
-        "training": asdict(facts),
-        "data": [as_dict(replace(report, path=Path(report.path.name))) for report in splits.reports],
-        "calibration": {
-            name: {"scale": cell.scale, "offset": cell.offset, "threshold": cell.threshold}
-            for name, cell in fitted.cells.items()
-        },
-        "notes": fitted.notes,
-    } | {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
-    (run.output / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        return score(judge, prompts, run.scores / f"{name}.jsonl", scored)

@@ -1,5 +1,6 @@
 """The data of one run: read, reported, and held apart. What is evaluated on is not learnt from."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ class Splits:
 
     Attributes:
         train: Without excluded sources and without prompts that stand in another split too.
-        dev: To calibrate on, without prompts that test or physicians have too.
+        dev: To choose by, without prompts that test or physicians have too.
         test: To report on.
         physicians: Reported as they come; may be empty.
         reports: Of every file, in order.
         leaks: Ids of prompts that were taken out of `train` because another split has them.
         dev_leaks: Ids of prompts that were taken out of `dev` because test or physicians have them.
+        excluded: Sources that a bundle takes nothing from: neither weights nor calibration.
+        missing: Files of the physicians that are not there.
         too_long: Responses of dev, test and physicians that were taken out because the model cannot read them.
     """
 
@@ -36,7 +39,14 @@ class Splits:
     reports: tuple[DataReport, ...]
     leaks: frozenset[str]
     dev_leaks: frozenset[str]
+    excluded: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     too_long: int = 0
+
+    @property
+    def calibrating(self) -> tuple[LabelledPrompt, ...]:
+        """Those of `dev` that calibrate."""
+        return tuple(prompt for prompt in self.dev if prompt.source not in self.excluded)
 
 
 def read_splits(folder: Path, choice: DataChoice) -> Splits:
@@ -48,25 +58,33 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     """
     reports: list[DataReport] = []
     train = without_sources(_read(folder, choice.train, reports), choice.exclude_sources)
-    dev = tuple(
-        each.with_responses(each.responses[: choice.dev_responses]) for each in _read(folder, choice.dev, reports)
-    )
+    dev = tuple(_drawn(each, choice.dev_responses) for each in _read(folder, choice.dev, reports))
     test = _read(folder, choice.test, reports)
-    physicians = _read(folder, [name for name in choice.physicians if (folder / name).is_file()], reports)
+    missing = tuple(name for name in choice.physicians if not (folder / name).is_file())
+    physicians = _read(folder, [name for name in choice.physicians if name not in missing], reports)
     leaks, dev_leaks = _shared(train, [*dev, *test, *physicians]), _shared(dev, [*test, *physicians])
-    kept, apart = _without(train, leaks), _without(dev, dev_leaks)
-    _check_calibrates(apart, choice.dev, len(dev_leaks))
-    if not kept:
-        raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
-    return Splits(
-        train=kept,
-        dev=apart,
+    splits = Splits(
+        train=_without(train, leaks),
+        dev=_without(dev, dev_leaks),
         test=test,
         physicians=physicians,
         reports=tuple(reports),
         leaks=leaks,
         dev_leaks=dev_leaks,
+        excluded=choice.exclude_sources,
+        missing=missing,
     )
+    _check_calibrates(splits, choice.dev)
+    if not splits.train:
+        raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
+    return splits
+
+
+def _drawn(prompt: LabelledPrompt, most: int | None) -> LabelledPrompt:
+    """At most so many responses, by a hash of the ids: files list models one after the other."""
+    ranked = sorted(prompt.responses, key=lambda each: hashlib.sha256(f"{prompt.id}/{each.id}".encode()).digest())
+    kept = {each.id for each in ranked[:most]}
+    return prompt.with_responses(tuple(each for each in prompt.responses if each.id in kept))
 
 
 def _without(prompts: Sequence[LabelledPrompt], leaks: frozenset[str]) -> tuple[LabelledPrompt, ...]:
@@ -77,12 +95,19 @@ def _shared(prompts: Sequence[LabelledPrompt], others: Sequence[LabelledPrompt])
     return frozenset(overlap.first for overlap in overlaps(prompts, others))
 
 
-def _check_calibrates(dev: Sequence[LabelledPrompt], names: Sequence[str], leaks: int) -> None:
+def _check_calibrates(splits: Splits, names: Sequence[str]) -> None:
     """Better said before the training than after it."""
-    labels = [label.met for prompt in dev for response in prompt.responses for label in response.labels.values()]
+    labels = [
+        label.met
+        for prompt in splits.calibrating
+        for response in prompt.responses
+        for label in response.labels.values()
+    ]
+    leaks = len(splits.dev_leaks)
     if len(set(labels)) < 2:  # noqa: PLR2004 - met and not met
         raise DataError(
             f"{', '.join(names)}: {len(labels)} labels of one class or none; dev calibrates, so it needs labels of both"
+            + "".join(f"; prompts of {source} do not calibrate" for source in splits.excluded)
             + (f"; {leaks} prompts were left out because test or physicians have them too" if leaks else "")
         )
 

@@ -15,7 +15,10 @@ def without_sources(prompts: Sequence[LabelledPrompt], sources: Collection[str])
     known = {prompt.source for prompt in prompts}
     unknown = sorted(set(sources) - known)
     if unknown:
-        raise DataError(f"source {unknown[0]!r} is not in the data; it has {', '.join(sorted(known)) or 'none'}")
+        raise DataError(
+            f"source {unknown[0]!r} is not in the data; it has {', '.join(sorted(known)) or 'none'}; "
+            "exclude_sources of a recipe may name only those, and [] excludes none"
+        )
     left = tuple(prompt for prompt in prompts if prompt.source not in sources)
     if not left:
         raise DataError(f"no prompt is left without {', '.join(sorted(sources))}; name fewer sources")

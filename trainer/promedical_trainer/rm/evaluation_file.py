@@ -1,0 +1,43 @@
+"""evaluation.json of a run: what it learnt from, its calibration, and what was measured on each split so far."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+from promedical_bench.data.report import as_dict
+from promedical_bench.quality.evaluation import Evaluation
+from promedical_trainer.rm import Until
+from promedical_trainer.rm.calibration import Fitted
+from promedical_trainer.rm.card import Facts
+from promedical_trainer.rm.splits import Splits
+
+UNTRAINED: Final = "untrained"
+"""The base, as a control."""
+
+
+def write_evaluation(
+    path: Path, splits: Splits, facts: Facts, fitted: Fitted, evaluations: Mapping[str, Evaluation]
+) -> None:
+    """Write it whole or not at all."""
+    document = {
+        "training": asdict(facts),
+        "data": [as_dict(replace(report, path=Path(report.path.name))) for report in splits.reports],
+        "calibration": {
+            name: {"scale": cell.scale, "offset": cell.offset, "threshold": cell.threshold}
+            for name, cell in fitted.cells.items()
+        },
+        "notes": fitted.notes,
+    } | {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
+    scratch = path.with_suffix(".part")
+    scratch.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    scratch.rename(path)
+
+
+def evaluated_until(path: Path) -> Until:
+    """The last part of the evaluation that was made; "dev" where none was."""
+    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if "test" not in document:
+        return "dev"
+    return "controls" if UNTRAINED in document["test"]["scores"] else "test"

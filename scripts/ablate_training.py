@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from conditions import conditions
 from rich.console import Console
@@ -24,7 +24,7 @@ from promedical_bench.quality.evaluation import HEADLINE, MODEL, Evaluation, eva
 from promedical_bench.quality.predictions import Predictions
 from promedical_model.bundle import open_bundle
 from promedical_model.calibration import Calibration
-from promedical_trainer.cli import UNCALIBRATED
+from promedical_trainer.cli import UNCALIBRATED, Ablation
 from promedical_trainer.recipe import load_rm_recipe
 from promedical_trainer.rm.calibration import predict
 from promedical_trainer.rm.fitting import readable
@@ -34,7 +34,7 @@ from promedical_trainer.rm.splits import read_splits
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "ablations.json"
 WHOLE: Final = "whole"
-ABLATIONS: Final = ("no-criteria", "no-safety", "pairwise-only", "pointwise-only")
+ABLATIONS: Final = get_args(Ablation)
 
 
 def main() -> int:

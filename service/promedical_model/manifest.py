@@ -126,8 +126,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a bundle's manifest."""
-    (folder / MANIFEST_FILE).write_bytes(_ADAPTER.dump_json(manifest, indent=2) + b"\n")
+    """Write a bundle's manifest, whole or not at all."""
+    scratch = (folder / MANIFEST_FILE).with_suffix(".part")
+    scratch.write_bytes(_ADAPTER.dump_json(manifest, indent=2) + b"\n")
+    scratch.replace(folder / MANIFEST_FILE)
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 import promedical_trainer
 from promedical_bench.data.labelled import LabelledPrompt
@@ -322,17 +324,50 @@ def test_run_on_a_shrunken_copy_is_another_run_than_on_the_model_itself(data: Pa
         assert "holds a run of another recipe" in refused.stderr
 
 
-def test_run_that_is_trained_again_scores_again(run: Path, data: Path, tmp_path: Path) -> None:
+def test_run_that_trains_on_keeps_nothing_of_earlier_weights(run: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     shutil.copytree(run, output)
-    shutil.rmtree(output / "checkpoints")
-    scores = output / "scores" / "dev.jsonl"
+    shutil.rmtree(output / "checkpoints" / "checkpoint-12")
+    scores, head = output / "scores" / "dev.jsonl", output / "bundle" / "head.safetensors"
     scores.write_text(re.sub(r"-?\d+\.\d+", "0.5", scores.read_text()))
+    save_file({"head": torch.zeros_like(load_file(head)["head"])}, head)
 
     done = train(data, output, "--until", "dev")
 
     assert done.returncode == 0, done.stderr
     assert scores.read_bytes() == (run / "scores" / "dev.jsonl").read_bytes()
+    assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
+    assert "test" not in json.loads((output / "evaluation.json").read_text())
+
+
+def test_run_without_its_checkpoints_is_not_trained_again_over_its_bundle(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(run, output)
+    shutil.rmtree(output / "checkpoints")
+
+    refused = train(data, output)
+
+    assert refused.returncode == 2
+    assert "is there, but its checkpoints are not: give another --output, or delete" in refused.stderr
+    assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
+    assert (output / "evaluation.json").is_file()
+
+
+def test_run_whose_dev_is_drawn_anew_scores_what_it_lacks(run: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(run, output)
+    scores = output / "scores" / "dev.jsonl"
+    first, *others = [json.loads(line) for line in scores.read_text().splitlines()]
+    lacking = first | {"logits": dict(list(first["logits"].items())[1:])}
+    scores.write_text("".join(json.dumps(row) + "\n" for row in (lacking, *others)))
+
+    done = train(data, output)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(scores.read_text().splitlines()[-1]) == first
+    assert (output / "evaluation.json").read_bytes() == (run / "evaluation.json").read_bytes()
 
 
 def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_path: Path) -> None:
@@ -421,6 +456,9 @@ def test_run_of_an_8b_recipe_on_a_shrunken_copy_trains_all_weights_and_is_served
 
     config = json.loads((tmp_path / "run" / "bundle" / "config.json").read_text())
     assert config["architectures"] == [f"{layers}ForSequenceClassification"]
+    manifest = open_bundle(str(tmp_path / "run" / "bundle")).manifest
+    assert manifest.name == f"promedical-{recipe}-shrunken"
+    assert manifest.description.startswith("Tiny copy: ")
     with running_server("--model", str(tmp_path / "run" / "bundle")) as server, Client(server.grpc_url) as client:
         served = predictions(client, split(data, "test")[:1])
         assert client.model().status == "trained"

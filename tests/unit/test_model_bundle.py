@@ -5,6 +5,7 @@ import math
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -477,3 +478,14 @@ def test_plain_directory_whose_config_makes_no_sense_is_refused(
 
     with pytest.raises(BundleError, match=reason):
         load(bundle)
+
+
+def test_manifest_that_cannot_be_written_leaves_the_one_that_is_there(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path)
+    before = read_manifest(folder)
+    (folder / "promedical.part").mkdir()
+
+    with pytest.raises(OSError, match="directory"):
+        write_manifest(folder, replace(before, name="another"))
+
+    assert read_manifest(folder) == before

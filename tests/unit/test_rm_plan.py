@@ -55,14 +55,22 @@ def test_plan_is_described_with_its_total():
     assert f"{plan.total / GIB:,.2f}" in captured.get()
 
 
-def test_plan_counts_the_evaluation_which_holds_the_whole_model_in_fp32():
-    plan = memory_plan(load_rm_recipe("rm-qwen3-8b"))
-    assert plan.evaluation == 4 * plan.parameters
-    assert plan.evaluation > plan.sharded(8)
+def test_plan_counts_what_comes_after_the_training():
+    plan = memory_plan(load_rm_recipe("rm-smollm2-135m"))  # of which training holds bf16
+    assert plan.evaluation > 1.9 * plan.weights
+    assert plan.host == plan.weights
+    whole = memory_plan(load_rm_recipe("rm-qwen3-8b"))
+    assert whole.host == 6 * whole.parameters  # what was trained in fp32, and what is written in bf16
     console = Console(width=80)
     with console.capture() as captured:
         console.print(describe(plan))
-    assert f"{plan.evaluation / GIB:,.2f}" in captured.get()
+    rows = {name.strip(): value.strip() for _, name, value, _ in (row.split("│") for row in rows_of(captured.get()))}
+    assert rows["evaluation at the end, on one of them, in fp32"] == f"{plan.evaluation / GIB:,.2f}"
+    assert rows["host memory of the process that writes the bundle"] == f"{plan.host / GIB:,.2f}"
+
+
+def rows_of(table):
+    return [line for line in table.splitlines() if line.startswith("│")]
 
 
 @pytest.mark.parametrize(

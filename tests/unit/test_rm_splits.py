@@ -78,5 +78,14 @@ def test_dev_of_excluded_sources_alone_cannot_calibrate(tmp_path: Path) -> None:
         splits(tmp_path, rows, exclude_sources=("theirs",))
 
 
+def test_excluded_source_may_stand_in_dev_alone(tmp_path: Path) -> None:
+    rows = [a_row("ours, of dev", NAMES), a_row("not of us, in dev", NAMES, source="elsewhere")]
+    read = splits(tmp_path, rows, exclude_sources=("elsewhere",))
+    assert len(read.train) == 2
+    assert len(read.calibrating) == 1
+    with pytest.raises(DataError, match="source 'nowhere' is not in the data"):
+        splits(tmp_path, rows, exclude_sources=("nowhere",))
+
+
 def test_physicians_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert splits(tmp_path, [a_row("another prompt", NAMES)]).missing == ("nobody.jsonl",)

@@ -149,7 +149,7 @@ class RmRecipe:
 
     @property
     def ablations(self) -> tuple[str, ...]:
-        """Parts that it leaves out, as `--ablation` names them."""
+        """Parts that it leaves out, as `--ablation` names them, whoever asked for that."""
         found = {
             "no-criteria": not self.criteria,
             "no-safety": not self.safety,

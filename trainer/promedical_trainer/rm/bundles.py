@@ -20,15 +20,15 @@ from promedical_trainer.recipe import Adapter, RecipeError, RmRecipe
 _HEAD: Final = "head"
 _HEAD_FILE: Final = "head.safetensors"
 _DECODER: Final = "decoder."
-_STORED: Final = torch.float16
-"""Of adapters: half the size of fp32, and what is measured afterwards is what is stored."""
+_ADAPTER: Final = torch.float16
+"""Half the size of fp32, and what is measured afterwards is what is stored."""
 
 
 def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle) -> None:
     """Write the trained weights, not calibrated yet; the folder appears whole or not at all.
 
     Args:
-        folder: Of the bundle; replaced if there is one.
+        folder: Of the bundle; one that is there is kept.
         checkpoint: Holds `model.safetensors` with what was trained.
         recipe: Says whether that is an adapter.
         base: What was trained on.
@@ -36,18 +36,26 @@ def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle)
     Raises:
         RecipeError: A weight is no number, or too large for how adapters are stored.
     """
+    if folder.is_dir():
+        return
+    trained = load_file(checkpoint / "model.safetensors")
+    _check_finite(trained, _stored(recipe))
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    trained = load_file(checkpoint / "model.safetensors")
-    _check_finite(trained, torch.float32 if recipe.adapter is None else _STORED)
     if recipe.adapter is None:
         head = _write_whole(scratch, trained, recipe, base)
     else:
         head = _write_adapter(scratch, trained, recipe.adapter)
     write_manifest(scratch, _manifest(recipe, base, head, folder))
-    shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
+
+
+def _stored(recipe: RmRecipe) -> torch.dtype:
+    """Of an adapter, or of whole weights; the head of an adapter has fp32."""
+    if recipe.adapter is not None:
+        return _ADAPTER
+    return torch.bfloat16 if recipe.optimisation.precision == "bf16" else torch.float32
 
 
 def _check_finite(trained: Mapping[str, torch.Tensor], stored: torch.dtype) -> None:
@@ -65,7 +73,7 @@ def calibrate_bundle(folder: Path, cells: Mapping[str, PlattCell]) -> None:
 
 
 def _write_adapter(folder: Path, trained: Mapping[str, torch.Tensor], adapter: Adapter) -> Head:
-    lora = {_peft_name(name): value.to(_STORED) for name, value in trained.items() if name != _HEAD}
+    lora = {_peft_name(name): value.to(_ADAPTER) for name, value in trained.items() if name != _HEAD}
     save_file(lora, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     save_file({_HEAD: trained[_HEAD].float()}, folder / _HEAD_FILE)
     config = adapter.lora().to_dict()  # type: ignore[no-untyped-call]
@@ -82,13 +90,17 @@ def _peft_name(name: str) -> str:
 
 
 def _write_whole(folder: Path, trained: Mapping[str, torch.Tensor], recipe: RmRecipe, base: Bundle) -> Head:
-    dtype = torch.bfloat16 if recipe.optimisation.precision == "bf16" else torch.float32
     model: Any = CLASSIFIERS[base.manifest.family].from_pretrained(
-        base.folder, num_labels=1, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        base.folder,
+        num_labels=1,
+        dtype=_stored(recipe),
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
     )
     weights = {"model." + name.removeprefix(_DECODER): value for name, value in trained.items() if name != _HEAD}
     weights["score.weight"] = trained[_HEAD][None, :]
-    missing = model.load_state_dict({name: value.to(dtype) for name, value in weights.items()}, strict=False)
+    missing = model.load_state_dict(weights, strict=False)
     if missing.unexpected_keys:
         raise ValueError(
             f"{len(missing.unexpected_keys)} trained tensors have no place, as {missing.unexpected_keys[0]}"

@@ -24,6 +24,9 @@ MIN_LABELS: Final = 200
 MAX_FALSE_VETOES: Final = 0.1
 """Share of safe dev responses that any safety verdict may veto."""
 
+_DIGITS: Final = 6
+"""Significant, of parameters: more differ between machines, and a bundle's revision is a hash of them."""
+
 _GLOBAL: Final = "global"
 _SAFETY: Final = "safety/negative"  # safety criteria are worded as violations, always
 _ONE_SIDED: Final = 0.98
@@ -181,7 +184,11 @@ def _global_cell(frame: pd.DataFrame) -> PlattCell:
             "can be made of them: the model has not learned to read criteria, or, without loss.pointwise, where their "
             "zero is; train longer, raise the learning rate or loss.pointwise, or check the sign of pairs and labels"
         )
-    return PlattCell(scale=scale, offset=offset)
+    return _rounded(scale, offset)
+
+
+def _rounded(scale: float, offset: float) -> PlattCell:
+    return PlattCell(scale=float(f"{scale:.{_DIGITS}g}"), offset=float(f"{offset:.{_DIGITS}g}"))
 
 
 def _cell(part: pd.DataFrame) -> tuple[PlattCell | None, str]:
@@ -193,7 +200,7 @@ def _cell(part: pd.DataFrame) -> tuple[PlattCell | None, str]:
     scale, offset = platt(part["logit"].tolist(), part["met"].tolist())
     if not scale > 0:
         return None, f"its logits do not rise with its labels (scale {scale:.3g})"
-    return PlattCell(scale=scale, offset=offset), ""
+    return _rounded(scale, offset), ""
 
 
 def _lowest_threshold(safe: Numbers, all_probabilities: Numbers) -> float:

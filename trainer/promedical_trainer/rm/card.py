@@ -1,6 +1,6 @@
 """The model card: what the bundle is, what it was made of, what was measured, and what it is not for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 import pandas as pd
 from huggingface_hub import ModelCardData
 
+from promedical_bench.data.report import DataReport
 from promedical_bench.quality.evaluation import HEADLINE, Evaluation
 from promedical_bench.quality.figures import accuracy_plot, reliability_plot
 from promedical_bench.quality.markdown import report
@@ -67,7 +68,7 @@ def write_card(
     sections = [
         front_matter(
             recipe,
-            {each.path.name: each.sha256 for each in splits.reports},
+            splits.reports,
             {name: _accuracy(evaluation) for name, evaluation in evaluations.items()},
         ),
         f"# {recipe.bundle_name}",
@@ -85,21 +86,22 @@ def write_card(
     (folder / "README.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
-def front_matter(recipe: RmRecipe, data: Mapping[str, str], accuracy: Mapping[str, Mapping[str, float]]) -> str:
-    """For machines: what it learnt from and what was measured, as hubs read it; docs/adr/0026 says why it stands here.
+def front_matter(recipe: RmRecipe, data: Iterable[DataReport], accuracy: Mapping[str, Mapping[str, float]]) -> str:
+    """For machines: what it learnt from and what was measured; docs/adr/0026 says why it stands here.
 
     Args:
         recipe: Of the run.
-        data: sha256 by file.
+        data: Of every file.
         accuracy: The headline, pair accuracy as the mean over prompts, by split and dimension.
     """
     facts = ModelCardData(
-        base_model=recipe.base,
         license="other",
-        license_name=recipe.licence,
+        license_name="see-licence",
         pipeline_tag="text-classification",
         tags=["reward-model", "medical"],
-        data=dict(data),
+        licence=recipe.licence,
+        base=recipe.base,
+        data=[{"file": each.path.name, "sha256": each.sha256} for each in data],
         pair_accuracy={split: dict(found) for split, found in accuracy.items() if found},
     )
     return f"---\n{facts.to_yaml()}\n---"

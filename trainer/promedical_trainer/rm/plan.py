@@ -34,6 +34,7 @@ class MemoryPlan:
         optimizer: Bytes.
         activations: Bytes of one pass of `tokens_per_pass`, estimated.
         tokens_per_pass: Of the recipe.
+        host: Bytes in the memory of the process that writes the bundle; others need the weights alone, to load them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class MemoryPlan:
     optimizer: int
     activations: int
     tokens_per_pass: int
+    host: int
 
     @property
     def evaluation(self) -> int:
@@ -70,15 +72,18 @@ def memory_plan(recipe: RmRecipe) -> MemoryPlan:
     config = architecture_of(recipe)
     frozen, trained = _counts(config, recipe.adapter)
     bf16 = recipe.optimisation.precision == "bf16"
+    weights = frozen * (_BF16 if bf16 and recipe.adapter else _FP32) + trained * _FP32
+    written = 0 if recipe.adapter else (frozen + trained) * (_BF16 if bf16 else _FP32)
     return MemoryPlan(
         name=recipe.name,
         parameters=frozen + trained,
         trained=trained,
-        weights=frozen * (_BF16 if bf16 and recipe.adapter else _FP32) + trained * _FP32,
+        weights=weights,
         gradients=trained * _FP32,
         optimizer=trained * _MOMENTS * _FP32,
         activations=_activations(config, recipe),
         tokens_per_pass=recipe.optimisation.tokens_per_pass,
+        host=weights + written,
     )
 
 
@@ -95,7 +100,7 @@ def describe(plan: MemoryPlan) -> Table:
         table.add_row(f"on each of {devices}, sharded", _gib(plan.sharded(devices)))
     table.add_section()
     table.add_row("evaluation at the end, on one of them, in fp32", _gib(plan.evaluation))
-    table.add_row("host memory of each process while it loads", _gib(plan.weights))
+    table.add_row("host memory of the process that writes the bundle", _gib(plan.host))
     return table
 
 

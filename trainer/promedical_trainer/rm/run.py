@@ -22,7 +22,7 @@ from promedical_bench.quality.predictions import Key, Predictions, table
 from promedical_model.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.beginning import begin
-from promedical_trainer.checkpoints import checkpoint_state, newest_checkpoint
+from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint, newest_checkpoint
 from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
 from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
 from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
@@ -79,10 +79,12 @@ class Run:
     @property
     def trained(self) -> RmRecipe:
         """The recipe on what is trained; a tiny copy has few layers, and an adapter takes them all."""
-        adapter = self.recipe.adapter
-        if adapter is not None and self.base != self.recipe.base:
+        adapter, recipe = self.recipe.adapter, self.recipe
+        if adapter is not None and self.base != recipe.base:
             adapter = replace(adapter, layers=None)
-        return replace(self.recipe, base=self.base, adapter=adapter)
+        if self.shrink:
+            recipe = replace(recipe, name=f"{recipe.name}-{SHRUNKEN}", description=f"Tiny copy: {recipe.description}")
+        return replace(recipe, base=self.base, adapter=adapter)
 
     @property
     def named(self) -> RmRecipe:
@@ -127,8 +129,7 @@ def train_reward_model(run: Run) -> Path:
     facts = _train(run, splits, base, hardware)
     if processes().is_main_process:
         go_on_alone()
-        if not run.bundle.is_dir():
-            write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
+        write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
         _judge(replace(run, until=max(run.until, evaluated_until(run.evaluation), key=UNTIL.index)), splits, facts)
     return run.bundle
 
@@ -195,10 +196,20 @@ def _left_out(fit_in: Fitting, recipe: RmRecipe) -> str:
 
 
 def _forget(run: Run) -> None:
-    """Leave nothing that other weights gave."""
+    """Leave nothing that other weights gave.
+
+    Raises:
+        RecipeError: There is a bundle that cannot go on, and hours of training would replace it.
+    """
+    if run.bundle.is_dir() and last_checkpoint(run.checkpoints) is None:
+        raise RecipeError(
+            f"{run.bundle} is there, but its checkpoints are not: give another --output, or delete {run.bundle} to "
+            "train again"
+        )
     run.evaluation.unlink(missing_ok=True)
     for folder in (run.scores, run.bundle):
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _check_teaches(steps: Sequence[Sequence[Group]], recipe: RmRecipe, left_out: str) -> None:
@@ -253,8 +264,8 @@ def _judge(run: Run, splits: Splits, facts: Facts) -> None:
     if run.until != "dev" and splits.physicians:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
-    write_evaluation(run.evaluation, splits, facts, fitted, evaluations)
     write_card(run.bundle, run.named, splits, facts, fitted, evaluations, table(shown, predictions))
+    write_evaluation(run.evaluation, splits, facts, fitted, evaluations)  # last: it says how far everything is
 
 
 def _untrained(run: Run, prompts: Sequence[LabelledPrompt]) -> dict[str, Predictions]:

@@ -92,10 +92,12 @@ def score(
         advance: Told how many prompts are done.
     """
     done = _read(path)
-    left = [prompt for prompt in prompts if prompt.id not in done]
+    left = [
+        prompt for prompt in prompts if not {each.id for each in prompt.responses} <= done.get(prompt.id, {}).keys()
+    ]
     advance(len(prompts) - len(left))
     if left:
-        _score_into(judge(), left, path, done, advance)
+        _score_into(judge(), left, path, done, lambda count: advance(len(prompts) - len(left) + count))
     return {
         (prompt.id, response.id, criterion): done[prompt.id][response.id][criterion]
         for prompt in prompts
@@ -112,11 +114,11 @@ def _score_into(
     advance: Callable[[int], None],
 ) -> None:
     with appending(path) as file:
-        for prompt in prompts:
+        for count, prompt in enumerate(prompts, start=1):
             done[prompt.id] = judge.logits(prompt)
             file.write(_line(prompt.id, done[prompt.id]))
             file.flush()
-            advance(len(done))
+            advance(count)
 
 
 def _asked(prompt: LabelledPrompt, response: LabelledResponse) -> set[str]:

@@ -57,8 +57,10 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
             one split have a prompt of the same id, or dev cannot calibrate.
     """
     reports: list[DataReport] = []
-    train = without_sources(_read(folder, choice.train, reports), choice.exclude_sources)
+    every = _read(folder, choice.train, reports)
     dev = tuple(_drawn(each, choice.dev_responses) for each in _read(folder, choice.dev, reports))
+    elsewhere = {each.source for each in dev} - {each.source for each in every}
+    train = without_sources(every, [name for name in choice.exclude_sources if name not in elsewhere])
     test = _read(folder, choice.test, reports)
     missing = tuple(name for name in choice.physicians if not (folder / name).is_file())
     physicians = _read(folder, [name for name in choice.physicians if name not in missing], reports)

@@ -141,6 +141,22 @@ def test_healthbench_compares_with_grades_that_are_there(tmp_path):
     assert values(task.controls(turned)[LONGER], "order_accuracy") == {"overall": 1.0}
 
 
+def test_healthbench_compares_whole_responses_only_with_whole_grades(tmp_path):
+    row = criteria_row()
+    axes = {"good": "accuracy", "harm": "safety"}
+    criteria = [each | {"axis": axes[each["id"]]} for each in row["criteria"]]
+    responses = [each | {"labels": {"good": each["labels"]["good"]}} for each in row["responses"]]
+    path = written(tmp_path / "d.jsonl", [row | {"criteria": criteria, "responses": responses}])
+    task = load_task("healthbench", path)
+
+    found = task.tallies(by_verdict(task.cases, lambda _, c: c.id == "good"))
+
+    assert values(found, "score")["overall"] == 1.0
+    for name in ("graded_before", "score_error"):
+        assert values(found, name)["overall"] is None
+        assert found[name]["overall"].n == 0
+
+
 @pytest.mark.parametrize(
     ("tags", "reason"), [([None], "tags: Input should be a valid string"), (5, "tags: Input should be a valid list")]
 )
@@ -398,6 +414,13 @@ def test_kqa_counts_a_repeated_answer_of_one_model_and_judges_it_once(tmp_path):
     assert left_out(task) == [("row", reason, ("line 3",))]
 
 
+def test_kqa_finds_answers_by_their_question_whatever_id_they_have(tmp_path):
+    answers = [{"id": 7, "Question": "Q1?", "response": "x"}, {"id": "q2", "Question": "Q2?", "response": "y"}]
+    questions = written(tmp_path / "q.jsonl", [question("Q1?"), question("Q2?")])
+    task = load_task("kqa", questions, responses=written(tmp_path / "a.jsonl", answers))
+    assert [case.responses for case in task.cases] == [("x",), ("y",)]
+
+
 def test_kqa_names_the_record_where_a_csv_file_is_broken(tmp_path):
     path = tmp_path / "labels.csv"
     rows = ["Question,llm_x,answer,claim,category_x,majority_label", *["Q?,m,A,c,Must_have,Neutral"] * 9000]
@@ -428,6 +451,8 @@ def test_load_task_names_the_tasks_there_are(tmp_path):
         load_task("quality", tmp_path)
     with pytest.raises(DataError, match="--responses: task rewardbench takes none"):
         load_task("rewardbench", tmp_path, responses=tmp_path)
+    with pytest.raises(DataError, match="--pair-cap: task healthbench takes none; only promedical"):
+        load_task("healthbench", tmp_path, pair_cap=3)
 
 
 def test_longer_is_better_turns_with_polarity_and_majority_ignores_the_response(tmp_path):

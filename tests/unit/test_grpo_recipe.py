@@ -51,6 +51,11 @@ def test_sampling_of_vllm_is_corrected_where_the_recipe_says_so(tmp_path):
         (["oracle.max_unscored=1"], "expected a share"),
         (["oracle.reward_weights.violation_penalty=0.5"], "violation_penalty"),
         (["optimisation.steps=0"], "steps is 0: expected at least 1"),
+        (["evaluation.prompts=-1"], "prompts is -1: expected at least 0"),
+        (["generation.temperature=0"], "temperature is 0.0: expected a finite number above 0"),
+        (["generation.max_tokens=0"], "max_tokens is 0: expected at least 1"),
+        (["optimisation.learning_rate=-1"], "learning_rate is -1.0: expected a finite number, 0 or more"),
+        (["optimisation.kl=.nan"], "kl is nan: expected a finite number, 0 or more"),
         (["generation.vllm={mode: server}"], "mode server needs it"),
     ],
 )
@@ -61,7 +66,26 @@ def test_recipe_that_cannot_work_is_refused_with_the_reason(overrides, said):
 
 def test_folder_of_another_recipe_is_refused(tmp_path):
     recipe = GRPO_RECIPES.load("grpo-tiny")
-    GRPO_RECIPES.claim(tmp_path / "run", recipe)
-    GRPO_RECIPES.claim(tmp_path / "run", recipe)
-    with pytest.raises(RecipeError, match="another recipe"):
-        GRPO_RECIPES.claim(tmp_path / "run", GRPO_RECIPES.load("grpo-tiny", ["optimisation.seed=1"]))
+    for _ in range(2):
+        with GRPO_RECIPES.claimed(tmp_path / "run", recipe):
+            pass
+    other = GRPO_RECIPES.load("grpo-tiny", ["optimisation.seed=1"])
+    with pytest.raises(RecipeError, match="another recipe"), GRPO_RECIPES.claimed(tmp_path / "run", other):
+        pass
+
+
+def test_folder_that_another_process_trains_in_is_refused(tmp_path):
+    recipe = GRPO_RECIPES.load("grpo-tiny")
+    with GRPO_RECIPES.claimed(tmp_path / "run", recipe):
+        refused = pytest.raises(RecipeError, match="another process trains in it; wait for its end")
+        with refused, GRPO_RECIPES.claimed(tmp_path / "run", recipe):
+            pass
+    with GRPO_RECIPES.claimed(tmp_path / "run", recipe):
+        pass
+
+
+def test_folder_whose_recipe_was_half_written_can_be_claimed_again(tmp_path):
+    (tmp_path / "recipe.part").write_text("name: promed")
+    with GRPO_RECIPES.claimed(tmp_path, GRPO_RECIPES.load("grpo-tiny")):
+        assert (tmp_path / "recipe.yaml").read_text() == GRPO_RECIPES.dump(GRPO_RECIPES.load("grpo-tiny"))
+        assert not (tmp_path / "recipe.part").exists()

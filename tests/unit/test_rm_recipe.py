@@ -70,8 +70,9 @@ def test_wrong_recipe_is_refused_by_name(name, overrides, said):
 
 def test_output_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(RecipeError, match="run: cannot be made a folder"):
-        RM_RECIPES.claim(tmp_path / "run", load_rm_recipe("rm-tiny"))
+    refused = pytest.raises(RecipeError, match="run: cannot be made a folder")
+    with refused, RM_RECIPES.claimed(tmp_path / "run", load_rm_recipe("rm-tiny")):
+        pass
     assert (tmp_path / "run").read_text() == "mine"
 
 

@@ -13,6 +13,7 @@ from promedical_bench.data.report import DataReport
 from promedical_trainer.checkpoints import last_checkpoint
 from promedical_trainer.ranks import processes
 from promedical_trainer.recipe_files import RecipeError
+from promedical_trainer.whole_file import write_whole
 
 _FILE: Final = "beginning.json"
 
@@ -35,9 +36,7 @@ def begin(folder: Path, checkpoints: Path, data: Path, reports: Iterable[DataRep
     path = folder / _FILE
     hashes = {os.path.relpath(each.path, data): each.sha256 for each in reports}
     if last_checkpoint(checkpoints) is None or not path.is_file():
-        scratch = path.with_suffix(".part")
-        scratch.write_text(json.dumps({"data": hashes, "hardware": _hardware()}, indent=1) + "\n", encoding="utf-8")
-        scratch.rename(path)
+        write_whole(path, json.dumps({"data": hashes, "hardware": _hardware()}, indent=1) + "\n")
     begun = json.loads(path.read_text(encoding="utf-8"))
     changed = sorted(name for name, _ in hashes.items() ^ begun["data"].items())
     if changed:

@@ -1,12 +1,11 @@
 """A recipe of a reward model: every setting of one training run, read once and frozen."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from promedical_trainer.adapter import Adapter
-from promedical_trainer.recipe_files import Precision, RecipeBook, RecipeError
+from promedical_trainer.recipe_files import Precision, RecipeBook, RecipeError, check_amounts, check_counts
 from promedical_trainer.rm.expansion import Expansion
 from promedical_trainer.rm.passes import LossWeights
 
@@ -96,14 +95,10 @@ class Optimisation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_pairs", "tokens_per_pass", "max_path_tokens", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        check_counts(self, "epochs", "batch_pairs", "tokens_per_pass", "max_path_tokens", "save_every")
         if self.max_steps is not None and self.max_steps < 1:
             raise ValueError(f"max_steps is {self.max_steps}: expected at least 1, or null for all epochs")
-        for name in ("learning_rate", "head_learning_rate", "weight_decay", "max_grad_norm"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected a finite number, 0 or more")
+        check_amounts(self, "learning_rate", "head_learning_rate", "weight_decay", "max_grad_norm")
         if not 0 <= self.warmup_share < 1:
             raise ValueError(f"warmup_share is {self.warmup_share}: expected at least 0 and below 1")
 

@@ -1,12 +1,17 @@
 """How a recipe is read, for every kind of model: YAML into frozen settings. Unknown names are errors."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import yaml
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
+
+from promedical_trainer.whole_file import write_whole
 
 T = TypeVar("T")
 
@@ -14,10 +19,34 @@ Precision = Literal["fp32", "bf16"]
 
 _FOLDER: Final = files(__package__) / "recipes"
 _RECIPE: Final = "recipe.yaml"
+_HALF: Final = "recipe.part"
+_LOCK: Final = ".lock"
 
 
 class RecipeError(Exception):
     """A recipe cannot be used. The message names the field, what was expected and what to do."""
+
+
+def check_counts(settings: object, *names: str, least: int = 1) -> None:
+    """See that these settings count something.
+
+    Raises:
+        ValueError: One is below `least`.
+    """
+    for name in names:
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name} is {getattr(settings, name)}: expected at least {least}")
+
+
+def check_amounts(settings: object, *names: str) -> None:
+    """See that these settings are finite numbers, 0 or more.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for name in names:
+        if not 0 <= getattr(settings, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(settings, name)}: expected a finite number, 0 or more")
 
 
 class RecipeBook(Generic[T]):
@@ -58,22 +87,33 @@ class RecipeBook(Generic[T]):
         """The recipe as YAML, with every default written out."""
         return yaml.safe_dump(self._adapter.dump_python(recipe, mode="json"), sort_keys=False, allow_unicode=True)
 
-    def claim(self, folder: Path, recipe: T) -> None:
-        """Make a folder this recipe's run, or see that it is.
+    @contextmanager
+    def claimed(self, folder: Path, recipe: T) -> Iterator[None]:
+        """A folder that is this recipe's run, new or begun, and that no other process works in meanwhile.
 
         Raises:
-            RecipeError: It holds something else.
+            RecipeError: It holds something else, or another process is at it.
         """
-        path, text = folder / _RECIPE, self.dump(recipe)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecipeError(f"{folder}: cannot be made a folder ({error.strerror}); give another --output") from error
+        try:
+            with FileLock(folder / _LOCK, timeout=0):
+                self._claim(folder, self.dump(recipe))
+                yield
+        except Timeout:
+            message = f"{folder}: another process trains in it; wait for its end, or give another --output"
+            raise RecipeError(message) from None
+
+    def _claim(self, folder: Path, text: str) -> None:
+        path = folder / _RECIPE
         if path.is_file() and path.read_text(encoding="utf-8") != text:
             raise RecipeError(f"{folder}: holds a run of another recipe; give another --output, or remove it")
-        if not path.is_file() and any(folder.iterdir()):
-            raise RecipeError(f"{folder}: is not empty and holds no run; give another --output")
-        path.write_text(text, encoding="utf-8")
+        if not path.is_file():
+            if any(each.name not in {_LOCK, _HALF} for each in folder.iterdir()):
+                raise RecipeError(f"{folder}: is not empty and holds no run; give another --output")
+            write_whole(path, text)
 
     def _read(self, name: str) -> dict[str, Any]:
         path = Path(name)

@@ -13,6 +13,7 @@ from promedical_client import Client, PromedicalError
 from promedical_client.integrations import Grader
 from promedical_client.sync import ClientOptions
 from promedical_trainer.grpo.recipe import Oracle
+from promedical_trainer.whole_file import write_whole
 
 _PIN: Final = "oracle.json"
 _AS_LONG_AS_IT_TAKES: Final = 1_000
@@ -76,7 +77,7 @@ def pin_oracle(folder: Path, address: Address, settings: Oracle) -> Pin:
         )
     path = folder / _PIN
     if not path.is_file():
-        path.write_text(json.dumps(asdict(pin), indent=1) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(asdict(pin), indent=1) + "\n")
     began = Pin(**json.loads(path.read_text(encoding="utf-8")))
     if began.fingerprint != pin.fingerprint:
         raise OracleError(

@@ -1,12 +1,13 @@
 """A recipe of a policy: every setting of one GRPO run, read once and frozen. The defaults are the paper's."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from promedical.messages import Truncation, WeightsSpec
 from promedical.reward import ProficiencyMode, RewardWeights
 from promedical_trainer.adapter import Adapter
-from promedical_trainer.recipe_files import Precision, RecipeBook
+from promedical_trainer.recipe_files import Precision, RecipeBook, check_amounts, check_counts
 
 _STRICT: Final = {"extra": "forbid"}
 
@@ -127,6 +128,12 @@ class Generation:
     temperature: float = 1.0
     vllm: Vllm | None = None
 
+    def __post_init__(self) -> None:
+        check_counts(self, "max_tokens")
+        check_counts(self, "group_size", least=2)  # an advantage compares
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}: expected a finite number above 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
@@ -165,9 +172,8 @@ class Optimisation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        check_counts(self, "steps", "batch", "accumulate", "save_every")
+        check_amounts(self, "learning_rate", "kl", "max_grad_norm")
         if not 0 <= self.warmup_share < 1:
             raise ValueError(f"warmup_share is {self.warmup_share}: expected at least 0 and below 1")
 
@@ -188,6 +194,9 @@ class Evaluation:
     __pydantic_config__ = _STRICT
 
     prompts: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "prompts", least=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +229,6 @@ class GrpoRecipe:
 
     def __post_init__(self) -> None:
         group, responses = self.generation.group_size, self.optimisation.responses
-        if group < 2:  # noqa: PLR2004 - an advantage compares
-            raise ValueError(f"generation.group_size is {group}: expected at least 2")
         if responses % group:
             raise ValueError(
                 f"optimisation.batch * optimisation.accumulate is {responses}, generation.group_size {group}: expected "

@@ -6,7 +6,7 @@ TensorBoard's files), policy/, held_out/ and summary.md. The table and held_out/
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,12 @@ def train_policy(run: Run) -> Path:
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading and saving; the run has one of its own
     processes(run.recipe.optimisation.ranks_timeout_s)
     check_launched()
-    pin = agreed(lambda: _begin(run))
+    with ExitStack() as held:
+        _train_and_sum_up(run, agreed(lambda: _begin(run, held)))
+    return run.output / PAGE
+
+
+def _train_and_sum_up(run: Run, pin: Pin) -> None:
     tokenizer = read_tokenizer(run.base)
     prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
     _show(run, pin, prompts)
@@ -105,7 +110,6 @@ def train_policy(run: Run) -> Path:
         copy_model(newest_checkpoint(run.training), run.policy)
         story = _story(run, pin, prompts, tokenizer)
         write_summary(run.output, story)
-    return run.output / PAGE
 
 
 def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -120,13 +124,13 @@ def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokeniz
         raise OracleLostError(vote.lost)
 
 
-def _begin(run: Run) -> Pin:
+def _begin(run: Run, held: ExitStack) -> Pin:
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         raise RecipeError(
             "DeepSpeed makes its step while it computes gradients, so that a step without rewards could not be left "
             "out; launch with fsdp.yaml"
         )
-    GRPO_RECIPES.claim(run.output, run.recipe)
+    held.enter_context(GRPO_RECIPES.claimed(run.output, run.recipe))
     pin = pin_oracle(run.output, run.oracle, run.recipe.oracle)
     if run.recipe.policy == TINY:
         make_tiny_policy(Path(run.base))

@@ -12,6 +12,7 @@ from promedical_trainer.rm import Until
 from promedical_trainer.rm.calibration import Fitted
 from promedical_trainer.rm.card import Facts
 from promedical_trainer.rm.splits import Splits
+from promedical_trainer.whole_file import write_whole
 
 UNTRAINED: Final = "untrained"
 """The base, as a control."""
@@ -20,7 +21,7 @@ UNTRAINED: Final = "untrained"
 def write_evaluation(
     path: Path, splits: Splits, facts: Facts, fitted: Fitted, evaluations: Mapping[str, Evaluation]
 ) -> None:
-    """Write it whole or not at all."""
+    """Write it."""
     document = {
         "training": asdict(facts),
         "data": [as_dict(replace(report, path=Path(report.path.name))) for report in splits.reports],
@@ -30,9 +31,7 @@ def write_evaluation(
         },
         "notes": fitted.notes,
     } | {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
-    scratch = path.with_suffix(".part")
-    scratch.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    scratch.rename(path)
+    write_whole(path, json.dumps(document, indent=1) + "\n")
 
 
 def evaluated_until(path: Path) -> Until:

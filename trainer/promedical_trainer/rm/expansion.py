@@ -13,6 +13,7 @@ from itertools import combinations
 
 from promedical.rubric import Criterion, Dimension
 from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
+from promedical_trainer.recipe_files import check_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +66,9 @@ class Expansion:
     pairs_per_tree: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("responses_per_tree", 2),
-            ("criteria_per_tree", 1),
-            ("trees_per_prompt", 1),
-            ("pairs_per_criterion", 1),
-            ("pairs_per_tree", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least {least}")
+        check_counts(self, "criteria_per_tree", "trees_per_prompt", "pairs_per_criterion")
+        check_counts(self, "responses_per_tree", least=2)
+        check_counts(self, "pairs_per_tree", least=0)
 
     def groups(self, prompts: Sequence[LabelledPrompt], *, seed: int, epoch: int) -> list[Group]:
         """All groups of one epoch in shuffled order; the same for the same arguments."""

@@ -6,6 +6,7 @@ The output folder holds recipe.yaml, beginning.json, checkpoints/, scores/, eval
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -121,7 +122,13 @@ def train_reward_model(run: Run) -> Path:
         TimeUpError: The deadline passed; the same call goes on from there.
     """
     check_launched()
-    agreed(lambda: _claim(run))
+    with ExitStack() as held:
+        agreed(lambda: _claim(run, held))
+        _train_and_judge(run)
+    return run.bundle
+
+
+def _train_and_judge(run: Run) -> None:
     base = open_bundle(run.base)
     splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
     hardware = agreed(lambda: begin(run.output, run.checkpoints, run.data, splits.reports))
@@ -131,12 +138,11 @@ def train_reward_model(run: Run) -> Path:
         go_on_alone()
         write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
         _judge(replace(run, until=max(run.until, evaluated_until(run.evaluation), key=UNTIL.index)), splits, facts)
-    return run.bundle
 
 
-def _claim(run: Run) -> None:
+def _claim(run: Run, held: ExitStack) -> None:
     """Make the folder this run's, or see that it is."""
-    RM_RECIPES.claim(run.output, run.named)
+    held.enter_context(RM_RECIPES.claimed(run.output, run.named))
     if run.base != run.recipe.base:
         make_shrunken_base(Path(run.base), architecture_of(run.recipe))
 

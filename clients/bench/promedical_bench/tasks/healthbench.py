@@ -71,11 +71,11 @@ class HealthBench:
     def tallies(self, answers: Answers) -> Tallies:
         """Scores by axis and theme; where the data has grades, how far the oracle agrees."""
         frame = self._scores(answers)
-        found = by_group(frame, {SCORE: _clipped("score")})
+        found = _by_axis(frame, {SCORE: _clipped("score")})
         graded = frame.dropna(subset=["before"])
         if graded.empty:
             return found
-        found |= by_group(graded, {"graded_before": _clipped("before"), "score_error": _error})
+        found |= _by_axis(graded, {"graded_before": _clipped("before"), "score_error": _error})
         found["order_accuracy"] = {OVERALL: tally(_ordered, _pairs(graded[graded["group"] == OVERALL]))}
         return found | by_group(
             self.labels(answers), {name: metrics.POINTWISE[name] for name in _ON_LABELS}, "dimension"
@@ -147,6 +147,12 @@ def _groups(item: GradedItem) -> Iterator[tuple[str, Mapping[str, float]]]:
     yield from ((theme, item.points) for theme in item.themes)
     for axis in sorted(set(item.axes.values())):
         yield axis, {name: value for name, value in item.points.items() if item.axes.get(name) == axis}
+
+
+def _by_axis(frame: pd.DataFrame, metrics: Mapping[str, Metric]) -> Tallies:
+    """Overall is of whole responses only, also where none has all its grades and its axes do."""
+    whole = frame[frame["group"] == OVERALL]
+    return {name: groups | {OVERALL: tally(metrics[name], whole)} for name, groups in by_group(frame, metrics).items()}
 
 
 def _clipped(column: str) -> Metric:

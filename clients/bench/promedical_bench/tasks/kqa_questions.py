@@ -16,7 +16,7 @@ from promedical_bench.data import parts
 from promedical_bench.data.errors import DataError
 from promedical_bench.data.lines import Content, content_of, usable
 from promedical_bench.data.skips import Place, Refusal, SkipLog, Skipped
-from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
+from promedical_bench.tasks.policy_answers import QUESTION, PolicyAnswers, read_answers
 from promedical_bench.tasks.task import id_of
 
 LEVELS: Final = ("Contradiction", "Neutral", "Entailment")
@@ -98,7 +98,7 @@ def read_answered(path: Path, responses: Path | None) -> Read:
         note = "The answers are the physicians' own: a policy's answers come with --responses."
         own = [_answered(row, row["Free_form_answer"], PHYSICIANS) for row in questions if row["Free_form_answer"]]
         return Read(answered=tuple(own), contents=(content,), skipped=log.summary(), notes=(note,))
-    answers = read_answers(responses, log)
+    answers = read_answers(responses, log, QUESTION)
     found = _by_policy(questions, answers)
     if not found:
         raise DataError(

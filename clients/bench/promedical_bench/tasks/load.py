@@ -29,6 +29,8 @@ def load_task(name: str, path: Path, *, responses: Path | None = None, pair_cap:
     """
     if responses is not None and name in NAMES and name not in WITH_RESPONSES:
         raise DataError(f"--responses: task {name} takes none; only {' and '.join(WITH_RESPONSES)} judge a policy")
+    if pair_cap is not None and name in NAMES and name != "promedical":
+        raise DataError(f"--pair-cap: task {name} takes none; only promedical compares pairs by criterion")
     task = _load(name, path, responses, pair_cap)
     check_unique(task.cases)
     return task

@@ -1,17 +1,21 @@
 """Answers of a policy to prompts of a task, one JSON object each, as lines or as one array.
 
 {"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
+Where a row has several of the names, the one that the task's prompts go by counts.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from promedical_bench.data.lines import Content, content_of, usable
 from promedical_bench.data.skips import Place, Refusal, SkipLog
 
-_PROMPT_KEYS: Final = ("prompt_id", "id", "Question")
+PROMPT_ID: Final = "prompt_id"
+QUESTION: Final = "Question"
+_PROMPT_KEYS: Final = (PROMPT_ID, "id", QUESTION)
 _TEXT_KEYS: Final = ("response", "completion", "result", "text")
 _EXPECTED: Final = f"objects with {' or '.join(_PROMPT_KEYS)}, and {' or '.join(_TEXT_KEYS)}"
 
@@ -39,26 +43,31 @@ class PolicyAnswers:
         return (f"{count:,} answers are to prompts that the data does not have.",) if count else ()
 
 
-def read_answers(path: Path, log: SkipLog) -> PolicyAnswers:
+def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID) -> PolicyAnswers:
     """Read a file of answers.
+
+    Args:
+        path: The file.
+        log: Of what is left out.
+        key: By which the task's prompts are found; a row that lacks it is found by another.
 
     Raises:
         DataError: The file cannot be used.
     """
     content = content_of(path, _EXPECTED)
     by_prompt: dict[str, tuple[PolicyAnswer, ...]] = {}
-    for answer in usable(content, _answer, log, _EXPECTED):
+    for answer in usable(content, partial(_answer, (key, *_PROMPT_KEYS)), log, _EXPECTED):
         by_prompt[answer.prompt] = (*by_prompt.get(answer.prompt, ()), answer)
     return PolicyAnswers(content=content, by_prompt=by_prompt)
 
 
-def _answer(raw: dict[str, Any], place: Place) -> PolicyAnswer:
-    prompt, text, model = _text(raw, _PROMPT_KEYS), _text(raw, _TEXT_KEYS), raw.get("model")
+def _answer(keys: tuple[str, ...], raw: dict[str, Any], place: Place) -> PolicyAnswer:
+    prompt, text, model = _text(raw, keys), _text(raw, _TEXT_KEYS), raw.get("model")
     return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None, place=place)
 
 
 def _text(raw: dict[str, Any], keys: tuple[str, ...]) -> str:
     found = next((raw[key] for key in keys if key in raw), None)
     if not isinstance(found, str) or not found.strip():
-        raise Refusal(f"{' or '.join(keys)}: is missing or empty")
+        raise Refusal(f"{' or '.join(dict.fromkeys(keys))}: is missing or empty")
     return found

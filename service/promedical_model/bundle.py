@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from promedical_model.cache import offline
 from promedical_model.default_model import BASE, TRAINED, base_bundle_folder
 from promedical_model.manifest import (
     MANIFEST_FILE,
@@ -178,11 +179,19 @@ def _from_hub(hub_id: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]))
+        return Path(
+            snapshot_download(
+                hub_id,
+                revision=revision,
+                allow_patterns=_HUB_FILES,
+                ignore_patterns=["*/*"],
+                local_files_only=offline(),
+            )
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BundleError(
             f"model {hub_id}: no such directory here, and the hub did not give it: {type(error).__name__}. "
-            "Check the name, the network and HF_TOKEN, or give a directory"
+            "Check the name, the network, HF_TOKEN and PROMEDICAL_OFFLINE, or give a directory"
         ) from error
 
 

@@ -21,6 +21,11 @@ def cache_folder() -> Path:
     return Path(explicit) if explicit else Path(base) / "promedical"
 
 
+def offline() -> bool:
+    """Whether PROMEDICAL_OFFLINE forbids fetching."""
+    return os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}
+
+
 def ready(name: str) -> Path | None:
     """The folder of this name that is there already: baked in, or made earlier."""
     baked = os.environ.get("PROMEDICAL_BAKED")

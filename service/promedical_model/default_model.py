@@ -7,14 +7,13 @@ Where PROMEDICAL_OFFLINE is set (as in the container image, where the model is b
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_model.cache import cache_folder, made_once, ready
+from promedical_model.cache import cache_folder, made_once, offline, ready
 from promedical_model.manifest import BundleError, Manifest, YesNoHead, write_manifest
 from promedical_model.template import CHATML
 
@@ -50,7 +49,7 @@ def base_bundle_folder() -> Path:
     Raises:
         BundleError: It cannot be fetched, its checksum is wrong, or the cache cannot be written.
     """
-    if ready(_FOLDER) is None and os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}:
+    if ready(_FOLDER) is None and offline():
         raise BundleError(
             f"the default model's base is not in {cache_folder() / _FOLDER} and PROMEDICAL_OFFLINE forbids fetching "
             "it; mount it there, or set PROMEDICAL_CACHE to where it is"

@@ -1,11 +1,11 @@
 """The gRPC edge: bytes in, bytes out, one RPC per five lines; what all calls share is the desk's.
 
-Messages arrive undecoded, so that the key is checked before anything is parsed, and a message that is not
-protobuf gets an answer of ours.
+The key is checked before a message is read. Messages arrive undecoded, so that one that is not protobuf gets an
+answer of ours.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, cast, get_args
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -18,7 +18,7 @@ from promedical.v1 import reward_pb2 as pb
 from promedical_service.access import presented_key
 from promedical_service.calls import REQUEST_ID_HEADER, Call, Desk, request_id
 from promedical_service.errors import ServiceError
-from promedical_service.failures import Refusal, Violation, invalid, refusal_of
+from promedical_service.failures import Refusal, Violation, invalid
 from promedical_service.grpc_errors import abort
 from promedical_service.grpc_health import REWARD_SERVICE, HealthService
 from promedical_service.health import Health
@@ -120,21 +120,21 @@ async def _get_model(wire: bytes, oracle: Oracle, _: Call) -> pb.GetModelRespons
 
 
 class KeyGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # generic in the stubs only
-    """Asks for the key on streams (reflection); unary calls are the desk's, health is open to all."""
+    """Asks for the key before a message is read, which gRPC would hold in memory; health is open to all."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Replace the handler by one that refuses, if the key is not good."""
-        handler = await continuation(handler_call_details)
-        if not handler_call_details.method.startswith("/grpc.reflection."):
+        handler, path = await continuation(handler_call_details), handler_call_details.method
+        if handler is None or path.startswith("/grpc.health."):
             return handler
-        call = _call("Other", handler_call_details.invocation_metadata, None)
+        call = _call(_method(path), handler_call_details.invocation_metadata, None)
         try:
             self._desk.check_key(call)
         except ServiceError as error:
-            return _refusing(refusal_of(error), call.request_id)
+            return _refusing(self._desk, call, error)
         return handler
 
 
@@ -222,6 +222,11 @@ def _arrival(method: Method, context: Any) -> Call:
     return _call(method, context.invocation_metadata(), context.time_remaining())
 
 
+def _method(path: str) -> Method:
+    name = path.rpartition("/")[2]
+    return cast("Method", name) if name in get_args(Method) else "Other"
+
+
 def _call(method: Method, metadata: Any, timeout_s: float | None) -> Call:
     headers = {key: value for key, value in metadata or () if isinstance(value, str)}
     return Call(
@@ -256,8 +261,16 @@ def _check_item(item: pb.ScoreItem | pb.RankResponsesRequest, path: str, limits:
     )
 
 
-def _refusing(refusal: Refusal, call_id: str) -> Any:
+def _refusing(desk: Desk, call: Call, error: ServiceError) -> Any:
+    """For any kind of call: a handler of streams reads nothing before it answers."""
+
+    async def fail(_: Oracle) -> NoReturn:
+        raise error
+
     async def refuse(_: Any, context: Any) -> None:
-        await abort(context, refusal, call_id)
+        try:
+            await desk.serve(call, fail)
+        except Refusal as refusal:
+            await abort(context, refusal, call.request_id)
 
     return grpc.stream_stream_rpc_method_handler(refuse)

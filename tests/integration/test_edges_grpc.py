@@ -155,3 +155,18 @@ async def test_grpc_answers_more_calls_of_one_connection_than_it_takes_and_goes_
         assert set(codes) <= {"ok", "overloaded", "unavailable"}
         assert codes.count("ok") >= 2
         assert (await client.ask("ScoreBatch", score_request())).code == "ok"
+
+
+async def test_grpc_refuses_a_call_without_a_key_before_its_message_is_read(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("trainer: 0123456789abcdef\n")
+    async with running(keys_file=keys) as server, grpc.aio.insecure_channel(server.grpc_target) as channel:
+        call = channel.stream_unary(SCORE)(timeout=10)  # a call whose message never comes
+        assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+        trailers = dict(await call.trailing_metadata())
+        assert "grpc-status-details-bin" in trailers
+        assert "x-request-id" in trailers
+        counted = 'promedical_requests_total{code="unauthenticated",method="ScoreBatch",transport="grpc"} 1.0'
+        assert counted in server.metrics.exposition().decode()
+        known = channel.stream_unary(SCORE)(timeout=1, metadata=(("x-api-key", "0123456789abcdef"),))
+        assert await known.code() is grpc.StatusCode.DEADLINE_EXCEEDED

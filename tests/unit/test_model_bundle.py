@@ -4,6 +4,7 @@ import json
 import math
 import random
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -354,6 +355,18 @@ def offline_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_open_bundle_refuses_an_unknown_hub_id_offline(offline_hub: Path) -> None:
     with pytest.raises(BundleError, match=r"model org/absent: .*hub did not give it"):
         open_bundle("org/absent")
+
+
+def test_open_bundle_asks_no_hub_where_that_is_forbidden(offline_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("PROMEDICAL_OFFLINE", "1")
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        hub.settimeout(0)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
+        with pytest.raises(BundleError, match="PROMEDICAL_OFFLINE"):
+            open_bundle("org/absent")
+        with pytest.raises(BlockingIOError):
+            hub.accept()
 
 
 @pytest.mark.parametrize("bad", ["org/name/more", "../..//x", "org/na me", ""])

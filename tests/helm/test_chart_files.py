@@ -1,15 +1,22 @@
-"""The download of a model, as the init container runs it, against a hub on loopback."""
+"""The chart's programs: the download against a hub on loopback, and what `helm test` says of mutual TLS."""
 
+import asyncio
 import hashlib
 import json
 import os
+import runpy
+import ssl
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import trustme
 from chart import CHART, containers, example, objects, pod_specs, template
+from edges_kit import running
+
+from serving import free_port
 
 REPOSITORY, REVISION = "org/model", "0123456789abcdef0123456789abcdef01234567"
 FILES = {
@@ -114,3 +121,53 @@ def test_server_reads_where_the_download_writes(helm4):
     assert environ["HF_HUB_OFFLINE"] == "0"
     assert {m["name"]: m.get("readOnly", False) for m in server["volumeMounts"]}["model"] is True
     assert {m["name"]: m.get("readOnly", False) for m in init["volumeMounts"]}["model"] is False
+
+
+@pytest.fixture
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_files(authority, tmp_path):
+    """A server's settings, with a certificate for 127.0.0.1."""
+    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    issued = authority.issue_cert("127.0.0.1")
+    cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(key)
+    return {"tls_cert_file": cert, "tls_key_file": key}
+
+
+@pytest.fixture
+def refusal(authority, monkeypatch, tmp_path, capsys):
+    """What the check says of a port, run beside the server."""
+
+    async def check(port, trusted=authority):
+        trusted.cert_pem.write_to_path(tmp_path / "ca.crt")
+        environ = {"REST_URL": f"https://127.0.0.1:{port}", "GRPC_URL": "", "CA_FILE": str(tmp_path / "ca.crt")}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["check_release.py", "refused-without-certificate"])
+        await asyncio.to_thread(runpy.run_path, str(CHART / "files" / "check_release.py"))
+        return capsys.readouterr().out.splitlines()[-1]
+
+    return check
+
+
+async def test_check_finds_that_mutual_tls_refuses(authority, tls_files, refusal, tmp_path):
+    authority.cert_pem.write_to_path(tmp_path / "clients.crt")
+    async with running(**tls_files, tls_client_ca_file=tmp_path / "clients.crt") as server:
+        assert "refused-without-certificate: refused: " in await refusal(server.ports.rest)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await refusal(server.ports.rest, trustme.CA())
+
+
+async def test_check_finds_a_server_that_asks_for_no_certificate(tls_files, refusal):
+    async with running(**tls_files) as server:
+        with pytest.raises(AssertionError, match="answered without"):
+            await refusal(server.ports.rest)
+
+
+async def test_check_takes_a_closed_port_for_no_refusal(refusal):
+    with pytest.raises(ConnectionRefusedError):
+        await refusal(free_port())

@@ -6,15 +6,19 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 import yaml
-from chart import NAMESPACE, REPOSITORY, deployment, example, metric_names, named, objects, pod_specs, template
+from chart import CHART, NAMESPACE, REPOSITORY, deployment, example, metric_names, named, objects, pod_specs, template
+
+from promedical_service.observability import Method
 
 JOB = "demo-promedical"
 LABELS = {"namespace": NAMESPACE, "job": JOB, "pod": "pod-0"}
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+SCORING = {"ScoreBatch", "RankResponses", "GetReward", "RemoteRm", "Classify", "Verify", "Rerank", "Predict"}
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +80,35 @@ def test_labels_in_rules_are_labels_of_the_metrics(groups, fake_server):
     text = httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text
     for expression in [rule["expr"] for group in groups for rule in group["rules"]]:
         for name, inner in re.findall(r"(?<!:)(promedical_\w+)\{([^}]*)\}", expression):
-            for label, operator, value in re.findall(r'(\w+)(=~?|!=)"([^"]*)"', inner):
+            for label, operator, value in re.findall(r'(\w+)(=~|!~|!?=)"([^"]*)"', inner):
                 if label in LABELS:
                     continue
                 values = set(re.findall(rf'^{name}\{{.*?{label}="([^"]*)"', text, re.MULTILINE))
-                wanted = value.split("|") if operator == "=~" else [value]
+                wanted = value.split("|") if "~" in operator else [value]
                 assert set(wanted) <= values, f"{name} {label}"
+
+
+def test_latency_is_that_of_all_methods_that_score(groups, dashboard):
+    expressions = [rule["expr"] for group in groups for rule in group["rules"]] + dashboard_queries(dashboard)
+    selected = [expr for expr in expressions if "promedical_request_seconds_bucket" in expr]
+    assert len(selected) == 4
+    for expression in selected:
+        (others,) = re.findall(r'method!~"([^"]*)"', expression)
+        assert set(get_args(Method)) - SCORING == set(others.split("|"))
+
+
+def test_thresholds_that_the_schema_admits_can_be_passed(helm4, fake_server):
+    """A quantile is never above the last bucket's bound, a share never above 1."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    rules = schema["properties"]["monitoring"]["properties"]["rules"]["properties"]
+    text = httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text
+    for name, metric in (("latencySeconds", "request"), ("queueWaitSeconds", "stage")):
+        bounds = re.findall(rf'^promedical_{metric}_seconds_bucket\{{.*?le="([\d.]+)"', text, re.MULTILINE)
+        assert rules[name]["exclusiveMaximum"] == max(map(float, bounds))
+    sets = (f'monitoring.rules={{"enabled": true, "availability": {rules["availability"]["minimum"]}}}',)
+    rendered = named(objects(template(helm4, example("keda"), sets=sets)), "PrometheusRule")["spec"]["groups"]
+    (burning,) = [r["expr"] for g in rendered for r in g["rules"] if r.get("alert") == "PromedicalErrorBudgetBurnFast"]
+    assert all(float(share) < 1 for share in re.findall(r"> ([\d.]+)", burning))
 
 
 def test_rules_and_scaler_select_the_series_that_the_monitor_writes(manifests, groups):
@@ -206,6 +233,8 @@ CASES = {
     "PromedicalLatencyHigh": [
         (latency("promedical_request_seconds", 10, method="ScoreBatch"), "40m", 0),
         (latency("promedical_request_seconds", 60, method="ScoreBatch"), "40m", 1),
+        (latency("promedical_request_seconds", 60, method="RemoteRm"), "40m", 1),
+        (latency("promedical_request_seconds", 60, method="GetModel"), "40m", 0),
         (latency("promedical_request_seconds", 60, method="Other"), "40m", 0),
     ],
     "PromedicalVetoRateShifted": [
@@ -246,11 +275,14 @@ def unit_test(alert, inputs, at, fires):
 
 
 def _count(alert, at, expected):
-    """Compare how many fire, so that the cases need not repeat annotations."""
-    samples = [{"labels": "{}", "value": len(expected)}] if expected else []
-    return [
-        {"expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})', "eval_time": at, "exp_samples": samples}
-    ]
+    """Compare how many fire for this release, so that the cases need not repeat annotations.
+
+    Without namespace and job the alerts of two releases would be one.
+    """
+    counted = f'count by (namespace, job) (ALERTS{{alertname="{alert}",alertstate="firing"}})'
+    release = f'{{namespace="{NAMESPACE}",job="{JOB}"}}'
+    samples = [{"labels": release, "value": len(expected)}] if expected else []
+    return [{"expr": counted, "eval_time": at, "exp_samples": samples}]
 
 
 def run_promtool(folder, groups, tests):

@@ -153,11 +153,18 @@ def test_schema_refuses_a_value_that_does_not_exist(any_helm, setting):
         "settings.bulk_share=1",
         "settings.log_level=loud",
         "podSecurity.runAsUser=0",
+        "monitoring.rules.latencySeconds=300",
+        "monitoring.rules.queueWaitSeconds=300",
+        'monitoring.rules={"availability": 0.93}',
     ],
 )
 def test_schema_refuses_a_value_out_of_range(any_helm, setting):
     with pytest.raises(ChartRefusedError, match=r"(?i)don't meet the specifications of the schema"):
         template(any_helm, sets=(setting,))
+
+
+DOWNLOAD = ("model.source=download", "model.download.repository=a/b", "model.download.revision=" + "0" * 40)
+MUTUAL_TLS = ("tls.source=secret", "tls.secretName=t", "tls.mutual.enabled=true", "tls.mutual.caSecretName=ca")
 
 
 @pytest.mark.parametrize(
@@ -170,16 +177,23 @@ def test_schema_refuses_a_value_out_of_range(any_helm, setting):
         (("gpu.tensorParallel=2", "gpu.enabled=true"), "needs engine=vllm"),
         (("gpu.tensorParallel=2", "gpu.enabled=true", "engine=vllm", "shm.sizeMi=1023"), "set at least 1024"),
         (("tls.mutual.enabled=true", "tls.mutual.caSecretName=ca"), "set tls.source"),
-        (("gateway.grpcRoute=true",), "needs gateway.parentRefs"),
-        (("monitoring.rules.enabled=true",), "set monitoring.scrape"),
         (
-            (
-                "replicas=2",
-                "model.source=download",
-                "model.download.repository=a/b",
-                "model.download.revision=" + "0" * 40,
-            ),
-            "use ReadWriteMany",
+            (*MUTUAL_TLS, "monitoring.scrape=podMonitor"),
+            "monitoring.scrape=podMonitor needs a client's certificate under mutual TLS: set tls.mutual.client",
+        ),
+        (("gateway.grpcRoute=true",), "needs gateway.parentRefs"),
+        (("ingress.enabled=true", "ingress.tlsSecretName=oracle"), "ingress.tlsSecretName is oracle"),
+        (("monitoring.rules.enabled=true",), "set monitoring.scrape"),
+        (("replicas=2", *DOWNLOAD), "use ReadWriteMany, or one replica"),
+        (("replicas=2", *DOWNLOAD, "model.download.accessMode=ReadWriteOncePod"), "accessMode=ReadWriteOncePod ties"),
+        (
+            ("autoscaling.type=hpa", "monitoring.scrape=podMonitor", *DOWNLOAD),
+            "use ReadWriteMany, or one replica",
+        ),
+        (("rollout.mode=spareGpu", *DOWNLOAD), "use ReadWriteMany, or rollout.mode=noSpareGpu"),
+        (
+            ("rollout.mode=spareGpu", *DOWNLOAD, "model.download.accessMode=ReadWriteOncePod"),
+            "accessMode=ReadWriteOncePod ties",
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
@@ -187,3 +201,20 @@ def test_schema_refuses_a_value_out_of_range(any_helm, setting):
 def test_chart_refuses_values_that_contradict_each_other(any_helm, settings, reason):
     with pytest.raises(ChartRefusedError, match=re.escape(reason)):
         template(any_helm, sets=settings)
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        MUTUAL_TLS,
+        (*DOWNLOAD, "replicas=2", "rollout.mode=spareGpu", "model.download.accessMode=ReadWriteMany"),
+        (*DOWNLOAD, "replicas=2", "rollout.mode=spareGpu", "model.download.claimName=mine"),
+        (*DOWNLOAD, "model.download.accessMode=ReadWriteOncePod"),
+        ("ingress.enabled=true",),
+        ("ingress.enabled=true", "ingress.host=oracle.example.com", "ingress.tlsSecretName=oracle"),
+    ],
+    ids=str,
+)
+def test_chart_takes_what_is_near_to_a_contradiction(helm4, sets):
+    rendered = objects(template(helm4, sets=sets))
+    assert [fault for manifest in rendered if (fault := faults(manifest, "1.35"))] == []

@@ -157,6 +157,18 @@ def test_settings_are_those_the_service_accepts(manifests, tmp_path, monkeypatch
     }
 
 
+@pytest.mark.parametrize("engine", ["torch", "vllm", "fake"])
+def test_engine_of_the_values_wins_over_that_of_the_image(helm4, engine, tmp_path, monkeypatch):
+    manifests = objects(template(helm4, sets=(f"engine={engine}",)))
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings_of(manifests)))
+    environ = dict(re.findall(r"\b(PROMEDICAL_ENGINE)=(\w+)", (REPOSITORY / "Dockerfile").read_text()))
+    assert environ  # an image does set it
+    environ |= {entry["name"]: entry["value"] for entry in server(manifests)["env"]}
+    for name in environ.keys() & {"PROMEDICAL_ENGINE", "PROMEDICAL_HOST"}:
+        monkeypatch.setenv(name, environ[name])
+    assert load_settings([f"--config={tmp_path / 'settings.yaml'}"], environ).engine == engine
+
+
 def test_large_numbers_reach_the_service_as_numbers(any_helm, tmp_path):
     sets = ("settings.max_queue_tokens=123456789", "settings.max_request_bytes=1073741824")
     settings = settings_of(objects(template(any_helm, sets=sets)))
@@ -232,6 +244,22 @@ def backends(manifests: list[Manifest]) -> Iterator[tuple[str, int | str]]:
 
 def scale_targets(manifests: list[Manifest]) -> list[Manifest]:
     return [m["spec"]["scaleTargetRef"] for m in manifests if "scaleTargetRef" in m.get("spec", {})]
+
+
+@pytest.mark.parametrize(
+    ("sets", "tolerated"),
+    [
+        (("gpu.enabled=true",), ["nvidia.com/gpu"]),
+        (("gpu.enabled=true", 'tolerations=[{"key": "mine"}]'), ["nvidia.com/gpu", "mine"]),
+        (("gpu.enabled=true", "gpu.toleration=false"), []),
+        (('tolerations=[{"key": "mine"}]',), ["mine"]),
+    ],
+)
+def test_test_pods_may_run_where_servers_do(helm4, sets, tolerated):
+    specs = pod_specs(objects(template(helm4, sets=sets))).values()
+    assert len(specs) == 5
+    for spec in specs:
+        assert [toleration["key"] for toleration in spec.get("tolerations", [])] == tolerated
 
 
 def test_items_of_volumes_are_keys_of_their_config_map(manifests):

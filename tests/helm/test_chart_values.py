@@ -133,7 +133,7 @@ FEATURES = {
         {
             "source": "certManager",
             "certManager": {"issuerName": "i"},
-            "mutual": {"enabled": True, "caSecretName": "c"},
+            "mutual": {"enabled": True, "caSecretName": "c", "clientSecretName": "d"},
         },
     ],
     "autoscaling": [{"type": "none"}, {"type": "keda"}, {"type": "hpa"}],

@@ -23,8 +23,14 @@
 {{- if and $v.tls.mutual.enabled (eq $v.tls.source "none") -}}
 {{- fail "tls.mutual.enabled needs a certificate of the server: set tls.source to secret or certManager" -}}
 {{- end -}}
-{{- if and (eq $v.model.source "download") (not $v.model.download.claimName) (eq $v.model.download.accessMode "ReadWriteOnce") (or (gt (int $v.replicas) 1) (ne $v.autoscaling.type "none")) -}}
-{{- fail "model.download.accessMode=ReadWriteOnce ties all replicas to one node: use ReadWriteMany, or one replica" -}}
+{{- $accessMode := $v.model.download.accessMode -}}
+{{- if and (eq $v.model.source "download") (not $v.model.download.claimName) (ne $accessMode "ReadWriteMany") -}}
+{{- if or (gt (int $v.replicas) 1) (ne $v.autoscaling.type "none") -}}
+{{- fail (printf "model.download.accessMode=%s ties all replicas to one node or pod: use ReadWriteMany, or one replica" $accessMode) -}}
+{{- end -}}
+{{- if eq $v.rollout.mode "spareGpu" -}}
+{{- fail (printf "rollout.mode=spareGpu starts a second pod, and model.download.accessMode=%s ties the model to the first: use ReadWriteMany, or rollout.mode=noSpareGpu" $accessMode) -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.gateway.grpcRoute (not $v.gateway.parentRefs) -}}
 {{- fail "gateway.grpcRoute needs gateway.parentRefs" -}}
@@ -34,6 +40,12 @@
 {{- end -}}
 {{- if and (ne $v.tls.source "none") (or $v.gateway.grpcRoute $v.gateway.httpRoute $v.ingress.enabled) $v.tls.mutual.enabled -}}
 {{- fail "tls.mutual.enabled ends at the pod, but routes and Ingress end TLS before it: turn one of them off" -}}
+{{- end -}}
+{{- if and $v.ingress.enabled $v.ingress.tlsSecretName (not $v.ingress.host) -}}
+{{- fail (printf "ingress.tlsSecretName is %s, but its certificate needs a host: set ingress.host" $v.ingress.tlsSecretName) -}}
+{{- end -}}
+{{- if and $v.tls.mutual.enabled (not $v.tls.mutual.clientSecretName) (ne $v.monitoring.scrape "none") -}}
+{{- fail (printf "monitoring.scrape=%s needs a client's certificate under mutual TLS: set tls.mutual.clientSecretName" $v.monitoring.scrape) -}}
 {{- end -}}
 {{- if and $v.monitoring.rules.enabled (eq $v.monitoring.scrape "none") -}}
 {{- fail "monitoring.rules.enabled needs series: set monitoring.scrape to podMonitor or serviceMonitor" -}}

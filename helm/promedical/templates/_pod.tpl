@@ -84,6 +84,17 @@ limits:
   {{- end }}
 {{- end -}}
 
+{{/* Of servers and of test pods, which run on the same nodes; nothing if there are none. */}}
+{{- define "promedical.tolerations" -}}
+{{- $gpu := list -}}
+{{- if and .Values.gpu.enabled .Values.gpu.toleration -}}
+{{- $gpu = list (dict "key" .Values.gpu.resource "operator" "Exists") -}}
+{{- end -}}
+{{- with concat $gpu (default list .Values.tolerations) -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Everything that a model library might write goes into one folder, since the root is read-only. */}}
 {{- define "promedical.cacheEnv" -}}
 - {name: HOME, value: /cache/home}
@@ -96,8 +107,10 @@ limits:
 - {name: VLLM_CACHE_ROOT, value: /cache/vllm}
 {{- end -}}
 
+{{/* The environment wins over the settings file, so what an image may set itself, host and engine, is set here. */}}
 {{- define "promedical.env" -}}
 - {name: PROMEDICAL_HOST, value: {{ .Values.host | quote }}}
+- {name: PROMEDICAL_ENGINE, value: {{ .Values.engine | quote }}}
 - {name: PROMEDICAL_OFFLINE, value: "1"}
 - {name: HF_HUB_OFFLINE, value: "1"}
 - {name: TRANSFORMERS_OFFLINE, value: "1"}

@@ -6,16 +6,19 @@ of a rubric that the service knows. Nothing else is guessed at: a label that is 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from promedical.messages import CriterionSpec, RubricSpec
-from promedical.rubric import InvalidField
+from promedical.rubric import FieldTooLarge, InvalidField
 from promedical.rubric_files import read_criterion
 
 RubricChoice = RubricSpec | str
 """Criteria, or the name of a rubric."""
 
+_MAX_CHARACTERS: Final = 2**20
+"""Of JSON text: 8192 for each of 128 criteria. Every few of them can ask for an object."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,254}(@[0-9]{1,9})?")
 _EXPECTED: Final = (
     "expected criteria in JSON, as a list or as an object with criteria, or the name of a rubric such as "
@@ -33,6 +36,7 @@ def read_label(label: Any, path: str = "label") -> RubricChoice | None:
 
     Raises:
         InvalidField: It is something else, or a criterion is not sound.
+        FieldTooLarge: Its text is longer than criteria ever are.
     """
     if isinstance(label, RubricSpec):
         return label
@@ -50,9 +54,11 @@ def read_label(label: Any, path: str = "label") -> RubricChoice | None:
 def _read_text(text: str, path: str) -> RubricChoice | None:
     if not text:
         return None
+    if len(text) > _MAX_CHARACTERS:
+        raise FieldTooLarge(path, f"has {len(text)} characters; at most {_MAX_CHARACTERS} are allowed")
     if text[0] in "{[":
         try:
-            return read_label(json.loads(text), path)
+            return read_label(json.loads(text, object_pairs_hook=partial(_object, path)), path)
         except (ValueError, RecursionError) as error:
             raise (
                 error if isinstance(error, InvalidField) else InvalidField(path, f"is not JSON; {_EXPECTED}")
@@ -60,6 +66,13 @@ def _read_text(text: str, path: str) -> RubricChoice | None:
     if not _NAME.fullmatch(text):
         raise InvalidField(path, _EXPECTED)
     return text
+
+
+def _object(path: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise InvalidField(path, "has a field twice in one object; give each field once")
+    return read
 
 
 def _read_object(label: Mapping[Any, Any], path: str) -> RubricChoice | None:

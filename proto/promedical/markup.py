@@ -6,11 +6,13 @@ something into it (for example `<think>`); that belongs to the response.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from promedical.messages import Message, Role
-from promedical.rubric import InvalidField
+from promedical.rubric import FieldTooLarge, InvalidField
 
 _ROLES: Final[dict[str, Role]] = {
     "system": "system",
@@ -41,7 +43,8 @@ _ENDINGS: Final = (
     "<|end_of_text|>",
     *_BEGINNINGS[3:],
 )
-_ONLY_BEGINNINGS: Final = re.compile(rf"(?:\s|{'|'.join(map(re.escape, _BEGINNINGS))})*")
+_ONLY_BEGINNINGS: Final = re.compile(rf"(?:\s|{'|'.join(map(re.escape, _BEGINNINGS))})*+")
+"""Possessive: white space without end is passed over in no memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,38 +85,41 @@ class _Turn:
 Turns = tuple[Message, ...]
 
 
-def split_prompt(text: str) -> tuple[Turns, str]:
+def split_prompt(text: str, *, max_turns: int | None = None) -> tuple[Turns, str]:
     """The turns of a prompt, and what its template already wrote into the answer's turn.
 
     Text without chat markup is one user turn, whatever it holds.
 
     Raises:
         InvalidField: A turn is of another role than system, user and assistant.
+        FieldTooLarge: The prompt has more than `max_turns`.
     """
-    turns = _read(text)
+    turns = _read(text, max_turns)
     if not turns:
         return (Message(role="user", content=text),), ""
     if turns[-1].message.role == "assistant" and not turns[-1].closed:
-        return tuple(turn.message for turn in turns[:-1]), turns[-1].message.content
-    return tuple(turn.message for turn in turns), ""
+        return _prompt(turns[:-1], max_turns), turns[-1].message.content
+    return _prompt(turns, max_turns), ""
 
 
-def split_exchange(text: str) -> tuple[Turns, str]:
+def split_exchange(text: str, *, max_turns: int | None = None) -> tuple[Turns, str]:
     """Prompt and response of a text that holds both: its last turn must be the assistant's.
 
     Raises:
         InvalidField: There is no chat markup to split by, or it does not end with an answer.
+        FieldTooLarge: The prompt has more than `max_turns`.
     """
-    turns = _read(text)
+    turns = _read(text, max_turns)
     if not turns:
         names = ", ".join(chat.name for chat in CHAT_FORMATS)
         raise InvalidField("", f"has no chat markup that tells prompt and response apart; known are {names}")
+    prompt = _prompt(turns[:-1], max_turns)
     if turns[-1].message.role != "assistant":
         raise InvalidField("", f"ends with a turn of {turns[-1].message.role}; expected the assistant's answer last")
-    return tuple(turn.message for turn in turns[:-1]), without_ending(turns[-1].message.content)
+    return prompt, without_ending(turns[-1].message.content)
 
 
-def split_query(query: str, prompt: str) -> tuple[Turns, str]:
+def split_query(query: str, prompt: str, *, max_turns: int | None = None) -> tuple[Turns, str]:
     """Prompt and response of a text that begins with its prompt: the response is the rest.
 
     A prompt that the framework cut, so that the text does not begin with it, leaves the text's own markup to
@@ -121,11 +127,12 @@ def split_query(query: str, prompt: str) -> tuple[Turns, str]:
 
     Raises:
         InvalidField: The text neither begins with the prompt nor has chat markup.
+        FieldTooLarge: The prompt has more than `max_turns`.
     """
     start = query.find(prompt)
     if start < 0 or not _ONLY_BEGINNINGS.fullmatch(query, 0, start):
-        return split_exchange(query)
-    turns, begun = split_prompt(prompt)
+        return split_exchange(query, max_turns=max_turns)
+    turns, begun = split_prompt(prompt, max_turns=max_turns)
     return turns, begun + without_ending(query[start + len(prompt) :])
 
 
@@ -142,11 +149,22 @@ def without_ending(text: str) -> str:
         kept = end
 
 
-def _read(text: str) -> list[_Turn]:
-    """The turns; none if the text does not begin with a turn of a known format."""
+def _prompt(turns: Sequence[_Turn], max_turns: int | None) -> Turns:
+    if max_turns is not None and len(turns) > max_turns:
+        raise FieldTooLarge("", f"holds a conversation of over {max_turns} turns; shorten it")
+    return tuple(turn.message for turn in turns)
+
+
+def _read(text: str, max_turns: int | None) -> list[_Turn]:
+    """The turns; none if the text does not begin with a turn of a known format.
+
+    Reading stops where `_prompt` refuses what was read, be the last turn the answer's or not.
+    """
+    stop = None if max_turns is None else max_turns + 2
     for chat in CHAT_FORMATS:
-        marks = list(chat.opening.finditer(text))
-        if marks and _ONLY_BEGINNINGS.fullmatch(text, 0, marks[0].start()):
+        first = chat.opening.search(text)
+        if first and _ONLY_BEGINNINGS.fullmatch(text, 0, first.start()):
+            marks = list(islice(chat.opening.finditer(text, first.start()), stop))
             ends = [mark.start() for mark in marks[1:]] + [len(text)]
             return [_turn(mark[1], text[mark.end() : end], chat) for mark, end in zip(marks, ends, strict=True)]
     return []

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 MAX_ID_CHARACTERS: Final = 256
 """Of ids of criteria and items; answers repeat them."""
@@ -42,9 +42,13 @@ class InvalidField(ValueError):  # noqa: N818 - named for what it says: a field,
         self.field = field
         self.reason = reason
 
-    def under(self, prefix: str) -> "InvalidField":
+    def under(self, prefix: str) -> Self:
         """The same error, seen from the object that holds this one at `prefix`."""
-        return InvalidField(f"{prefix}.{self.field}" if self.field else prefix, self.reason)
+        return type(self)(f"{prefix}.{self.field}" if self.field else prefix, self.reason)
+
+
+class FieldTooLarge(InvalidField):
+    """A value that holds more than anybody needs, found before all of it was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promedical.conversation import parse_prompt
+from promedical.conversation import count_turns, parse_prompt
 from promedical.messages import Message
 from promedical.rubric import InvalidField
 
@@ -21,6 +21,7 @@ def test_parse_prompt_inverts_a_transcript(turns: list[Message], last: str) -> N
 
     assert parse_prompt(transcript) == tuple(whole)
     assert parse_prompt(whole) == tuple(whole)
+    assert count_turns(transcript, 9) == count_turns(whole, 9) == len(whole)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,15 @@ def test_parse_prompt_inverts_a_transcript(turns: list[Message], last: str) -> N
 )
 def test_parse_prompt_takes_other_text_as_one_user_turn(text: str) -> None:
     assert parse_prompt(text) == (Message(role="user", content=text),)
+    assert count_turns(text, 9) == 1
+
+
+def test_parse_prompt_lets_an_empty_line_stand_before_a_transcript() -> None:
+    assert [turn.content for turn in parse_prompt("\n\nuser: a\n\nuser: b")] == ["a", "b"]
+
+
+def test_count_turns_stops_at_the_most() -> None:
+    assert count_turns("user: a" + "\n\nuser: " * 50 + "b", 7) == 7
 
 
 def test_parse_prompt_never_parses_the_content_of_messages() -> None:

@@ -1,12 +1,16 @@
 """Each drop-in's reading and writing, on request shapes recorded from the software that sends them."""
 
+import asyncio
 import json
 
 import pytest
 
 from promedical import messages as m
+from promedical.errors import ErrorCode
 from promedical.rubric import InvalidField
 from promedical_service.dropins.catalog import DROP_INS, read_request
+from promedical_service.dropins.endpoint import DropInEndpoint
+from promedical_service.dropins.scorer import RowScorer
 from promedical_service.dropins.shape import Receipt, Scored
 from promedical_service.errors import ServiceError
 from promedical_service.failures import Refusal
@@ -319,3 +323,34 @@ def test_dropin_refuses_more_rows_than_items_could_hold_before_it_reads_them(pat
     with pytest.raises(ServiceError, match="holds 21; at most 20") as caught:
         read(path, body)
     assert caught.value.code == "too_large"
+
+
+# What is too much
+
+LONG = "[INST]Why?" * 1025
+EXCHANGE = f"{LONG}[/INST]Because."
+ENDLESS = "[" + "[]," * 400_000 + "[]]"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("/get_reward", {"query": [EXCHANGE]}, "query[0]"),
+        ("/get_reward", {"query": [EXCHANGE], "prompts": [f"{LONG}[/INST]"]}, "query[0]"),
+        ("/rm", {"prompt": LONG, "response": "Because."}, "prompt"),
+        ("/classify", {"input": EXCHANGE}, "input"),
+        ("/rerank", {"query": LONG, "documents": ["Because."]}, "query"),
+        ("/predict", {"inputs": EXCHANGE}, "inputs"),
+        ("/predict", {"inputs": [[LONG, "Because."]]}, "inputs[0]"),
+        ("/rm", SLIME | {"label": ENDLESS}, "label"),
+        ("/get_reward", OPENRLHF | {"labels": [None, ENDLESS]}, "labels[1]"),
+        ("/classify", VERL | {"rubric": ENDLESS}, "rubric"),
+    ],
+)
+def test_dropin_refuses_too_many_turns_and_endless_labels_as_too_large(path, body, place):
+    drop_in = next(drop_in for drop_in in DROP_INS if path in drop_in.paths)
+    endpoint = DropInEndpoint(RowScorer(default_rubric="house", gather_s=0, max_responses=4), LIMITS)
+    with pytest.raises(ServiceError) as caught:
+        asyncio.run(endpoint.answer(drop_in, json.dumps(body).encode(), (), oracle=None, call=None))
+    assert caught.value.code is ErrorCode.TOO_LARGE
+    assert caught.value.message.startswith(f"{place}: h")

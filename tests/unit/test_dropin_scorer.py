@@ -102,6 +102,46 @@ async def test_scorer_gathers_single_rows_of_one_prompt_into_one_item(scorer, or
         assert [len((await task).responses) for task in tasks] == [1, 1, 1]
 
 
+class SmallOracle(Oracle):
+    """Takes so many characters of responses at once, and cannot do with one response at all."""
+
+    async def score(self, request, caller):
+        (item,) = request.items
+        if len("".join(item.responses)) > 4 or "fail" in item.responses:
+            self.asked.append((request, caller))
+            code = ErrorCode.OVERLOADED if "fail" in item.responses else ErrorCode.TOO_LARGE
+            raise ServiceError(code, "why", retry_after_s=None)
+        return await super().score(request, caller)
+
+
+def asked_responses(oracle):
+    return ["".join(request.items[0].responses) for request, _ in oracle.asked]
+
+
+async def test_scorer_asks_in_halves_for_a_round_that_is_too_large(timers):
+    oracle, rounds = SmallOracle(), []
+    scorer = RowScorer(
+        default_rubric="house", gather_s=0.02, max_responses=9, on_round=rounds.append, call_later=timers
+    )
+    async with nothing_lost():
+        tasks = await start(scorer, oracle, *(row(text) for text in ("a", "b", "c", "d", "enormous", "f")))
+        await timers.fire()
+        told = await asyncio.gather(*tasks, return_exceptions=True)
+    assert asked_responses(oracle) == ["abcdenormousf", "abc", "denormousf", "d", "enormousf", "enormous", "f"]
+    assert [getattr(each, "code", "scored") for each in told] == [*["scored"] * 4, ErrorCode.TOO_LARGE, "scored"]
+    assert rounds == [6]
+
+
+async def test_scorer_asks_again_for_nothing_but_what_is_too_large(timers):
+    oracle = SmallOracle()
+    scorer = RowScorer(default_rubric="house", gather_s=0.02, max_responses=9, call_later=timers)
+    tasks = await start(scorer, oracle, row("a"), row("fail"))
+    await timers.fire()
+    told = await asyncio.gather(*tasks, return_exceptions=True)
+    assert asked_responses(oracle) == ["afail"]
+    assert [each.code for each in told] == [ErrorCode.OVERLOADED] * 2
+
+
 async def test_scorer_keeps_callers_and_options_apart(scorer, oracle, timers):
     tasks = await start(scorer, oracle, row("A."))
     tasks += await start(scorer, oracle, row("B."), caller=Caller(key="bob"))

@@ -6,7 +6,7 @@ import pytest
 
 from promedical import messages as m
 from promedical.labels import read_label
-from promedical.rubric import InvalidField
+from promedical.rubric import FieldTooLarge, InvalidField
 
 CRITERION = {"id": "bleed", "text": "Names the risk.", "dimension": "proficiency", "weight": 2.0}
 SPEC = m.RubricSpec(
@@ -77,3 +77,22 @@ def test_read_label_names_the_criterion_at_fault():
     with pytest.raises(InvalidField) as caught:
         read_label(json.dumps({"criteria": [CRITERION, CRITERION | {"weight": "2"}]}), "label")
     assert caught.value.field == "label.criteria[1].weight"
+
+
+@pytest.mark.parametrize(
+    "inside", ['"id": "a", "id": "b", "text": "t", "dimension": "safety"', '"rubric": [], "rubric": []']
+)
+def test_read_label_refuses_json_that_has_a_field_twice(inside):
+    with pytest.raises(InvalidField, match=r"^label: has a field twice"):
+        read_label(f"[{{{inside}}}]", "label")
+
+
+def test_read_label_refuses_text_longer_than_criteria_ever_are_before_it_is_parsed():
+    label = "[" + "[]," * 400_000 + "[]]"
+    with pytest.raises(FieldTooLarge, match=rf"^labels\[0\]: has {len(label)} characters; at most 1048576"):
+        read_label(label, "labels[0]")
+
+
+def test_read_label_takes_as_many_and_as_long_criteria_as_a_request_may_hold():
+    criteria = [CRITERION | {"id": f"c{number}", "text": "x" * 8000} for number in range(128)]
+    assert len(read_label(json.dumps(criteria)).criteria) == 128

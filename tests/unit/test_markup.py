@@ -1,12 +1,14 @@
 """Chat markup of other models: each format's rule, and what is left alone."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from promedical.markup import CHAT_FORMATS, split_exchange, split_prompt, split_query, without_ending
 from promedical.messages import Message
-from promedical.rubric import InvalidField
+from promedical.rubric import FieldTooLarge, InvalidField
 
 TURN = {
     "ChatML": "<|im_start|>{role}\n{text}<|im_end|>\n",
@@ -119,3 +121,44 @@ def test_split_exchange_refuses_text_without_an_answer(text):
 )
 def test_without_ending_takes_off_special_tokens_and_nothing_else(text, kept):
     assert without_ending(text) == kept
+
+
+def peak_bytes(work):
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_split_prompt_passes_over_white_space_in_no_memory():
+    text = " " * 1_000_000 + "[INST]Why?"
+    assert split_prompt(text)[0] == (user("Why?"),)
+    assert peak_bytes(lambda: split_prompt(text)) < 20_000_000
+
+
+def test_split_prompt_makes_no_more_turns_than_show_that_there_are_too_many():
+    text = "[INST]" * 200_000
+
+    def refused():
+        with pytest.raises(FieldTooLarge, match="over 1024 turns"):
+            split_prompt(text, max_turns=1024)
+
+    assert peak_bytes(refused) < 5_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_split_functions_count_the_turns_of_the_prompt_and_not_the_answer(name):
+    answer = Message(role="assistant", content="A.")
+    prompt = [user("Why?"), answer, user("How?")]
+    whole, opened = rendered(name, [*prompt, answer]), rendered(name, prompt) + OPEN[name]
+    for split in (
+        lambda most: split_exchange(whole, max_turns=most),
+        lambda most: split_prompt(opened, max_turns=most),
+        lambda most: split_query(whole, opened, max_turns=most),
+        lambda most: split_query(whole, "cut", max_turns=most),
+    ):
+        assert [turn.content for turn in split(3)[0]] == ["Why?", "A.", "How?"]
+        with pytest.raises(FieldTooLarge, match="over 2 turns"):
+            split(2)

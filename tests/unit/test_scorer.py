@@ -16,6 +16,7 @@ from promedical.errors import ITEM_ERROR_CODES, ErrorCode
 from promedical_service.engines.base import EngineLost
 from promedical_service.engines.fake import FakeEngine
 from promedical_service.errors import InvalidRequest, ServiceError
+from promedical_service.scoring import plan
 from promedical_service.types import Caller
 
 CANARY = "Kanarienvogel"
@@ -389,6 +390,37 @@ async def test_scorer_refuses_counts_over_the_limit_and_takes_those_at_it(limit,
         assert f"{place} holds 3" in error.message
     async with rig(FakeEngine(), limits=make_limits(**{limit: 3})) as r:
         assert len((await r.score(*items)).items) == len(items)
+
+
+async def test_scorer_counts_the_turns_of_a_transcript_as_those_of_messages():
+    async with rig() as r:
+        error = await refused(r, item("x"), item("y", prompt="user: a" + "\n\nuser: " * 20_000 + "b"))
+        assert error.code is ErrorCode.TOO_LARGE
+        assert error.message.startswith("items[1].prompt holds 1025; at most 1024 are allowed")
+    async with rig(FakeEngine(), max_path_tokens=100_000) as r:
+        longest = item(prompt="user: a" + "\n\nuser: " * 1022 + "\n\nuser: b")
+        assert (await r.score(longest)).items[0].error is None
+
+
+async def test_scorer_refuses_an_answer_that_repeats_one_response_without_end():
+    rubric = m.RubricSpec(criteria=tuple(criterion(f"c{number}", "excellence") for number in range(9)))
+    items = [item(str(number), ["same"] * 128, rubric=rubric) for number in range(256)]
+    async with rig(limits=make_limits(max_items=256, max_responses_per_item=128)) as r:
+        error = await refused(r, *items)
+        assert (error.code, error.retry_after_s) == (ErrorCode.TOO_LARGE, None)
+        assert f"{256 * 128 * 9} verdicts" in error.message
+        assert "at most 262144 are allowed. Send fewer items" in error.message
+
+
+async def test_scorer_counts_verdicts_of_standing_criteria_and_none_of_refused_items(monkeypatch):
+    asked = [item("a", "xx", base_rubric_id="general-medical"), item("b", "x"), item("refused", "x", prompt="")]
+    async with rig(FakeEngine()) as r:
+        standing = len(r.scorer.rubric("general-medical").criteria)
+        monkeypatch.setattr(plan, "MAX_VERDICTS", 2 * (3 + standing) + 3)
+        assert len((await r.score(*asked)).items) == 3
+        with pytest.raises(ServiceError) as caught:
+            await r.score(*asked, item("one", "x"))
+        assert caught.value.code is ErrorCode.TOO_LARGE
 
 
 async def test_scorer_refuses_a_request_that_never_fits_the_queue():

@@ -17,6 +17,7 @@ from promedical.markup import split_exchange, without_ending
 from promedical.reward_parts import squashed
 from promedical.rubric import InvalidField
 from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def rows(body: ClassifyRequest) -> tuple[Row, ...]:
 
 def _text(text: str, place: str, rubric: RubricChoice | None) -> Row:
     try:
-        turns, response = split_exchange(text)
+        turns, response = split_exchange(text, max_turns=MAX_MESSAGES_PER_ITEM)
     except InvalidField as error:
         raise error.under(place) from None
     return Row(place=place, turns=turns, response=response, rubric=rubric)

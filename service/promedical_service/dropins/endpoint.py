@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 import pydantic_core
 
+from promedical.errors import ErrorCode
+from promedical.rubric import FieldTooLarge
 from promedical_service.calls import Call
 from promedical_service.dropins.catalog import read_request
 from promedical_service.dropins.scorer import RowScorer, with_defaults
 from promedical_service.dropins.shape import Asked, DropIn, Receipt, Row
+from promedical_service.errors import ServiceError
 from promedical_service.limits import CountLimits
 from promedical_service.types import Oracle
 
@@ -41,4 +44,7 @@ class DropInEndpoint:
 
     def _read(self, drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]]) -> tuple[Asked, tuple[Row, ...]]:
         asked = read_request(drop_in, body, query, self._limits)
-        return asked, drop_in.rows(asked.body)
+        try:
+            return asked, drop_in.rows(asked.body)
+        except FieldTooLarge as error:
+            raise ServiceError(ErrorCode.TOO_LARGE, str(error)) from None

@@ -14,6 +14,7 @@ from promedical.markup import split_exchange, split_query
 from promedical.reward_parts import share_of_best
 from promedical.rubric import InvalidField
 from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,10 @@ def _row(body: GetRewardRequest, index: int) -> Row:
     place = f"query[{index}]"
     query = body.query[index]
     try:
-        turns, response = split_query(query, body.prompts[index]) if body.prompts else split_exchange(query)
+        if body.prompts:
+            turns, response = split_query(query, body.prompts[index], max_turns=MAX_MESSAGES_PER_ITEM)
+        else:
+            turns, response = split_exchange(query, max_turns=MAX_MESSAGES_PER_ITEM)
     except InvalidField as error:
         raise error.under(place) from None
     rubric = read_label(body.labels[index], f"labels[{index}]") if body.labels else None

@@ -16,6 +16,7 @@ from promedical.reward_parts import squashed
 from promedical.rubric import InvalidField
 from promedical_service.dropins.classify import TokenUsage
 from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 _API_VERSION: Final = {"api_version": {"version": "2"}}
 
@@ -91,7 +92,7 @@ def rows(body: RerankRequest) -> tuple[Row, ...]:
     if body.top_n is not None and body.top_n < 0:
         raise InvalidField("top_n", "expected 0 or more")
     try:
-        turns, begun = split_prompt(body.query)
+        turns, begun = split_prompt(body.query, max_turns=MAX_MESSAGES_PER_ITEM)
     except InvalidField as error:
         raise error.under("query") from None
     rubric = own_rubric(body.rubric, body.rubric_id)

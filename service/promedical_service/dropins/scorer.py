@@ -79,7 +79,7 @@ class RowScorer:
         self._default_rubric = default_rubric
         self._gather_s = gather_s
         self._max_responses = max_responses
-        self._gatherer: Gatherer[_Tree, _Branch, _Outcome] = Gatherer(
+        self._gatherer: Gatherer[_Tree, _Branch, _Outcome | ServiceError] = Gatherer(
             self._ask_tree, window_s=gather_s, max_size=max_responses, call_later=call_later
         )
 
@@ -112,18 +112,33 @@ class RowScorer:
         branch = _Branch(response=exchange.response, timeout_s=caller.timeout_s)
         try:
             async with asyncio.timeout(caller.timeout_s):
-                return await self._gatherer.submit(tree, branch)
+                outcome = await self._gatherer.submit(tree, branch)
         except TimeoutError:
             message = f"not scored within {caller.timeout_s:g} s; allow more time or send fewer requests"
             raise ServiceError(ErrorCode.DEADLINE, message) from None
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        return outcome
 
-    async def _ask_tree(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome]:
+    async def _ask_tree(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
         """As long as anyone in the round waits; each keeps a deadline of its own."""
         self._on_round(len(branches))
+        return await self._ask_branches(tree, branches)
+
+    async def _ask_branches(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
+        """What is too large together is asked in halves, one after the other: nobody chose to be gathered."""
         limits = [branch.timeout_s for branch in branches if branch.timeout_s is not None]
         timeout_s = max(limits) if len(limits) == len(branches) else None
         exchanges = [Exchange(turns=tree.turns, response=branch.response, rubric=tree.rubric) for branch in branches]
-        return await self._ask(tree.oracle, exchanges, tree.options, Caller(key=tree.caller, timeout_s=timeout_s))
+        caller = Caller(key=tree.caller, timeout_s=timeout_s)
+        try:
+            return [*await self._ask(tree.oracle, exchanges, tree.options, caller)]
+        except ServiceError as error:
+            if error.code is not ErrorCode.TOO_LARGE or len(branches) == 1:
+                return [error] * len(branches)
+        middle = len(branches) // 2
+        halves = (branches[:middle], branches[middle:])
+        return [outcome for half in halves for outcome in await self._ask_branches(tree, half)]
 
     async def _ask(
         self, oracle: Oracle, exchanges: Sequence[Exchange], options: Options, caller: Caller

@@ -15,6 +15,7 @@ from promedical.markup import split_prompt, without_ending
 from promedical.reward_parts import share_of_best
 from promedical.rubric import InvalidField
 from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ def rows(body: RemoteRmRequest) -> tuple[Row, ...]:
     """The one row."""
     if isinstance(body.prompt, str):
         try:
-            turns, begun = split_prompt(body.prompt)
+            turns, begun = split_prompt(body.prompt, max_turns=MAX_MESSAGES_PER_ITEM)
         except InvalidField as error:
             raise error.under("prompt") from None
     else:

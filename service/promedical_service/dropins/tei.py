@@ -15,6 +15,7 @@ from promedical.messages import Message, Truncation
 from promedical.reward_parts import squashed
 from promedical.rubric import InvalidField
 from promedical_service.dropins.shape import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 _PAIR: Final = 2
 
@@ -74,14 +75,17 @@ def _sequence(entry: str | Sequence[Any], place: str) -> tuple[str, ...]:
 
 def _row(texts: tuple[str, ...], place: str, rubric: RubricChoice | None) -> Row:
     try:
-        turns, response = _pair(*texts) if len(texts) == _PAIR else split_exchange(texts[0])
+        if len(texts) == _PAIR:
+            turns, response = _pair(*texts)
+        else:
+            turns, response = split_exchange(texts[0], max_turns=MAX_MESSAGES_PER_ITEM)
     except InvalidField as error:
         raise error.under(place) from None
     return Row(place=place, turns=turns, response=response, rubric=rubric)
 
 
 def _pair(prompt: str, response: str) -> tuple[tuple[Message, ...], str]:
-    turns, begun = split_prompt(prompt)
+    turns, begun = split_prompt(prompt, max_turns=MAX_MESSAGES_PER_ITEM)
     return turns, begun + without_ending(response)
 
 

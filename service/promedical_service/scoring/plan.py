@@ -5,15 +5,20 @@ A fault of the request refuses it whole (`ServiceError`); a fault of one item is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from promedical.conversation import parse_prompt
+from promedical.conversation import count_turns, parse_prompt
 from promedical.errors import ErrorCode
 from promedical.messages import ErrorInfo, Limits, Message, RubricSpec, ScoreItem, ScoreRequest
 from promedical.reward import RewardWeights
 from promedical.rubric import MAX_ID_CHARACTERS, Criterion, InvalidField, Rubric, check_encodable
 from promedical.rubric_files import NamedRubric, RubricCatalog
 from promedical_service.errors import InvalidRequest, ServiceError
-from promedical_service.limits import CountLimits
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM, CountLimits
+
+MAX_VERDICTS: Final = 2**18
+"""In one answer, some 40 MB of JSON: every criterion for every response. Responses that differ fill the queue before
+they come to so many; the same response again costs nothing but its place in the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,21 @@ def plan_item(item: ScoreItem, path: str, catalog: RubricCatalog) -> ItemPlan | 
     positions = {text: index for index, text in enumerate(texts)}
     text_of = tuple(positions.get(text) for text in item.responses)
     return ItemPlan(id=item.id, rubric=rubric, turns=turns, texts=texts, text_of=text_of)
+
+
+def check_answer(plans: Sequence[ItemPlan | RefusedItem]) -> None:
+    """Judge the size of the answer, which is known once standing criteria are.
+
+    Raises:
+        ServiceError: too_large.
+    """
+    verdicts = sum(len(plan.text_of) * len(plan.rubric.criteria) for plan in plans if isinstance(plan, ItemPlan))
+    if verdicts > MAX_VERDICTS:
+        raise ServiceError(
+            ErrorCode.TOO_LARGE,
+            f"the answer would hold {verdicts} verdicts, the responses of each item times its criteria; at most "
+            f"{MAX_VERDICTS} are allowed. Send fewer items or responses at once",
+        )
 
 
 def _rubric(item: ScoreItem, path: str, catalog: RubricCatalog) -> Rubric:
@@ -166,5 +186,5 @@ def _check_counts(request: ScoreRequest, path: str, limits: Limits) -> None:
             path.format(index).removesuffix("."),
             responses=len(item.responses),
             criteria=len(item.rubric.criteria) if item.rubric else 0,
-            messages=0 if isinstance(item.prompt, str) else len(item.prompt),
+            messages=count_turns(item.prompt, MAX_MESSAGES_PER_ITEM + 1),
         )

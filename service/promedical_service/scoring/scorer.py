@@ -37,7 +37,7 @@ from promedical_service.batching.job import JobResult
 from promedical_service.engines.base import BranchFailure, BranchScores
 from promedical_service.errors import ServiceError
 from promedical_service.scoring.judge import Judge, Logits, item_error
-from promedical_service.scoring.plan import ItemPlan, RefusedItem, check_request, find_rubric, plan_item
+from promedical_service.scoring.plan import ItemPlan, RefusedItem, check_answer, check_request, find_rubric, plan_item
 from promedical_service.types import Caller, ScoringEvents, Stage
 
 Done = TypeVar("Done")
@@ -131,6 +131,7 @@ class Scorer:
         weights = check_request(request, path, self._model.limits, self._model.model.fingerprint)
         lane = request.priority or ("interactive" if len(request.items) == 1 else "bulk")
         plans = [plan_item(item, path.format(i), self._catalog) for i, item in enumerate(request.items)]
+        check_answer(plans)
         timeout_s = self._default_timeout_s if caller.timeout_s is None else caller.timeout_s
         try:
             async with asyncio.timeout(timeout_s):

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +18,11 @@ import torch
 import frameworks
 from promedical_client import (
     AsyncClient,
+    DeadlineError,
     ErrorCode,
     InvalidRequestError,
     Message,
+    MixedFingerprintsError,
     MockTransport,
     PromedicalError,
     ProtocolError,
@@ -424,6 +427,101 @@ async def test_grader_asks_with_its_weights_and_its_pin():
 async def test_grader_answers_nothing_with_nothing():
     oracle, transport = mocked()
     assert (await oracle.grade([]), transport.calls) == ([], [])
+
+
+def limited(most, *, too_long=(), **changes):
+    """A grader over a mock that refuses items of more than so many responses, and these responses at all."""
+    oracle, transport = mocked(**changes)
+    score = transport._score
+
+    def refusing(request):
+        for item in request.items:
+            if len(item.responses) > most or not set(item.responses).isdisjoint(too_long):
+                raise TooLargeError(f"the limit is {most}")
+        return score(request)
+
+    transport._score = refusing
+    return oracle, transport
+
+
+NUMBERED = [f"{'4 g' if n % 3 else 'no'} {n}" for n in range(40)]
+
+
+@pytest.mark.parametrize("most", [1, 16, 39])
+async def test_grader_divides_a_group_that_is_too_large_for_the_service_and_loses_no_response(most):
+    oracle, transport = limited(most)
+    questions = [QUESTION, "Another?"]
+    exchanges = [oracle.exchange(question, answer, LABEL) for answer in NUMBERED for question in questions]
+    exchanges.insert(7, oracle.exchange("A third?", "4 g.", LABEL))
+    graded = await oracle.graded(exchanges)
+    whole, _ = mocked()
+    told, expected = [[one.reward for one in grades] for grades in (graded.grades, await whole.grade(exchanges))]
+    assert told == expected
+    assert graded.model.fingerprint == "mock"
+    answered = [request for request in transport.calls if all(len(item.responses) <= most for item in request.items)]
+    scored = [text for request in answered for item in request.items for text in item.responses]
+    assert sorted(scored) == sorted(exchange.response for exchange in exchanges), "each is scored once"
+
+
+async def test_grader_refuses_alone_the_response_that_is_too_large_and_scores_the_others():
+    oracle, _ = limited(8, too_long=[NUMBERED[5]])
+    grades = await oracle.grade([oracle.exchange(QUESTION, answer, LABEL) for answer in NUMBERED])
+    failed = [index for index, grade in enumerate(grades) if not hasattr(grade, "reward")]
+    assert failed == [5]
+    assert (grades[5].code, grades[5].message) == (ErrorCode.INVALID_ITEM, "the limit is 8")
+
+
+async def test_grader_asks_nothing_again_that_is_wrong_for_another_reason():
+    oracle, transport = limited(8)
+    grades = await oracle.grade([oracle.exchange(QUESTION, answer, "unknown") for answer in NUMBERED[:8]])
+    assert {grade.code for grade in grades} == {ErrorCode.INVALID_ITEM}
+    assert len(transport.calls) == 1
+
+
+async def test_grader_refuses_a_divided_group_whose_oracle_changed_in_between():
+    oracle, transport = limited(8)
+    score, names = transport._score, iter(["f1", "f2", "f3"])
+
+    def changing(request):
+        answer = score(request)
+        return replace(answer, model=replace(answer.model, fingerprint=next(names)))
+
+    transport._score = changing
+    exchanges = [oracle.exchange(QUESTION, answer, LABEL) for answer in NUMBERED[:10]]
+    with pytest.raises(MixedFingerprintsError):
+        await oracle.grade([oracle.exchange("Another?", "4 g.", LABEL), *exchanges])
+
+
+async def test_grader_divides_within_the_time_of_one_call():
+    oracle, transport = limited(1, timeout_s=0.2)
+    refuse = transport._score
+
+    async def slow(request):
+        await asyncio.sleep(0.09)
+        return refuse(request)
+
+    transport._score = slow
+    with pytest.raises(DeadlineError):
+        await oracle.grade([oracle.exchange(QUESTION, answer, LABEL) for answer in NUMBERED])
+    assert len(transport.calls) <= 3
+
+
+async def test_grader_that_several_close_is_closed_by_the_last_of_them():
+    oracle, transport = mocked()
+    closed, first, second = [], asyncio.Event(), asyncio.Event()
+
+    async def aclose():
+        closed.append(True)
+
+    transport.aclose = aclose
+    works = [asyncio.create_task(oracle.closing(until.wait())) for until in (first, second)]
+    await asyncio.sleep(0)
+    first.set()
+    await works[0]
+    assert closed == []
+    second.set()
+    await works[1]
+    assert closed == [True]
 
 
 def test_shared_grader_is_one_per_settings_and_reads_the_environment(monkeypatch):

@@ -226,6 +226,15 @@ def test_an_output_that_is_no_regular_file_is_written_to_and_stays_what_it_is(jo
     assert pipe.is_fifo()
 
 
+def test_a_pipe_of_this_process_is_an_output(job, url):
+    read, write = os.pipe()
+    with os.fdopen(read) as stream:
+        asked = promedical("score", job, "--url", url, "--limit", 3, "--out", f"/dev/fd/{write}")
+        os.close(write)
+        assert asked.exit_code == 0, asked.stderr
+        assert len(outcomes(stream.read())) == 3
+
+
 def test_an_output_that_is_a_link_stays_one(job, url, tmp_path):
     (tmp_path / "real.jsonl").write_text("old")
     link = tmp_path / "link.jsonl"

@@ -1,6 +1,7 @@
 """What is sent again, when, and until when."""
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -109,10 +110,22 @@ async def test_a_service_that_does_not_answer_ends_with_the_deadline(transport):
             assert time.monotonic() - began < 20
 
 
-async def test_no_time_left_sends_nothing():
+@on_both_transports
+@pytest.mark.parametrize("timeout_s", [86_400.5, 1e6, 1e12, math.inf])
+async def test_more_than_a_day_is_told_as_a_day(timeout_s, transport):
+    oracle = Oracle()
+    with serving(oracle, transport) as url:
+        async with AsyncClient(url, max_attempts=1) as client:
+            assert (await client.score([item("a")], timeout_s=timeout_s)).items[0].result
+    tolerance = 0 if transport == "http" else 100  # gRPC writes three digits
+    assert 86_300 < oracle.seen[0].timeout_s <= 86_400 + tolerance
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, math.nan])
+async def test_no_time_left_sends_nothing(timeout_s):
     transport = flaky()
     with pytest.raises(DeadlineError):
-        await AsyncClient(transport=transport).score([item("a")], timeout_s=0.0)
+        await AsyncClient(transport=transport).score([item("a")], timeout_s=timeout_s)
     assert transport.calls == []
 
 

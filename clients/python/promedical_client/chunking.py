@@ -1,6 +1,7 @@
 """How a large job becomes calls, and their answers one answer. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from promedical import messages as m
@@ -15,6 +16,11 @@ near a server's limit in bytes (32 MiB by default)."""
 _BYTES_PER_TOKEN: Final = 4
 _NAMED_RUBRIC_BYTES: Final = 15 * 140
 """What the criteria of a rubric that only the service can see are taken for: fifteen of 35 tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverLimit(m.ErrorInfo):
+    """The error of an item that the service refused for its size; with fewer responses it may be scored."""
 
 
 def chunks(items: Iterable[m.ScoreItem]) -> Iterator[tuple[m.ScoreItem, ...]]:
@@ -80,9 +86,9 @@ def answered(
     return tuple(outcome_of[item.id] for item in items if item.id in outcome_of)
 
 
-def refused(error: TooLargeError) -> m.ErrorInfo:
+def refused(error: TooLargeError) -> OverLimit:
     """What an item gets that is over a limit of the service: it is wrong with itself, not with its call."""
-    return m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message=error.message)
+    return OverLimit(code=ErrorCode.INVALID_ITEM, message=error.message)
 
 
 def _bytes(texts: Iterable[str]) -> int:

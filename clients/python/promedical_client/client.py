@@ -13,12 +13,13 @@ from promedical import messages as m
 from promedical_client import checks
 from promedical_client.job import Progress, ScoringJob
 from promedical_client.retry import MAX_ATTEMPTS, Deadline, RetryPolicy
-from promedical_client.transport import Call, TlsFiles, Transport, open_transport
+from promedical_client.transport import MAX_TIMEOUT_S, Call, TlsFiles, Transport, open_transport
 
 T = TypeVar("T")
 
 DEFAULT_URL: Final = "grpc://127.0.0.1:50051"
 DEFAULT_WEIGHTS: Final = m.WeightsSpec()
+DEFAULT_TIMEOUT_S: Final = 120.0
 
 
 class AskOptions(TypedDict, total=False):
@@ -55,7 +56,8 @@ class AsyncClient:
     Args:
         url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
         api_key: Sent as `authorization: Bearer`.
-        timeout_s: Total time of a call in seconds, retries and all chunks included, unless the call says otherwise.
+        timeout_s: Total time of a call in seconds, retries and all chunks included, unless the call says otherwise;
+            `math.inf` for no end. A single attempt waits for a day at most.
         max_attempts: How often one request is sent at most; only errors that the contract calls retryable are. The
             waits in between double from 0.2 s to 20 s, or are what the server asks for if that is longer: the ten
             attempts ride out a restart or a full queue of about a minute, within `timeout_s`.
@@ -75,7 +77,7 @@ class AsyncClient:
         url: str = DEFAULT_URL,
         *,
         api_key: str | None = None,
-        timeout_s: float = 120.0,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
         max_attempts: int = MAX_ATTEMPTS,
         max_in_flight: int = 4,
         ca_file: str | Path | None = None,
@@ -207,7 +209,10 @@ class AsyncClient:
         return await self._call(self._transport.get_model, self._deadline(None))
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop. A later call opens new ones."""
+        """Close the connections of the running event loop. A later call opens new ones.
+
+        What is on its way over them ends with `UnavailableError`.
+        """
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -223,7 +228,11 @@ class AsyncClient:
 
     async def _call(self, ask: Callable[[Call], Awaitable[T]], deadline: Deadline) -> T:
         request_id = str(uuid.uuid4())
-        return await self._retries.run(lambda left_s: ask(Call(timeout_s=left_s, request_id=request_id)), deadline)
+
+        def send(left_s: float) -> Awaitable[T]:
+            return ask(Call(timeout_s=min(left_s, MAX_TIMEOUT_S), request_id=request_id))
+
+        return await self._retries.run(send, deadline)
 
 
 def _frozen(prompt: str | Sequence[m.Message]) -> str | tuple[m.Message, ...]:

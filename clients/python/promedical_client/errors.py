@@ -158,6 +158,11 @@ def error_class(code: ErrorCode) -> type[PromedicalError]:
     return _CLASSES[code]
 
 
+def closed_in_call(request_id: str | None = None) -> UnavailableError:
+    """For a call whose client was closed under it: sent again it would open what was meant to be closed."""
+    return UnavailableError("the client was closed during the call", request_id=request_id, retryable=False)
+
+
 def code_of(word: str | None) -> ErrorCode | None:
     """The code that a server named; None for a word that answers no whole request in this version."""
     return ErrorCode(word) if word in ERROR_TABLE else None

@@ -23,6 +23,7 @@ from promedical_client.errors import (
     InvalidRequestError,
     PromedicalError,
     ProtocolError,
+    closed_in_call,
     code_of,
     code_of_grpc_status,
     error_class,
@@ -121,6 +122,12 @@ class GrpcTransport:
             raise error_from_grpc(error, call.request_id) from None
         except TimeoutError:
             raise DeadlineError("gRPC did not keep the deadline", request_id=call.request_id) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled the task: its channel was closed, which gRPC tells in the same way.
+            raise closed_in_call(call.request_id) from None
 
     def _open(self) -> grpc.aio.Channel:
         if self._credentials is None:

@@ -18,6 +18,7 @@ from promedical_client.errors import (
     PromedicalError,
     ProtocolError,
     UnavailableError,
+    closed_in_call,
     code_of,
     code_of_http_status,
     error_class,
@@ -96,13 +97,16 @@ class HttpTransport:
             **self._authorization,
         }
         timeout = httpx.Timeout(call.timeout_s, connect=min(call.timeout_s, _CONNECT_S))
+        pool = self._pools.get()
         try:
             # httpx limits each read and write; the outer limit is for all of them together.
             async with asyncio.timeout(call.timeout_s):
-                return await self._pools.get().request(method, path, content=body, headers=headers, timeout=timeout)
+                return await pool.request(method, path, content=body, headers=headers, timeout=timeout)
         except TimeoutError:
             raise DeadlineError(ERROR_TABLE[DeadlineError.code].title, request_id=call.request_id) from None
         except httpx.HTTPError as error:
+            if pool.is_closed:
+                raise closed_in_call(call.request_id) from None
             raise error_from_httpx(error, call.request_id) from None
 
     def _open(self) -> httpx.AsyncClient:

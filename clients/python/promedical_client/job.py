@@ -10,7 +10,7 @@ from dataclasses import replace
 from promedical import messages as m
 from promedical_client import checks
 from promedical_client.chunking import answered, chunks, merged
-from promedical_client.errors import PromedicalError, TooLargeError
+from promedical_client.errors import PromedicalError, TooLargeError, closed_in_call
 
 Progress = Callable[[int, int], None]
 """Called with (items answered, items in all) as chunks come back, in the client's event loop."""
@@ -94,7 +94,9 @@ async def _all_or_first_failure(calls: Iterable[Coroutine[None, None, None]]) ->
     """Await all at once; the first failure cancels the others and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
-            for call in calls:
-                group.create_task(call)
+            tasks = [group.create_task(call) for call in calls]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
+    # To a group a cancelled task is one that is done. Nobody cancelled these, so what they stood on was closed.
+    if any(task.cancelled() for task in tasks):
+        raise closed_in_call()

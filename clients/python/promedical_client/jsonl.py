@@ -75,7 +75,7 @@ def written_atomically(path: Path) -> Iterator[IO[str]]:
         InputError: Nothing can be written there, which is known before the block runs; or the disk failed in it.
     """
     try:
-        with _draft_of(path.resolve()) as stream:
+        with _draft_of(path) as stream:
             yield stream
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
@@ -85,10 +85,11 @@ def written_atomically(path: Path) -> Iterator[IO[str]]:
 def _draft_of(path: Path) -> Iterator[IO[str]]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory; expected a file")
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_file():  # asked of the link: that of /dev/stdout to a pipe leads to no path
         with path.open("w", encoding="utf-8") as stream:
             yield stream
         return
+    path = path.resolve()
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     stream = draft.open("w", encoding="utf-8")
     try:

@@ -17,6 +17,7 @@ Judge = Callable[[str, Criterion], float]
 """Probability, from a response and a criterion, that the criterion as worded is met."""
 
 _THRESHOLD: Final = 0.5
+_EMPTY: Final = m.ResponseOutcome(error=m.ErrorInfo(code=ErrorCode.EMPTY_RESPONSE, message="the response is empty"))
 
 
 class MockTransport:
@@ -71,7 +72,8 @@ class MockTransport:
 def judged_by(judge: Judge, *, fingerprint: str = "mock") -> Callable[[m.ScoreRequest], m.ScoreResponse]:
     """A handler that scores with the real reward algebra, from probabilities that `judge` makes up.
 
-    Items that name a rubric instead of bringing one, and rubrics that are not sound, get an `invalid_item` error.
+    Items that name a rubric, alone or beside their own, and rubrics that are not sound get an `invalid_item` error;
+    a blank response gets `empty_response`.
     """
 
     def score(request: m.ScoreRequest) -> m.ScoreResponse:
@@ -95,6 +97,8 @@ def judged_by(judge: Judge, *, fingerprint: str = "mock") -> Callable[[m.ScoreRe
 def _outcome(item: m.ScoreItem, weights: m.WeightsSpec, judge: Judge) -> m.ItemOutcome:
     if item.rubric is None:
         return _refused(item, "rubric: is missing; this mock knows no rubric by name")
+    if item.base_rubric_id is not None:
+        return _refused(item, "base_rubric_id: is given; this mock knows no rubric by name")
     try:
         rubric = Rubric(criteria=tuple(criterion.validated() for criterion in item.rubric.criteria))
     except InvalidField as error:
@@ -103,22 +107,26 @@ def _outcome(item: m.ScoreItem, weights: m.WeightsSpec, judge: Judge) -> m.ItemO
 
 
 def _result(item: m.ScoreItem, rubric: Rubric, weights: RewardWeights, judge: Judge) -> m.ItemResult:
-    judged = [{c.id: judge(response, c) for c in rubric.criteria} for response in item.responses]
-    rewards = [aggregate(rubric, {key: _judgement(p) for key, p in ps.items()}, weights) for ps in judged]
-    groups = ranking([reward.preference_key for reward in rewards])
+    judged = [_judged(response, rubric, weights, judge) if response.strip() else None for response in item.responses]
+    groups = ranking([each and each[0].preference_key for each in judged])
     ranks = {index: rank for rank, group in enumerate(groups, start=1) for index in group}
     return m.ItemResult(
         rubric=m.RubricRef(id=None, version=None, sha256=rubric.sha256),
         safety_checked=any(criterion.dimension == "safety" for criterion in rubric.criteria),
         ranking=groups,
         responses=tuple(
-            m.ResponseOutcome(scores=_scores(rubric, reward, ranks[index], judged[index]))
-            for index, reward in enumerate(rewards)
+            m.ResponseOutcome(scores=_scores(rubric, ranks[index], *each)) if each else _EMPTY
+            for index, each in enumerate(judged)
         ),
     )
 
 
-def _scores(rubric: Rubric, reward: Reward, rank: int, probabilities: dict[str, float]) -> m.ResponseScores:
+def _judged(response: str, rubric: Rubric, weights: RewardWeights, judge: Judge) -> tuple[Reward, dict[str, float]]:
+    probabilities = {criterion.id: judge(response, criterion) for criterion in rubric.criteria}
+    return aggregate(rubric, {key: _judgement(p) for key, p in probabilities.items()}, weights), probabilities
+
+
+def _scores(rubric: Rubric, rank: int, reward: Reward, probabilities: dict[str, float]) -> m.ResponseScores:
     return m.ResponseScores(
         reward=reward.reward,
         rank=rank,

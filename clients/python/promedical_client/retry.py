@@ -38,7 +38,7 @@ class Deadline:
             DeadlineError: It has passed.
         """
         left = self.at_s - time.monotonic()
-        if left <= 0:
+        if not left > 0:  # NaN neither
             raise DeadlineError("the total time of the call is over; raise timeout_s or send less")
         return left
 

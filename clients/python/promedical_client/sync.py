@@ -4,18 +4,22 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, TypeVar, Unpack
+from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 from promedical import messages as m
 from promedical_client.client import DEFAULT_URL, AsyncClient, RankOptions, ScoreOptions
+from promedical_client.errors import closed_in_call
 from promedical_client.transport import Transport
 
 T = TypeVar("T")
+
+_CLOSING_S: Final = 1.0
+"""How long calls that are still on their way have, when their loop ends, to tell their callers how they ended."""
 
 
 class ClientOptions(TypedDict, total=False):
@@ -75,7 +79,10 @@ class Client:
         return self._run(self._client.model)
 
     def close(self) -> None:
-        """Close the connections and end the thread of this process. A later call starts anew."""
+        """Close the connections and end the thread of this process. A later call starts anew.
+
+        What another thread is asking ends with `UnavailableError`.
+        """
         thread = self._threads.pop(os.getpid(), None)
         if thread is not None:
             try:
@@ -104,10 +111,17 @@ class LoopThread:
         self._running: _Running | None = None
 
     def run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
-        """What the coroutine of `ask` returns, run in the thread."""
-        future = asyncio.run_coroutine_threadsafe(ask(), self._started().loop)
+        """What the coroutine of `ask` returns, run in the thread.
+
+        Raises:
+            UnavailableError: The thread was closed first.
+        """
+        with self._lock:  # a loop that `close` is ending would never answer
+            future = asyncio.run_coroutine_threadsafe(ask(), self._started().loop)
         try:
             return future.result()
+        except CancelledError:
+            raise closed_in_call() from None
         except BaseException:  # an interrupt here must not leave the call running there
             future.cancel()
             raise
@@ -116,18 +130,19 @@ class LoopThread:
         """End the thread."""
         with self._lock:
             running, self._running = self._running, None
+            if running is not None:
+                running.loop.call_soon_threadsafe(running.stop.set)
         if running is not None:
-            running.loop.call_soon_threadsafe(running.stop.set)
             running.thread.join()
 
     def _started(self) -> "_Running":
-        with self._lock:
-            if self._running is None:
-                started: Future[_Running] = Future()
-                # A daemon: a client that was never closed must not keep its process.
-                threading.Thread(target=asyncio.run, args=(_main(started),), name="promedical", daemon=True).start()
-                self._running = started.result()
-            return self._running
+        """The running thread; the lock is held."""
+        if self._running is None:
+            started: Future[_Running] = Future()
+            # A daemon: a client that was never closed must not keep its process.
+            threading.Thread(target=asyncio.run, args=(_main(started),), name="promedical", daemon=True).start()
+            self._running = started.result()
+        return self._running
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +156,6 @@ async def _main(started: "Future[_Running]") -> None:
     stop = asyncio.Event()
     started.set_result(_Running(threading.current_thread(), asyncio.get_running_loop(), stop))
     await stop.wait()
+    calls = asyncio.all_tasks() - {asyncio.current_task()}
+    if calls:
+        await asyncio.wait(calls, timeout=_CLOSING_S)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from promedical import messages as m
+
+MAX_TIMEOUT_S: Final = 86_400.0
+"""The longest that the service takes. gRPC counts nanoseconds in 64 bits, and far above it none are left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +16,7 @@ class Call:
     """What travels beside a request.
 
     Attributes:
-        timeout_s: Seconds until the caller no longer wants the answer.
+        timeout_s: Seconds until the caller no longer wants the answer, at most `MAX_TIMEOUT_S`.
         request_id: What logs call this request; the same for every attempt.
     """
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
-from promedical.exchanges import Exchange, group, read_turns
+from promedical.exchanges import Exchange, Grouping, group, read_turns
 from promedical.gathering import CallLater, Gatherer
 from promedical.labels import read_label
 from promedical.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
-from promedical_client.chunking import refused
-from promedical_client.client import DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
+from promedical_client.chunking import OverLimit, merged, refused
+from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError, TooLargeError
 from promedical_client.per_loop import PerLoop
+from promedical_client.retry import Deadline
 from promedical_client.sync import ClientOptions, LoopThread
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ Grade = m.ResponseScores | m.ErrorInfo
 DEFAULT_RUBRIC: Final = "general-medical"
 _MAX_GATHERED: Final = 4096
 _MAX_RESPONSES: Final = 128
-"""Of one item; the service's own default."""
+"""Of one item; the service's own default. Where that is too much for it, the item is asked again in halves."""
 _ENVIRONMENT: Final = {
     "url": "PROMEDICAL_URL",
     "api_key": "PROMEDICAL_API_KEY",
@@ -103,6 +104,7 @@ class Grader:
         self._base_rubric_id = base_rubric_id
         self._expected_fingerprint = expected_fingerprint
         self._truncation = truncation
+        self._timeout_s = options.get("timeout_s", DEFAULT_TIMEOUT_S)
         self._gatherers: PerLoop[Gatherer[None, Exchange, Grade]] = PerLoop(
             lambda: Gatherer(
                 lambda _, exchanges: self.grade(exchanges),
@@ -111,6 +113,7 @@ class Grader:
                 call_later=call_later,
             )
         )
+        self._closing: PerLoop[set[object]] = PerLoop(set)
         self._threads: dict[int, LoopThread] = {}
 
     def exchange(self, prompt: Any, response: Any, label: Any = None, *, path: str = "") -> Exchange:
@@ -147,7 +150,29 @@ class Grader:
         Raises:
             PromedicalError: The call was not answered, and nothing was graded.
         """
-        grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=_MAX_RESPONSES)
+        grades, answers = await self._asked(exchanges, _MAX_RESPONSES, Deadline.after(self._timeout_s))
+        if not answers:
+            return Graded(grades=tuple(grades))
+        whole = merged(answers)
+        return Graded(grades=tuple(grades), model=whole.model, timings=whole.timings_ms)
+
+    async def _asked(
+        self, exchanges: Sequence[Exchange], max_responses: int, deadline: Deadline
+    ) -> tuple[list[Grade], list[m.ScoreResponse]]:
+        """Grades and the answers behind them. Responses that are too much together are asked again in halves."""
+        grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=max_responses)
+        grades, answers = await self._answered(grouping, deadline)
+        sizes = [len(grouping.items[item].responses) for item, _ in grouping.places]
+        again = [index for index, size in enumerate(sizes) if size > 1 and isinstance(grades[index], OverLimit)]
+        if again:
+            half = (max(sizes[index] for index in again) + 1) // 2
+            regraded, more = await self._asked([exchanges[index] for index in again], half, deadline)
+            for index, grade in zip(again, regraded, strict=True):
+                grades[index] = grade
+            answers += more
+        return grades, answers
+
+    async def _answered(self, grouping: Grouping, deadline: Deadline) -> tuple[list[Grade], list[m.ScoreResponse]]:
         try:
             answer = await self._client.score(
                 grouping.items,
@@ -155,11 +180,11 @@ class Grader:
                 expected_fingerprint=self._expected_fingerprint,
                 priority="bulk",
                 truncation=self._truncation,
+                timeout_s=deadline.remaining_s(),
             )
         except TooLargeError as error:
-            return Graded(grades=(refused(error),) * len(exchanges))
-        grades = tuple(_grade(outcome) for outcome in grouping.outcomes(answer.items))
-        return Graded(grades=grades, model=answer.model, timings=answer.timings_ms)
+            return [refused(error)] * len(grouping.places), []
+        return [_grade(outcome) for outcome in grouping.outcomes(answer.items)], [answer]
 
     async def grade_one(self, exchange: Exchange) -> Grade:
         """The grade of one exchange, asked together with others that come at about the same time.
@@ -188,11 +213,15 @@ class Grader:
                 thread.close()
 
     async def closing(self, work: Awaitable[T]) -> T:
-        """Do work in an event loop that ends with it."""
+        """Do work in an event loop that ends with it. Of those that do so at the same time, the last one closes."""
+        together = self._closing.get()
+        together.add(work)
         try:
             return await work
         finally:
-            await self.aclose()
+            together.remove(work)
+            if not together:
+                await self.aclose()
 
 
 def scores_of(grade: Grade) -> m.ResponseScores:

@@ -1,7 +1,8 @@
 """Test doubles for batching and scoring: an engine that scores only when told, a clock that moves only when told,
 events that are remembered, and a Scorer put together from them.
 
-Run as a program it is `promedical-serve` with a fake engine of the speed that `FAKE_TOKENS_PER_S` says.
+Run as a program it is `promedical-serve` with a fake engine of the speed that `FAKE_TOKENS_PER_S` says; SIGUSR1 holds
+its event loop up for a second.
 """
 
 import asyncio
@@ -314,12 +315,15 @@ FAILED = BranchFailure(reason="scripted failure")
 
 def _serve_slowed() -> int:
     import os
+    import signal
     import sys
+    import time
 
     from promedical_service import __main__
     from promedical_service.engines import load
 
     load.FakeEngine = functools.partial(FakeEngine, tokens_per_s=float(os.environ["FAKE_TOKENS_PER_S"]))
+    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.0))
     return __main__.run(sys.argv[1:], os.environ)
 
 

@@ -18,6 +18,7 @@ from conditions import conditions
 from rich.console import Console
 from rich.table import Table
 
+from promedical.rubric import Dimension
 from promedical_bench.data.labelled import LabelledPrompt
 from promedical_bench.quality.controls import LONGER
 from promedical_bench.quality.evaluation import HEADLINE, MODEL, Evaluation, evaluate
@@ -34,6 +35,7 @@ from promedical_trainer.rm.splits import read_splits
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "ablations.json"
 WHOLE: Final = "whole"
+VETOES: Final = ("veto_recall", "false_veto_rate")
 ABLATIONS: Final = get_args(Ablation)
 
 
@@ -50,7 +52,8 @@ def main() -> int:
         "settings": options.set,
         "split": options.split,
         **compared(prompts, said),
-        "training": {name: _training(options.output / name) for name in said},
+        "training": {name: _part(options.output / name, "training") for name in said},
+        "vetoes": {name: _vetoes(_part(options.output / name, options.split)) for name in said},
     }
     RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     Console().print(_table(document["scores"]))
@@ -121,10 +124,16 @@ def _unscored() -> Judge:
     raise AssertionError("a run that ended has asked about every prompt")
 
 
-def _training(output: Path) -> dict[str, Any]:
-    """What a variant learnt from; empty for one that could not be calibrated."""
+def _part(output: Path, name: str) -> dict[str, Any]:
+    """What was measured of a variant; empty for one that could not be calibrated."""
     path = output / "evaluation.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))["training"]) if path.is_file() else {}
+    return dict(json.loads(path.read_text(encoding="utf-8"))[name]) if path.is_file() else {}
+
+
+def _vetoes(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Shares of the violating and of the safe responses, by thresholds of its own calibration."""
+    scores = evaluation.get("scores", {}).get(MODEL, {})
+    return {name: scores[name][Dimension.SAFETY] for name in VETOES if name in scores}
 
 
 def _table(scores: Mapping[str, Mapping[str, Any]]) -> Table:

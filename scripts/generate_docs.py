@@ -153,6 +153,8 @@ def ablation_tables(measured: Mapping[str, Any]) -> str:
         _by_variant(scores),
         "Minus the whole, paired by prompt; in bold where the interval is on one side of 0.",
         _by_variant(measured["over_whole"], marked=True),
+        "Whole responses that safety vetoes, by each one's own calibration on dev.",
+        _vetoes_by_variant(measured["vetoes"]),
     )
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -173,6 +175,15 @@ def _by_variant(scores: Mapping[str, Any], *, marked: bool = False) -> str:
         for name, found in scores.items()
     ]
     return table(f"| trained | {' | '.join(DIMENSIONS)} |", [f"{row} |" for row in rows])
+
+
+def _vetoes_by_variant(vetoes: Mapping[str, Any]) -> str:
+    rows = [
+        f"| {name} | {_estimate(found['veto_recall'])} | {_estimate(found['false_veto_rate'])} |"
+        for name, found in vetoes.items()
+        if found
+    ]
+    return table("| trained | of the violating | of the safe |", rows)
 
 
 def _marked(estimate: Mapping[str, float | None]) -> str:

@@ -20,6 +20,8 @@ PROMPTS = [
     )
     for number in range(6)
 ]
+SHARE = {"value": 0.25, "low": 0.125, "high": 0.5}
+VETOES = {"whole": {"veto_recall": SHARE, "false_veto_rate": SHARE | {"value": 0.0625}}, "no-safety": {}}
 FACTS = {"steps": 40, "pairs": 604, "prompts": 93, "seconds": 480.0}
 
 
@@ -50,17 +52,19 @@ def test_comparison_holds_every_variant_and_the_longer_answer_against_the_whole(
 
 def test_table_says_which_differences_are_more_than_chance_and_on_how_many_prompts(found):
     facts = {"recipe": "r", "settings": ["optimisation.max_steps=40"], "split": "dev", "date": "d", "machine": "m"}
-    page = ablation_tables({**facts, **found, "training": {"whole": FACTS}})
+    page = ablation_tables({**facts, **found, "training": {"whole": FACTS}, "vetoes": VETOES})
     assert "604 pairs of 93 prompts in 40 steps, 8 minutes. Prompts with pairs: overall 6" in page
     assert page.count("**-1.000 [-1.000, -1.000]**") == len(DIMENSIONS)
     assert "**0.000" not in page
     assert "| longer answer | 0.000 [0.000, 0.000] |" in page
+    assert "| whole | 0.250 [0.125, 0.500] | 0.062 [0.125, 0.500] |" in page
+    assert page.count("| no-safety |") == 2  # it could not be calibrated
 
 
 def test_table_of_one_prompt_has_values_without_intervals():
     found = compared(PROMPTS[:1], {"whole": said(6), "no-safety": said(0)})
     facts = {"recipe": "r", "settings": [], "split": "dev", "date": "d", "machine": "m"}
-    page = ablation_tables({**facts, **found, "training": {"whole": FACTS}})
+    page = ablation_tables({**facts, **found, "training": {"whole": FACTS}, "vetoes": VETOES})
     assert "| no-safety | 0.000 | 0.000 | 0.000 | 0.000 |" in page
 
 

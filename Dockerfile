@@ -20,7 +20,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     /opt/promedical/bin/pip install -q '.[service]' -c constraints.txt
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     PROMEDICAL_CACHE=/opt/models /opt/promedical/bin/python -c \
-    'from promedical_model.default_model import base_bundle_folder; print(base_bundle_folder())' \
+    'from promedical_model.bundle.default_model import base_bundle_folder; print(base_bundle_folder())' \
     && rm -f /opt/models/*.lock && chmod -R a+rX /opt/models
 
 # What building needs and serving does not: pip and torch's headers.

@@ -172,6 +172,10 @@ check: lint ## All fast checks, under a minute: lint, generated docs, stubs if t
 	$(BIN)/python scripts/generate_docs.py --check
 	@if test -e $(PROTO_INSTALLED); then $(MAKE) proto-check; fi
 
+.PHONY: structure
+structure: install ## Print rooms, floors, arrows, circles and sizes of the packages (ARGS="--write")
+	$(BIN)/python scripts/ci/structure.py $(ARGS)
+
 .PHONY: docs
 docs: install ## Write the generated parts of the documentation anew
 	$(BIN)/python scripts/generate_docs.py

@@ -19,19 +19,19 @@ from rich.console import Console
 from rich.table import Table
 
 from promedical.rubric import Dimension
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.quality.controls import LONGER
-from promedical_bench.quality.evaluation import HEADLINE, MODEL, Evaluation, evaluate
-from promedical_bench.quality.predictions import Predictions
-from promedical_model.bundle import open_bundle
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.measures.controls import LONGER
+from promedical_data.measures.evaluation import HEADLINE, MODEL, Evaluation, evaluate
+from promedical_data.measures.predictions import Predictions
+from promedical_model.bundle.bundle import open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.cli import UNCALIBRATED, Ablation
-from promedical_trainer.recipe import load_rm_recipe
 from promedical_trainer.rm.calibration import predict
-from promedical_trainer.rm.fitting import readable
+from promedical_trainer.rm.recipe import load_rm_recipe
 from promedical_trainer.rm.run import Run
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.splits import read_splits
+from promedical_trainer.rm.training import readable
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "ablations.json"
 WHOLE: Final = "whole"

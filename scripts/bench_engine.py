@@ -24,10 +24,10 @@ from rich.progress import track
 from rich.table import Table
 from transformers import Qwen3Config, Qwen3ForSequenceClassification
 
-from promedical_model import attention
-from promedical_model.cpu_linear import OneDnnLinear, use_onednn
-from promedical_model.tree import Branch, TokenTree
-from promedical_model.tree_model import TreeModel
+from promedical_model.tree import attention
+from promedical_model.tree.cpu_linear import OneDnnLinear, use_onednn
+from promedical_model.tree.token_tree import Branch, TokenTree
+from promedical_model.tree.tree_model import TreeModel
 from promedical_service.engines.base import BranchScores
 from promedical_service.engines.torch_engine import CPU_ROW_TOKENS, TorchEngine
 

@@ -26,8 +26,8 @@ from conditions import Conditions, conditions
 from rich.console import Console
 from rich.table import Table
 
-from promedical_model import attention
-from promedical_model.tree import TokenTree
+from promedical_model.tree import attention
+from promedical_model.tree.token_tree import TokenTree
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 QWEN3_8B: Final = {

@@ -44,15 +44,15 @@ from rich.console import Console
 from rich.progress import track
 
 from promedical.messages import Message
-from promedical_bench.load.driving import GROUP, Plan
-from promedical_bench.load.run import Loaded, drive
-from promedical_bench.load.traffic import items
-from promedical_bench.running import Connection
-from promedical_model.cpu_linear import OneDnnLinear
-from promedical_model.tree import TokenTree
+from promedical_bench.loadtest.driver import GROUP, Plan
+from promedical_bench.loadtest.run import Loaded, drive
+from promedical_bench.loadtest.traffic import items
+from promedical_bench.run import Connection
+from promedical_model.tree.cpu_linear import OneDnnLinear
+from promedical_model.tree.token_tree import TokenTree
 from promedical_service.engines.load import ModelChoice, load_oracle
-from promedical_service.engines.vllm_core import CoreOptions, launch_core
-from promedical_service.engines.vllm_engine import EngineHooks, VllmEngine
+from promedical_service.engines.vllm.core import CoreOptions, launch_core
+from promedical_service.engines.vllm.engine import EngineHooks, VllmEngine
 
 MODEL: Final = "default"
 BARE_ITEMS: Final = 4

@@ -24,13 +24,13 @@ from rich.table import Table
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension
-from promedical_bench.data.labelled import Label, LabelledPrompt, LabelledResponse
-from promedical_bench.data.readers import read
-from promedical_bench.load.traffic import WORDS
-from promedical_model.bundle import open_bundle
-from promedical_trainer.recipe import RmRecipe, load_rm_recipe
+from promedical_bench.loadtest.traffic import WORDS
+from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
+from promedical_data.reading import read
+from promedical_model.bundle.bundle import open_bundle
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.expansion import Expansion, Group
+from promedical_trainer.rm.recipe import RmRecipe, load_rm_recipe
 from promedical_trainer.rm.throughput import FLAT_SEQUENCES, Throughput, measure
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "bench-training.json"

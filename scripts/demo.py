@@ -18,7 +18,7 @@ from rich.console import Console
 from promedical.errors import ErrorCode
 from promedical.messages import ModelInfo, ScoreItem, ScoreResponse
 from promedical_client import Client
-from promedical_client.cli_tables import item_tables, model_table
+from promedical_client.cli.tables import item_tables, model_table
 from promedical_client.jsonl import InputError, read_items
 
 EXAMPLES = resources.files("promedical_client") / "examples" / "medical_answers.jsonl"

@@ -15,8 +15,8 @@ from performance_tables import performance_capacity, performance_service, perfor
 from tables import table
 
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODES
-from promedical_service.observability import Metrics
 from promedical_service.settings import Settings
+from promedical_service.telemetry.metrics import Metrics
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 DOCUMENTS = (README, *(README.parent / "docs" / name for name in ("evaluation.md", "operations.md", "performance.md")))

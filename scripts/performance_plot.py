@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from promedical_bench.quality.figures import COLOURS, INK, new_figure, plain_axes
+from promedical_data.measures.figures import COLOURS, INK, new_figure, plain_axes
 
 
 def plot(result: Mapping[str, Any], path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tables import table
 
-from promedical_bench.load.driving import GROUP
+from promedical_bench.loadtest.driver import GROUP
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.json"
 FLAT, OURS, FLOOR = "transformers, one pass per criterion", "promedical, torch engine", "arithmetic floor"

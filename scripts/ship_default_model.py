@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from promedical_model.bundle import Bundle, open_bundle
-from promedical_model.default_model import BASE, TRAINED
-from promedical_model.manifest import BundleError
-from promedical_trainer.recipe import RmRecipe, load_rm_recipe
+from promedical_model.bundle.bundle import Bundle, open_bundle
+from promedical_model.bundle.default_model import BASE, TRAINED
+from promedical_model.bundle.manifest import BundleError
+from promedical_trainer.rm.recipe import RmRecipe, load_rm_recipe
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "default-model.json"
 UNLICENSED: Final = "healthbench_srh"

@@ -19,8 +19,10 @@ from typing import Any
 from promedical import messages as m
 from promedical.rubric_files import load_catalog
 from promedical_model.calibration import Calibration
-from promedical_model.tree import Branch, TokenTree
+from promedical_model.tree.token_tree import Branch, TokenTree
+from promedical_service.batching.admission import Admission
 from promedical_service.batching.batcher import Batcher
+from promedical_service.batching.estimate import ThroughputEstimate
 from promedical_service.batching.job import TreeJob
 from promedical_service.engines.base import BranchFailure, BranchScores, Engine
 from promedical_service.engines.fake import FakeEngine, fake_renderer
@@ -194,6 +196,7 @@ class Rig:
     engine: Any
     clock: ManualClock
     events: RecordingEvents
+    admission: Admission
     batcher: Batcher
     scorer: Scorer
     threads: InlineExecutor
@@ -201,7 +204,7 @@ class Rig:
     jobs: list[TreeJob] = field(default_factory=list)
 
     def admit(self, *trees: TokenTree, lane: m.Priority = "bulk", key: str = "k") -> list[TreeJob]:
-        jobs = self.batcher.admit(trees or [make_tree()], lane, key)
+        jobs = self.admission.admit(trees or [make_tree()], lane, key)
         self.jobs += jobs
         return jobs
 
@@ -218,6 +221,9 @@ async def rig(
     engine: Engine | None = None,
     *,
     max_path_tokens: int = 8192,
+    max_queue_tokens: int = 100_000,
+    tokens_per_s: float = 1000.0,
+    bulk_share: float = 0.25,
     start: bool = True,
     close: bool = True,
     limits: m.Limits | None = None,
@@ -227,24 +233,23 @@ async def rig(
     """Put together a Rig; at the end it is closed, whatever the engine still holds, and nothing may be lost."""
     engine, manual, events, lost = engine or GatedEngine(), ManualClock(), RecordingEvents(), []
     threads = InlineExecutor()
+    estimate = ThroughputEstimate(tokens_per_s)
+    admission = Admission(events, estimate, max_queue_tokens=max_queue_tokens, bulk_share=bulk_share)
     batcher = Batcher(
         engine,
+        admission,
         events,
-        **{
-            "max_queue_tokens": 100_000,
-            "max_batch_tokens": 100_000,
-            "max_batch_s": 1e6,
-            "tokens_per_s": 1000.0,
-            "on_lost": lambda: lost.append(True),
-            "clock": clock or manual,
-            **changes,
-        },
+        estimate,
+        bulk_share=bulk_share,
+        on_lost=lambda: lost.append(True),
+        clock=clock or manual,
+        **{"max_batch_tokens": 100_000, "max_batch_s": 1e6, **changes},
     )
     scorer = Scorer(
         model=model_info(limits),
         renderer=fake_renderer(max_path_tokens),
         calibration=Calibration(),
-        batcher=batcher,
+        admission=admission,
         catalog=load_catalog(),
         events=events,
         threads={"interactive": threads, "bulk": threads},
@@ -254,7 +259,7 @@ async def rig(
     async with nothing_lost():
         if start:
             batcher.start()
-        made = Rig(engine, manual, events, batcher, scorer, threads, lost)
+        made = Rig(engine, manual, events, admission, batcher, scorer, threads, lost)
         yield made
         if close:
             await close_batcher(batcher, engine)
@@ -307,7 +312,7 @@ def item(name: str = "a1", responses: Sequence[str] = ("Yes.",), **changes: Any)
     return m.ScoreItem(**{**base, **changes})
 
 
-CONTRACT_REQUEST = json.loads((files("promedical_service") / "example_request.json").read_text("utf-8"))
+CONTRACT_REQUEST = json.loads((files("promedical_service.edges.rest") / "example_request.json").read_text("utf-8"))
 """The example of the contract, word for word."""
 
 FAILED = BranchFailure(reason="scripted failure")

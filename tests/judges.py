@@ -9,10 +9,10 @@ import pydantic_core
 from promedical.messages import Limits, ModelInfo, ModelRef
 from promedical.rubric import Criterion, Dimension
 from promedical_bench.answers import Answer, Answers
+from promedical_bench.asking.results import Header
+from promedical_bench.asking.results_file import VERSION
 from promedical_bench.cases import Case
-from promedical_bench.quality.predictions import Prediction
-from promedical_bench.results import Header
-from promedical_bench.results_file import VERSION
+from promedical_data.measures.predictions import Prediction
 
 
 def by_reward(cases: Sequence[Case], reward: Callable[[str], float]) -> Answers:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension, Polarity
-from promedical_bench.data.labelled import Label, LabelledPrompt, LabelledResponse, Preference
+from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse, Preference
 
 OPPOSITE = {Polarity.POSITIVE: Polarity.NEGATIVE, Polarity.NEGATIVE: Polarity.POSITIVE}
 WORDS = ("rest", "water", "dose", "doctor", "fever", "days", "drink", "wait", "hours", "headache")

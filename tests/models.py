@@ -21,9 +21,9 @@ from transformers import (
     Qwen3ForSequenceClassification,
 )
 
-from promedical_model.manifest import ClassifierHead, Manifest, YesNoHead, write_manifest
-from promedical_model.template import CHATML, LLAMA3
-from promedical_model.tree import Branch, TokenTree
+from promedical_model.bundle.manifest import ClassifierHead, Manifest, YesNoHead, write_manifest
+from promedical_model.rendering.template import CHATML, LLAMA3
+from promedical_model.tree.token_tree import Branch, TokenTree
 
 Family = Literal["llama", "qwen3"]
 Kind = Literal["causal", "classifier"]

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import torch
 
-from promedical_model.bundle import Bundle
-from promedical_model.cache import made_once
+from promedical_model.bundle.bundle import Bundle
+from promedical_model.bundle.cache import made_once
+from promedical_model.bundle.manifest import ClassifierHead
 from promedical_model.loading import CLASSIFIERS, check_weights, load_tree_model
-from promedical_model.manifest import ClassifierHead
 
 _FORMAT: Final = 1
 """Raised when what is written changes."""

@@ -13,11 +13,11 @@ from transformers import (
     Qwen3ForSequenceClassification,
 )
 
-from promedical_model import attention
-from promedical_model.architecture import check_exact
-from promedical_model.bundle import Bundle
-from promedical_model.manifest import BundleError, ClassifierHead, Family, TensorHead, YesNoHead
-from promedical_model.tree_model import TreeModel
+from promedical_model.bundle.architecture import check_exact
+from promedical_model.bundle.bundle import Bundle
+from promedical_model.bundle.manifest import BundleError, ClassifierHead, Family, TensorHead, YesNoHead
+from promedical_model.tree import attention
+from promedical_model.tree.tree_model import TreeModel
 
 _ADAPTER_FILE: Final = "adapter_model.safetensors"
 _CAUSAL: Final[dict[Family, Any]] = {"llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}

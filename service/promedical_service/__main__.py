@@ -42,9 +42,9 @@ def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = N
 
 
 def _run(settings: "Settings", serve: Serve | None) -> int:
-    from promedical_service.logs import configure_logs  # noqa: PLC0415 - heavy
     from promedical_service.ports import StartError  # noqa: PLC0415
     from promedical_service.server import EXIT_FAILED  # noqa: PLC0415 - heavy
+    from promedical_service.telemetry.logs import configure_logs  # noqa: PLC0415 - heavy
 
     configure_logs(level=settings.log_level, log_format=settings.log_format)
     try:

@@ -10,9 +10,10 @@ from typing import TypeVar, get_args
 
 from promedical.messages import Limits, ModelInfo, Priority
 from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
-from promedical_model.manifest import BundleError
+from promedical_model.bundle.manifest import BundleError
+from promedical_service.batching.admission import Admission, lane_capacity
 from promedical_service.batching.batcher import Batcher
-from promedical_service.batching.flow import lane_capacity
+from promedical_service.batching.estimate import ThroughputEstimate
 from promedical_service.engines.load import (
     EngineMissingError,
     LoadedOracle,
@@ -21,13 +22,13 @@ from promedical_service.engines.load import (
     load_oracle,
     warmed_up,
 )
-from promedical_service.engines.vllm_engine import EngineHooks
+from promedical_service.engines.vllm.engine import EngineHooks
 from promedical_service.health import Health
-from promedical_service.observability import Metrics
 from promedical_service.scoring import Scorer
 from promedical_service.server import LAST_TRACES_S, Server
 from promedical_service.settings import ConfigurationError, Settings
-from promedical_service.tracing import Tracing
+from promedical_service.telemetry.metrics import Metrics
+from promedical_service.telemetry.tracing import Tracing
 
 Loaded = TypeVar("Loaded")
 
@@ -83,14 +84,16 @@ class OracleHost:
         self._parts.push_async_callback(loaded.engine.close)
         loaded = await warmed_up(loaded)
         threads = {lane: self._pool(lane) for lane in get_args(Priority)}
-        batcher = self._batcher = self._batcher_of(loaded)
+        estimate = ThroughputEstimate(loaded.tokens_per_s)
+        admission = self._admission(estimate)
+        batcher = self._batcher = self._batcher_of(loaded, admission, estimate)
         batcher.start()
         self._parts.push_async_callback(batcher.close)
         return Scorer(
             model=_describe(loaded, settings),
             renderer=loaded.renderer,
             calibration=loaded.calibration,
-            batcher=batcher,
+            admission=admission,
             catalog=self._catalog,
             events=self._metrics,
             threads=threads,
@@ -129,15 +132,23 @@ class OracleHost:
         self._parts.callback(pool.shutdown, wait=False)  # waiting would hold up the event loop
         return pool
 
-    def _batcher_of(self, loaded: LoadedOracle) -> Batcher:
+    def _admission(self, estimate: ThroughputEstimate) -> Admission:
+        return Admission(
+            self._metrics,
+            estimate,
+            max_queue_tokens=self._settings.max_queue_tokens,
+            bulk_share=self._settings.bulk_share,
+        )
+
+    def _batcher_of(self, loaded: LoadedOracle, admission: Admission, estimate: ThroughputEstimate) -> Batcher:
         return Batcher(
             loaded.engine,
+            admission,
             self._metrics,
-            max_queue_tokens=self._settings.max_queue_tokens,
+            estimate,
             max_batch_tokens=self._settings.max_batch_tokens,
             max_batch_s=self._settings.max_batch_s,
             bulk_share=self._settings.bulk_share,
-            tokens_per_s=loaded.tokens_per_s,
             on_lost=self._health.engine_lost,
         )
 

@@ -15,22 +15,22 @@ from typing import Any, Final
 
 import grpc
 
-from promedical_service.access import KeyRing
-from promedical_service.calls import Desk
-from promedical_service.dropins.endpoint import DropInEndpoint
-from promedical_service.dropins.scorer import RowScorer
-from promedical_service.grpc_server import bind, build_grpc_server, build_health_server
+from promedical_service.edges.access import KeyRing
+from promedical_service.edges.desk import Desk
+from promedical_service.edges.dropins.endpoint import DropInEndpoint
+from promedical_service.edges.dropins.scorer import RowScorer
+from promedical_service.edges.grpc.server import bind, build_grpc_server, build_health_server
+from promedical_service.edges.rates import RateLimit
+from promedical_service.edges.rest.listener import FLUSH_S, build_rest_server, listen
+from promedical_service.edges.rest.server import RestEdge
+from promedical_service.edges.tls import load_tls
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
-from promedical_service.logs import describe_error, get_logger, log_loop_errors
-from promedical_service.observability import Metrics
 from promedical_service.ports import Ports, StartError, address_of, cannot_listen
-from promedical_service.rate_limit import RateLimit
-from promedical_service.rest_listener import FLUSH_S, build_rest_server, listen
-from promedical_service.rest_server import RestEdge
 from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, ConfigurationError, Settings
-from promedical_service.tls import load_tls
-from promedical_service.tracing import Tracing
+from promedical_service.telemetry.logs import describe_error, get_logger, log_loop_errors
+from promedical_service.telemetry.metrics import Metrics
+from promedical_service.telemetry.tracing import Tracing
 from promedical_service.types import Oracle
 
 EXIT_OK: Final = 0

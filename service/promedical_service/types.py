@@ -1,7 +1,7 @@
 """What the layers of the service hand to each other, and the hooks through which they report."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from promedical.errors import ErrorCode
 from promedical.messages import (
@@ -17,6 +17,25 @@ from promedical.messages import (
 from promedical.rubric import Dimension
 
 Stage = Literal["tokenize", "queue", "engine"]
+Transport = Literal["grpc", "rest"]
+Method = Literal[
+    "ScoreBatch",
+    "RankResponses",
+    "ListRubrics",
+    "GetRubric",
+    "GetModel",
+    "GetReward",
+    "RemoteRm",
+    "Classify",
+    "Verify",
+    "Rerank",
+    "Predict",
+    "Other",
+]
+"""What was called, by the name of its RPC on both transports, or of a drop-in, which REST alone has; Other: REST's
+documentation and unknown paths."""
+
+OK: Final = "ok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +65,7 @@ class BatchReport:
 
 
 class ScoringEvents(Protocol):
-    """Hooks that the core calls and `observability` implements. None may raise or block."""
+    """Hooks that the core calls and `telemetry.metrics` implements. None may raise or block."""
 
     def item_finished(self, lane: Priority, outcome: str) -> None:
         """One item was answered: "ok" or an error code."""

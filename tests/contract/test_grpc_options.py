@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from grpc._cython import cygrpc
 
-from promedical_client.grpc_transport import CHANNEL_OPTIONS
-from promedical_service.grpc_server import server_options
+from promedical_client.transports.grpc import CHANNEL_OPTIONS
+from promedical_service.edges.grpc.server import server_options
 
 SERVER_OPTIONS = server_options(max_request_bytes=1, max_streams=1, connection_max_age_s=1)
 

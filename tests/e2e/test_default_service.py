@@ -27,7 +27,7 @@ REAL_TOLERANCE = 1e-4 + 1e-3
 """1e-4 for real models in fp32, and one step of the rounding of logits."""
 DATA = Path(os.environ.get("PROMEDICAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
-EXAMPLE = (files("promedical_service") / "example_request.json").read_text("utf-8")
+EXAMPLE = (files("promedical_service.edges.rest") / "example_request.json").read_text("utf-8")
 
 
 def item(number: int) -> m.ScoreItem:

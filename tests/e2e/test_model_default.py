@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from models import stock_logits, stock_model
 from promedical.messages import Message
-from promedical_model.bundle import open_bundle
-from promedical_model.default_model import BASE, TRAINED, base_bundle_folder
-from promedical_model.manifest import BundleError
+from promedical_model.bundle.bundle import open_bundle
+from promedical_model.bundle.default_model import BASE, TRAINED, base_bundle_folder
+from promedical_model.bundle.manifest import BundleError
 from promedical_service.engines.load import LoadedOracle, ModelChoice, load_oracle
-from promedical_service.engines.vllm_engine import EngineHooks
+from promedical_service.engines.vllm.engine import EngineHooks
 
 TURNS = [
     Message(role="user", content="I am 34 weeks pregnant and have had a headache since yesterday. What can I take?"),

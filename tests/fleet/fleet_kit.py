@@ -18,7 +18,7 @@ import gated
 from gated import item
 from promedical.messages import Priority, ScoreItem
 from promedical_client import AsyncClient, PromedicalError
-from promedical_client.grpc_transport import GrpcTransport
+from promedical_client.transports.grpc import GrpcTransport
 from serving import RunningServer, free_port
 
 NAME = "oracle.fleet"

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from models import FAMILIES, flat, random_tree, stock_logits, stock_model, tiny_bundle, tiny_tokenizer
-from promedical_model import attention
-from promedical_model.bundle import open_bundle
+from promedical_model.bundle.bundle import open_bundle
 from promedical_model.loading import load_tree_model
-from promedical_model.packing import pack
-from promedical_model.tree import TokenTree
+from promedical_model.tree import attention
+from promedical_model.tree.packing import pack
+from promedical_model.tree.token_tree import TokenTree
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from chart import CHART, NAMESPACE, REPOSITORY, deployment, example, metric_names, named, objects, pod_specs, template
 
-from promedical_service.observability import Method
+from promedical_service.types import Method
 
 JOB = "demo-promedical"
 LABELS = {"namespace": NAMESPACE, "job": JOB, "pod": "pod-0"}

@@ -21,7 +21,7 @@ from chart import (
     template,
 )
 
-from promedical_service.grpc_health import NAMES
+from promedical_service.edges.grpc.health import NAMES
 from promedical_service.server import CLOSING_S
 from promedical_service.settings import Settings, load_settings
 

@@ -26,10 +26,10 @@ from promedical.v1 import reward_pb2 as pb
 from promedical.v1 import reward_pb2_grpc as pb_grpc
 from promedical_service.errors import ServiceError
 from promedical_service.health import Health
-from promedical_service.observability import Metrics
 from promedical_service.server import Ports, Server
 from promedical_service.settings import Settings
-from promedical_service.tracing import Tracing
+from promedical_service.telemetry.metrics import Metrics
+from promedical_service.telemetry.tracing import Tracing
 from promedical_service.types import Caller
 
 MODEL = m.ModelRef(name="scripted", revision="r1", fingerprint="f1", engine="fake", dtype="float32")

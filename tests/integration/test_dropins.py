@@ -11,8 +11,8 @@ import pytest
 
 import frameworks
 from promedical_client import AsyncClient, Message, ScoreItem
-from promedical_service.dropins.catalog import DROP_INS
-from promedical_service.dropins.nemo_gym import VERIFY
+from promedical_service.edges.dropins.catalog import DROP_INS
+from promedical_service.edges.dropins.nemo_gym import VERIFY
 from serving import running_server
 
 CANARY = "Kanarienvogel"

@@ -13,10 +13,10 @@ import pytest
 from edges_kit import Grpc, client_of, running, score_request, until
 
 from promedical_service.health import Health
-from promedical_service.observability import Metrics
 from promedical_service.server import Server
 from promedical_service.settings import ConfigurationError, Settings
-from promedical_service.tracing import Tracing
+from promedical_service.telemetry.metrics import Metrics
+from promedical_service.telemetry.tracing import Tracing
 
 KIT = Path(__file__).with_name("edges_kit.py")
 

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from promedical.v1 import requests
 from promedical.v1 import reward_pb2 as pb
-from promedical_service import grpc_server
+from promedical_service.edges.grpc import server as grpc_server
 
 SCORE = "/promedical.v1.RewardService/ScoreBatch"
 

@@ -15,7 +15,7 @@ from promedical import messages as m
 from promedical.errors import ERROR_TABLE
 from promedical.v1 import requests
 from promedical_service.errors import ServiceError
-from promedical_service.logs import configure_logs, log_loop_errors
+from promedical_service.telemetry.logs import configure_logs, log_loop_errors
 
 CANARY = "zebra-patient-4711"
 CANARY_ITEM = item(

@@ -13,8 +13,8 @@ from conformance import check_conformance
 from edges_kit import client_of, running, until
 
 from promedical.errors import ErrorCode
-from promedical_service import rest_listener
-from promedical_service.dropins.catalog import DROP_INS
+from promedical_service.edges.dropins.catalog import DROP_INS
+from promedical_service.edges.rest import listener as rest_listener
 from promedical_service.errors import ServiceError
 
 GOOD = {

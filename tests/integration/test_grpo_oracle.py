@@ -160,7 +160,7 @@ def test_one_prompt_over_a_limit_takes_no_reward_from_the_others():
 )
 def test_vote_counts_over_all_processes(told, said):
     from promedical_trainer.grpo.stopping import Vote
-    from promedical_trainer.progress import Deadline
+    from promedical_trainer.runs.progress import Deadline
 
     verdict = Vote(Failures(), 0.2, Deadline(), "grpc://oracle")._verdict(told, 7)
     assert (verdict is None) == (said is None)

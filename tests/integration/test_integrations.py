@@ -275,7 +275,7 @@ def test_openrlhf_threads_share_one_call():
 
 def _gatherer_of(oracle, size):
     """Asks when so many are together, however long that takes."""
-    from promedical.gathering import Gatherer
+    from promedical.interop.gathering import Gatherer
 
     return Gatherer(lambda _, exchanges: oracle.grade(exchanges), window_s=60.0, max_size=size)
 

@@ -17,16 +17,16 @@ from transformers import TrainerCallback
 
 from labelled import WORDS, a_criterion, a_prompt, a_response, judged, labelled_prompts
 from models import flat, random_tree, tiny_bundle
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_model.bundle import open_bundle
+from promedical_data.labelled import LabelledPrompt
+from promedical_model.bundle.bundle import open_bundle
 from promedical_model.loading import load_tree_model
-from promedical_trainer.checkpoints import last_checkpoint
-from promedical_trainer.recipe import Adapter, Optimisation, RmRecipe
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import write_bundle
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
 from promedical_trainer.rm.expansion import Expansion
-from promedical_trainer.rm.fitting import fitting, steps_of, train_steps
+from promedical_trainer.rm.recipe import Adapter, Optimisation, RmRecipe
+from promedical_trainer.rm.training import fitting, steps_of, train_steps
+from promedical_trainer.runs.checkpoints import last_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 

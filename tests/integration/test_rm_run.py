@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import promedical_trainer
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.data.readers import read
-from promedical_bench.oracle import UnscoredError, predictions
-from promedical_bench.quality.evaluation import evaluate
+from promedical_bench.asking.oracle import UnscoredError, predictions
 from promedical_client import Client
-from promedical_model.bundle import open_bundle
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.measures.evaluation import evaluate
+from promedical_data.reading import read
+from promedical_model.bundle.bundle import open_bundle
 from serving import running_server
 
 CANARY = "zebrafinch"

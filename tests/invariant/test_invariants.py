@@ -18,7 +18,7 @@ from promedical.errors import ErrorCode
 from promedical.reward import RewardWeights
 from promedical.rubric import InvalidField
 from promedical_model.calibration import Calibration, PlattCell
-from promedical_model.template import CHATML
+from promedical_model.rendering.template import CHATML
 from promedical_service.engines import load
 from promedical_service.engines.base import BranchFailure, EngineLost
 from promedical_service.engines.fake import FakeEngine
@@ -323,7 +323,7 @@ def test_invariant_the_fingerprint_changes_with_everything_that_may_change_a_sco
 @pytest.mark.parametrize("package", ["promedical", "promedical_client", "promedical_model", "promedical_service"])
 def test_invariant_there_is_no_distributed_code_of_our_own(package):
     banned = {"torch.distributed", "torch.multiprocessing", "multiprocessing", "ray", "mpi4py"}
-    asks_who_started_it = "vllm_children.py"  # a process of vLLM's, which nothing else says
+    asks_who_started_it = "children.py"  # a process of vLLM's, which nothing else says
     files = sorted(Path(importlib.util.find_spec(package).origin).parent.rglob("*.py"))
     assert files
     for path in files:

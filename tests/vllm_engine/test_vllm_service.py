@@ -19,11 +19,11 @@ from gated import item
 from models import tiny_bundle
 from promedical.messages import Message, ScoreItem, ScoreResponse
 from promedical_client import AsyncClient, Client, PromedicalError
-from promedical_model.bundle import open_bundle
-from promedical_model.prompt import PromptRenderer
-from promedical_model.tree import TokenTree
+from promedical_model.bundle.bundle import open_bundle
+from promedical_model.rendering.prompt import PromptRenderer
+from promedical_model.tree.token_tree import TokenTree
 from promedical_service.engines.load import ModelChoice, load_oracle
-from promedical_service.engines.vllm_engine import EngineHooks
+from promedical_service.engines.vllm.engine import EngineHooks
 from serving import RunningServer
 
 pytest.importorskip("vllm", reason="vllm is not installed here; make test-vllm installs and runs these")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 from rich.console import Console
 
-from promedical_client.cli_options import ApiKey, CaFile, CertFile, KeyFile
+from promedical_client.cli.options import ApiKey, CaFile, CertFile, KeyFile
 from promedical_client.sync import ClientOptions
 from promedical_trainer.rm import Until
 
 if TYPE_CHECKING:
     from promedical_trainer.grpo.run import Run as GrpoRun
-    from promedical_trainer.recipe import RmRecipe
+    from promedical_trainer.rm.recipe import RmRecipe
     from promedical_trainer.rm.run import Run
 
 Ablation = Literal["no-criteria", "no-safety", "pairwise-only", "pointwise-only"]
@@ -64,12 +64,12 @@ def rm(
     shrink: Annotated[bool, typer.Option("--shrink", help="Train a tiny copy of the recipe's architecture.")] = False,
 ) -> None:
     """Train a reward model: data to a calibrated bundle that `promedical-serve --model OUTPUT/bundle` serves."""
-    from promedical_bench.data.errors import DataError  # noqa: PLC0415
-    from promedical_model.manifest import BundleError  # noqa: PLC0415
-    from promedical_trainer.progress import Deadline, TimeUpError  # noqa: PLC0415
-    from promedical_trainer.recipe import RecipeError, load_rm_recipe  # noqa: PLC0415
+    from promedical_data.errors import DataError  # noqa: PLC0415
+    from promedical_model.bundle.manifest import BundleError  # noqa: PLC0415
     from promedical_trainer.rm.calibration import CalibrationError  # noqa: PLC0415
+    from promedical_trainer.rm.recipe import RecipeError, load_rm_recipe  # noqa: PLC0415
     from promedical_trainer.rm.run import Run  # noqa: PLC0415
+    from promedical_trainer.runs.progress import Deadline, TimeUpError  # noqa: PLC0415
 
     console = Console(stderr=True)
     settings = [*(overrides or []), *([_OVERRIDES[ablation]] if ablation else [])]
@@ -107,13 +107,13 @@ def grpo(  # noqa: PLR0913 - the options of a command
     allow_fake: Annotated[bool, typer.Option("--allow-fake", help="Learn from the fake engine, as tests do.")] = False,
 ) -> None:
     """Train a policy by GRPO against a running oracle, whose fingerprint is pinned for the whole run."""
-    from promedical_bench.data.errors import DataError  # noqa: PLC0415
+    from promedical_data.errors import DataError  # noqa: PLC0415
     from promedical_trainer.grpo.oracle import Address, OracleError, OracleUnreachableError  # noqa: PLC0415
     from promedical_trainer.grpo.recipe import GRPO_RECIPES  # noqa: PLC0415
     from promedical_trainer.grpo.run import Run  # noqa: PLC0415
     from promedical_trainer.grpo.stopping import OracleLostError  # noqa: PLC0415
-    from promedical_trainer.progress import Deadline, TimeUpError  # noqa: PLC0415
-    from promedical_trainer.recipe_files import RecipeError  # noqa: PLC0415
+    from promedical_trainer.runs.progress import Deadline, TimeUpError  # noqa: PLC0415
+    from promedical_trainer.runs.recipe_files import RecipeError  # noqa: PLC0415
 
     console = _console()
     access: ClientOptions = {"api_key": api_key, "ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}

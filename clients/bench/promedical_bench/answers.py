@@ -8,8 +8,9 @@ from typing import TypeAlias
 import pandas as pd
 
 from promedical.rubric import Criterion, Dimension, Polarity
-from promedical_bench.cases import SCALAR, Case
-from promedical_bench.quality.predictions import Prediction
+from promedical_bench.cases import Case
+from promedical_data.measures.predictions import Prediction
+from promedical_data.variants import SCALAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from promedical_client.cli_options import ApiKey, CaFile, CertFile, KeyFile, Url
+from promedical_client.cli.options import ApiKey, CaFile, CertFile, KeyFile, Url
 from promedical_client.client import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def quality(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Measure a service on one task, beside controls."""
     with expected_errors():
-        from promedical_bench.asking import Pace  # noqa: PLC0415
-        from promedical_bench.running import Connection, QualityRun, run_quality  # noqa: PLC0415
-        from promedical_bench.tasks.load import load_task  # noqa: PLC0415
+        from promedical_bench.asking.asker import Pace  # noqa: PLC0415
+        from promedical_bench.run import Connection, QualityRun, run_quality  # noqa: PLC0415
+        from promedical_bench.tasks.catalog import load_task  # noqa: PLC0415
 
         read = load_task(task, data, responses=responses, pair_cap=pair_cap)
         run = QualityRun(
@@ -111,7 +111,7 @@ def compare_runs(
     if len(runs) < 2:  # noqa: PLR2004 - a comparison
         raise typer.BadParameter("give at least two runs")
     with expected_errors():
-        from promedical_bench.running import run_comparison  # noqa: PLC0415
+        from promedical_bench.run import run_comparison  # noqa: PLC0415
 
         named = _named(runs)
         content, gaps = run_comparison(named, output, data=data, responses=responses, pair_cap=pair_cap, seed=seed)
@@ -143,10 +143,10 @@ def load_service(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Load a service with synthetic traffic like a trainer's, a product's, or both."""
     with expected_errors(NOT_KEPT):
-        from promedical_bench.load.driving import Plan  # noqa: PLC0415
-        from promedical_bench.load.run import run_load  # noqa: PLC0415
-        from promedical_bench.load.traffic import Shape  # noqa: PLC0415
-        from promedical_bench.running import Connection  # noqa: PLC0415
+        from promedical_bench.loadtest.driver import Plan  # noqa: PLC0415
+        from promedical_bench.loadtest.run import run_load  # noqa: PLC0415
+        from promedical_bench.loadtest.traffic import Shape  # noqa: PLC0415
+        from promedical_bench.run import Connection  # noqa: PLC0415
 
         if not trainers and not rate:
             raise typer.BadParameter("nothing would be sent: set --trainers or --rate above 0")
@@ -183,9 +183,9 @@ def export(
 ) -> None:
     """Write our pairs in the row format of RewardBench."""
     with expected_errors():
-        from promedical_bench.data.readers import read  # noqa: PLC0415
         from promedical_bench.tasks.export import as_line, rewardbench_rows  # noqa: PLC0415
         from promedical_client.jsonl import written_atomically  # noqa: PLC0415
+        from promedical_data.reading import read  # noqa: PLC0415
 
         lines = [as_line(row) for row in rewardbench_rows(read(data).prompts, pair_cap)]
         with written_atomically(output) as stream:
@@ -202,11 +202,11 @@ def main() -> None:
 def expected_errors(then: str = KEPT) -> Iterator[None]:
     """One line and an exit code instead of a trace, for what is not a bug; `then` says what to do about it."""
     try:
-        from promedical_bench.data.errors import DataError  # noqa: PLC0415
-        from promedical_bench.measuring import NothingScoredError  # noqa: PLC0415
-        from promedical_bench.results_file import ResultsError  # noqa: PLC0415
+        from promedical_bench.asking.results_file import ResultsError  # noqa: PLC0415
+        from promedical_bench.judging.measure import NothingScoredError  # noqa: PLC0415
         from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
         from promedical_client.jsonl import InputError  # noqa: PLC0415
+        from promedical_data.errors import DataError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is not installed; pip install 'promedical[bench]'", BAD_INPUT)
     try:

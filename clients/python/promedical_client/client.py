@@ -13,7 +13,8 @@ from promedical import messages as m
 from promedical_client import checks
 from promedical_client.job import Progress, ScoringJob
 from promedical_client.retry import MAX_ATTEMPTS, Deadline, RetryPolicy
-from promedical_client.transport import MAX_TIMEOUT_S, Call, TlsFiles, Transport, open_transport
+from promedical_client.transports.base import MAX_TIMEOUT_S, Call, TlsFiles, Transport
+from promedical_client.transports.opening import open_transport
 
 T = TypeVar("T")
 

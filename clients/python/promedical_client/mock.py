@@ -9,7 +9,7 @@ from promedical.errors import ErrorCode
 from promedical.reward import Judgement, Reward, RewardWeights, aggregate, ranking
 from promedical.rubric import Criterion, InvalidField, Rubric
 from promedical_client.errors import UnavailableError
-from promedical_client.transport import Call
+from promedical_client.transports.base import Call
 
 T = TypeVar("T")
 

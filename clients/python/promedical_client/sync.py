@@ -14,7 +14,7 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 from promedical import messages as m
 from promedical_client.client import DEFAULT_URL, AsyncClient, RankOptions, ScoreOptions
 from promedical_client.errors import closed_in_call
-from promedical_client.transport import Transport
+from promedical_client.transports.base import Transport
 
 T = TypeVar("T")
 

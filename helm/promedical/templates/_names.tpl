@@ -20,7 +20,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: server
 {{- end -}}
 
-{{- define "promedical.labels" -}}
+{{- define "promedical.interop.labels" -}}
 {{- include "promedical.labelsWith" (dict "root" . "more" dict) -}}
 {{- end -}}
 

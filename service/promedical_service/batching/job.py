@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from promedical.messages import Priority
-from promedical_model.tree import TokenTree
+from promedical_model.tree.token_tree import TokenTree
 from promedical_service.engines.base import BranchScores
 from promedical_service.errors import ServiceError
 

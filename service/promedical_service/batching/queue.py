@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from promedical.messages import Priority
-from promedical_model.tree import TokenTree
+from promedical_model.tree.token_tree import TokenTree
 
 _QUANTUM_TOKENS = 4096
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from promedical_model.tree import Branch, TokenTree
+from promedical_model.tree.token_tree import Branch, TokenTree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from promedical_model.prompt import PromptRenderer
-from promedical_model.template import CHATML
-from promedical_model.text_encoder import TextEncoder
-from promedical_model.tree import Tokens, TokenTree
+from promedical_model.rendering.prompt import PromptRenderer
+from promedical_model.rendering.template import CHATML
+from promedical_model.rendering.text_encoder import TextEncoder
+from promedical_model.tree.token_tree import Tokens, TokenTree
 from promedical_service.engines.base import BranchScores
 
 _LOGIT_RANGE = 4.0

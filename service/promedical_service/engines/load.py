@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from promedical.messages import Message, ModelRef
 from promedical_model.calibration import Calibration
-from promedical_model.prompt import PromptRenderer
-from promedical_model.template import CHATML, Template
+from promedical_model.rendering.prompt import PromptRenderer
+from promedical_model.rendering.template import CHATML, Template
 from promedical_service.engines.base import BranchFailure, Engine, checked
 from promedical_service.engines.fake import FakeEngine, fake_renderer
-from promedical_service.engines.vllm_engine import EngineHooks, VllmEngine
+from promedical_service.engines.vllm.engine import EngineHooks, VllmEngine
 
 if TYPE_CHECKING:
     import torch
 
-    from promedical_model.bundle import Bundle
+    from promedical_model.bundle.bundle import Bundle
 
 EngineKind = Literal["torch", "vllm", "fake"]
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -129,9 +129,9 @@ async def warmed_up(oracle: LoadedOracle) -> LoadedOracle:
 def _torch_oracle(choice: ModelChoice) -> LoadedOracle:
     import torch  # noqa: PLC0415 - only engines with a model need it
 
-    from promedical_model.bundle import open_bundle  # noqa: PLC0415
-    from promedical_model.cpu_linear import use_onednn  # noqa: PLC0415
+    from promedical_model.bundle.bundle import open_bundle  # noqa: PLC0415
     from promedical_model.loading import load_tree_model  # noqa: PLC0415
+    from promedical_model.tree.cpu_linear import use_onednn  # noqa: PLC0415
     from promedical_service.engines.torch_engine import CPU_ROW_TOKENS, TorchEngine  # noqa: PLC0415
 
     _quieten()
@@ -152,9 +152,9 @@ def _vllm_oracle(choice: ModelChoice, hooks: EngineHooks) -> LoadedOracle:
         raise EngineMissingError("engine vllm needs the package vllm; pip install 'promedical[vllm]'")
     import torch  # noqa: PLC0415
 
-    from promedical_model.bundle import open_bundle  # noqa: PLC0415
+    from promedical_model.bundle.bundle import open_bundle  # noqa: PLC0415
     from promedical_model.classifier import classifier_folder  # noqa: PLC0415
-    from promedical_service.engines.vllm_core import CoreOptions, launch_core  # noqa: PLC0415
+    from promedical_service.engines.vllm.core import CoreOptions, launch_core  # noqa: PLC0415
 
     _quieten()
     bundle = open_bundle(choice.model, choice.revision)

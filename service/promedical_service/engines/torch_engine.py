@@ -13,8 +13,8 @@ from typing import Final
 
 import torch
 
-from promedical_model.tree import TokenTree, pack_rows
-from promedical_model.tree_model import TreeModel
+from promedical_model.tree.token_tree import TokenTree, pack_rows
+from promedical_model.tree.tree_model import TreeModel
 from promedical_service.engines.base import BranchFailure, BranchScores, EngineLost
 
 CPU_ROW_TOKENS: Final = 3072

@@ -31,8 +31,8 @@ from promedical.messages import (
 )
 from promedical.rubric_files import RubricCatalog
 from promedical_model.calibration import Calibration
-from promedical_model.prompt import PromptRenderer, Rendered
-from promedical_service.batching.batcher import Batcher
+from promedical_model.rendering.prompt import PromptRenderer, Rendered
+from promedical_service.batching.admission import Admission
 from promedical_service.batching.job import JobResult
 from promedical_service.engines.base import BranchFailure, BranchScores
 from promedical_service.errors import ServiceError
@@ -62,12 +62,12 @@ class Scorer:
         model: What the oracle is, with its limits.
         renderer: Of its bundle.
         calibration: Of its bundle.
-        batcher: Feeds its engine.
+        admission: Where items wait for the engine.
         catalog: Rubrics by name.
         events: Told what was scored.
         threads: Where rendering runs, by lane.
         default_timeout_s: For callers that set none.
-        clock: Monotonic seconds, the batcher's.
+        clock: Monotonic seconds, as the batcher's.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Scorer:
         model: ModelInfo,
         renderer: PromptRenderer,
         calibration: Calibration,
-        batcher: Batcher,
+        admission: Admission,
         catalog: RubricCatalog,
         events: ScoringEvents,
         threads: Mapping[Priority, Executor],
@@ -86,7 +86,7 @@ class Scorer:
         self._model = model
         self._renderer = renderer
         self._calibration = calibration
-        self._batcher = batcher
+        self._admission = admission
         self._catalog = catalog
         self._events = events
         self._threads = threads
@@ -169,9 +169,9 @@ class Scorer:
         sound = [plan for plan in plans if isinstance(plan, ItemPlan)]
         estimates = [_estimated_tokens(plan, self._renderer.max_path_tokens) for plan in sound]
         items = []
-        with self._batcher.reserved(sum(estimates), lane, key, timeout_s) as reservation:
+        with self._admission.reserved(sum(estimates), lane, key, timeout_s) as reservation:
             for plan, estimate in zip(sound, estimates, strict=True):
-                self._batcher.check_open()
+                self._admission.check_open()
                 item = await self._in_thread(lane, partial(self._render_item, plan, truncation))
                 reservation.correct(sum(tree.tree.unique_tokens for tree in item.rendered.trees) - estimate)
                 items.append(item)
@@ -185,11 +185,11 @@ class Scorer:
 
     async def _compute(self, items: Sequence[_RenderedItem], lane: Priority, key: str) -> list[list[JobResult]]:
         """Results by item and tree. Jobs that are not awaited to the end are abandoned."""
-        jobs = self._batcher.admit([t.tree for item in items for t in item.rendered.trees], lane, key)
+        jobs = self._admission.admit([t.tree for item in items for t in item.rendered.trees], lane, key)
         try:
             results = iter(await asyncio.gather(*(job.future for job in jobs)))
         except BaseException:
-            self._batcher.abandon(jobs)
+            self._admission.abandon(jobs)
             raise
         return [[next(results) for _ in item.rendered.trees] for item in items]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from promedical.labels import read_label
+from promedical.interop.labels import read_label
 from promedical.messages import RubricSpec
 from promedical.reward import Judgement, RewardWeights, aggregate
 from promedical.rubric import Rubric

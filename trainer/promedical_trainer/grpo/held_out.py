@@ -16,13 +16,13 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, set_seed
 
 from promedical.messages import ResponseScores
-from promedical_bench.line_file import appending
-from promedical_bench.quality.bootstrap import Bootstrap, Estimate
-from promedical_bench.quality.tallies import difference, macro
 from promedical_client.integrations import Grader
-from promedical_trainer.grpo.likeness import likeness
+from promedical_data.line_file import appending
+from promedical_data.measures.bootstrap import Bootstrap, Estimate
+from promedical_data.measures.tallies import difference, macro
 from promedical_trainer.grpo.recipe import GrpoRecipe
-from promedical_trainer.progress import Deadline
+from promedical_trainer.grpo.similarity import likeness
+from promedical_trainer.runs.progress import Deadline
 
 MEASURES: Final = {
     "reward": "reward",

@@ -13,7 +13,7 @@ from promedical_client import Client, PromedicalError
 from promedical_client.integrations import Grader
 from promedical_client.sync import ClientOptions
 from promedical_trainer.grpo.recipe import Oracle
-from promedical_trainer.whole_file import write_whole
+from promedical_trainer.runs.files import write_whole
 
 _PIN: Final = "oracle.json"
 _AS_LONG_AS_IT_TAKES: Final = 1_000

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from promedical_trainer.recipe_files import RecipeError
+from promedical_trainer.runs.recipe_files import RecipeError
 
 _BEGIN, _END = "<|im_start|>", "<|im_end|>"
 _CHATML: Final = (

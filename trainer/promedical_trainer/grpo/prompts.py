@@ -9,14 +9,14 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from promedical.rubric import Criterion
-from promedical_bench.data.contamination import overlaps
-from promedical_bench.data.errors import DataError
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.data.readers import read
-from promedical_bench.data.report import DataReport
-from promedical_bench.data.selection import without_sources
-from promedical_trainer.grpo.likeness import best_answers
+from promedical_data.errors import DataError
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.overlap import overlaps
+from promedical_data.reading import read
+from promedical_data.report import DataReport
+from promedical_data.selection import without_sources
 from promedical_trainer.grpo.recipe import Prompts
+from promedical_trainer.grpo.similarity import best_answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

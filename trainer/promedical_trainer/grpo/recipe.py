@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from promedical.messages import Truncation, WeightsSpec
 from promedical.reward import ProficiencyMode, RewardWeights
-from promedical_trainer.adapter import Adapter
-from promedical_trainer.recipe_files import Precision, RecipeBook, check_amounts, check_counts
+from promedical_trainer.runs.adapter import Adapter
+from promedical_trainer.runs.recipe_files import Precision, RecipeBook, check_amounts, check_counts
 
 _STRICT: Final = {"extra": "forbid"}
 

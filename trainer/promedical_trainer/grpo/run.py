@@ -16,13 +16,10 @@ from rich.console import Console
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from promedical_bench.data.report_tables import describe
 from promedical_client import PromedicalError
 from promedical_client.integrations import Grader
-from promedical_trainer.beginning import begin
-from promedical_trainer.checkpoints import checkpoint_state, copy_model, newest_checkpoint
+from promedical_data.report_tables import describe
 from promedical_trainer.grpo.audit import audit, read_completions
-from promedical_trainer.grpo.fitting import train_steps
 from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged, write_answers
 from promedical_trainer.grpo.oracle import Address, Pin, grader_of, pin_oracle
 from promedical_trainer.grpo.policy import make_tiny_policy, read_tokenizer
@@ -31,9 +28,12 @@ from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
 from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
 from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
-from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
-from promedical_trainer.ranks import agreed, check_launched, processes
-from promedical_trainer.recipe_files import RecipeError
+from promedical_trainer.grpo.training import train_steps
+from promedical_trainer.runs.checkpoints import checkpoint_state, copy_model, newest_checkpoint
+from promedical_trainer.runs.distributed import agreed, check_launched, processes
+from promedical_trainer.runs.lineage import begin
+from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError, stage
+from promedical_trainer.runs.recipe_files import RecipeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

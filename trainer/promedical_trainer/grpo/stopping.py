@@ -10,8 +10,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from promedical_trainer.grpo.reward import Failures
-from promedical_trainer.progress import Deadline
-from promedical_trainer.ranks import gathered
+from promedical_trainer.runs.distributed import gathered
+from promedical_trainer.runs.progress import Deadline
 
 
 class OracleLostError(Exception):

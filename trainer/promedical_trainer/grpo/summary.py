@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from promedical_bench.quality.bootstrap import Estimate
-from promedical_bench.quality.figures import COLOURS, INK, new_figure, plain_axes
-from promedical_trainer.checkpoints import last_checkpoint
+from promedical_data.measures.bootstrap import Estimate
+from promedical_data.measures.figures import COLOURS, INK, new_figure, plain_axes
 from promedical_trainer.grpo.audit import Audit
 from promedical_trainer.grpo.held_out import MEASURES, Comparison
 from promedical_trainer.grpo.oracle import Pin
 from promedical_trainer.grpo.prompts import PromptRows
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, GrpoRecipe
+from promedical_trainer.runs.checkpoints import last_checkpoint
 
 _CURVES: Final = {
     "reward": "reward",

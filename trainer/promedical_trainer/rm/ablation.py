@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from promedical.rubric import Criterion, Dimension, Polarity
-from promedical_bench.cases import SCALAR
-from promedical_bench.data.labelled import Label, LabelledPrompt, LabelledResponse, Preference
+from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse, Preference
+from promedical_data.variants import SCALAR
 
 
 def without_safety(prompts: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:

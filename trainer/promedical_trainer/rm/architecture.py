@@ -5,9 +5,9 @@ from typing import Any, Final
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PretrainedConfig
 
-from promedical_model.architecture import check_exact
-from promedical_model.bundle import open_bundle
-from promedical_trainer.recipe import RecipeError, RmRecipe
+from promedical_model.bundle.architecture import check_exact
+from promedical_model.bundle.bundle import open_bundle
+from promedical_trainer.rm.recipe import RecipeError, RmRecipe
 
 SHRUNKEN: Final = "shrunken"
 """A base that is made on the spot: a tiny model of the recipe's architecture, with random weights."""

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from peft import inject_adapter_in_model
 
-from promedical_model.bundle import Bundle
+from promedical_model.bundle.bundle import Bundle
 from promedical_model.loading import load_tree_model
-from promedical_model.tree_model import TreeModel
-from promedical_trainer.recipe import Adapter, RecipeError
+from promedical_model.tree.tree_model import TreeModel
+from promedical_trainer.rm.recipe import Adapter, RecipeError
 
 
 def trainable_model(base: Bundle, adapter: Adapter | None, *, dtype: torch.dtype, checkpointing: bool) -> TreeModel:

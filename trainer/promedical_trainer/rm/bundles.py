@@ -11,11 +11,11 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 
-from promedical_model.bundle import TOKENIZER_FILE, Bundle
+from promedical_model.bundle.bundle import TOKENIZER_FILE, Bundle
+from promedical_model.bundle.manifest import ClassifierHead, Head, Manifest, TensorHead, read_manifest, write_manifest
 from promedical_model.calibration import PlattCell
 from promedical_model.loading import CLASSIFIERS
-from promedical_model.manifest import ClassifierHead, Head, Manifest, TensorHead, read_manifest, write_manifest
-from promedical_trainer.recipe import Adapter, RecipeError, RmRecipe
+from promedical_trainer.rm.recipe import Adapter, RecipeError, RmRecipe
 
 _HEAD: Final = "head"
 _HEAD_FILE: Final = "head.safetensors"

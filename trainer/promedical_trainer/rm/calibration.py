@@ -13,9 +13,9 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from promedical.rubric import Criterion, Dimension
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.quality.predictions import Key, Prediction
-from promedical_bench.quality.tallies import Numbers
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.measures.predictions import Key, Prediction
+from promedical_data.measures.tallies import Numbers
 from promedical_model.calibration import LOGIT_DIGITS, Calibration, PlattCell, Verdict
 
 MIN_LABELS: Final = 200
@@ -89,7 +89,7 @@ def fit(frame: pd.DataFrame, prompts: Sequence[LabelledPrompt]) -> Fitted:
     several veto criteria, whose false alarms add up.
 
     Args:
-        frame: Of `promedical_bench.quality.predictions.table`, on dev labels; only its logits are used of the
+        frame: Of `promedical_data.measures.predictions.table`, on dev labels; only its logits are used of the
             predictions.
         prompts: What the frame was made of: its criteria are judged.
 

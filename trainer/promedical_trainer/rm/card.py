@@ -8,12 +8,12 @@ from typing import Final
 import pandas as pd
 from huggingface_hub import ModelCardData
 
-from promedical_bench.data.report import DataReport
-from promedical_bench.quality.evaluation import HEADLINE, Evaluation
-from promedical_bench.quality.figures import accuracy_plot, reliability_plot
-from promedical_bench.quality.markdown import report
-from promedical_trainer.recipe import RmRecipe, dump_rm_recipe
+from promedical_data.measures.evaluation import HEADLINE, Evaluation
+from promedical_data.measures.figures import accuracy_plot, reliability_plot
+from promedical_data.measures.markdown import report
+from promedical_data.report import DataReport
 from promedical_trainer.rm.calibration import Fitted
+from promedical_trainer.rm.recipe import RmRecipe, dump_rm_recipe
 from promedical_trainer.rm.splits import Splits
 
 _LIMITS: Final = """\

@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from promedical_model.prompt import PromptRenderer
-from promedical_model.tree_model import TreeModel
-from promedical_trainer.recipe_files import RecipeError
+from promedical_model.rendering.prompt import PromptRenderer
+from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
+from promedical_trainer.runs.recipe_files import RecipeError
 
 
 class StepData(Dataset[list[Pass]]):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from promedical.rubric import Criterion, Dimension
-from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
-from promedical_trainer.recipe_files import check_counts
+from promedical_data.labelled import LabelledPrompt, LabelledResponse
+from promedical_trainer.runs.recipe_files import check_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

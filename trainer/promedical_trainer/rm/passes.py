@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 
 from promedical.rubric import Dimension
-from promedical_model.prompt import PromptRenderer
-from promedical_model.tree import Branch, TokenTree
+from promedical_model.rendering.prompt import PromptRenderer
+from promedical_model.tree.token_tree import Branch, TokenTree
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import Targets
 

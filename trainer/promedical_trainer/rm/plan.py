@@ -11,9 +11,9 @@ import torch
 from rich.table import Table
 from transformers import AutoModel, PretrainedConfig
 
-from promedical_trainer.recipe import Adapter, RmRecipe
 from promedical_trainer.rm.architecture import architecture_of
 from promedical_trainer.rm.backbone import open_parameters
+from promedical_trainer.rm.recipe import Adapter, RmRecipe
 
 GIB: Final = 2**30
 _FP32, _BF16 = 4, 2

@@ -15,18 +15,13 @@ import torch
 from rich.console import Console
 from transformers import set_seed
 
-from promedical_bench.cases import CRITERION_ONLY
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.data.report_tables import describe
-from promedical_bench.quality.evaluation import evaluate
-from promedical_bench.quality.predictions import Key, Predictions, table
-from promedical_model.bundle import Bundle, open_bundle
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.measures.evaluation import evaluate
+from promedical_data.measures.predictions import Key, Predictions, table
+from promedical_data.report_tables import describe
+from promedical_data.variants import CRITERION_ONLY
+from promedical_model.bundle.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
-from promedical_trainer.beginning import begin
-from promedical_trainer.checkpoints import checkpoint_state, last_checkpoint, newest_checkpoint
-from promedical_trainer.progress import Deadline, StepBar, TimeUpError, stage
-from promedical_trainer.ranks import agreed, check_launched, go_on_alone, processes
-from promedical_trainer.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm import UNTIL, Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
@@ -37,10 +32,15 @@ from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.eci_trainer import StepData
 from promedical_trainer.rm.evaluation_file import UNTRAINED, evaluated_until, write_evaluation
 from promedical_trainer.rm.expansion import Group
-from promedical_trainer.rm.fitting import Fitting, fitting, readable, steps_of, train_steps
+from promedical_trainer.rm.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.shrunken import make_shrunken_base
 from promedical_trainer.rm.splits import Splits, read_splits
+from promedical_trainer.rm.training import Fitting, fitting, readable, steps_of, train_steps
+from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoint, newest_checkpoint
+from promedical_trainer.runs.distributed import agreed, check_launched, go_on_alone, processes
+from promedical_trainer.runs.lineage import begin
+from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError, stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

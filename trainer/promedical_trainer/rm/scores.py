@@ -7,16 +7,16 @@ from typing import Final
 
 import torch
 
-from promedical_bench.cases import BLANK, SCALAR
-from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
-from promedical_bench.line_file import appending
-from promedical_bench.quality.predictions import Key
-from promedical_model.bundle import Bundle
-from promedical_model.cpu_linear import use_onednn
+from promedical_data.labelled import LabelledPrompt, LabelledResponse
+from promedical_data.line_file import appending
+from promedical_data.measures.predictions import Key
+from promedical_data.variants import BLANK, SCALAR
+from promedical_model.bundle.bundle import Bundle
 from promedical_model.loading import load_tree_model
-from promedical_model.prompt import PromptRenderer, Rendered
-from promedical_model.tree import pack_rows
-from promedical_model.tree_model import TreeModel
+from promedical_model.rendering.prompt import PromptRenderer, Rendered
+from promedical_model.tree.cpu_linear import use_onednn
+from promedical_model.tree.token_tree import pack_rows
+from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm.ablation import scalar_sign
 
 _ROW_TOKENS: Final = {"cpu": 3072, "cuda": 16384}

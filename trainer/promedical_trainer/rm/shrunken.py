@@ -12,8 +12,8 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
-from promedical_model.bundle import TOKENIZER_FILE
-from promedical_model.template import CHATML, LLAMA3, Template
+from promedical_model.bundle.bundle import TOKENIZER_FILE
+from promedical_model.rendering.template import CHATML, LLAMA3, Template
 
 _WORDS: Final = ("Yes", "No")
 _TEMPLATES: Final[dict[str, Template]] = {"qwen3": CHATML, "llama": LLAMA3}

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from promedical_bench.data.contamination import overlaps
-from promedical_bench.data.errors import DataError
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.data.readers import read
-from promedical_bench.data.report import DataReport
-from promedical_bench.data.selection import without_sources
-from promedical_trainer.recipe import DataChoice
+from promedical_data.errors import DataError
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.overlap import overlaps
+from promedical_data.reading import read
+from promedical_data.report import DataReport
+from promedical_data.selection import without_sources
+from promedical_trainer.rm.recipe import DataChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from typing import Any, Final
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from promedical_model.prompt import PromptRenderer
-from promedical_model.tree import Tokens
-from promedical_model.tree_model import TreeModel
+from promedical_model.rendering.prompt import PromptRenderer
+from promedical_model.tree.token_tree import Tokens
+from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import Targets, eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, step_passes

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from promedical_bench.data.skips import Skipped
-from promedical_bench.quality.bootstrap import Estimate
-from promedical_bench.quality.evaluation import Evaluation, Scores
+from promedical_data.measures.bootstrap import Estimate
+from promedical_data.measures.evaluation import Evaluation, Scores
+from promedical_data.skips import Skipped
 
 HOW_TO_READ = (
     "Brackets hold 95 % bootstrap intervals that resample prompts, so labels of one prompt stay together. "

@@ -5,9 +5,9 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from promedical_bench.quality.bootstrap import Estimate
-from promedical_bench.quality.evaluation import Evaluation, Scores
-from promedical_bench.quality.figures import COLOURS, GRID, INK, new_figure, plain_axes
+from promedical_data.measures.bootstrap import Estimate
+from promedical_data.measures.evaluation import Evaluation, Scores
+from promedical_data.measures.figures import COLOURS, GRID, INK, new_figure, plain_axes
 
 _ROW_INCHES: Final = 0.16
 _GAP: Final = 0.8

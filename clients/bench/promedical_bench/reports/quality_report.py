@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-from promedical_bench.cases import BLANK, CRITERION_ONLY, INJECTED, INJECTION, SCALAR, WITHOUT_CRITERIA
-from promedical_bench.measuring import Measured
-from promedical_bench.quality.controls import LONGER, MAJORITY
-from promedical_bench.quality.evaluation import MODEL, OVERALL
-from promedical_bench.quality.shift import TITLES as SHIFT_TITLES
+from promedical_bench.asking.results import Header, count_unscored
+from promedical_bench.judging.measure import Measured
+from promedical_bench.judging.shift import TITLES as SHIFT_TITLES
 from promedical_bench.reports.content import (
     HOW_TO_READ,
     Content,
@@ -17,8 +15,10 @@ from promedical_bench.reports.content import (
     scores_table,
     skipped_notes,
 )
-from promedical_bench.results import Header, count_unscored
 from promedical_bench.tasks.task import Task
+from promedical_data.measures.controls import LONGER, MAJORITY
+from promedical_data.measures.evaluation import MODEL, OVERALL
+from promedical_data.variants import BLANK, CRITERION_ONLY, INJECTED, INJECTION, SCALAR, WITHOUT_CRITERIA
 
 UNTRAINED = "untrained"
 

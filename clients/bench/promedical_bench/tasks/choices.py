@@ -8,11 +8,11 @@ import pandas as pd
 
 from promedical_bench.answers import Answer, Answers, longer_is_better
 from promedical_bench.cases import Case
-from promedical_bench.quality.controls import LONGER
-from promedical_bench.quality.evaluation import Tallies
-from promedical_bench.quality.metrics import Metric
-from promedical_bench.quality.tallies import Tally, micro
 from promedical_bench.tasks.task import Facts, answered, by_group
+from promedical_data.measures.controls import LONGER
+from promedical_data.measures.evaluation import Tallies
+from promedical_data.measures.metrics import Metric
+from promedical_data.measures.tallies import Tally, micro
 
 COLUMNS: Final = ("prompt", "id", "group", "margin", "spread", "places")
 """Of a frame of choices: `margin` is the reward of the worst right response minus that of the best wrong one, and

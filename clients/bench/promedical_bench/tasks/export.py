@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from promedical.rubric import Criterion
-from promedical_bench.data.labelled import LabelledPrompt, Preference
-from promedical_bench.quality.pairs import capped, preferences
+from promedical_data.labelled import LabelledPrompt, Preference
+from promedical_data.measures.pairs import capped, preferences
 
 
 def rewardbench_rows(prompts: Sequence[LabelledPrompt], pair_cap: int | None = None) -> Iterator[dict[str, Any]]:

@@ -16,15 +16,15 @@ import pandas as pd
 
 from promedical_bench.answers import Answers, longer_is_better, majority_says, restricted
 from promedical_bench.cases import Case
-from promedical_bench.quality import agreement, markdown, metrics
-from promedical_bench.quality.controls import LONGER, MAJORITY
-from promedical_bench.quality.evaluation import OVERALL, Tallies
-from promedical_bench.quality.metrics import Metric
-from promedical_bench.quality.predictions import table
-from promedical_bench.quality.tallies import Tally, macro, micro
 from promedical_bench.tasks.healthbench_items import GradedItem, read_items
 from promedical_bench.tasks.promedical import agreement_of, case_of, predictions_of, scored
 from promedical_bench.tasks.task import Facts, answered, by_group, facts_of, tally
+from promedical_data.measures import agreement, markdown, metrics
+from promedical_data.measures.controls import LONGER, MAJORITY
+from promedical_data.measures.evaluation import OVERALL, Tallies
+from promedical_data.measures.metrics import Metric
+from promedical_data.measures.predictions import table
+from promedical_data.measures.tallies import Tally, macro, micro
 
 SCORE: Final = "score"
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_bench.data import criteria_format, healthbench_format
-from promedical_bench.data.errors import DataError
-from promedical_bench.data.labelled import LabelledPrompt, LabelledResponse
-from promedical_bench.data.lines import Content, content_of, usable
-from promedical_bench.data.skips import Place, Refusal, SkipLog, Skipped
 from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
+from promedical_data.errors import DataError
+from promedical_data.formats import criteria as criteria_format
+from promedical_data.formats import healthbench as healthbench_format
+from promedical_data.formats.lines import Content, content_of, usable
+from promedical_data.labelled import LabelledPrompt, LabelledResponse
+from promedical_data.skips import Place, Refusal, SkipLog, Skipped
 
 EXPECTED: Final = "HealthBench items (prompt, rubrics with points), or prompts with criteria that have points"
 

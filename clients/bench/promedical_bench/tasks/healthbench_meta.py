@@ -23,18 +23,19 @@ from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension
 from promedical_bench.answers import Answers, longer_is_better, majority_says, restricted
 from promedical_bench.cases import Case
-from promedical_bench.data import criteria_format, parts
-from promedical_bench.data.labelled import Label, LabelledPrompt, LabelledResponse
-from promedical_bench.data.lines import content_of, usable
-from promedical_bench.data.skips import Place, Refusal, SkipLog
-from promedical_bench.quality import agreement, metrics
-from promedical_bench.quality.controls import LONGER, MAJORITY
-from promedical_bench.quality.evaluation import OVERALL, Tallies
-from promedical_bench.quality.metrics import Metric
-from promedical_bench.quality.predictions import table, vote_table
-from promedical_bench.quality.tallies import NOTHING, Tally
 from promedical_bench.tasks.promedical import case_of, predictions_of, scored
 from promedical_bench.tasks.task import Facts, by_group, facts_of, id_of
+from promedical_data.formats import criteria as criteria_format
+from promedical_data.formats import fields as parts
+from promedical_data.formats.lines import content_of, usable
+from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
+from promedical_data.measures import agreement, metrics
+from promedical_data.measures.controls import LONGER, MAJORITY
+from promedical_data.measures.evaluation import OVERALL, Tallies
+from promedical_data.measures.metrics import Metric
+from promedical_data.measures.predictions import table, vote_table
+from promedical_data.measures.tallies import NOTHING, Tally
+from promedical_data.skips import Place, Refusal, SkipLog
 
 POOLED: Final = "balanced_f1"
 BY_KIND: Final = "balanced_f1_by_kind"

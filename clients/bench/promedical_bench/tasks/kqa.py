@@ -17,14 +17,14 @@ import pandas as pd
 
 from promedical_bench.answers import Answer, Answers, longer_is_better, majority_says, restricted
 from promedical_bench.cases import Case
-from promedical_bench.quality import agreement, metrics
-from promedical_bench.quality.controls import LONGER, MAJORITY
-from promedical_bench.quality.evaluation import OVERALL, Tallies
-from promedical_bench.quality.metrics import Metric
-from promedical_bench.quality.predictions import COLUMNS
-from promedical_bench.quality.tallies import Tally, micro
 from promedical_bench.tasks.kqa_questions import LEVELS, Answered, read_answered
 from promedical_bench.tasks.task import Facts, answered, by_group, facts_of
+from promedical_data.measures import agreement, metrics
+from promedical_data.measures.controls import LONGER, MAJORITY
+from promedical_data.measures.evaluation import OVERALL, Tallies
+from promedical_data.measures.metrics import Metric
+from promedical_data.measures.predictions import COLUMNS
+from promedical_data.measures.tallies import Tally, micro
 
 COMPREHENSIVENESS: Final = "comprehensiveness"
 HALLUCINATION: Final = "hallucination"

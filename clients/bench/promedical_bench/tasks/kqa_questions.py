@@ -12,12 +12,12 @@ from typing_extensions import TypedDict
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension
 from promedical_bench.cases import Case
-from promedical_bench.data import parts
-from promedical_bench.data.errors import DataError
-from promedical_bench.data.lines import Content, content_of, usable
-from promedical_bench.data.skips import Place, Refusal, SkipLog, Skipped
 from promedical_bench.tasks.policy_answers import QUESTION, PolicyAnswers, read_answers
 from promedical_bench.tasks.task import id_of
+from promedical_data.errors import DataError
+from promedical_data.formats import fields as parts
+from promedical_data.formats.lines import Content, content_of, usable
+from promedical_data.skips import Place, Refusal, SkipLog, Skipped
 
 LEVELS: Final = ("Contradiction", "Neutral", "Entailment")
 """What a statement can be to an answer, in order."""

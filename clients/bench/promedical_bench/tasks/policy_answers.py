@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_bench.data.lines import Content, content_of, usable
-from promedical_bench.data.skips import Place, Refusal, SkipLog
+from promedical_data.formats.lines import Content, content_of, usable
+from promedical_data.skips import Place, Refusal, SkipLog
 
 PROMPT_ID: Final = "prompt_id"
 QUESTION: Final = "Question"

@@ -14,12 +14,12 @@ import pandas as pd
 
 from promedical_bench.answers import Answers
 from promedical_bench.cases import Case
-from promedical_bench.data.labelled import LabelledPrompt
-from promedical_bench.data.readers import read
-from promedical_bench.quality import agreement, evaluation, markdown, metrics
-from promedical_bench.quality.evaluation import DIMENSIONS, HEADLINE, OVERALL, Tallies
-from promedical_bench.quality.predictions import Key, Prediction, table
 from promedical_bench.tasks.task import Facts, answered
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.measures import agreement, evaluation, markdown, metrics
+from promedical_data.measures.evaluation import DIMENSIONS, HEADLINE, OVERALL, Tallies
+from promedical_data.measures.predictions import Key, Prediction, table
+from promedical_data.reading import read
 
 _REFERENCES: Final = (
     "Physicians agree with each other at a kappa of .41 to .76 on comparable data.",

@@ -10,11 +10,11 @@ import pandas as pd
 
 from promedical_bench.answers import Answer, Answers
 from promedical_bench.cases import Case
-from promedical_bench.data.lines import Content
-from promedical_bench.data.skips import Skipped
-from promedical_bench.quality.evaluation import OVERALL, Tallies
-from promedical_bench.quality.metrics import Metric
-from promedical_bench.quality.tallies import NOTHING, Tally
+from promedical_data.formats.lines import Content
+from promedical_data.measures.evaluation import OVERALL, Tallies
+from promedical_data.measures.metrics import Metric
+from promedical_data.measures.tallies import NOTHING, Tally
+from promedical_data.skips import Skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

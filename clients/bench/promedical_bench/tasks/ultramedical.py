@@ -14,12 +14,12 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from promedical_bench.cases import Case
-from promedical_bench.data import parts
-from promedical_bench.data.lines import content_of, usable
-from promedical_bench.data.skips import Place, Refusal, SkipLog
-from promedical_bench.quality.tallies import NOTHING, Numbers, Tally, ratio
 from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
 from promedical_bench.tasks.task import facts_of
+from promedical_data.formats import fields as parts
+from promedical_data.formats.lines import content_of, usable
+from promedical_data.measures.tallies import NOTHING, Numbers, Tally, ratio
+from promedical_data.skips import Place, Refusal, SkipLog
 
 MEAN: Final = "mean"
 

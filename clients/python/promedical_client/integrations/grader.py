@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
-from promedical.exchanges import Exchange, Grouping, group, read_turns
-from promedical.gathering import CallLater, Gatherer
-from promedical.labels import read_label
-from promedical.markup import split_prompt, without_ending
+from promedical.interop.exchanges import Exchange, Grouping, group, read_turns
+from promedical.interop.gathering import CallLater, Gatherer
+from promedical.interop.labels import read_label
+from promedical.interop.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
 from promedical_client.chunking import OverLimit, merged, refused
 from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
@@ -122,7 +122,7 @@ class Grader:
         Args:
             prompt: Text, with or without chat markup, or messages.
             response: Text, or the messages that the policy wrote, of which the last is judged.
-            label: Criteria or the name of a rubric; see `promedical.labels`. Empty: the grader's rubric.
+            label: Criteria or the name of a rubric; see `promedical.interop.labels`. Empty: the grader's rubric.
             path: What errors call the place, for example `samples[3]`.
 
         Raises:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from promedical.exchanges import Exchange
-from promedical.labels import read_label
-from promedical.markup import split_query
+from promedical.interop.exchanges import Exchange
+from promedical.interop.labels import read_label
+from promedical.interop.markup import split_query
+from promedical.interop.reward_parts import share_of_best
 from promedical.messages import ResponseScores
-from promedical.reward_parts import share_of_best
 from promedical.rubric import InvalidField
 from promedical_client.errors import InvalidRequestError
 from promedical_client.integrations.grader import Grade, Grader, shared_grader

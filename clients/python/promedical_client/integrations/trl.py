@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any, Final
 
-from promedical.exchanges import Exchange
+from promedical.interop.exchanges import Exchange
 from promedical.messages import CriterionScore, ResponseScores
 from promedical_client.integrations.grader import Grade, Grader, labels_of, shared_grader
 

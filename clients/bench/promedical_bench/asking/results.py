@@ -1,0 +1,150 @@
+"""What the oracle answered, as it is kept: numbers, ids and codes, never any text of a prompt or a response. Pure."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from promedical.errors import ErrorCode
+from promedical.messages import ModelInfo, ResponseOutcome
+from promedical.rubric import Dimension
+from promedical_bench.answers import Answer, Answers
+from promedical_data.measures.predictions import Prediction
+from promedical_data.variants import Variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Who answered what.
+
+    Attributes:
+        promedical_bench: Version of the format.
+        task: Name of the task.
+        path: The file of data, as it was named.
+        responses_path: The file of answers to judge, where they came in one.
+        data: Hash of the bytes of both.
+        rubric: The named rubric that judged what brought no criteria, as `id@version`.
+        model: What the oracle said of itself.
+    """
+
+    promedical_bench: int
+    task: str
+    path: str
+    responses_path: str | None
+    data: str
+    rubric: str | None
+    model: ModelInfo
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the oracle."""
+        return self.model.model.fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionRecord:
+    """A verdict, as `promedical.messages.CriterionScore` has it."""
+
+    id: str
+    dimension: Dimension
+    logit: float
+    probability: float
+    met: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRecord:
+    """One response: scores, or the code of an error."""
+
+    error: ErrorCode | None = None
+    retryable: bool = False
+    reward: float | None = None
+    rank: int | None = None
+    criteria: tuple[CriterionRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One line: the answer to one case, asked in one way."""
+
+    case: str
+    variant: Variant
+    fingerprint: str
+    responses: tuple[ResponseRecord, ...]
+
+    @property
+    def final(self) -> bool:
+        """Asking again would change nothing."""
+        return not any(each.retryable for each in self.responses)
+
+
+@dataclass(slots=True, kw_only=True)
+class Results:
+    """A results file in memory. `records` by variant and case; a later line of a case replaces an earlier one."""
+
+    header: Header
+    records: dict[tuple[Variant, str], Record] = field(default_factory=dict)
+
+    def answers(self, variant: Variant) -> Answers:
+        """What the oracle said, without the cases that it was not asked yet."""
+        return {
+            case: tuple(answer_of(each) for each in record.responses)
+            for (asked, case), record in self.records.items()
+            if asked == variant
+        }
+
+    def asked(self, variant: Variant, cases: Collection[str]) -> set[str]:
+        """Those of these cases that have an answer, be it an error."""
+        return {case for asked, case in self.records if asked == variant and case in cases}
+
+    def unscored(self, variant: Variant, cases: Collection[str]) -> dict[str, int]:
+        """Responses to these cases that have no scores, by error code."""
+        records = [record for key, record in self.records.items() if key[0] == variant and key[1] in cases]
+        return dict(Counter(str(each.error) for record in records for each in record.responses if each.error))
+
+
+def record_of(outcomes: tuple[ResponseOutcome, ...], *, case: str, variant: Variant, fingerprint: str) -> Record:
+    """What to keep of an answer."""
+    return Record(case=case, variant=variant, fingerprint=fingerprint, responses=tuple(map(_response, outcomes)))
+
+
+def failed(count: int, error: ErrorCode, *, retryable: bool, case: str, variant: Variant, fingerprint: str) -> Record:
+    """What to keep where a case as a whole got an error."""
+    responses = (ResponseRecord(error=error, retryable=retryable),) * count
+    return Record(case=case, variant=variant, fingerprint=fingerprint, responses=responses)
+
+
+def answer_of(record: ResponseRecord) -> Answer | None:
+    """The scores of a response; None where it has none."""
+    if record.reward is None or record.rank is None:
+        return None
+    return Answer(
+        reward=record.reward,
+        rank=record.rank,
+        verdicts={
+            each.id: Prediction(logit=each.logit, probability=each.probability, met=each.met)
+            for each in record.criteria
+        },
+        dimensions={each.id: each.dimension for each in record.criteria},
+    )
+
+
+def _response(outcome: ResponseOutcome) -> ResponseRecord:
+    if outcome.scores is None:
+        assert outcome.error is not None
+        return ResponseRecord(error=outcome.error.code, retryable=outcome.error.retryable)
+    scores = outcome.scores
+    return ResponseRecord(
+        reward=scores.reward,
+        rank=scores.rank,
+        criteria=tuple(
+            CriterionRecord(
+                id=each.id, dimension=each.dimension, logit=each.logit, probability=each.probability, met=each.met
+            )
+            for each in scores.criteria
+        ),
+    )
+
+
+def count_unscored(codes: Mapping[str, int]) -> str:
+    """Codes with their counts, for a message."""
+    return ", ".join(f"{code} {count:,}" for code, count in sorted(codes.items())) or "none"

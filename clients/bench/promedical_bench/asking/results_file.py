@@ -1,0 +1,147 @@
+"""The file of results: JSON lines, a header that says who answered what, then one line per case.
+
+Every line is on the disk before it counts, so a run that was killed goes on where it was; a last line that was cut
+off is dropped. One file holds the answers of one oracle to one task on one file of data: anything else is refused.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from promedical_bench.asking.results import Header, Record, Results
+from promedical_data.line_file import appending
+from promedical_data.variants import Variant
+
+VERSION: Final = 1
+NAME: Final = "results.jsonl"
+
+
+_HEADER: Final = TypeAdapter(Header)
+_RECORD: Final = TypeAdapter(Record)
+
+
+class ResultsError(ValueError):
+    """A results file cannot be used: it is damaged, or of another oracle, task or data. Says what to do."""
+
+
+class ResultsWriter:
+    """Appends to a results file, and knows what it holds."""
+
+    def __init__(self, results: Results, stream: IO[bytes]) -> None:
+        self.results = results
+        self._stream = stream
+
+    def has(self, variant: Variant, case: str) -> bool:
+        """Whether the file has the last word on a case."""
+        record = self.results.records.get((variant, case))
+        return record is not None and record.final
+
+    def add(self, record: Record) -> None:
+        """Keep an answer."""
+        self._stream.write(_RECORD.dump_json(record) + b"\n")
+        self._stream.flush()
+        self.results.records[record.variant, record.case] = record
+
+
+def read_results(path: Path) -> Results:
+    """Read a results file, or the one in a folder.
+
+    Raises:
+        ResultsError: It cannot be read, is damaged other than at its end, or mixes oracles.
+    """
+    file = path / NAME if path.is_dir() else path
+    try:
+        lines = file.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise ResultsError(f"{file}: cannot be read: {error.strerror}; expected results of this command") from None
+    if not lines:
+        raise ResultsError(f"{file}: holds no results; remove it, or name another output folder")
+    results = Results(header=_header(lines[0], file))
+    for number, line in enumerate(lines[1:], start=2):
+        record = _record(line, f"{file}:{number}")
+        _check_oracle(record, results.header, f"{file}:{number}")
+        results.records[record.variant, record.case] = record
+    return results
+
+
+@contextmanager
+def writing(path: Path, header: Header) -> Iterator[ResultsWriter]:
+    """A results file to append to: a new one, or one that was begun by the same oracle on the same task and data.
+
+    Raises:
+        ResultsError: The file there is damaged or of another run, or another process is writing it.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with lock, _resumed(path, header) as writer:
+            yield writer
+    except Timeout:
+        raise ResultsError(f"{path}: another process is writing it; wait for it, or name another folder") from None
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def check_same(found: Header, expected: Header, path: Path) -> None:
+    """Refuse results of another oracle, task, data or rubric.
+
+    Raises:
+        ResultsError: Names what differs.
+    """
+    for what, mine, theirs in _identity(found, expected):
+        if mine != theirs:
+            raise ResultsError(
+                f"{path}: holds results of {what} {mine}, not {theirs}; name another output folder, or remove the file"
+            )
+
+
+def _identity(found: Header, expected: Header) -> tuple[tuple[str, object, object], ...]:
+    return (
+        ("task", found.task, expected.task),
+        ("data", found.data[:12], expected.data[:12]),
+        ("rubric", found.rubric, expected.rubric),
+        ("oracle", found.fingerprint, expected.fingerprint),
+    )
+
+
+@contextmanager
+def _resumed(path: Path, header: Header) -> Iterator[ResultsWriter]:
+    """The file, begun where not even its header is whole. Whatever else is there is read before a byte is cut."""
+    first = _HEADER.dump_json(header)
+    new = first.startswith(path.read_bytes() if path.exists() else b"")
+    results = Results(header=header) if new else read_results(path)
+    check_same(results.header, header, path)
+    with appending(path) as stream:
+        if new:
+            stream.write(first + b"\n")
+            stream.flush()
+        yield ResultsWriter(results, stream)
+
+
+def _header(line: bytes, file: Path) -> Header:
+    try:
+        header = _HEADER.validate_json(line)
+    except ValidationError:
+        raise ResultsError(f"{file}: does not begin with the header of results; name another file or folder") from None
+    if header.promedical_bench != VERSION:
+        raise ResultsError(f"{file}: is of format {header.promedical_bench}; this version reads {VERSION}")
+    return header
+
+
+def _record(line: bytes, where: str) -> Record:
+    try:
+        return _RECORD.validate_json(line)
+    except ValidationError:
+        raise ResultsError(f"{where}: is not a result; the file is damaged: remove that line, or the file") from None
+
+
+def _check_oracle(record: Record, header: Header, where: str) -> None:
+    if record.fingerprint != header.fingerprint:
+        raise ResultsError(
+            f"{where}: is by oracle {record.fingerprint}, the file by {header.fingerprint}; scores of different "
+            "oracles are not mixed: remove the file and ask again"
+        )

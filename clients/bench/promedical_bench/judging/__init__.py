@@ -1,0 +1,1 @@
+"""Tasks and answers to numbers with intervals. Asks nobody and writes nothing."""

@@ -1,0 +1,215 @@
+"""One run of `promedical-bench quality` or `compare`: asks, measures, writes. The bench's composition root."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from promedical_bench.answers import Answers, spread
+from promedical_bench.asking.asker import Pace, Progress, ask, questions_of
+from promedical_bench.asking.results import Header, Results
+from promedical_bench.asking.results_file import NAME, VERSION, ResultsError, read_results, writing
+from promedical_bench.cases import VARIANTS
+from promedical_bench.judging.measure import compare, measure
+from promedical_bench.reports.comparison_report import comparison_content, gaps_of
+from promedical_bench.reports.content import Content
+from promedical_bench.reports.quality_report import UNTRAINED, quality_content
+from promedical_bench.reports.writing import write_comparison, write_quality
+from promedical_bench.tasks.catalog import load_task
+from promedical_bench.tasks.task import Task
+from promedical_client import AsyncClient
+from promedical_client.jsonl import InputError
+from promedical_data.errors import DataError
+from promedical_data.variants import AS_IS, CRITERION_ONLY, INJECTED, WITHOUT_CRITERIA, Variant
+
+Bar: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
+"""Shows progress under a title."""
+
+_UNTRAINED_NAME: Final = "untrained.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How to reach a service; a new client for every use."""
+
+    api_key: str | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    max_attempts: int = 5
+
+    def client(self, url: str) -> AsyncClient:
+        """A client for this URL.
+
+        Raises:
+            InputError: The URL or a file cannot be used.
+        """
+        try:
+            return AsyncClient(
+                url,
+                api_key=self.api_key,
+                ca_file=self.ca_file,
+                cert_file=self.cert_file,
+                key_file=self.key_file,
+                max_attempts=self.max_attempts,
+            )
+        except (ValueError, OSError) as error:
+            raise InputError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRun:
+    """What to measure, of whom, and where to write.
+
+    Attributes:
+        task: With its data.
+        url: Of the service.
+        output: Folder of the results and the report.
+        connection: How to reach services.
+        rubric_id: The named rubric for cases without criteria.
+        untrained: URL of a service, or results, of the same model before training.
+        asked_controls: Whether to ask what the controls need too.
+        pace: How to ask.
+        seed: Of the bootstrap.
+    """
+
+    task: Task
+    url: str
+    output: Path
+    connection: Connection
+    rubric_id: str
+    untrained: str | None = None
+    asked_controls: bool = True
+    pace: Pace
+    seed: int = 0
+
+
+def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
+    """Ask what is not answered yet, measure and write; the report, and the responses without scores by code.
+
+    Raises:
+        PromedicalError: The service cannot be asked; what it answered is kept.
+        ResultsError: The results there are of another run.
+        NothingScoredError: No response has scores.
+    """
+    known = _known_untrained(run)
+    variants = _variants(run)
+    results = asyncio.run(_asked(run, run.url, run.output / NAME, variants, bar))
+    untrained = _untrained(run, known, results.header, bar)
+    answers = _within(results.answers(AS_IS), run.task)
+    asked = {name: _within(results.answers(name), run.task) for name in variants if name != AS_IS}
+    if WITHOUT_CRITERIA in asked:
+        asked[WITHOUT_CRITERIA] = spread(asked[WITHOUT_CRITERIA], run.task.cases)
+    asked |= {UNTRAINED: untrained} if untrained is not None else {}
+    with bar("measuring"):
+        measured = measure(run.task, answers, asked, injected=asked.get(INJECTED), seed=run.seed)
+    cases = {case.id for case in run.task.cases}
+    unscored = results.unscored(AS_IS, cases)
+    content = quality_content(run.task, results.header, measured, unscored)
+    write_quality(run.output, run.task, results.header, measured, content, unscored, answers)
+    return content, unscored
+
+
+def run_comparison(
+    paths: Mapping[str, Path],
+    output: Path,
+    *,
+    data: Path | None,
+    responses: Path | None,
+    pair_cap: int | None,
+    seed: int,
+) -> tuple[Content, tuple[str, ...]]:
+    """Compare runs on the data that they were asked about; the report, and what runs lack, in words.
+
+    The first run is what the others are held against.
+
+    Raises:
+        ResultsError: Results cannot be read, or are not of one task and one file of data.
+        DataError: The data is not there, or is not what the runs were asked about.
+    """
+    runs = {name: read_results(path) for name, path in paths.items()}
+    first = next(iter(runs.values())).header
+    for name, results in runs.items():
+        _check_comparable(first, results.header, name)
+    task = _task_of(first, data, responses, pair_cap)
+    evaluation = compare(task, {name: _within(r.answers(AS_IS), task) for name, r in runs.items()}, seed=seed)
+    cases = {case.id for case in task.cases}
+    unscored = {name: results.unscored(AS_IS, cases) for name, results in runs.items()}
+    asked = {name: results.asked(AS_IS, cases) for name, results in runs.items()}
+    headers = {name: results.header for name, results in runs.items()}
+    gaps = gaps_of(unscored, asked)
+    content = comparison_content(task, headers, evaluation, unscored, gaps)
+    write_comparison(output, task, headers, evaluation, content, unscored, asked)
+    return content, gaps
+
+
+def _variants(run: QualityRun) -> tuple[Variant, ...]:
+    if not run.asked_controls:
+        return (AS_IS,)
+    # Without responses there is nothing to choose between.
+    return tuple(name for name in VARIANTS if name != CRITERION_ONLY or run.task.of_one_response)
+
+
+async def _asked(run: QualityRun, url: str, path: Path, variants: Sequence[Variant], bar: Bar) -> Results:
+    async with run.connection.client(url) as client:
+        header = await _header(run, client)
+        with writing(path, header) as writer, bar(f"asking {header.model.model.name}") as on_progress:
+            questions = questions_of(run.task.cases, variants)
+            await ask(client, questions, writer, pace=run.pace, on_progress=on_progress)
+            return writer.results
+
+
+async def _header(run: QualityRun, client: AsyncClient) -> Header:
+    facts, rubric = run.task.facts, None
+    if not all(case.criteria for case in run.task.cases):
+        named = await client.rubric(run.rubric_id)
+        rubric = f"{named.id}@{named.version}"
+    return Header(
+        promedical_bench=VERSION,
+        task=run.task.name,
+        path=str(facts.path.resolve()),
+        responses_path=str(facts.responses_path.resolve()) if facts.responses_path else None,
+        data=facts.digest,
+        rubric=rubric,
+        model=await client.model(),
+    )
+
+
+def _known_untrained(run: QualityRun) -> Results | None:
+    """The untrained run where it is named by its results: read first, so that a wrong path costs no asking."""
+    if run.untrained is None or "://" in run.untrained:
+        return None
+    return read_results(Path(run.untrained))
+
+
+def _untrained(run: QualityRun, known: Results | None, header: Header, bar: Bar) -> Answers | None:
+    if run.untrained is None:
+        return None
+    results = known or asyncio.run(_asked(run, run.untrained, run.output / _UNTRAINED_NAME, (AS_IS,), bar))
+    _check_comparable(header, results.header, UNTRAINED)
+    return _within(results.answers(AS_IS), run.task)
+
+
+def _check_comparable(first: Header, other: Header, name: str) -> None:
+    for what in ("task", "data", "rubric"):
+        mine, theirs = getattr(first, what), getattr(other, what)
+        if mine != theirs:
+            raise ResultsError(
+                f"run {name!r}: was asked about {what} {theirs}, the first about {mine}; only runs of one task, one "
+                "file of data and one rubric can be compared"
+            )
+
+
+def _task_of(header: Header, data: Path | None, responses: Path | None, pair_cap: int | None) -> Task:
+    path = data or Path(header.path)
+    answers = responses or (Path(header.responses_path) if header.responses_path else None)
+    task = load_task(header.task, path, responses=answers, pair_cap=pair_cap)
+    if task.facts.digest != header.data:
+        raise DataError(f"{path}: is not the data that the runs were asked about; name that file with --data")
+    return task
+
+
+def _within(answers: Answers, task: Task) -> Answers:
+    return {case.id: answers[case.id] for case in task.cases if case.id in answers}

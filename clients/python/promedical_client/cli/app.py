@@ -1,0 +1,263 @@
+"""The command `promedical`: score files, rank responses, look at rubrics and at the model.
+
+Standard output holds results only; progress, summaries and errors go to standard error.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+import typer
+
+from promedical import messages as m
+from promedical_client.cli.options import (
+    ApiKey,
+    BaseRubricId,
+    CaFile,
+    CertFile,
+    Cut,
+    ExpectedFingerprint,
+    Format,
+    KeyFile,
+    Output,
+    Priority,
+    RubricId,
+    TimeoutS,
+    Truncation,
+    Url,
+)
+from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept
+from promedical_client.client import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Asked = TypeVar("Asked", m.ScoreItem, m.RankRequest)
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 everything was scored; 1 some items or responses were not; 2 bad usage or bad input, also where "
+    "the service says so; 3 the service cannot be reached, or refused."
+)
+OUT_HELP: Final = (
+    "Write outcomes here as JSON lines, in input order. If the service fails half way, those that were answered go to "
+    "OUT.partial, with exit code 3."
+)
+
+app = typer.Typer(
+    help="Ask the ProMedical reward oracle.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command(epilog=EXIT_CODES)
+def score(  # noqa: PLR0913 - one parameter per option
+    file: Annotated[
+        str, typer.Argument(help="JSON lines: items of the API, or of the criteria format. May end in .gz; - is stdin.")
+    ],
+    *,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    rubric_id: RubricId = None,
+    base_rubric_id: BaseRubricId = None,
+    expected_fingerprint: ExpectedFingerprint = None,
+    priority: Priority = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score only the first items.")] = None,
+    out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
+    output: Annotated[
+        Format | None, typer.Option("--format", help="How to print outcomes; by default a table, nothing with --out.")
+    ] = None,
+    truncation: Truncation = Cut.NONE,
+    timeout_s: TimeoutS = 600.0,
+) -> None:
+    """Score the items of a file."""
+    from promedical_client.jsonl import read_items, to_json, written_atomically  # noqa: PLC0415 - see `opened`
+
+    with expected_errors():
+        items = [_judged_by(item, rubric_id, base_rubric_id) for item in read_items(file, limit=limit)]
+        with (
+            written_atomically(out) if out else nullcontext() as stream,
+            partial_kept(out, len(items)),
+            opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client,
+            _progress() as on_progress,
+        ):
+            answer = client.score(
+                items,
+                expected_fingerprint=expected_fingerprint,
+                priority=priority.value if priority else None,
+                truncation=truncation.value,
+                on_progress=on_progress,
+            )
+            if stream is not None:
+                stream.writelines(f"{to_json(outcome)}\n" for outcome in answer.items)
+    if output or not out:
+        _print_outcomes(answer.items, output or Format.TABLE)
+    _summarise(answer)
+    _exit_by(answer.items)
+
+
+@app.command(epilog=EXIT_CODES)
+def rank(  # noqa: PLR0913 - one parameter per option
+    file: Annotated[str | None, typer.Argument(help="A rank request of the API, as JSON; - is stdin.")] = None,
+    *,
+    prompt: Annotated[str | None, typer.Option(help="The question, instead of a file.")] = None,
+    response: Annotated[
+        list[str] | None, typer.Option(help="A response to it; give this option more than once.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    rubric_id: RubricId = None,
+    base_rubric_id: BaseRubricId = None,
+    expected_fingerprint: ExpectedFingerprint = None,
+    priority: Priority = None,
+    truncation: Annotated[Cut | None, typer.Option(help="What may be cut from what is too long.")] = None,
+    output: Output = Format.TABLE,
+    timeout_s: TimeoutS = 120.0,
+) -> None:
+    """Put the responses to one prompt in order, best first."""
+    from promedical_client.jsonl import read_rank_request, to_json  # noqa: PLC0415 - see `opened`
+
+    if (file is None) is (prompt is None or not response):
+        raise typer.BadParameter("give either FILE, or --prompt and at least one --response")
+    with expected_errors():
+        asked = read_rank_request(file) if file else m.RankRequest(prompt=prompt or "", responses=tuple(response or ()))
+        asked = _judged_by(asked, rubric_id, base_rubric_id)
+        with opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client:
+            answer = client.rank(
+                asked.prompt,
+                asked.responses,
+                rubric=asked.rubric,
+                rubric_id=asked.rubric_id,
+                base_rubric_id=asked.base_rubric_id,
+                reward_weights=asked.reward_weights,
+                expected_fingerprint=expected_fingerprint or asked.expected_fingerprint,
+                priority=priority.value if priority else asked.priority,
+                truncation=truncation.value if truncation else asked.truncation,
+            )
+    outcome = m.ItemOutcome(id="rank", error=answer.error, result=answer.result)
+    if output is Format.JSONL:
+        typer.echo(to_json(answer))
+    else:
+        _print_outcomes((outcome,), output)
+        typer.echo(f"best: {', '.join(map(str, answer.best)) or 'none, nothing was scored'}")
+    _exit_by((outcome,))
+
+
+@app.command(epilog=EXIT_CODES)
+def rubrics(
+    name: Annotated[str | None, typer.Argument(metavar="[ID]", help="id@version, or id for the newest.")] = None,
+    *,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    output: Output = Format.TABLE,
+    timeout_s: TimeoutS = 30.0,
+) -> None:
+    """List the rubrics that the service knows, or show the criteria of one."""
+    with expected_errors(), opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client:
+        found = (client.rubric(name),) if name else client.rubrics()
+    if output is Format.JSONL:
+        return _print_json(found)
+    from promedical_client.cli import tables as cli_tables  # noqa: PLC0415 - see `opened`
+
+    return _console().print(cli_tables.rubric_table(found[0]) if name else cli_tables.rubrics_table(found))
+
+
+@app.command(epilog=EXIT_CODES)
+def model(
+    *,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    output: Output = Format.TABLE,
+    timeout_s: TimeoutS = 30.0,
+) -> None:
+    """Show what the oracle is: its fingerprint, whether it is trained, its limits."""
+    with expected_errors(), opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client:
+        info = client.model()
+    if output is Format.JSONL:
+        return _print_json((info,))
+    from promedical_client.cli import tables as cli_tables  # noqa: PLC0415 - see `opened`
+
+    return _console().print(cli_tables.model_table(info))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _judged_by(asked: Asked, rubric_id: str | None, base_rubric_id: str | None) -> Asked:
+    if rubric_id:
+        asked = replace(asked, rubric=None, rubric_id=rubric_id)
+    return replace(asked, base_rubric_id=base_rubric_id) if base_rubric_id else asked
+
+
+def _console(*, err: bool = False) -> "Console":
+    from rich.console import Console  # noqa: PLC0415 - see `opened`
+
+    return Console(stderr=err)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+
+    console = _console(err=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("scoring", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print_json(values: Iterable[object]) -> None:
+    from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `opened`
+
+    for value in values:
+        typer.echo(to_json(value))
+
+
+def _print_outcomes(outcomes: tuple[m.ItemOutcome, ...], output: Format) -> None:
+    if output is Format.JSONL:
+        return _print_json(outcomes)
+    from promedical_client.cli import tables as cli_tables  # noqa: PLC0415 - see `opened`
+
+    console = _console()
+    for outcome in outcomes:
+        console.print(*cli_tables.item_tables(outcome), sep="\n")
+    return None
+
+
+def _summarise(answer: m.ScoreResponse) -> None:
+    scored, failed = _counts(answer.items)
+    typer.echo(
+        f"{len(answer.items)} items: {scored} responses scored, {failed} items or responses failed, "
+        f"{answer.usage.tokens_computed:,} tokens computed, oracle {answer.model.fingerprint}",
+        err=True,
+    )
+
+
+def _counts(outcomes: tuple[m.ItemOutcome, ...]) -> tuple[int, int]:
+    """Responses scored, and items or responses that failed."""
+    answers = [response for outcome in outcomes if outcome.result for response in outcome.result.responses]
+    failed = sum(outcome.error is not None for outcome in outcomes) + sum(a.error is not None for a in answers)
+    return sum(answer.scores is not None for answer in answers), failed
+
+
+def _exit_by(outcomes: tuple[m.ItemOutcome, ...]) -> None:
+    if _counts(outcomes)[1]:
+        raise typer.Exit(SOME_FAILED)

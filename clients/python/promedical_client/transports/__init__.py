@@ -1,0 +1,1 @@
+"""How one request reaches the service: over gRPC or over REST."""

@@ -1,0 +1,68 @@
+"""The seam between the client and the wire."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from promedical import messages as m
+
+MAX_TIMEOUT_S: Final = 86_400.0
+"""The longest that the service takes. gRPC counts nanoseconds in 64 bits, and far above it none are left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What travels beside a request.
+
+    Attributes:
+        timeout_s: Seconds until the caller no longer wants the answer, at most `MAX_TIMEOUT_S`.
+        request_id: What logs call this request; the same for every attempt.
+    """
+
+    timeout_s: float
+    request_id: str
+
+
+class Transport(Protocol):
+    """Sends one request once. Retries, chunks and checks of the answer are the client's.
+
+    Every method raises `PromedicalError` and nothing else but `asyncio.CancelledError`.
+    """
+
+    async def score(self, request: m.ScoreRequest, call: Call) -> m.ScoreResponse:
+        """Score items."""
+        ...
+
+    async def rank(self, request: m.RankRequest, call: Call) -> m.RankResponse:
+        """Put the responses to one prompt in order."""
+        ...
+
+    async def list_rubrics(self, call: Call) -> m.RubricList:
+        """Every rubric that the service knows."""
+        ...
+
+    async def get_rubric(self, name: str, call: Call) -> m.RubricInfo:
+        """One rubric, by `id@version` or `id`."""
+        ...
+
+    async def get_model(self, call: Call) -> m.ModelInfo:
+        """What the oracle is."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections that were opened in the running event loop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """PEM files for `grpcs://` and `https://`; without `ca_file` the usual authorities are trusted."""
+
+    ca_file: str | Path | None = None
+    cert_file: str | Path | None = None
+    key_file: str | Path | None = None
+
+    @property
+    def are_given(self) -> bool:
+        """Whether there is any."""
+        return any((self.ca_file, self.cert_file, self.key_file))

@@ -1,0 +1,1 @@
+"""What RL frameworks hand out, read: chat markup, exchanges, labels. Knows no framework by import."""

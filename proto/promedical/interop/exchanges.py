@@ -1,0 +1,112 @@
+"""Exchanges: one response to one prompt, the unit of RL frameworks; and how a group of them becomes one item.
+
+The responses to one prompt share its tree, so exchanges with the same prompt and the same rubric are put into
+one item, wherever they stand in a batch. Pure.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promedical.interop.labels import RubricChoice
+from promedical.messages import ItemOutcome, Message, ResponseOutcome, Role, RubricSpec, ScoreItem
+from promedical.rubric import InvalidField
+
+_ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One response, what it answers, and what to judge it by."""
+
+    turns: tuple[Message, ...]
+    response: str
+    rubric: RubricChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """Exchanges as items, and for each exchange its item and its place among that item's responses."""
+
+    items: tuple[ScoreItem, ...]
+    places: tuple[tuple[int, int], ...]
+
+    def outcomes(self, answered: Sequence[ItemOutcome]) -> list[ResponseOutcome]:
+        """The outcome of each exchange, in order; an item's error is that of all its responses."""
+        return [_outcome(answered[item], place) for item, place in self.places]
+
+
+def group(
+    exchanges: Sequence[Exchange], *, base_rubric_id: str | None = None, max_responses: int | None = None
+) -> Grouping:
+    """Put exchanges that share prompt and rubric into one item, of at most `max_responses` each."""
+    items: list[list[int]] = []
+    open_item: dict[tuple[tuple[Message, ...], RubricChoice], int] = {}
+    places = []
+    for index, exchange in enumerate(exchanges):
+        question = (exchange.turns, exchange.rubric)
+        if question not in open_item or len(items[open_item[question]]) == max_responses:
+            open_item[question] = len(items)
+            items.append([])
+        item = open_item[question]
+        places.append((item, len(items[item])))
+        items[item].append(index)
+    return Grouping(
+        items=tuple(
+            _item(str(number), [exchanges[index] for index in members], base_rubric_id)
+            for number, members in enumerate(items)
+        ),
+        places=tuple(places),
+    )
+
+
+def read_turns(value: Any, path: str = "prompt") -> tuple[Message, ...]:
+    """The turns of a conversation as chat APIs write it: objects with `role` and `content`, text or parts of text.
+
+    Raises:
+        InvalidField: It is something else, or holds what is not text.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidField(path, "expected a list of messages")
+    return tuple(_message(entry, f"{path}[{index}]") for index, entry in enumerate(value))
+
+
+def _message(entry: Any, path: str) -> Message:
+    if isinstance(entry, Message):
+        return entry
+    if not isinstance(entry, Mapping):
+        raise InvalidField(path, "expected an object with role and content")
+    role = _ROLES.get(entry.get("role", ""))
+    if role is None:
+        raise InvalidField(f"{path}.role", f"expected one of {', '.join(_ROLES)}; leave tool calls out")
+    return Message(role=role, content=read_content(entry.get("content"), f"{path}.content"))
+
+
+def read_content(content: Any, path: str) -> str:
+    """The text of a message, whose parts (`{"type": "text", "text": ...}`) are joined.
+
+    Raises:
+        InvalidField: A part is not text, such as an image.
+    """
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") if isinstance(part, Mapping) else None for part in content or []]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InvalidField(path, "expected text, or parts that are all text")
+    return "".join(map(str, texts))
+
+
+def _item(name: str, members: Sequence[Exchange], base_rubric_id: str | None) -> ScoreItem:
+    rubric = members[0].rubric
+    return ScoreItem(
+        id=name,
+        prompt=members[0].turns,
+        responses=tuple(member.response for member in members),
+        rubric=rubric if isinstance(rubric, RubricSpec) else None,
+        rubric_id=rubric if isinstance(rubric, str) else None,
+        base_rubric_id=base_rubric_id,
+    )
+
+
+def _outcome(item: ItemOutcome, place: int) -> ResponseOutcome:
+    return item.result.responses[place] if item.result else ResponseOutcome(error=item.error)

@@ -1,0 +1,1 @@
+"""The file formats of labelled data, one module each."""

@@ -1,0 +1,164 @@
+"""The rows of a file on the disk: JSON lines, a JSON array or CSV, plain or gzipped. Knows no format of labels."""
+
+import codecs
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+import pydantic_core
+
+from promedical.rubric import InvalidField
+from promedical_data.errors import DataError
+from promedical_data.skips import Place, Refusal, SkipLog
+
+T = TypeVar("T")
+Parse: TypeAlias = Callable[[dict[str, Any], Place], T]
+"""From a row and its place to what the row says; raises `Refusal` or `InvalidField` if it cannot be used."""
+Key: TypeAlias = Callable[[T], tuple[str, str] | None]
+"""The field that names a row, and its name; None where rows have no names."""
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_REASONS_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A file, read and not yet understood.
+
+    Attributes:
+        path: As the caller gave it.
+        sha256: Of the bytes on the disk, as `sha256sum` gives it.
+        text: Its bytes, unzipped and without a byte order mark.
+    """
+
+    path: Path
+    sha256: str
+    text: bytes = field(repr=False)
+
+    @property
+    def lines(self) -> tuple[tuple[int, bytes], ...]:
+        """Lines that are not blank, with their numbers."""
+        numbered = enumerate(self.text.split(b"\n"), start=1)
+        return tuple((number, line) for number, line in numbered if line.strip())
+
+    @property
+    def source(self) -> str:
+        """Of rows that name none: the file, without its endings."""
+        return self.path.name.split(".")[0] or self.path.name
+
+
+def content_of(path: Path, expected: str) -> Content:
+    """Read a file whole.
+
+    Args:
+        path: The file; gzip is found out by its content.
+        expected: What the file should hold, for the error.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+        text = gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or "is not a whole gzip file"
+        raise DataError(f"{path}: cannot be read: {reason}; expected a file of {expected}") from None
+    digest = hashlib.sha256(data).hexdigest()
+    return Content(path=path, sha256=digest, text=text.removeprefix(codecs.BOM_UTF8))
+
+
+def from_json(line: bytes) -> Any:
+    """What a line holds; None also where it is not JSON, as no row is None."""
+    try:
+        return pydantic_core.from_json(line.strip())  # unlike json, an error for any depth and any number of digits
+    except ValueError:
+        return None
+
+
+def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
+    """Every row with its place: lines of JSON, the elements of one JSON array, or lines of a file named .csv.
+
+    Raises:
+        DataError: A CSV file is not UTF-8, or not CSV.
+    """
+    if ".csv" in content.path.suffixes:
+        yield from _csv_rows(content)
+        return
+    whole = from_json(content.text) if content.text.lstrip().startswith(b"[") else None
+    if isinstance(whole, list):
+        yield from ((f"element {number}", row) for number, row in enumerate(whole, start=1))
+        return
+    yield from ((f"line {number}", from_json(line)) for number, line in content.lines)
+
+
+def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, key: Key[T] = lambda _: None) -> list[T]:
+    """What each row says, as `parsed` gives it.
+
+    Args:
+        content: The file.
+        parse: Of one row.
+        log: Is told what is left out.
+        expected: What a row should look like, for the error.
+        key: Of what a row says.
+
+    Raises:
+        DataError: No row is left.
+    """
+    found = list(parsed(content, parse, log, key=key))
+    if not found:
+        raise DataError(nothing_left(content.path, "row", expected, log))
+    return found
+
+
+def parsed(content: Content, parse: Parse[T], log: SkipLog, *, key: Key[T]) -> Iterator[T]:
+    """What each row says, without those that cannot be used or repeat a name, which the log then knows."""
+    seen: set[tuple[str, str]] = set()
+    for name, row in rows_of(content):
+        place = Place(name=name, log=log)
+        try:
+            found = parse(_object(row), place)
+            _check_new(key(found), seen)
+        except (Refusal, InvalidField) as error:
+            place.skip("row", str(error))
+        else:
+            yield found
+
+
+def nothing_left(path: Path, what: str, expected: str, log: SkipLog) -> str:
+    """Says that a file holds nothing of what was looked for, and why."""
+    rows = [entry for entry in log.summary() if entry.part == "row"][:_REASONS_NAMED]
+    reasons = "; ".join(f"{entry.reason} ({entry.count}, first {entry.first[0]})" for entry in rows)
+    return f"{path}: holds no {what} that can be used; expected {expected}; {reasons or 'the file is empty'}"
+
+
+def _object(row: object) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise Refusal("is not a JSON object in UTF-8")
+    return row
+
+
+def _check_new(key: tuple[str, str] | None, seen: set[tuple[str, str]]) -> None:
+    if key is None:
+        return
+    if key in seen:
+        raise Refusal(f"{key[0]}: is the same as that of an earlier row")
+    seen.add(key)
+
+
+def _csv_rows(content: Content) -> Iterator[tuple[str, Any]]:
+    try:
+        text = content.text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{content.path}: is not UTF-8; save it as UTF-8 and try again") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        yield from ((f"record {number}", row) for number, row in enumerate(reader, start=1))
+    except csv.Error as error:
+        where = f"{content.path}:{reader.line_num + 1}"  # after the last whole record
+        raise DataError(f"{where}: is not CSV: {error}; look for a quote that is never closed") from None

@@ -1,0 +1,145 @@
+"""How far two raters agree beyond chance: the oracle and the labels, or physicians among themselves.
+
+scikit-learn computes Cohen's kappa and the package krippendorff its alpha. No package that goes with a current
+numpy has Gwet's AC1, so its formula stands here. Raw agreement counts for itself. Measures of agreement need both
+levels: where only one was ever used, kappa and alpha are not defined.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
+
+import krippendorff
+import numpy as np
+import pandas as pd
+from sklearn.metrics import cohen_kappa_score
+
+from promedical_data.measures.tallies import NOTHING, Numbers, Tally
+
+REPLICATES: Final = 250
+"""Of the bootstrap: the packages take milliseconds for each."""
+
+TITLES: Final = {
+    "raw_agreement": "Raw agreement",
+    "kappa": "Cohen's kappa",
+    "kappa_linear": "Cohen's kappa, linear weights",
+    "kappa_quadratic": "Cohen's kappa, quadratic weights",
+    "gwet_ac1": "Gwet's AC1",
+    "krippendorff_alpha": "Krippendorff's alpha",
+}
+"""Of measures, by their names in a report."""
+
+Level: TypeAlias = Literal["nominal", "ordinal"]
+Measure: TypeAlias = Callable[[Numbers], float]
+"""From a table of counts, first rater by second rater, to a number; NaN where it is not defined."""
+
+_TWO: Final = 2
+
+
+def agreement(ratings: pd.DataFrame, levels: int = _TWO) -> dict[str, Tally]:
+    """Every measure of agreement, before it is computed.
+
+    Args:
+        ratings: One row per pair of ratings, with `prompt` and the levels that `first` and `second` gave, from 0.
+            Levels are in order.
+        levels: How many there are. Weights of kappa make a difference from three on, and stand there only then.
+    """
+    if ratings.empty:
+        return dict.fromkeys(_measures(levels), NOTHING)
+    cells = ratings["first"].astype(int) * levels + ratings["second"].astype(int)
+    sums = pd.crosstab(ratings["prompt"], cells).reindex(columns=range(levels**2), fill_value=0).astype(float)
+    return {
+        name: Tally(sums=sums, formula=_over_replicates(measure, levels), n=len(ratings))
+        for name, measure in _measures(levels).items()
+    }
+
+
+def raw_agreement(table: Numbers) -> float:
+    """Share of the pairs of ratings that are equal."""
+    return float(np.trace(table) / table.sum()) if table.sum() else float("nan")
+
+
+def kappa(table: Numbers, weights: Literal["linear", "quadratic"] | None = None) -> float:
+    """Cohen's kappa (1960), weighted (1968) if asked; by scikit-learn."""
+    if _one_level(table):
+        return float("nan")
+    first, second = np.indices(table.shape).reshape(2, -1)
+    return float(cohen_kappa_score(first, second, weights=weights, sample_weight=table.ravel()))
+
+
+def gwet_ac1(table: Numbers) -> float:
+    """Gwet's AC1 (2008): (p - e) / (1 - e) with e = sum of q (1 - q) / (levels - 1), q the mean share of a level."""
+    if not table.sum():
+        return float("nan")
+    shares = (table.sum(axis=0) + table.sum(axis=1)) / (2 * table.sum())
+    chance = float((shares * (1 - shares)).sum() / (len(table) - 1))
+    return (raw_agreement(table) - chance) / (1 - chance)
+
+
+def krippendorff_alpha(table: Numbers, level: Level = "nominal") -> float:
+    """Krippendorff's alpha of two raters, by the package of that name."""
+    levels = len(table)
+    first, second = np.indices(table.shape).reshape(2, -1)
+    units = np.repeat(np.eye(levels)[first] + np.eye(levels)[second], table.ravel().astype(int), axis=0)
+    return alpha_of_units(units, level)
+
+
+def alpha_of_units(counts: Numbers, level: Level = "nominal") -> float:
+    """Krippendorff's alpha of any number of raters.
+
+    Args:
+        counts: How many raters gave each level to each unit, of shape (units, levels).
+        level: Whether levels are in order.
+    """
+    if len(counts) == 0 or (counts.sum(axis=0) > 0).sum() < _TWO:
+        return float("nan")
+    return float(krippendorff.alpha(value_counts=counts.astype(int), level_of_measurement=level))
+
+
+def votes_alpha(votes: pd.DataFrame) -> Tally:
+    """Krippendorff's alpha among all raters of each unit.
+
+    Args:
+        votes: One row per unit, with `prompt`, `met` (how many raters said met) and `raters` (how many there were).
+    """
+    if votes.empty:
+        return NOTHING
+    sums = pd.crosstab(votes["prompt"], [votes["met"].astype(int), votes["raters"].astype(int)]).astype(float)
+    met, raters = sums.columns.to_frame().to_numpy(dtype=np.float64).T
+    kinds = np.stack([raters - met, met], axis=1)
+
+    def formula(counts: Numbers) -> Numbers:
+        return _rowwise(counts, lambda row: alpha_of_units(np.repeat(kinds, row.astype(int), axis=0)))
+
+    return Tally(sums=sums, formula=formula, n=len(votes))
+
+
+def _measures(levels: int) -> dict[str, Measure]:
+    if levels == _TWO:
+        found: dict[str, Measure] = {"raw_agreement": raw_agreement, "kappa": kappa}
+        return found | {"gwet_ac1": gwet_ac1, "krippendorff_alpha": krippendorff_alpha}
+    return {
+        "raw_agreement": raw_agreement,
+        "kappa": kappa,
+        "kappa_linear": lambda table: kappa(table, "linear"),
+        "kappa_quadratic": lambda table: kappa(table, "quadratic"),
+        "gwet_ac1": gwet_ac1,
+        "krippendorff_alpha": lambda table: krippendorff_alpha(table, "ordinal"),
+    }
+
+
+def _over_replicates(measure: Measure, levels: int) -> Callable[[Numbers], Numbers]:
+    def formula(sums: Numbers) -> Numbers:
+        return _rowwise(sums, lambda row: measure(row.reshape(levels, levels)))
+
+    return formula
+
+
+def _rowwise(sums: Numbers, measure: Callable[[Numbers], float]) -> Numbers:
+    rows = sums.reshape(-1, sums.shape[-1])
+    return np.array([measure(row) for row in rows]).reshape(sums.shape[:-1])
+
+
+def _one_level(table: Numbers) -> bool:
+    """Both raters gave one and the same level only, so that chance explains everything."""
+    used = (table.sum(axis=0) > 0) | (table.sum(axis=1) > 0)
+    return int(used.sum()) < _TWO

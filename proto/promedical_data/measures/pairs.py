@@ -1,0 +1,152 @@
+"""Pairs of responses to one prompt: which one raters prefer, how far the oracle agrees, and which one is longer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import combinations, product
+from typing import Any, Final, TypeAlias
+
+import pandas as pd
+
+from promedical.reward import Judgement, RewardWeights, aggregate
+from promedical.rubric import Criterion, Dimension, Polarity, Rubric
+from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
+from promedical_data.measures.predictions import LOGIT_DIGITS, Predictions, check_predicted
+
+PAIR_COLUMNS: Final = (
+    "prompt", "criterion", "winner", "loser", "stated", "dimension", "polarity", "margin", "longer",
+)  # fmt: skip
+"""Of `pairs`: `stated` marks explicit preferences; `margin` is the winner's logit minus the loser's, 0 is a tie;
+`longer` is how "the longer answer is better" decides: 1 right, -1 wrong, 0 for equal lengths."""
+
+ITEM_COLUMNS: Final = ("prompt", "winner", "loser", "margin", "longer")
+"""Of `item_pairs`: `margin` is 1 where the oracle prefers the winner, -1 the loser, 0 neither; `longer` as above."""
+
+PreferenceKey: TypeAlias = tuple[float, float, float]
+
+
+def pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> pd.DataFrame:
+    """All pairs of responses that a criterion of their prompt tells apart, with the columns of `PAIR_COLUMNS`.
+
+    The winner meets the criterion as worded and the loser does not, whatever the polarity: the event of
+    P(y_w > y_l | x, c) in arXiv 2604.08326. Explicit preferences of the data are added. Identical texts tie.
+
+    Raises:
+        MissingPredictionsError: A response of a pair has no prediction.
+    """
+    found = [(prompt, preference, stated) for prompt in prompts for preference, stated in preferences(prompt)]
+    sides = ((prompt.id, side, p.criterion) for prompt, p, _ in found for side in (p.winner, p.loser))
+    check_predicted(sides, predictions)
+    rows = [_row(prompt, preference, predictions) | {"stated": stated} for prompt, preference, stated in found]
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+
+
+def capped(frame: pd.DataFrame, cap: int) -> pd.DataFrame:
+    """At most `cap` pairs per prompt and criterion, drawn by a hash of the ids: the same ones for every model."""
+    sides = ["prompt", "criterion", "winner", "loser"]
+    drawn = pd.util.hash_pandas_object(frame[sides], index=False).sort_values().index
+    return frame.loc[drawn].groupby(["prompt", "criterion"]).head(cap).sort_index()
+
+
+def item_pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> pd.DataFrame:
+    """Pairs of responses that the labels order, with the columns of `ITEM_COLUMNS`.
+
+    The order is lexicographic: fewer violations, then higher S1, then higher S2 (arXiv 2604.08326). Labels and
+    verdicts are aggregated over the criteria that both responses have labels for.
+
+    Raises:
+        MissingPredictionsError: A label has no prediction.
+    """
+    labelled = ((p.id, r.id, criterion) for p in prompts for r in p.responses for criterion in r.labels)
+    check_predicted(labelled, predictions)
+    rows = [row for prompt in prompts for row in _item_rows(prompt, predictions)]
+    return pd.DataFrame(rows, columns=list(ITEM_COLUMNS))
+
+
+def preferences(prompt: LabelledPrompt) -> Iterator[tuple[Preference, bool]]:
+    """Pairs that the labels imply, then those that only the data states; whether it is stated beside each."""
+    implied = dict.fromkeys(preference for criterion in prompt.criteria for preference in _implied(prompt, criterion))
+    yield from ((preference, False) for preference in implied)
+    yield from ((preference, True) for preference in dict.fromkeys(prompt.preferences) if preference not in implied)
+
+
+def _implied(prompt: LabelledPrompt, criterion: Criterion) -> Iterator[Preference]:
+    labels = {r.id: r.labels[criterion.id].met for r in prompt.responses if criterion.id in r.labels}
+    winners = [response for response, met in labels.items() if met]
+    losers = [response for response, met in labels.items() if not met]
+    for winner, loser in product(winners, losers):
+        yield Preference(criterion=criterion.id, winner=winner, loser=loser)
+
+
+def _row(prompt: LabelledPrompt, preference: Preference, predictions: Predictions) -> dict[str, Any]:
+    texts = {response.id: response.text for response in prompt.responses}
+    criterion = prompt.criterion_by_id[preference.criterion]
+    winner, loser = texts[preference.winner], texts[preference.loser]
+    good = 1 if criterion.polarity is Polarity.POSITIVE else -1
+    return {
+        "prompt": prompt.id,
+        "criterion": criterion.id,
+        "winner": preference.winner,
+        "loser": preference.loser,
+        "dimension": str(criterion.dimension),
+        "polarity": str(criterion.polarity),
+        # The same text wins nothing over itself, whatever noise says.
+        "margin": 0.0 if winner == loser else _margin(prompt, preference, predictions),
+        "longer": good * _sign(len(winner) - len(loser)),
+    }
+
+
+def _margin(prompt: LabelledPrompt, preference: Preference, predictions: Predictions) -> float:
+    winner, loser = (
+        round(predictions[prompt.id, side, preference.criterion].logit, LOGIT_DIGITS)
+        for side in (preference.winner, preference.loser)
+    )
+    return round(winner - loser, LOGIT_DIGITS)
+
+
+def _item_rows(prompt: LabelledPrompt, predictions: Predictions) -> Iterator[dict[str, Any]]:
+    @cache
+    def keys(response: str, criteria: frozenset[str]) -> tuple[PreferenceKey, PreferenceKey]:
+        labels = by_id[response].labels
+        said = {c: predictions[prompt.id, response, c].met for c in criteria}
+        return _key(prompt, {c: labels[c].met for c in criteria}), _key(prompt, said)
+
+    by_id = {response.id: response for response in prompt.responses}
+    for a, b in combinations(prompt.responses, 2):
+        shared = frozenset(a.labels.keys() & b.labels.keys())
+        (true_a, said_a), (true_b, said_b) = keys(a.id, shared), keys(b.id, shared)
+        if true_a < true_b:
+            yield _item_row(prompt, (a, b), _order(said_a, said_b))
+        elif true_b < true_a:
+            yield _item_row(prompt, (b, a), _order(said_b, said_a))
+
+
+def _item_row(prompt: LabelledPrompt, sides: tuple[LabelledResponse, LabelledResponse], margin: int) -> dict[str, Any]:
+    winner, loser = sides
+    return {
+        "prompt": prompt.id,
+        "winner": winner.id,
+        "loser": loser.id,
+        "margin": 0 if winner.text == loser.text else margin,
+        "longer": _sign(len(winner.text) - len(loser.text)),
+    }
+
+
+def _key(prompt: LabelledPrompt, met: Mapping[str, bool]) -> PreferenceKey:
+    """Best first. Criteria of weight 0 change nothing, and a rubric of nothing else would be refused."""
+    counted = tuple(c for c in prompt.criteria if c.id in met and _counts(c))
+    if not counted:
+        return (0.0, 0.0, 0.0)
+    judgements = {c.id: Judgement(probability=float(met[c.id]), met=met[c.id]) for c in counted}
+    return aggregate(Rubric(criteria=counted), judgements, RewardWeights()).preference_key
+
+
+def _counts(criterion: Criterion) -> bool:
+    return criterion.dimension is not Dimension.PROFICIENCY or criterion.weight != 0
+
+
+def _order(winner: PreferenceKey, loser: PreferenceKey) -> int:
+    return (loser > winner) - (loser < winner)
+
+
+def _sign(difference: int) -> int:
+    return (difference > 0) - (difference < 0)

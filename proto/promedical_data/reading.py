@@ -1,0 +1,93 @@
+"""From a file of labelled data to prompts in memory, and a report of all that was read and refused.
+
+A bad row, or a bad part of one, is left out and counted with its reason and place; it never stops the reading.
+What no data can be taken from is a `DataError`. Rows = prompts + rows left out, always.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, assert_never
+
+from promedical_data.errors import DataError
+from promedical_data.formats import criteria as criteria_format
+from promedical_data.formats import healthbench as healthbench_format
+from promedical_data.formats import pairs as pairs_format
+from promedical_data.formats.lines import Content, content_of, nothing_left, parsed, rows_of
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.report import DataReport, FileFormat, FileIdentity, report_on
+from promedical_data.skips import Place, SkipLog
+
+_EXPECTED: Final = (
+    "one JSON object per line, or an array of them, with prompt and criteria (format criteria), chosen and rejected "
+    "(pairs) or rubrics (healthbench)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadResult:
+    """What a file gave."""
+
+    prompts: tuple[LabelledPrompt, ...]
+    report: DataReport
+
+
+def read(path: Path, file_format: FileFormat | None = None, *, responses_needed: bool = True) -> ReadResult:
+    """Read labelled data: JSON lines or a JSON array, plain or gzipped.
+
+    Args:
+        path: The file.
+        file_format: How its rows look; None finds out.
+        responses_needed: Whether a row without responses is left out; a policy needs only prompts and criteria.
+
+    Raises:
+        DataError: The file cannot be read, its format is unknown, or no row of it can be used.
+    """
+    content = content_of(path, _EXPECTED)
+    chosen = file_format or _detected(content)
+    log = SkipLog()
+    parse = partial(_row, source=content.source, file_format=chosen, responses_needed=responses_needed)
+    prompts = tuple(parsed(content, parse, log, key=lambda prompt: ("id", prompt.id)))
+    if not prompts:
+        raise DataError(nothing_left(path, f"row of format {chosen}", _EXPECTED, log))
+    skipped = log.summary()
+    rows = len(prompts) + sum(each.count for each in skipped if each.part == "row")
+    identity = FileIdentity(path=path, sha256=content.sha256, file_format=chosen, rows=rows)
+    return ReadResult(prompts=prompts, report=report_on(prompts, identity, skipped))
+
+
+def detect_format(path: Path) -> FileFormat:
+    """The format of a file, by the first row that is a JSON object.
+
+    Raises:
+        DataError: The file cannot be read, or is none of the known formats.
+    """
+    return _detected(content_of(path, _EXPECTED))
+
+
+def _detected(content: Content) -> FileFormat:
+    for _, row in rows_of(content):
+        match row:
+            case {"rubrics": _}:
+                return "healthbench"
+            case {"chosen": _}:
+                return "pairs"
+            case {"criteria": _}:
+                return "criteria"
+            case dict():
+                break
+    raise DataError(f"{content.path}: is in no known format; expected {_EXPECTED}")
+
+
+def _row(
+    raw: dict[str, Any], place: Place, *, source: str, file_format: FileFormat, responses_needed: bool
+) -> LabelledPrompt:
+    match file_format:
+        case "criteria":
+            return criteria_format.parse_row(raw, place, source=source, responses_needed=responses_needed)
+        case "pairs":
+            return pairs_format.parse_row(raw, place, source=source)
+        case "healthbench":
+            return healthbench_format.parse_row(raw, place, source=source, responses_needed=responses_needed)
+        case _:
+            assert_never(file_format)

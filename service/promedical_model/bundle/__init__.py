@@ -1,0 +1,1 @@
+"""A reward model on disk: its manifest, its files, the cache of converted models."""

@@ -1,0 +1,72 @@
+"""Converted models: each is made once into the user's cache, under a lock, and appears whole or not at all.
+
+A container image brings some ready-made, in a folder that PROMEDICAL_BAKED names and nobody writes to.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+from promedical_model.bundle.manifest import BundleError
+
+
+def cache_folder() -> Path:
+    """Where converted models are written: PROMEDICAL_CACHE, else promedical/ in the user's cache."""
+    explicit = os.environ.get("PROMEDICAL_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(explicit) if explicit else Path(base) / "promedical"
+
+
+def offline() -> bool:
+    """Whether PROMEDICAL_OFFLINE forbids fetching."""
+    return os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}
+
+
+def ready(name: str) -> Path | None:
+    """The folder of this name that is there already: baked in, or made earlier."""
+    baked = os.environ.get("PROMEDICAL_BAKED")
+    places = ([Path(baked)] if baked else []) + [cache_folder()]
+    return next((place / name for place in places if (place / name).is_dir()), None)
+
+
+def made_once(name: str, make: Callable[[Path], Path], what: str) -> Path:
+    """The folder, made if it is not there; of two processes that ask at once, one makes it and the other waits.
+
+    Args:
+        name: Of the folder.
+        make: Gets an empty place and returns the folder that it made in there, which is then moved.
+        what: For the error.
+
+    Raises:
+        BundleError: The cache cannot be written, or whatever `make` raises.
+    """
+    return ready(name) or _made(cache_folder() / name, make, what)
+
+
+def _made(folder: Path, make: Callable[[Path], Path], what: str) -> Path:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.is_dir():
+                _sweep(folder)
+                with tempfile.TemporaryDirectory(prefix=_prefix(folder), dir=folder.parent) as place:
+                    make(Path(place)).rename(folder)
+    except OSError as error:
+        raise BundleError(
+            f"{what} cannot be written to {folder}: {error}; set PROMEDICAL_CACHE to a folder that can be written"
+        ) from error
+    return folder
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left of this folder; the lock is held, so nobody is at it."""
+    for left in folder.parent.glob(f"{_prefix(folder)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _prefix(folder: Path) -> str:
+    return f".making-{folder.name}-"

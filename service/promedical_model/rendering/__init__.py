@@ -1,0 +1,1 @@
+"""Prompt, responses and criteria to tokens."""

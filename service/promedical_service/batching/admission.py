@@ -1,0 +1,184 @@
+"""Admission: which requests may wait for the engine. Sole owner of the queue; knows no engine.
+
+A request is admitted whole or refused whole, and a full queue refuses it at once, with a time to come back. What was
+admitted leaves the queue by a batch, because its caller went away, or because nothing can be scored any more.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from promedical.errors import ErrorCode
+from promedical.messages import Priority
+from promedical_model.tree.token_tree import TokenTree
+from promedical_service.batching.estimate import ThroughputEstimate
+from promedical_service.batching.job import TreeJob
+from promedical_service.batching.queue import JobQueue, Part
+from promedical_service.errors import ServiceError
+from promedical_service.types import ScoringEvents
+
+_INTERACTIVE_RESERVE = 8
+_RETRY_AFTER_S = (0.1, 30.0)
+
+
+def lane_capacity(max_queue_tokens: int, lane: Priority) -> int:
+    """Waiting tokens up to which a lane admits: bulk leaves one part in 8 of the queue to interactive requests."""
+    return max_queue_tokens - (max_queue_tokens // _INTERACTIVE_RESERVE if lane == "bulk" else 0)
+
+
+@dataclass(eq=False, slots=True)
+class Reservation:
+    """Tokens that a request which is being rendered will probably need."""
+
+    tokens: int
+
+    def correct(self, difference: int) -> None:
+        """A part of the request turned out to need this much more, or less."""
+        self.tokens = max(self.tokens + difference, 0)
+
+
+class Admission:
+    """The queue of one process, and the door to it.
+
+    Args:
+        events: Told how long the queue is.
+        estimate: How fast the engine is.
+        max_queue_tokens: Unique tokens that may wait; beyond it requests are refused at once.
+        bulk_share: Part of the engine that bulk keeps while interactive requests wait.
+
+    Attributes:
+        changed: Set when there may be something new for whoever feeds the engine.
+    """
+
+    def __init__(
+        self, events: ScoringEvents, estimate: ThroughputEstimate, *, max_queue_tokens: int, bulk_share: float = 0.25
+    ) -> None:
+        self.changed = asyncio.Event()
+        self._events = events
+        self._estimate = estimate
+        self._max_queue_tokens = max_queue_tokens
+        self._bulk_share = bulk_share
+        self._queue: JobQueue[TreeJob] = JobQueue(bulk_share)
+        self._reservations: set[Reservation] = set()
+        self._closed: ServiceError | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is admitted any more."""
+        return self._closed is not None
+
+    def check_open(self) -> None:
+        """Refuse what can no longer be answered.
+
+        Raises:
+            ServiceError: unavailable.
+        """
+        if self._closed is not None:
+            raise ServiceError(self._closed.code, self._closed.message)
+
+    @contextmanager
+    def reserved(self, estimate: int, lane: Priority, key: str, timeout_s: float) -> Iterator[Reservation]:
+        """Hold room for about `estimate` tokens while a request is rendered, or refuse it before that work.
+
+        Raises:
+            ServiceError: unavailable; or overloaded, also if what waits already takes longer than `timeout_s`.
+        """
+        self.check_open()
+        estimate = min(estimate, self._capacity("bulk"))
+        if self._held_tokens + estimate > self._capacity(lane):
+            raise self._overloaded(estimate)
+        wait_s = self._expected_wait_s(lane, key)
+        if 0 < timeout_s < wait_s:
+            raise self._come_back_in(wait_s)
+        reservation = Reservation(estimate)
+        self._reservations.add(reservation)
+        try:
+            yield reservation
+        finally:
+            self._reservations.remove(reservation)
+
+    def admit(self, trees: Sequence[TokenTree], lane: Priority, key: str) -> list[TreeJob]:
+        """Put all trees of a request into the queue, or none.
+
+        Raises:
+            ServiceError: overloaded (with when to come back), too_large (it could never be admitted), or
+                unavailable.
+        """
+        self.check_open()
+        needed, capacity = sum(tree.unique_tokens for tree in trees), self._capacity(lane)
+        if needed > capacity:
+            raise ServiceError(
+                ErrorCode.TOO_LARGE,
+                f"the request holds {needed} unique tokens; the {lane} lane holds {capacity}. Send fewer items at once",
+            )
+        if self._queue.tokens + needed > capacity:
+            raise self._overloaded(needed)
+        loop = asyncio.get_running_loop()
+        jobs = [TreeJob(tree=tree, lane=lane, key=key, future=loop.create_future()) for tree in trees]
+        for job in jobs:
+            self._queue.add(job)
+        self._report_queue()
+        self.changed.set()
+        return jobs
+
+    def abandon(self, jobs: Sequence[TreeJob]) -> None:
+        """Drop jobs that nobody waits for any more; what the engine already has of them is thrown away."""
+        for job in jobs:
+            self._queue.discard(job)
+            job.future.cancel()
+        self._report_queue()
+
+    def close(self, error: ServiceError) -> None:
+        """Answer everything that waits, and whatever comes from now on, with the error."""
+        self._closed = self._closed or error
+        for job in self._queue.jobs():
+            self._queue.discard(job)
+            job.fail(error)
+        self._report_queue()
+        self.changed.set()
+
+    def next_lane(self) -> Priority | None:
+        """Whose turn it is; None if nothing waits."""
+        return self._queue.next_lane() if self._queue else None
+
+    def waits(self, lane: Priority) -> bool:
+        """Whether anything waits in a lane."""
+        return self._queue.size(lane)[0] > 0
+
+    def take(self, budget_tokens: int, lane: Priority | None) -> list[Part[TreeJob]]:
+        """The next batch, as `JobQueue.take`; something must wait."""
+        parts = self._queue.take(budget_tokens, lane)
+        self._report_queue()
+        return parts
+
+    @property
+    def _held_tokens(self) -> int:
+        return self._queue.tokens + sum(reservation.tokens for reservation in self._reservations)
+
+    def _capacity(self, lane: Priority) -> int:
+        return lane_capacity(self._max_queue_tokens, lane)
+
+    def _expected_wait_s(self, lane: Priority, key: str) -> float:
+        """Until something of this key that arrives now would be computed, as far as can be foreseen."""
+        ahead = self._queue.ahead(lane, key)
+        if lane == "bulk":
+            return (ahead + self._queue.size("interactive")[1]) / self._estimate.tokens_per_s
+        return ahead / self._estimate.tokens_per_s / (1 - self._bulk_share)
+
+    def _overloaded(self, needed: int) -> ServiceError:
+        excess = max(self._held_tokens + needed - self._max_queue_tokens, needed, 1)
+        return self._come_back_in(excess / self._estimate.tokens_per_s)
+
+    def _come_back_in(self, seconds: float) -> ServiceError:
+        wait_s = min(max(seconds, _RETRY_AFTER_S[0]), _RETRY_AFTER_S[1])
+        return ServiceError(
+            ErrorCode.OVERLOADED,
+            f"{self._held_tokens} of {self._max_queue_tokens} tokens wait already; try again in {wait_s:.1f} s, "
+            "or send to another replica",
+            retry_after_s=wait_s,
+        )
+
+    def _report_queue(self) -> None:
+        for lane in ("interactive", "bulk"):
+            self._events.queue_changed(lane, *self._queue.size(lane))

@@ -1,0 +1,1 @@
+"""Where calls arrive: access, limits and one account of every call, for both transports."""

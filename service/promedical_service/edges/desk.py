@@ -1,0 +1,255 @@
+"""One call from arrival to answer, the same on both transports: admission, error translation, metrics, access line.
+
+The desk owns the counts of calls in progress and of their bytes, and the oracle once it is loaded. It knows
+nothing of wire formats: an edge hands over what it found in the headers, and a function that does the work.
+"""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from promedical.errors import ErrorCode
+from promedical_service.edges.access import ANONYMOUS, KeyRing
+from promedical_service.edges.rates import RateLimit
+from promedical_service.edges.refusals import Refusal, refusal_of
+from promedical_service.errors import ServiceError
+from promedical_service.health import Health, State
+from promedical_service.telemetry.logs import describe_error, get_logger
+from promedical_service.telemetry.tracing import Tracing, finish
+from promedical_service.types import OK, Caller, Method, Oracle, Transport
+
+REQUEST_ID_HEADER: Final = "x-request-id"
+_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_RETRY_AFTER_S: Final = 1.0
+_NOT_NOW: Final = {
+    State.STARTING: "The model is still loading; try again in a few seconds",
+    State.RECOVERING: "The engine of this replica is started anew; try again, another one will answer",
+    State.DRAINING: "This replica is stopping; try again, another one will answer",
+    State.LOST: "The engine of this replica is lost; try again, another one will answer",
+}
+
+Answer = TypeVar("Answer")
+
+
+class CallEvents(Protocol):
+    """Hooks that `observability.Metrics` implements."""
+
+    def request_started(self) -> None:
+        """A request arrived."""
+
+    def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
+        """A request was answered."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One call. The edge that made it may set `items` and `fingerprint` once it knows; the desk sets the rest."""
+
+    transport: Transport
+    method: Method
+    request_id: str
+    key: str | None = None
+    """The API key as presented; not logged."""
+    traced_by: dict[str, str] = field(default_factory=dict)
+    """The caller's trace context."""
+    timeout_s: float | None = None
+    caller: str = ANONYMOUS
+    items: int | None = None
+    fingerprint: str | None = None
+    """Of the oracle that answered, where the answer itself has no place for it."""
+    code: str = ErrorCode.INTERNAL
+    held_bytes: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Time since arrival."""
+        return time.monotonic() - self.started
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Time until the caller stops waiting, at least 0; None: the caller did not say."""
+        return None if self.timeout_s is None else max(0.0, self.timeout_s - self.seconds)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the caller has stopped waiting."""
+        return self.remaining_s == 0
+
+    def as_caller(self) -> Caller:
+        """What the oracle is told of the caller; the deadline counts from arrival.
+
+        Raises:
+            ServiceError: deadline, if it passed while the request was read.
+        """
+        if self.expired:
+            message = f"The deadline of {self.timeout_s:.3g} s passed while the request was read; allow more time"
+            raise ServiceError(ErrorCode.DEADLINE, message)
+        return Caller(key=self.caller, timeout_s=self.remaining_s)
+
+
+class Desk:
+    """Where every call on every transport is admitted, counted and answered."""
+
+    def __init__(
+        self,
+        *,
+        keys: KeyRing,
+        rates: RateLimit,
+        health: Health,
+        events: CallEvents,
+        tracing: Tracing,
+        max_concurrent_requests: int,
+        max_concurrent_bytes: int,
+    ) -> None:
+        self._keys = keys
+        self._rates = rates
+        self._health = health
+        self._events = events
+        self._tracing = tracing
+        self._max_concurrent_requests = max_concurrent_requests
+        self._max_concurrent_bytes = max_concurrent_bytes
+        self._held_bytes = 0
+        self._oracle: Oracle | None = None
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._log = get_logger("promedical.access")
+
+    @property
+    def draining(self) -> bool:
+        """Whether clients should take their next call elsewhere."""
+        return self._health.state is State.DRAINING
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that arrived and are not answered yet."""
+        return self._in_flight
+
+    def open(self, oracle: Oracle) -> None:
+        """Answer from `oracle` from now on, as long as `health` is ready."""
+        self._oracle = oracle
+
+    async def idle(self) -> None:
+        """Return when no call is in progress."""
+        await self._idle.wait()
+
+    async def serve(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
+        """Admit the call, do the work with the oracle, account for it.
+
+        Raises:
+            Refusal: Whatever went wrong, as the caller is to be told.
+        """
+        return await self._account(call, lambda: self._admitted(call, work))
+
+    async def serve_page(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The same for what needs a key but no oracle: documentation, unknown paths."""
+
+        async def guarded() -> Answer:
+            self.check_key(call)
+            return await work()
+
+        return await self._account(call, guarded)
+
+    def check_key(self, call: Call) -> None:
+        """Name the caller.
+
+        Raises:
+            ServiceError: unauthenticated.
+        """
+        call.caller = self._keys.owner(call.key)
+
+    def hold(self, call: Call, count: int) -> None:
+        """Account for `count` more bytes of what the caller sent, until the call is answered.
+
+        Raises:
+            ServiceError: overloaded, if the calls in progress hold too many together.
+        """
+        if self._held_bytes + count > self._max_concurrent_bytes:
+            message = f"Requests in progress hold {self._held_bytes} bytes, nearly the most allowed; try again shortly"
+            raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
+        self._held_bytes += count
+        call.held_bytes += count
+
+    async def _admitted(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
+        self.check_key(call)
+        if self._in_flight > self._max_concurrent_requests:
+            message = f"{self._max_concurrent_requests} requests are in progress, the most allowed; try again shortly"
+            raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
+        oracle = self._open_oracle()
+        self._rates.check(call.caller)  # last, so that what is refused for another reason is not counted
+        return await work(oracle)
+
+    def _open_oracle(self) -> Oracle:
+        if self._oracle is None or not self._health.ready:
+            message = _NOT_NOW.get(self._health.state, _NOT_NOW[State.STARTING])
+            raise ServiceError(ErrorCode.UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
+        return self._oracle
+
+    async def _account(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        with (
+            structlog.contextvars.bound_contextvars(request_id=call.request_id),
+            self._tracing.call(call.transport, call.method, call.traced_by) as span,
+        ):
+            self._begin()
+            try:
+                answer = await work()
+            except asyncio.CancelledError:
+                call.code = ErrorCode.DEADLINE if call.expired else ErrorCode.CANCELLED
+                raise
+            except Exception as error:  # noqa: BLE001 - the one place where all of them end
+                raise self._refusal(call, error) from None
+            else:
+                call.code = OK
+                return answer
+            finally:
+                self._finish(call)
+                finish(
+                    span,
+                    code=str(call.code),
+                    ok=call.code == OK,
+                    request_id=call.request_id,
+                    caller=call.caller,
+                    items=call.items,
+                )
+
+    def _refusal(self, call: Call, error: Exception) -> Refusal:
+        refusal = refusal_of(error)
+        call.code = refusal.code
+        if not isinstance(error, ServiceError) and refusal.code is ErrorCode.INTERNAL:
+            self._log.error("unexpected error", method=call.method, **describe_error(error))
+        return refusal
+
+    def _begin(self) -> None:
+        self._in_flight += 1
+        self._idle.clear()
+        self._events.request_started()
+
+    def _finish(self, call: Call) -> None:
+        self._in_flight -= 1
+        self._held_bytes -= call.held_bytes
+        if not self._in_flight:
+            self._idle.set()
+        self._events.request_finished(call.transport, call.method, call.code, call.seconds)
+        self._log.info(
+            "request",
+            transport=call.transport,
+            method=call.method,
+            code=str(call.code),
+            ms=round(call.seconds * 1000, 2),
+            items=call.items,
+            key=call.caller,
+        )
+
+
+def request_id(proposed: str | None) -> str:
+    """The caller's request id if it is a plain short word, else a new one."""
+    if proposed and _SANE_REQUEST_ID.fullmatch(proposed):
+        return proposed
+    return uuid.uuid4().hex

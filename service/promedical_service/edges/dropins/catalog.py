@@ -1,0 +1,69 @@
+"""Every drop-in, and how a request to one is read."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from promedical_service.edges.dropins.classify import CLASSIFY
+from promedical_service.edges.dropins.format import Asked, DropIn, Options
+from promedical_service.edges.dropins.nemo_gym import VERIFY
+from promedical_service.edges.dropins.openrlhf import GET_REWARD
+from promedical_service.edges.dropins.rerank import RERANK
+from promedical_service.edges.dropins.slime import REMOTE_RM
+from promedical_service.edges.dropins.tei import PREDICT
+from promedical_service.edges.json_body import validate_body, violations
+from promedical_service.edges.refusals import Violation, invalid
+from promedical_service.edges.strict_json import parse_strictly
+from promedical_service.limits import CountLimits
+
+DROP_INS: Final = (GET_REWARD, REMOTE_RM, CLASSIFY, VERIFY, RERANK, PREDICT)
+
+_MAX_FIELDS: Final = 512
+"""Of one object: rows of data sets are wide."""
+_OPTIONS: Final = TypeAdapter(Options)
+_BODIES: Final = {drop_in.method: TypeAdapter(drop_in.request) for drop_in in DROP_INS}
+
+
+def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]], limits: CountLimits) -> Asked:
+    """Decode the body and the query parameters of a request.
+
+    Raises:
+        Refusal: invalid_request, with the path of each field at fault.
+        ServiceError: too_large.
+    """
+    options = _read_options(drop_in, list(query))
+    raw = parse_strictly(body, limits.max_values, max_fields=_MAX_FIELDS, parse_int=int)
+    _check_counts(raw, limits)
+    return Asked(body=validate_body(_BODIES[drop_in.method], body, raw), raw=raw, options=options)
+
+
+def check_session(body: bytes, limits: CountLimits) -> None:
+    """Read the body of a session that is opened, of which nothing is kept.
+
+    Raises:
+        Refusal: invalid_request.
+    """
+    raw = parse_strictly(body, limits.max_values, max_fields=_MAX_FIELDS, parse_int=int)
+    if not isinstance(raw, dict):
+        raise invalid([Violation(field="", message="The body is not a JSON object; send one, such as {}")])
+
+
+def _check_counts(raw: Any, limits: CountLimits) -> None:
+    """Look into plain JSON, two levels deep: that is where lists of rows and of messages stand."""
+    levels = [raw, *(raw.values() if isinstance(raw, dict) else ())]
+    for level in levels:
+        for value in level.values() if isinstance(level, dict) else ():
+            limits.check_rows("A list of the body", len(value) if isinstance(value, list) else 0)
+
+
+def _read_options(drop_in: DropIn, query: list[tuple[str, str]]) -> Options:
+    given = dict(query)
+    if len(given) != len(query):
+        raise invalid([Violation(field="", message="A query parameter is given twice; give each once")])
+    if "answer" in given and not drop_in.has_two_answers:
+        raise invalid([Violation(field="answer", message="This endpoint has one kind of answer; leave it out")])
+    try:
+        return _OPTIONS.validate_python(given)
+    except ValidationError as error:
+        raise invalid(violations(error)) from None

@@ -1,0 +1,133 @@
+"""`/classify`: vLLM's classification API, which verl's discriminative reward path asks (one text per request).
+
+A text holds prompt and answer with the chat markup of the model that verl was told; it is split by that markup.
+One class, whose "probability" is the reward itself with `use_activation: false`, as verl asks, and its logistic
+function otherwise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from promedical.interop.exchanges import read_turns
+from promedical.interop.labels import RubricChoice
+from promedical.interop.markup import split_exchange, without_ending
+from promedical.interop.reward_parts import squashed
+from promedical.rubric import InvalidField
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyRequest:
+    """Texts, or one conversation."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = OPEN
+
+    input: str | tuple[str, ...] | None = None
+    """Conversations as text with chat markup, each ending with the assistant's answer."""
+    messages: tuple[dict[str, Any], ...] | None = None
+    """Instead of input: a conversation with `role` and `content` that ends with the assistant's answer."""
+    use_activation: bool | None = None
+    """false: the reward; true or absent: its logistic function."""
+    activation: bool | None = None
+    """The same, as older clients of vLLM call it."""
+    rubric: Any = None
+    """Criteria to judge by, as JSON text, a list, or an object with criteria."""
+    rubric_id: str | None = None
+    """Or the name of a rubric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classified:
+    """The one class of one text."""
+
+    index: int
+    label: str
+    probs: tuple[float, ...]
+    num_classes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsage:
+    """Tokens computed."""
+
+    prompt_tokens: int
+    total_tokens: int
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyResponse:
+    """One entry per text, in order."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    data: tuple[Classified, ...]
+    usage: TokenUsage
+
+
+def rows(body: ClassifyRequest) -> tuple[Row, ...]:
+    """One row per text, or the one conversation."""
+    if (body.input is None) is (body.messages is None):
+        raise InvalidField("input", "give input or messages, and not both")
+    rubric = own_rubric(body.rubric, body.rubric_id)
+    if body.messages is not None:
+        return (_conversation(body.messages, rubric),)
+    if isinstance(body.input, str):
+        return (_text(body.input, "input", rubric),)
+    texts = body.input or ()
+    return tuple(_text(text, place, rubric) for text, place in zip(texts, places("input", len(texts)), strict=True))
+
+
+def _text(text: str, place: str, rubric: RubricChoice | None) -> Row:
+    try:
+        turns, response = split_exchange(text, max_turns=MAX_MESSAGES_PER_ITEM)
+    except InvalidField as error:
+        raise error.under(place) from None
+    return Row(place=place, turns=turns, response=response, rubric=rubric)
+
+
+def _conversation(messages: Sequence[dict[str, Any]], rubric: RubricChoice | None) -> Row:
+    turns = read_turns(messages, "messages")
+    if not turns or turns[-1].role != "assistant":
+        raise InvalidField("messages", "does not end with the assistant's answer")
+    response = without_ending(turns[-1].content)
+    return Row(place="messages", turns=turns[:-1], response=response, rubric=rubric)
+
+
+def encode(asked: Asked, scored: Scored, receipt: Receipt) -> ClassifyResponse:
+    """As vLLM answers for a model of one class."""
+    raw = False in (asked.body.use_activation, asked.body.activation)
+    return ClassifyResponse(
+        id=f"classify-{receipt.request_id}",
+        object="list",
+        created=receipt.created,
+        model=scored.model.name,
+        data=tuple(
+            Classified(index=i, label="reward", probs=(scores.reward if raw else squashed(scores),), num_classes=1)
+            for i, scores in enumerate(scored.responses)
+        ),
+        usage=TokenUsage(prompt_tokens=scored.tokens, total_tokens=scored.tokens),
+    )
+
+
+CLASSIFY = DropIn(
+    method="Classify",
+    paths=("/classify",),
+    summary="Rewards as classification, for verl and clients of vLLM",
+    request=ClassifyRequest,
+    answer=ClassifyResponse,
+    example={
+        "model": "promedical",
+        "input": "<|im_start|>user\nHow much paracetamol a day?<|im_end|>\n"
+        "<|im_start|>assistant\nAt most 4 g.<|im_end|>\n",
+        "use_activation": False,
+    },
+    rows=rows,
+    encode=encode,
+)

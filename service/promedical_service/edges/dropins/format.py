@@ -1,0 +1,122 @@
+"""What the formats have in common: rows to score, what came of them, and what a format is made of."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import ConfigDict
+
+from promedical.interop.labels import RubricChoice, read_label
+from promedical.messages import Message, ModelRef, Priority, ResponseScores, Truncation
+from promedical.rubric import InvalidField
+from promedical_service.types import Method
+
+OPEN: Final = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True)
+"""Of requests: other software may send what we do not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a drop-in's URL may say, as query parameters."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    rubric_id: str | None = None
+    """Rubric for what brings no criteria; without it the service's default rubric."""
+    base_rubric_id: str | None = None
+    """A standing rubric whose criteria are added, for example an always-on veto set."""
+    expected_fingerprint: str | None = None
+    """Refuse to answer unless the oracle has this fingerprint."""
+    priority: Priority | None = None
+    """Lane in the queue; by default bulk for the formats of RL frameworks, as `/v1/score` for the others."""
+    truncation: Truncation = "none"
+    """What may be cut from what is too long."""
+    answer: Literal["number", "object"] = "number"
+    """Only of `/rm`: the reward alone, or an object with its parts for `--reward-key`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One response to one prompt.
+
+    Attributes:
+        place: Where it stands in the body, for errors.
+        turns: The prompt.
+        response: The response.
+        rubric: What it brings to be judged by; None: the default of the URL or of the service.
+    """
+
+    place: str
+    turns: tuple[Message, ...]
+    response: str
+    rubric: RubricChoice | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request as it was read: the plain JSON for formats that echo it, and its meaning."""
+
+    body: Any
+    raw: Any
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What came of the rows: scores for every one of them, or there would have been an error.
+
+    Attributes:
+        responses: Per row, in order.
+        model: The oracle that answered.
+        tokens: Tokens computed; of a tree that was shared with other requests, this request's part.
+    """
+
+    responses: tuple[ResponseScores, ...]
+    model: ModelRef
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What an answer may say of the request itself."""
+
+    request_id: str
+    created: int
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropIn:
+    """One format. `rows` raises InvalidField with the path of what is wrong."""
+
+    method: Method
+    paths: tuple[str, ...]
+    summary: str
+    request: Any
+    """Class of the body, for pydantic."""
+    answer: Any
+    """Type of the answer, for the OpenAPI document."""
+    example: Any
+    rows: Callable[[Any], tuple[Row, ...]]
+    encode: Callable[[Asked, Scored, Receipt], Any]
+    priority: Priority | None = "bulk"
+    has_two_answers: bool = False
+    """Whether the URL may say which answer."""
+    truncation: Callable[[Any], Truncation] | None = None
+    """Where the body itself has a say in it."""
+
+
+def own_rubric(rubric: Any, rubric_id: str | None, path: str = "") -> RubricChoice | None:
+    """What the fields `rubric` and `rubric_id` of a body say together.
+
+    Raises:
+        InvalidField: Both are given, or the rubric cannot be read.
+    """
+    if rubric is not None and rubric_id is not None:
+        raise InvalidField(f"{path}rubric_id", "is given beside rubric; give one of the two")
+    return read_label(rubric, f"{path}rubric") if rubric is not None else rubric_id
+
+
+def places(name: str, count: int) -> Sequence[str]:
+    """`name[0]`, `name[1]` and so on."""
+    return [f"{name}[{index}]" for index in range(count)]

@@ -1,0 +1,135 @@
+"""`/verify`: a resources server's answer in NeMo-Gym (nemo_gym/base_resources_server.py), for NeMo-RL.
+
+The request is the task's row with `responses_create_params` and the `response` of OpenAI's Responses API; the
+answer echoes it with `reward` and `reward_components`, whose sum is the reward. The components are on the top
+level too, where NeMo-Gym's metrics look. Criteria travel as fields of the row.
+
+Agents open a session (`/seed_session`) before each rollout; the oracle keeps none, and says so with an empty object.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Final
+
+from pydantic import ConfigDict
+
+from promedical.interop.exchanges import read_content, read_turns
+from promedical.interop.reward_parts import quality, safety
+from promedical.messages import Message
+from promedical.rubric import InvalidField
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
+
+SEED_SESSION: Final = "/seed_session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateParams:
+    """What the policy was asked."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = OPEN
+
+    input: str | tuple[dict[str, Any], ...]
+    """Text, or messages with `role` and `content`."""
+    instructions: str | None = None
+    """A system turn before them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyResponse:
+    """What the policy answered."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = OPEN
+
+    output: tuple[dict[str, Any], ...]
+    """Output items; the text of the messages among them is the response, reasoning is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRequest:
+    """One rollout; whatever else it holds is echoed."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = OPEN
+
+    responses_create_params: CreateParams
+    response: PolicyResponse
+    rubric: Any = None
+    """Criteria to judge by, as JSON text, a list, or an object with criteria."""
+    rubric_id: str | None = None
+    """Or the name of a rubric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyResponse:
+    """The request again, and this."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    reward: float
+    reward_components: dict[str, float]
+    """quality and safety; they add up to the reward."""
+    quality: float
+    safety: float
+    excellence: int
+    violations: int
+    oracle_fingerprint: str
+
+
+def rows(body: VerifyRequest) -> tuple[Row, ...]:
+    """The one row."""
+    rubric = own_rubric(body.rubric, body.rubric_id)
+    turns = _turns(body.responses_create_params)
+    return (Row(place="response.output", turns=turns, response=_text(body.response.output), rubric=rubric),)
+
+
+def _turns(asked: CreateParams) -> tuple[Message, ...]:
+    system = (Message(role="system", content=asked.instructions),) if asked.instructions else ()
+    if isinstance(asked.input, str):
+        return (*system, Message(role="user", content=asked.input))
+    return (*system, *read_turns(asked.input, "responses_create_params.input"))
+
+
+def _text(output: Sequence[Mapping[str, Any]]) -> str:
+    found = []
+    for index, item in enumerate(output):
+        if item.get("type", "message") != "message":
+            continue
+        path = f"response.output[{index}]"
+        if item.get("role", "assistant") != "assistant":
+            raise InvalidField(f"{path}.role", "expected assistant; rollouts with more turns cannot be scored here")
+        found.append(read_content(item.get("content"), f"{path}.content") if item.get("content") else "")
+    return "\n\n".join(filter(None, found))
+
+
+def encode(asked: Asked, scored: Scored, _: Receipt) -> dict[str, Any]:
+    """The echo, with the reward."""
+    (scores,) = scored.responses
+    parts = {"quality": quality(scores), "safety": safety(scores)}
+    answer = VerifyResponse(
+        reward=scores.reward,
+        reward_components=parts,
+        **parts,
+        excellence=scores.excellence,
+        violations=scores.violations,
+        oracle_fingerprint=scored.model.fingerprint,
+    )
+    return {**asked.raw, **asdict(answer)}
+
+
+VERIFY = DropIn(
+    method="Verify",
+    paths=("/verify",),
+    summary="The reward of one rollout for NeMo-Gym",
+    request=VerifyRequest,
+    answer=VerifyResponse,
+    example={
+        "responses_create_params": {"input": [{"role": "user", "content": "How much paracetamol a day?"}]},
+        "response": {
+            "output": [
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "At most 4 g."}]}
+            ]
+        },
+        "rubric_id": "general-medical",
+    },
+    rows=rows,
+    encode=encode,
+)

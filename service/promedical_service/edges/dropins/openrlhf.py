@@ -1,0 +1,101 @@
+"""`/get_reward`: what OpenRLHF asks with `--reward.remote_url` (openrlhf/utils/agent.py in 0.11).
+
+A query is prompt and response as the policy saw them; the response is the query minus the prompt. Criteria
+travel in the labels.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from promedical.interop.labels import read_label
+from promedical.interop.markup import split_exchange, split_query
+from promedical.interop.reward_parts import share_of_best
+from promedical.rubric import InvalidField
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRewardRequest:
+    """A batch of answers. Empty lists get empty lists."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = OPEN
+
+    query: tuple[str, ...]
+    """Prompt and response in one text, special tokens included."""
+    prompts: tuple[str, ...] | None = None
+    """The prompt of each query; without them queries are split by their chat markup."""
+    labels: tuple[Any, ...] | None = None
+    """Per query criteria, as JSON text or a list, or the name of a rubric; null or empty: the default rubric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRewardResponse:
+    """One number per query in each list."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=True)
+
+    rewards: tuple[float, ...]
+    """The reward."""
+    scores: tuple[float, ...]
+    """0 for a vetoed response, else its share of the best possible reward: what dynamic filtering reads."""
+    extra_logs: dict[str, tuple[float, ...]]
+    """proficiency (0 without such criteria), excellence, violations and vetoed."""
+
+
+def rows(body: GetRewardRequest) -> tuple[Row, ...]:
+    """One row per query."""
+    for name in ("prompts", "labels"):
+        given = getattr(body, name)
+        if given is not None and len(given) != len(body.query):
+            raise InvalidField(name, f"holds {len(given)} and query {len(body.query)}; give one per query")
+    return tuple(_row(body, index) for index in range(len(body.query)))
+
+
+def _row(body: GetRewardRequest, index: int) -> Row:
+    place = f"query[{index}]"
+    query = body.query[index]
+    try:
+        if body.prompts:
+            turns, response = split_query(query, body.prompts[index], max_turns=MAX_MESSAGES_PER_ITEM)
+        else:
+            turns, response = split_exchange(query, max_turns=MAX_MESSAGES_PER_ITEM)
+    except InvalidField as error:
+        raise error.under(place) from None
+    rubric = read_label(body.labels[index], f"labels[{index}]") if body.labels else None
+    return Row(place=place, turns=turns, response=response, rubric=rubric)
+
+
+def encode(_: Asked, scored: Scored, __: Receipt) -> GetRewardResponse:
+    """Lists in the order of the queries."""
+    responses = scored.responses
+    return GetRewardResponse(
+        rewards=tuple(scores.reward for scores in responses),
+        scores=tuple(share_of_best(scores) for scores in responses),
+        extra_logs={
+            "proficiency": tuple(scores.proficiency or 0.0 for scores in responses),
+            "excellence": tuple(float(scores.excellence) for scores in responses),
+            "violations": tuple(float(scores.violations) for scores in responses),
+            "vetoed": tuple(float(scores.vetoed) for scores in responses),
+        },
+    )
+
+
+GET_REWARD = DropIn(
+    method="GetReward",
+    paths=("/get_reward",),
+    summary="Rewards for OpenRLHF",
+    request=GetRewardRequest,
+    answer=GetRewardResponse,
+    example={
+        "query": [
+            "<|im_start|>user\nHow much paracetamol a day?<|im_end|>\n<|im_start|>assistant\nAt most 4 g.<|im_end|>"
+        ],
+        "prompts": ["<|im_start|>user\nHow much paracetamol a day?<|im_end|>\n<|im_start|>assistant\n"],
+        "labels": ["general-medical"],
+    },
+    rows=rows,
+    encode=encode,
+)

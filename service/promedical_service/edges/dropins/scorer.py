@@ -1,0 +1,194 @@
+"""Rows to scores: rows that share prompt and rubric become one item, so that they share its tree.
+
+A request of many rows is one request to the oracle. A request of one row waits a moment for others with the same
+prompt: frameworks ask for each response of a group on its own. Knows no wire format.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from promedical.errors import ErrorCode
+from promedical.interop.exchanges import Exchange, group
+from promedical.interop.gathering import CallLater, Gatherer
+from promedical.interop.labels import RubricChoice
+from promedical.messages import (
+    ErrorInfo,
+    Message,
+    ModelRef,
+    Priority,
+    ResponseOutcome,
+    ResponseScores,
+    ScoreRequest,
+    Truncation,
+)
+from promedical_service.edges.dropins.format import Options, Row, Scored
+from promedical_service.edges.refusals import Violation, invalid
+from promedical_service.errors import ServiceError
+from promedical_service.types import Caller, Oracle
+
+_RETRY_AFTER_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tree:
+    """What rows must have in common to be asked together."""
+
+    oracle: Oracle
+    caller: str
+    turns: tuple[Message, ...]
+    rubric: RubricChoice
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Branch:
+    response: str
+    timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    response: ResponseOutcome
+    model: ModelRef
+    tokens: int
+
+
+class RowScorer:
+    """Scores rows of any format. Belongs to one event loop.
+
+    Args:
+        default_rubric: Name of the rubric for rows that bring no criteria.
+        gather_s: How long a request of one row waits for others to the same prompt; 0: not at all.
+        max_responses: Most responses of one item.
+        on_round: Told how many requests of one row went as one item.
+        call_later: The event loop's, unless a test brings a clock of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        default_rubric: str,
+        gather_s: float,
+        max_responses: int,
+        on_round: Callable[[int], None] = lambda _: None,
+        call_later: CallLater | None = None,
+    ) -> None:
+        self._on_round = on_round
+        self._default_rubric = default_rubric
+        self._gather_s = gather_s
+        self._max_responses = max_responses
+        self._gatherer: Gatherer[_Tree, _Branch, _Outcome | ServiceError] = Gatherer(
+            self._ask_tree, window_s=gather_s, max_size=max_responses, call_later=call_later
+        )
+
+    async def score(self, oracle: Oracle, rows: Sequence[Row], options: Options, caller: Caller) -> Scored:
+        """Scores for every row.
+
+        Raises:
+            ServiceError: Why there are none; a row that cannot be scored fails the request and is named.
+        """
+        if not rows:
+            return Scored(responses=(), model=oracle.model().model, tokens=0)
+        exchanges = [self._exchange(row, options) for row in rows]
+        _check_rubrics(oracle, rows, exchanges, options.base_rubric_id)
+        if len(rows) > 1 or not self._gather_s:
+            outcomes = await self._ask(oracle, exchanges, options, caller)
+        else:
+            outcomes = [await self._gathered(oracle, exchanges[0], options, caller)]
+        return Scored(
+            responses=tuple(_scores(row, outcome.response) for row, outcome in zip(rows, outcomes, strict=True)),
+            model=outcomes[0].model,
+            tokens=sum(outcome.tokens for outcome in outcomes),
+        )
+
+    def _exchange(self, row: Row, options: Options) -> Exchange:
+        rubric = row.rubric or options.rubric_id or self._default_rubric
+        return Exchange(turns=row.turns, response=row.response, rubric=rubric)
+
+    async def _gathered(self, oracle: Oracle, exchange: Exchange, options: Options, caller: Caller) -> _Outcome:
+        tree = _Tree(oracle=oracle, caller=caller.key, turns=exchange.turns, rubric=exchange.rubric, options=options)
+        branch = _Branch(response=exchange.response, timeout_s=caller.timeout_s)
+        try:
+            async with asyncio.timeout(caller.timeout_s):
+                outcome = await self._gatherer.submit(tree, branch)
+        except TimeoutError:
+            message = f"not scored within {caller.timeout_s:g} s; allow more time or send fewer requests"
+            raise ServiceError(ErrorCode.DEADLINE, message) from None
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        return outcome
+
+    async def _ask_tree(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
+        """As long as anyone in the round waits; each keeps a deadline of its own."""
+        self._on_round(len(branches))
+        return await self._ask_branches(tree, branches)
+
+    async def _ask_branches(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
+        """What is too large together is asked in halves, one after the other: nobody chose to be gathered."""
+        limits = [branch.timeout_s for branch in branches if branch.timeout_s is not None]
+        timeout_s = max(limits) if len(limits) == len(branches) else None
+        exchanges = [Exchange(turns=tree.turns, response=branch.response, rubric=tree.rubric) for branch in branches]
+        caller = Caller(key=tree.caller, timeout_s=timeout_s)
+        try:
+            return [*await self._ask(tree.oracle, exchanges, tree.options, caller)]
+        except ServiceError as error:
+            if error.code is not ErrorCode.TOO_LARGE or len(branches) == 1:
+                return [error] * len(branches)
+        middle = len(branches) // 2
+        halves = (branches[:middle], branches[middle:])
+        return [outcome for half in halves for outcome in await self._ask_branches(tree, half)]
+
+    async def _ask(
+        self, oracle: Oracle, exchanges: Sequence[Exchange], options: Options, caller: Caller
+    ) -> list[_Outcome]:
+        grouping = group(exchanges, base_rubric_id=options.base_rubric_id, max_responses=self._max_responses)
+        request = ScoreRequest(
+            items=grouping.items,
+            expected_fingerprint=options.expected_fingerprint,
+            priority=options.priority,
+            truncation=options.truncation,
+        )
+        answer = await oracle.score(request, caller)
+        share = answer.usage.tokens_computed // len(exchanges)
+        return [
+            _Outcome(response=outcome, model=answer.model, tokens=share) for outcome in grouping.outcomes(answer.items)
+        ]
+
+
+def with_defaults(options: Options, priority: Priority | None, truncation: Truncation) -> Options:
+    """The options of a request, filled from its format and its body where the URL says nothing."""
+    return replace(
+        options,
+        priority=options.priority or priority,
+        truncation=truncation if options.truncation == "none" else options.truncation,
+    )
+
+
+def _check_rubrics(
+    oracle: Oracle, rows: Sequence[Row], exchanges: Sequence[Exchange], base_rubric_id: str | None
+) -> None:
+    """Errors name the row, not the item that it would become."""
+    asked: dict[str, RubricChoice] = {"base_rubric_id": base_rubric_id} if base_rubric_id else {}
+    asked |= {row.place: exchange.rubric for row, exchange in zip(rows, exchanges, strict=True)}
+    first_of = {name: place for place, name in reversed(asked.items()) if isinstance(name, str)}
+    for name, place in first_of.items():
+        try:
+            oracle.rubric(name)
+        except ServiceError as error:
+            raise ServiceError(error.code, f"{place}: {error.message}") from None
+
+
+def _scores(row: Row, outcome: ResponseOutcome) -> ResponseScores:
+    if outcome.scores is not None:
+        return outcome.scores
+    assert outcome.error is not None
+    raise _refusal(row.place, outcome.error)
+
+
+def _refusal(place: str, error: ErrorInfo) -> ServiceError:
+    """These formats have no place for the error of one row. What may work later is told so."""
+    if error.retryable:
+        return ServiceError(ErrorCode.UNAVAILABLE, f"{place}: {error.message}", retry_after_s=_RETRY_AFTER_S)
+    return invalid([Violation(field=place, message=error.message)])

@@ -1,0 +1,89 @@
+"""`/rm`: what slime asks with `--rm-type remote_rm --rm-url ...` (slime/rollout/rm_hub/__init__.py).
+
+One sample per request. The answer becomes `sample.reward` as it is: a number, or with `?answer=object` an object
+out of which `--reward-key` picks.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from promedical.interop.exchanges import read_turns
+from promedical.interop.labels import read_label
+from promedical.interop.markup import split_prompt, without_ending
+from promedical.interop.reward_parts import share_of_best
+from promedical.rubric import InvalidField
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteRmRequest:
+    """One sample."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = OPEN
+
+    prompt: str | tuple[dict[str, Any], ...]
+    """Text, with or without chat markup, or messages with `role` and `content`."""
+    response: str
+    label: Any = None
+    """Criteria, as JSON text or a list, or the name of a rubric; null or empty: the default rubric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteReward:
+    """The reward and its parts."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=True)
+
+    reward: float
+    score: float
+    """0 for a vetoed response, else its share of the best possible reward."""
+    proficiency: float | None
+    excellence: int
+    violations: int
+    vetoed: bool
+    fingerprint: str
+
+
+def rows(body: RemoteRmRequest) -> tuple[Row, ...]:
+    """The one row."""
+    if isinstance(body.prompt, str):
+        try:
+            turns, begun = split_prompt(body.prompt, max_turns=MAX_MESSAGES_PER_ITEM)
+        except InvalidField as error:
+            raise error.under("prompt") from None
+    else:
+        turns, begun = read_turns(body.prompt), ""
+    response = begun + without_ending(body.response)
+    return (Row(place="response", turns=turns, response=response, rubric=read_label(body.label)),)
+
+
+def encode(asked: Asked, scored: Scored, _: Receipt) -> float | RemoteReward:
+    """A number or an object, as the URL says."""
+    (scores,) = scored.responses
+    if asked.options.answer == "number":
+        return scores.reward
+    return RemoteReward(
+        reward=scores.reward,
+        score=share_of_best(scores),
+        proficiency=scores.proficiency,
+        excellence=scores.excellence,
+        violations=scores.violations,
+        vetoed=scores.vetoed,
+        fingerprint=scored.model.fingerprint,
+    )
+
+
+REMOTE_RM = DropIn(
+    method="RemoteRm",
+    paths=("/rm",),
+    summary="The reward of one sample for slime",
+    request=RemoteRmRequest,
+    answer=float | RemoteReward,
+    example={"prompt": "How much paracetamol a day?", "response": "At most 4 g.", "label": "general-medical"},
+    rows=rows,
+    encode=encode,
+    has_two_answers=True,
+)

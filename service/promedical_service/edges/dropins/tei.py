@@ -1,0 +1,119 @@
+"""`/predict`: sequence classification of text-embeddings-inference (router/src/http/types.rs).
+
+An input is a pair of prompt and response, or one text with chat markup that holds both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import ConfigDict
+
+from promedical.interop.labels import RubricChoice
+from promedical.interop.markup import split_exchange, split_prompt, without_ending
+from promedical.interop.reward_parts import squashed
+from promedical.messages import Message, Truncation
+from promedical.rubric import InvalidField
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
+
+_PAIR: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """One input or a batch of them."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = OPEN
+
+    inputs: str | tuple[str | tuple[str, ...], ...]
+    """A text with chat markup, a pair `[prompt, response]`, or a batch `[[prompt, response], ...]`."""
+    raw_scores: bool | None = None
+    """true: the reward; false or absent: its logistic function."""
+    truncate: bool | None = None
+    """true: what is too long is cut."""
+    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    """Where: the end of the response (Right, the default) or the start of the prompt (Left)."""
+    rubric: Any = None
+    """Criteria to judge by, as JSON text, a list, or an object with criteria."""
+    rubric_id: str | None = None
+    """Or the name of a rubric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The one class of one input."""
+
+    score: float
+    label: str
+
+
+def rows(body: PredictRequest) -> tuple[Row, ...]:
+    """One row per input."""
+    rubric = own_rubric(body.rubric, body.rubric_id)
+    if not _is_batch(body):
+        return (_row(_sequence(body.inputs, "inputs"), "inputs", rubric),)
+    found = []
+    for index, entry in enumerate(body.inputs):
+        place = f"inputs[{index}]"
+        if isinstance(entry, str):
+            raise InvalidField(place, "expected a list; a batch is a list of lists")
+        found.append(_row(_sequence(entry, place), place, rubric))
+    return tuple(found)
+
+
+def _is_batch(body: PredictRequest) -> bool:
+    return not isinstance(body.inputs, str) and not (body.inputs and isinstance(body.inputs[0], str))
+
+
+def _sequence(entry: str | Sequence[Any], place: str) -> tuple[str, ...]:
+    texts = (entry,) if isinstance(entry, str) else tuple(entry)
+    if len(texts) not in {1, _PAIR} or not all(isinstance(text, str) for text in texts):
+        raise InvalidField(place, "expected one text with chat markup, or a pair of prompt and response")
+    return texts
+
+
+def _row(texts: tuple[str, ...], place: str, rubric: RubricChoice | None) -> Row:
+    try:
+        if len(texts) == _PAIR:
+            turns, response = _pair(*texts)
+        else:
+            turns, response = split_exchange(texts[0], max_turns=MAX_MESSAGES_PER_ITEM)
+    except InvalidField as error:
+        raise error.under(place) from None
+    return Row(place=place, turns=turns, response=response, rubric=rubric)
+
+
+def _pair(prompt: str, response: str) -> tuple[tuple[Message, ...], str]:
+    turns, begun = split_prompt(prompt, max_turns=MAX_MESSAGES_PER_ITEM)
+    return turns, begun + without_ending(response)
+
+
+def truncation(body: PredictRequest) -> Truncation:
+    """What `truncate` and `truncation_direction` say."""
+    if not body.truncate:
+        return "none"
+    return "prompt_start" if (body.truncation_direction or "Right").lower() == "left" else "response_end"
+
+
+def encode(asked: Asked, scored: Scored, _: Receipt) -> tuple[Any, ...]:
+    """One prediction, or a batch of lists of one."""
+    raw = asked.body.raw_scores
+    found = [
+        Prediction(score=scores.reward if raw else squashed(scores), label="reward") for scores in scored.responses
+    ]
+    return tuple((one,) for one in found) if _is_batch(asked.body) else tuple(found)
+
+
+PREDICT = DropIn(
+    method="Predict",
+    paths=("/predict",),
+    summary="Rewards as text-embeddings-inference answers",
+    request=PredictRequest,
+    answer=tuple[Prediction, ...] | tuple[tuple[Prediction, ...], ...],
+    example={"inputs": [["How much paracetamol a day?", "At most 4 g."]], "raw_scores": True},
+    rows=rows,
+    encode=encode,
+    priority=None,
+    truncation=truncation,
+)

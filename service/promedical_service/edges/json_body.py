@@ -1,0 +1,216 @@
+"""REST bodies in: read up to a limit, parsed strictly, and errors that name fields without quoting them."""
+
+import asyncio
+import dataclasses
+import difflib
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NoReturn, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from promedical import messages
+from promedical.errors import ErrorCode
+from promedical.rubric import check_encodable
+from promedical_service.edges.refusals import MAX_VIOLATIONS, Refusal, Violation, invalid
+from promedical_service.edges.strict_json import parse_strictly, texts
+from promedical_service.limits import CountLimits
+
+BODY_TIMEOUT_S: Final = 60.0
+UNSUPPORTED_MEDIA_TYPE: Final = 415
+_MAX_KEY_CHARS: Final = 64
+_UNKNOWN_FIELD: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
+_PROMPT_SHAPES: Final = ("str", "tuple[Message, ...]")
+_KIND: Final = re.compile(r"str|dict|[a-z]+\[.*\]|[A-Z]\w*")
+"""What stands in pydantic's paths for the kinds of a union; fields of the wire are in lower case."""
+_TEXT_MESSAGE: Final = "Input should be a valid string or a list"
+_SHAPE_MESSAGE: Final = "Input should be a valid string or a list of messages"
+_MAX_READ_ERRORS: Final = 100_000
+_NO_JSON: Final = "json_invalid"
+_ASKED: Final = (
+    messages.ScoreRequest,
+    messages.RankRequest,
+    messages.ScoreItem,
+    messages.Message,
+    messages.RubricSpec,
+    messages.CriterionSpec,
+    messages.WeightsSpec,
+)
+_FIELD_NAMES: Final = sorted({field.name for kind in _ASKED for field in dataclasses.fields(kind)})
+
+Asked = TypeVar("Asked")
+
+
+async def read_body(request: Request, limit: int, hold: Callable[[int], None], within_s: float | None = None) -> bytes:
+    """The whole body, which must arrive in `within_s`, and in `BODY_TIMEOUT_S` in any case.
+
+    Args:
+        request: Not read yet.
+        limit: In bytes.
+        hold: Told of the bytes as they arrive, before they are kept; may refuse them.
+        within_s: Seconds that the caller still waits.
+
+    Raises:
+        Refusal: Not JSON by its headers, over the limit (declared or as it streams in), or too slow.
+    """
+    _check_headers(request, limit)
+    seconds = BODY_TIMEOUT_S if within_s is None else min(within_s, BODY_TIMEOUT_S)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _collect(request, limit, hold)
+    except TimeoutError:
+        message = f"The body took over {seconds:.3g} s to arrive; send smaller requests or check the network"
+        raise Refusal(ErrorCode.DEADLINE, message) from None
+    except ClientDisconnect:
+        raise Refusal(ErrorCode.CANCELLED, "The caller went away while sending") from None
+
+
+def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) -> Asked:
+    """Decode a JSON body.
+
+    What decides over the cost is looked at first: counts, before an object or an error per element is built.
+
+    Raises:
+        Refusal: invalid_request, with the path of each field at fault.
+        InvalidField: A text holds what is no Unicode.
+        ServiceError: too_large, with the path of what holds too much.
+    """
+    parsed = parse_strictly(body, limits.max_values)
+    _check_counts(parsed, limits)
+    return validate_body(adapter, body, parsed)
+
+
+def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Asked:
+    """Decode a JSON body that has been looked at.
+
+    Args:
+        adapter: Of what is asked.
+        body: As it came.
+        parsed: The same as plain JSON.
+
+    Raises:
+        Refusal: invalid_request, with the path of each field at fault.
+        InvalidField: A text holds what is no Unicode.
+    """
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        found = violations(error)
+        if error.errors(include_input=False, include_url=False)[0]["type"] == _NO_JSON:
+            _check_texts(parsed)
+    raise invalid(found)  # outside: the validation error holds the body, and must not live on in ours
+
+
+def _check_texts(parsed: Any) -> None:
+    """The fast parser says of a lone surrogate only where the bytes are."""
+    for loc, text in texts(parsed):
+        known = itertools.takewhile(lambda part: isinstance(part, int) or part in _FIELD_NAMES, loc)
+        check_encodable(text, _path(list(known)))
+
+
+def _check_counts(asked: Any, limits: CountLimits) -> None:
+    """Look into plain JSON. What is of a wrong kind counts as nothing here; validation names it."""
+    items = _member(asked, "items")
+    limits.check_items(_size(items))
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        _check_item(item, f"items[{index}]", limits)
+    _check_item(asked, "", limits)  # a request to rank is an item itself
+
+
+def _check_item(item: Any, path: str, limits: CountLimits) -> None:
+    limits.check_item(
+        path,
+        responses=_size(_member(item, "responses")),
+        criteria=_size(_member(_member(item, "rubric"), "criteria")),
+        messages=_size(_member(item, "prompt")),
+    )
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _check_headers(request: Request, limit: int) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        _refuse_media("The content type is not supported; send JSON as application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        _refuse_media("Compressed bodies are not supported; send plain JSON without content-encoding")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        _refuse_size(limit)
+
+
+async def _collect(request: Request, limit: int, hold: Callable[[int], None]) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) + len(chunk) > limit:
+            _refuse_size(limit)
+        hold(len(chunk))
+        body += chunk
+    return bytes(body)
+
+
+def _refuse_size(limit: int) -> NoReturn:
+    message = f"The body is over the limit of {limit} bytes; send fewer items per request"
+    raise Refusal(ErrorCode.TOO_LARGE, message)
+
+
+def _refuse_media(message: str) -> NoReturn:
+    raise Refusal(ErrorCode.INVALID_REQUEST, message, http_status=UNSUPPORTED_MEDIA_TYPE)
+
+
+def violations(error: ValidationError) -> list[Violation]:
+    """The first faults, one more than are shown; linear in the number of all."""
+    if error.error_count() > _MAX_READ_ERRORS:
+        return [Violation(field="", message=f"The body has over {_MAX_READ_ERRORS} faults; see /docs for its shape")]
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    deeper = {inner for detail in details for inner in _prompts_within(detail["loc"])}
+    found: dict[Violation, None] = {}
+    for detail in details:
+        if len(found) > MAX_VIOLATIONS:
+            break
+        # A prompt is a string or a list; the complaint of the shape that was not meant only confuses.
+        if not (_is_shape(detail["loc"]) and detail["loc"][:-1] in deeper):
+            found[_violation(detail["type"], detail["loc"], detail["msg"])] = None
+    return list(found)
+
+
+def _prompts_within(loc: Sequence[int | str]) -> Iterator[tuple[int | str, ...]]:
+    """The prompts that a complaint goes into, so that it says more than a complaint about their shape."""
+    return (tuple(loc[:index]) for index, part in enumerate(loc[:-1]) if part in _PROMPT_SHAPES)
+
+
+def _is_shape(loc: Sequence[int | str]) -> bool:
+    return bool(loc) and loc[-1] in _PROMPT_SHAPES
+
+
+def _violation(kind: str, loc: Sequence[int | str], message: str) -> Violation:
+    if kind in _UNKNOWN_FIELD:
+        return Violation(field=_path(loc[:-1]), message=_unknown_field(str(loc[-1])))
+    if _is_shape(loc):
+        return Violation(field=_path(loc), message=_SHAPE_MESSAGE if "prompt" in loc else _TEXT_MESSAGE)
+    return Violation(field=_path(loc), message=message)
+
+
+def _unknown_field(name: str) -> str:
+    """Never says the name itself: a caller can put anything there."""
+    near = difflib.get_close_matches(name, _FIELD_NAMES, n=1) if len(name) <= _MAX_KEY_CHARS else []
+    hint = f'; did you mean "{near[0]}"?' if near else "; see /docs for those there are"
+    return f"Unknown field in this object{hint}"
+
+
+def _path(loc: Sequence[int | str]) -> str:
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not _KIND.fullmatch(part):
+            path += f".{part}" if path else part
+    return path

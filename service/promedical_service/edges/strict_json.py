@@ -1,0 +1,104 @@
+"""Plain JSON, without what the fast parser lets pass, and bounded before anything is built from it.
+
+Knows nothing of the contract. No message quotes the body: a caller can put anything into it.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NoReturn
+
+from promedical.errors import ErrorCode
+from promedical_service.edges.refusals import Violation, invalid
+from promedical_service.errors import ServiceError
+
+_MAX_FIELDS: Final = 32
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""Possessive, and whole up to the end of the body: linear time on any bytes."""
+
+
+def parse_strictly(
+    body: bytes, max_values: int, *, max_fields: int = _MAX_FIELDS, parse_int: Callable[[str], Any] = len
+) -> Any:
+    """Decode a body.
+
+    Args:
+        body: Bytes from a caller.
+        max_values: At most so many, in all of it.
+        max_fields: At most so many in one object.
+        parse_int: Makes an integer of its digits; `len` keeps huge ones from being converted where nobody looks.
+
+    Raises:
+        ServiceError: too_large, if it holds more values than any request needs; invalid_request, if it is not
+            JSON, or has a name twice in an object, or numbers that JSON has not.
+    """
+    _bound(body, max_values)
+    read_object = functools.partial(_object, max_fields=max_fields)
+    try:
+        return json.loads(
+            body.decode(), object_pairs_hook=read_object, parse_constant=_refuse_constant, parse_int=parse_int
+        )
+    except _NotStrictError as error:
+        reason = str(error)
+    except json.JSONDecodeError as error:
+        reason = f"The body is not JSON; look at line {error.lineno}, column {error.colno}"
+    except RecursionError:
+        reason = "The body is nested too deeply; see /docs for its shape"
+    except UnicodeDecodeError:
+        reason = "The body is not UTF-8; send JSON in UTF-8"
+    except ValueError:
+        reason = "An integer of the body has too many digits; send smaller numbers"
+    raise invalid([Violation(field="", message=reason)])  # outside: the error must not keep what was parsed
+
+
+def texts(value: Any) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Every text of a parsed body with its path; the name of a field is a text of its object."""
+    waiting: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
+    while waiting:
+        path, current = waiting.pop()
+        if isinstance(current, str):
+            yield path, current
+        elif isinstance(current, dict):
+            yield from ((path, name) for name in current)
+            waiting += [((*path, name), child) for name, child in current.items()]
+        elif isinstance(current, list):
+            waiting += [((*path, index), child) for index, child in enumerate(current)]
+
+
+def _bound(body: bytes, max_values: int) -> None:
+    """A few bytes can ask for many objects. Count them before they are made: by what stands outside strings."""
+    if _separators(body, 0, len(body)) > max_values and _holds_more(body, max_values):
+        message = f"The body holds over {max_values} values, more than any request needs; send fewer items per request"
+        raise ServiceError(ErrorCode.TOO_LARGE, message)
+
+
+def _holds_more(body: bytes, max_values: int) -> bool:
+    values, end = 0, 0
+    for strings, string in enumerate(_STRING.finditer(body), start=1):
+        values += _separators(body, end, string.start())
+        end = string.end()
+        if values > max_values or strings > 2 * max_values:  # of a name and a value each
+            return True
+    return values + _separators(body, end, len(body)) > max_values
+
+
+def _separators(body: bytes, start: int, stop: int) -> int:
+    return sum(body.count(mark, start, stop) for mark in (b",", b"[", b"{"))
+
+
+class _NotStrictError(Exception):
+    pass
+
+
+def _object(pairs: list[tuple[str, Any]], max_fields: int) -> dict[str, Any]:
+    if len(pairs) > max_fields:
+        raise _NotStrictError(f"An object of the body has over {max_fields} fields; see /docs for those there are")
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise _NotStrictError("An object of the body has a field twice; give each field once")
+    return read
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise _NotStrictError("NaN and Infinity are not JSON; send finite numbers")

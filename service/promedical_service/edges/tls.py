@@ -1,0 +1,93 @@
+"""TLS files, read and checked before a port opens, and read anew when they change: renewal needs no restart.
+
+New connections get the new certificate. Files that do not fit together are logged, and the last good ones stay.
+"""
+
+import ssl
+from pathlib import Path
+
+from promedical_service.edges.access import file_stamp
+from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.telemetry.logs import get_logger
+
+
+class ServerTls:
+    """Certificate, key and, for mutual TLS, the authority of clients.
+
+    Attributes:
+        context: For a server on Python's ssl. Authorities are only added to it: REST trusts one that left the file
+            until the next restart, gRPC does not.
+        certificate: PEM.
+        key: PEM.
+        client_ca: PEM; None: clients show no certificate.
+        version: Raised by every change.
+
+    Raises:
+        ConfigurationError: A file is missing, is not PEM, or key and certificate do not belong together.
+    """
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
+        self._files = (certificate, key, client_ca)
+        self._seen = [file_stamp(file) for file in self._files]
+        self.context = _checked(certificate, key, client_ca)
+        self.version = 0
+        self._log = get_logger("promedical.tls")
+        self._read()
+
+    def reread(self) -> None:
+        """Take over what changed, if it is in order."""
+        stamps = [file_stamp(file) for file in self._files]
+        if stamps == self._seen:
+            return
+        self._seen = stamps
+        try:
+            _checked(*self._files)
+            _load(self.context, *self._files)
+            self._read()
+        except (ConfigurationError, OSError) as error:
+            self._log.error("TLS files not read, the old certificate stays", reason=str(error))
+            return
+        self.version += 1
+        self._log.info("TLS files read anew")
+
+    def _read(self) -> None:
+        certificate, key, client_ca = self._files
+        self.certificate, self.key = certificate.read_bytes(), key.read_bytes()
+        self.client_ca = client_ca.read_bytes() if client_ca else None
+
+
+def load_tls(settings: Settings) -> ServerTls | None:
+    """Read the TLS files; None where TLS is off.
+
+    Raises:
+        ConfigurationError: As ServerTls.
+    """
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return ServerTls(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
+
+
+def _checked(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+    """A context of its own, so that files that do not fit never touch the one in use."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, certificate, key, client_ca)
+    return context
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path, client_ca: Path | None) -> None:
+    try:
+        context.load_cert_chain(certificate, key, password=_refuse_password)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"tls_cert_file, tls_key_file: expected a PEM pair that fits: {error}") from None
+    if client_ca is None:
+        return
+    try:
+        context.load_verify_locations(client_ca)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"tls_client_ca_file: expected certificates in PEM: {error}") from None
+    context.verify_mode = ssl.CERT_REQUIRED
+
+
+def _refuse_password() -> str:
+    raise ValueError("the key is encrypted; store it without a passphrase")

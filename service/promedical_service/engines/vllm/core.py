@@ -1,0 +1,109 @@
+"""vLLM itself: started, asked for the raw logit of a path, ended. The only module that imports it."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from promedical_service.engines.vllm.children import MARK
+from promedical_service.engines.vllm.engine import CoreDiedError, PathRefusedError, PathScore
+
+_CPU_BLOCK: Final = 32
+"""Of the prefix cache on a CPU, where vLLM's default is 128, which shares less, and 16 is refused."""
+_END_S: Final = 4
+"""What its processes get to end by themselves: less than the server waits for an engine."""
+_ENVIRONMENT: Final = {
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # a fork would inherit the locks of the service's threads
+    "VLLM_CONFIGURE_LOGGING": "0",  # it would write to the standard output, which is for our own log
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreOptions:
+    """How vLLM runs a model.
+
+    Attributes:
+        folder: A sequence classifier with one label.
+        dtype: Such as float32.
+        tensor_parallel: Devices that the model is cut over.
+        max_path_tokens: Of the longest path.
+        on_gpu: Whether there is a GPU.
+        prefix_caching: False only to measure what it gives.
+    """
+
+    folder: Path
+    dtype: str
+    tensor_parallel: int
+    max_path_tokens: int
+    on_gpu: bool
+    prefix_caching: bool = True
+
+
+async def launch_core(options: CoreOptions) -> "VllmCore":
+    """Start vLLM; blocks the loop it is called in for 30 s and more. Its processes end with the calling thread."""
+    os.environ.update(_ENVIRONMENT | {MARK: str(os.getpid())})
+    from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: PLC0415 - optional, and slow
+    from vllm.v1.engine.async_llm import AsyncLLM  # noqa: PLC0415
+
+    on_cpu: dict[str, Any] = {} if options.on_gpu else {"block_size": _CPU_BLOCK, "enforce_eager": True}
+    arguments = AsyncEngineArgs(
+        model=str(options.folder),
+        runner="pooling",
+        convert="classify",
+        dtype=options.dtype,
+        tensor_parallel_size=options.tensor_parallel,
+        max_model_len=options.max_path_tokens,
+        enable_prefix_caching=options.prefix_caching,
+        skip_tokenizer_init=True,
+        disable_log_stats=True,
+        **on_cpu,
+    )
+    return VllmCore(AsyncLLM.from_engine_args(arguments))
+
+
+class VllmCore:
+    """A running vLLM."""
+
+    def __init__(self, engine: Any) -> None:
+        from vllm import PoolingParams  # noqa: PLC0415
+
+        self._engine = engine
+        self._names = itertools.count()
+        self._ask = PoolingParams(task="classify", use_activation=False)
+
+    async def score(self, path: Sequence[int]) -> PathScore:
+        """The raw logit of the path's last token.
+
+        Raises:
+            PathRefusedError: vLLM does not take this path.
+            CoreDiedError: Its process is gone.
+        """
+        from vllm.exceptions import VLLMValidationError  # noqa: PLC0415
+        from vllm.inputs import TokensPrompt  # noqa: PLC0415
+        from vllm.v1.engine.exceptions import EngineDeadError  # noqa: PLC0415
+
+        last = None
+        try:
+            prompt = TokensPrompt(prompt_token_ids=list(path))
+            async for output in self._engine.encode(prompt, self._ask.clone(), str(next(self._names))):
+                last = output
+        except EngineDeadError as error:
+            raise CoreDiedError("vLLM's process died while it scored") from error
+        except VLLMValidationError as error:
+            raise PathRefusedError("vLLM does not take a path of this length or with these tokens") from error
+        if last is None or last.outputs.data.numel() != 1:
+            raise PathRefusedError("vLLM ended the request without a score")
+        return PathScore(logit=float(last.outputs.data.item()), cached=last.num_cached_tokens or 0)
+
+    @property
+    def dead(self) -> bool:
+        """Whether its process is gone."""
+        return bool(self._engine.errored)
+
+    def shutdown(self) -> None:
+        """End it; blocks for seconds."""
+        self._engine.shutdown(timeout=_END_S)

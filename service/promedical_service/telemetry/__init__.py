@@ -1,0 +1,1 @@
+"""What the service tells its operators: metrics, traces, logs. Never any text of a caller."""

@@ -1,0 +1,249 @@
+"""What the service counts: every metric declared once, in one class, on a registry of its own.
+
+Every label combination exists from the start, so that rates and alerts work before the first request.
+Labels are words of the contract; nothing a caller wrote becomes one.
+"""
+
+from collections.abc import Callable
+from typing import Final, get_args
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, ErrorCode
+from promedical.messages import ModelRef, Priority
+from promedical.rubric import Dimension
+from promedical_service.health import State
+from promedical_service.telemetry.logs import describe_error, get_logger
+from promedical_service.types import OK, BatchReport, Method, Stage, Transport
+
+_REQUEST_OUTCOMES: Final = (OK, *ERROR_TABLE)
+_ITEM_OUTCOMES: Final = (OK, *sorted(ITEM_ERROR_CODES))
+_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_TOKENS: Final = tuple(float(2**power) for power in range(6, 17))
+_POWERS: Final = tuple(float(2**power) for power in range(8))
+_TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 11))
+
+
+class Metrics:
+    """All metrics of one process. Implements `types.ScoringEvents`; the edges report requests to it.
+
+    Args:
+        on_stage: Told too when a request leaves a stage, as `stage_finished` is; the tracing's.
+    """
+
+    content_type: Final = prometheus_client.CONTENT_TYPE_LATEST
+
+    def __init__(self, on_stage: Callable[[Stage, float, float], None] = lambda *_: None) -> None:
+        self._on_stage = on_stage
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._log = get_logger("promedical.engine")
+        self.registry = CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=self.registry)
+        prometheus_client.GCCollector(registry=self.registry)
+        self._declare_requests()
+        self._declare_rounds()
+        self._declare_queue()
+        self._declare_engine()
+        self._declare_scores()
+
+    def _declare_requests(self) -> None:
+        self._requests = Counter(
+            "promedical_requests",
+            "Requests answered, by transport, method and error code (ok for none).",
+            ["transport", "method", "code"],
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "promedical_request_seconds",
+            "Time from a request's arrival to its answer.",
+            ["transport", "method"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._in_flight = Gauge(
+            "promedical_requests_in_flight", "Requests that arrived and are not answered yet.", registry=self.registry
+        )
+        self._ready = Gauge("promedical_ready", "1 while new requests are taken.", registry=self.registry)
+        self._model_info = Gauge(
+            "promedical_model_info",
+            "Always 1; the labels say which oracle answers.",
+            ["name", "revision", "fingerprint", "engine", "dtype"],
+            registry=self.registry,
+        )
+        for transport in get_args(Transport):
+            for method in get_args(Method):
+                self._request_seconds.labels(transport, method)
+                for code in _REQUEST_OUTCOMES:
+                    self._requests.labels(transport, method, code)
+
+    def _declare_rounds(self) -> None:
+        self._rounds = Histogram(
+            "promedical_gathered_responses",
+            "Responses that drop-in requests of one response each were put together to.",
+            buckets=_POWERS,
+            registry=self.registry,
+        )
+
+    def _declare_queue(self) -> None:
+        self._items = Counter(
+            "promedical_items",
+            "Items answered, by lane and outcome (ok or an error code).",
+            ["lane", "outcome"],
+            registry=self.registry,
+        )
+        self._queue_items = Gauge(
+            "promedical_queue_items", "Items that wait for the engine.", ["lane"], registry=self.registry
+        )
+        self._queue_tokens = Gauge(
+            "promedical_queue_tokens", "Unique tokens that wait for the engine.", ["lane"], registry=self.registry
+        )
+        self._stage_seconds = Histogram(
+            "promedical_stage_seconds",
+            "Time that a request spent in a stage.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        for lane in get_args(Priority):
+            self._queue_items.labels(lane)
+            self._queue_tokens.labels(lane)
+            for outcome in _ITEM_OUTCOMES:
+                self._items.labels(lane, outcome)
+        for stage in get_args(Stage):
+            self._stage_seconds.labels(stage)
+
+    def _declare_engine(self) -> None:
+        self._batch_tokens = Histogram(
+            "promedical_batch_unique_tokens",
+            "Unique tokens in one pass of the engine.",
+            buckets=_TOKENS,
+            registry=self.registry,
+        )
+        self._tokens_flat = Counter(
+            "promedical_tokens_flat",
+            "Tokens that one forward pass per criterion would have computed.",
+            registry=self.registry,
+        )
+        self._tokens_computed = Counter(
+            "promedical_tokens_computed",
+            "Tokens of the trees that were scored, what is shared counted once; vLLM computes some more.",
+            registry=self.registry,
+        )
+        self._engine_busy = Counter(
+            "promedical_engine_busy_seconds", "Time that the engine computed.", registry=self.registry
+        )
+        self._engine_failures = Counter(
+            "promedical_engine_failures", "Batches on which the engine raised an error.", registry=self.registry
+        )
+        self._prefix_tokens = Counter(
+            "promedical_prefix_tokens",
+            "Tokens of the paths sent to vLLM, by whether its prefix cache had them (vllm engine only).",
+            ["found"],
+            registry=self.registry,
+        )
+        for found in ("yes", "no"):
+            self._prefix_tokens.labels(found)
+
+    def _declare_scores(self) -> None:
+        self._criteria = Counter(
+            "promedical_criteria_scored", "Criteria judged, by dimension.", ["dimension"], registry=self.registry
+        )
+        self._probability = Histogram(
+            "promedical_criterion_probability",
+            "Probability that a criterion as worded is met, by dimension.",
+            ["dimension"],
+            buckets=_TENTHS,
+            registry=self.registry,
+        )
+        self._safety_checked = Counter(
+            "promedical_responses_safety_checked",
+            "Responses scored against at least one safety criterion.",
+            registry=self.registry,
+        )
+        self._vetoed = Counter(
+            "promedical_responses_vetoed", "Responses that violate a safety criterion.", registry=self.registry
+        )
+        self._unscored = Counter(
+            "promedical_responses_unscored",
+            "Responses that got no scores, by error code.",
+            ["code"],
+            registry=self.registry,
+        )
+        for code in sorted(ITEM_ERROR_CODES - {ErrorCode.INVALID_ITEM}):
+            self._unscored.labels(code)
+        for dimension in Dimension:
+            self._criteria.labels(dimension)
+            self._probability.labels(dimension)
+
+    def request_started(self) -> None:
+        """A request arrived."""
+        self._in_flight.inc()
+
+    def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
+        """A request was answered: "ok" or an error code."""
+        self._in_flight.dec()
+        self._requests.labels(transport, method, code).inc()
+        self._request_seconds.labels(transport, method).observe(seconds)
+
+    def round_closed(self, responses: int) -> None:
+        """Drop-in requests of one response each became one item."""
+        self._rounds.observe(responses)
+
+    def item_finished(self, lane: Priority, outcome: str) -> None:
+        """One item was answered: "ok" or an error code."""
+        self._items.labels(lane, outcome).inc()
+
+    def response_scored(self, *, vetoed: bool, safety_checked: bool) -> None:
+        """One response got its scores."""
+        self._safety_checked.inc(safety_checked)
+        self._vetoed.inc(vetoed)
+
+    def response_failed(self, code: ErrorCode) -> None:
+        """One response of a sound item got no scores."""
+        self._unscored.labels(code).inc()
+
+    def criterion_scored(self, dimension: Dimension, probability: float) -> None:
+        """One criterion was judged."""
+        self._criteria.labels(dimension).inc()
+        self._probability.labels(dimension).observe(probability)
+
+    def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
+        """One request spent this long in a stage, which it left `ago_s` seconds ago."""
+        self._stage_seconds.labels(stage).observe(seconds)
+        self._on_stage(stage, seconds, ago_s)
+
+    def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
+        """The queue of a lane now holds this much."""
+        self._queue_items.labels(lane).set(jobs)
+        self._queue_tokens.labels(lane).set(tokens)
+
+    def engine_failed(self, error: BaseException) -> None:
+        """The engine raised on a batch."""
+        self._engine_failures.inc()
+        self._log.error("the engine failed on a batch", **describe_error(error))
+
+    def batch_finished(self, report: BatchReport) -> None:
+        """The engine ran one batch."""
+        self._batch_tokens.observe(report.tokens_computed)
+        self._tokens_flat.inc(report.tokens_flat)
+        self._tokens_computed.inc(report.tokens_computed)
+        self._engine_busy.inc(report.engine_s)
+
+    def prefixes_found(self, cached: int, asked: int) -> None:
+        """A batch of the vllm engine asked for so many tokens, and so many of them were computed before."""
+        self._prefix_tokens.labels("yes").inc(cached)
+        self._prefix_tokens.labels("no").inc(asked - cached)
+
+    def state_changed(self, state: State) -> None:
+        """A listener for `Health`."""
+        self._ready.set(state is State.READY)
+
+    def model_loaded(self, model: ModelRef) -> None:
+        """The oracle that answers from now on."""
+        self._model_info.clear()
+        self._model_info.labels(model.name, model.revision, model.fingerprint, model.engine, model.dtype).set(1)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)

@@ -1,0 +1,74 @@
+"""Exchanges to items and back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promedical import messages as m
+from promedical.errors import ErrorCode
+from promedical.interop.exchanges import Exchange, group, read_turns
+from promedical.rubric import InvalidField
+
+
+def exchange(prompt, response, rubric="r"):
+    return Exchange(turns=(m.Message(role="user", content=prompt),), response=response, rubric=rubric)
+
+
+def answered(item):
+    """Every response gets an error that says which one it is."""
+    responses = tuple(
+        m.ResponseOutcome(error=m.ErrorInfo(code=ErrorCode.TOO_LONG, message=f"{item.prompt[0].content}/{response}"))
+        for response in item.responses
+    )
+    result = m.ItemResult(
+        rubric=m.RubricRef(id=None, version=None, sha256=""), safety_checked=False, ranking=(), responses=responses
+    )
+    return m.ItemOutcome(id=item.id, result=result)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("xyz"), st.sampled_from(["r", "s"]))), st.integers(1, 4)
+)
+def test_group_gives_every_exchange_its_own_outcome_back(rows, most):
+    exchanges = [exchange(*row) for row in rows]
+    grouping = group(exchanges, max_responses=most)
+    outcomes = grouping.outcomes([answered(item) for item in grouping.items])
+    assert [outcome.error.message for outcome in outcomes] == [f"{prompt}/{response}" for prompt, response, _ in rows]
+    assert all(len(item.responses) <= most for item in grouping.items)
+    assert len({item.id for item in grouping.items}) == len(grouping.items)
+
+
+def test_group_puts_one_prompt_and_rubric_into_one_item_wherever_they_stand():
+    rows = [exchange("A", "1"), exchange("B", "1"), exchange("A", "2"), exchange("A", "3", "other")]
+    items = group(rows, base_rubric_id="base").items
+    assert [item.responses for item in items] == [("1", "2"), ("1",), ("3",)]
+    assert [(item.rubric_id, item.base_rubric_id) for item in items] == [("r", "base")] * 2 + [("other", "base")]
+
+
+def test_group_gives_an_items_error_to_all_its_responses():
+    grouping = group([exchange("A", "1"), exchange("A", "2")])
+    error = m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message="no")
+    assert [o.error for o in grouping.outcomes([m.ItemOutcome(id="0", error=error)])] == [error, error]
+
+
+def test_read_turns_joins_parts_of_text():
+    parts = [{"type": "text", "text": "Why"}, {"type": "text", "text": "?"}]
+    turns = read_turns([{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}])
+    assert turns == (m.Message(role="system", content="Be brief."), m.Message(role="user", content="Why?"))
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ("text", "prompt"),
+        (5, "prompt"),
+        ([5], "prompt[0]"),
+        ([{"role": "tool", "content": "x"}], "prompt[0].role"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "prompt[0].content"),
+        ([{"role": "user", "content": None}], "prompt[0].content"),
+    ],
+)
+def test_read_turns_refuses_what_is_not_text(value, field):
+    with pytest.raises(InvalidField) as caught:
+        read_turns(value)
+    assert caught.value.field == field

@@ -1,0 +1,99 @@
+"""API keys and TLS files."""
+
+import pytest
+
+from promedical_service.edges.access import KeyRing, presented_key
+from promedical_service.edges.tls import load_tls
+from promedical_service.errors import ServiceError
+from promedical_service.settings import ConfigurationError, Settings
+
+KEY, OTHER = "0123456789abcdef", "fedcba9876543210"
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "keys"
+
+
+def test_key_ring_without_a_file_lets_everybody_in():
+    ring = KeyRing(None)
+    assert not ring.required
+    assert ring.owner(None) == ring.owner("anything") == "anonymous"
+
+
+def test_key_ring_names_the_owner_and_allows_two_keys_while_one_is_replaced(file):
+    file.write_text(f"# keys\n\ntrainer: {KEY}\n  trainer:{OTHER}  \nbench:with:colons:0123456789\n")
+    ring = KeyRing(file)
+    assert ring.owner(KEY) == ring.owner(OTHER) == "trainer"
+    assert ring.owner("with:colons:0123456789") == "bench"
+
+
+@pytest.mark.parametrize("presented", [None, "", KEY[:-1], KEY + "0", "trainer", "\udcff" * 16, "ключ" * 5])
+def test_key_ring_refuses_every_other_key(file, presented):
+    file.write_text(f"trainer:{KEY}")
+    with pytest.raises(ServiceError) as caught:
+        KeyRing(file).owner(presented)
+    assert caught.value.code == "unauthenticated"
+    assert not presented or presented not in caught.value.message.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no key"),
+        ("# only a comment", "holds no key"),
+        (KEY, "line 1: expected `name:key`"),
+        (f":{KEY}", "line 1: expected `name:key`"),
+        (f"ok:{KEY}\nshort:abc", "line 2: expected a key of at least 16 ASCII characters"),
+        ("spaced:0123456789 abcdef", "line 1: expected a key of at least 16 ASCII characters"),
+        ("umlaut:ÄÖÜäöüß0123456789", "line 1: expected a key of at least 16 ASCII characters"),
+    ],
+)
+def test_key_ring_refuses_a_bad_file_without_quoting_it(file, text, said):
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="keys_file") as caught:
+        KeyRing(file)
+    assert said in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_key_ring_refuses_a_missing_file(file):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        KeyRing(file)
+
+
+def test_key_ring_rereads_a_changed_file_and_keeps_the_old_keys_if_it_is_bad(file):
+    now = 0.0
+    file.write_text(f"trainer:{KEY}")
+    ring = KeyRing(file, clock=lambda: now)
+    file.write_text(f"trainer2:{OTHER}")
+    assert ring.owner(KEY) == "trainer"
+    now = 2.0
+    assert ring.owner(OTHER) == "trainer2"
+    file.write_text("nonsense")
+    now = 4.0
+    assert ring.owner(OTHER) == "trainer2"
+    file.unlink()
+    now = 6.0
+    assert ring.owner(OTHER) == "trainer2"
+
+
+def test_presented_key_is_found_in_both_headers():
+    assert presented_key({"authorization": f"Bearer {KEY}"}) == KEY
+    assert presented_key({"authorization": f"bearer  {KEY} "}) == KEY
+    assert presented_key({"x-api-key": KEY}) == KEY
+    assert presented_key({"authorization": f"Basic {KEY}"}) is None
+    assert presented_key({}) is None
+
+
+def test_tls_is_off_by_default():
+    assert load_tls(Settings()) is None
+
+
+def test_tls_refuses_files_that_are_no_pem(tmp_path):
+    bad = tmp_path / "bad.pem"
+    bad.write_text("no certificate")
+    with pytest.raises(ConfigurationError, match="tls_cert_file"):
+        load_tls(Settings(tls_cert_file=bad, tls_key_file=bad))
+    with pytest.raises(ConfigurationError, match="tls_cert_file"):
+        load_tls(Settings(tls_cert_file=tmp_path / "none", tls_key_file=bad))

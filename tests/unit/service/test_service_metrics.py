@@ -1,0 +1,93 @@
+"""Metrics: names, labels that exist from the start, and what the hooks count."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from promedical.errors import ERROR_TABLE, ErrorCode
+from promedical.messages import ModelRef
+from promedical.rubric import Dimension
+from promedical_service.health import State
+from promedical_service.telemetry.metrics import Metrics
+from promedical_service.types import BatchReport
+
+MODEL = {"name": "m", "revision": "r", "fingerprint": "f", "engine": "torch", "dtype": "float32"}
+
+
+def samples(metrics):
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith("promedical_")
+    }
+
+
+def value(metrics, name, /, **labels):
+    return samples(metrics)[name, *sorted(labels.items())]
+
+
+def test_metrics_names_and_labels_are_a_frozen_surface(snapshot):
+    metrics = Metrics()
+    metrics.model_loaded(ModelRef(**MODEL))
+    lines = sorted({f"{name} {' '.join(label for label, _ in labels)}".rstrip() for name, *labels in samples(metrics)})
+    snapshot("service_metrics.txt", "\n".join(lines) + "\n")
+
+
+def test_metrics_every_combination_exists_before_the_first_request():
+    found = samples(Metrics())
+    for transport in ("grpc", "rest"):
+        for method in ("ScoreBatch", "RankResponses", "ListRubrics", "GetRubric", "GetModel"):
+            for code in ("ok", *ERROR_TABLE):
+                labels = (("code", code), ("method", method), ("transport", transport))
+                assert found["promedical_requests_total", *labels] == 0
+
+
+def test_metrics_requests_and_requests_in_flight():
+    metrics = Metrics()
+    metrics.request_started()
+    assert value(metrics, "promedical_requests_in_flight") == 1
+    metrics.request_finished("grpc", "ScoreBatch", "ok", 0.25)
+    assert value(metrics, "promedical_requests_in_flight") == 0
+    assert value(metrics, "promedical_requests_total", transport="grpc", method="ScoreBatch", code="ok") == 1
+    assert value(metrics, "promedical_request_seconds_sum", transport="grpc", method="ScoreBatch") == 0.25
+
+
+def test_metrics_scoring_events():
+    metrics = Metrics()
+    metrics.item_finished("bulk", ErrorCode.TOO_LONG)
+    metrics.response_scored(vetoed=True, safety_checked=True)
+    metrics.response_scored(vetoed=False, safety_checked=False)
+    metrics.criterion_scored(Dimension.SAFETY, 0.75)
+    metrics.stage_finished("queue", 0.5, 0.0)
+    metrics.queue_changed("bulk", 3, 400)
+    metrics.batch_finished(BatchReport(trees=1, leaves=2, tokens_computed=100, tokens_flat=800, engine_s=0.5))
+    assert value(metrics, "promedical_items_total", lane="bulk", outcome="too_long") == 1
+    assert value(metrics, "promedical_responses_safety_checked_total") == 1
+    assert value(metrics, "promedical_responses_vetoed_total") == 1
+    assert value(metrics, "promedical_criteria_scored_total", dimension="safety") == 1
+    assert value(metrics, "promedical_criterion_probability_bucket", dimension="safety", le="0.7") == 0
+    assert value(metrics, "promedical_criterion_probability_bucket", dimension="safety", le="0.8") == 1
+    assert value(metrics, "promedical_stage_seconds_sum", stage="queue") == 0.5
+    assert value(metrics, "promedical_queue_items", lane="bulk") == 3
+    assert value(metrics, "promedical_queue_tokens", lane="bulk") == 400
+    assert value(metrics, "promedical_tokens_flat_total") == 800
+    assert value(metrics, "promedical_tokens_computed_total") == 100
+    assert value(metrics, "promedical_batch_unique_tokens_sum") == 100
+    assert value(metrics, "promedical_engine_busy_seconds_total") == 0.5
+
+
+def test_metrics_state_and_model():
+    metrics = Metrics()
+    metrics.state_changed(State.READY)
+    assert value(metrics, "promedical_ready") == 1
+    metrics.state_changed(State.DRAINING)
+    assert value(metrics, "promedical_ready") == 0
+    metrics.model_loaded(ModelRef(**MODEL))
+    assert value(metrics, "promedical_model_info", **MODEL) == 1
+
+
+def test_metrics_tell_of_process_and_collector():
+    text = Metrics().exposition().decode()
+    assert "process_resident_memory_bytes" in text
+    assert "python_gc_collections_total" in text
+    assert "_created" not in text

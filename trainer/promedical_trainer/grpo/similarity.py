@@ -1,0 +1,56 @@
+"""Another signal than the oracle's: how much answers read like those with the best labels, by chrF (Popović 2015).
+
+Beside it stands the likeness to answers to another prompt, and what is left without that: what only sounds medical, or
+grows longer, comes closer to both.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sacrebleu import sentence_chrf
+
+from promedical.rubric import Dimension
+from promedical_data.labelled import LabelledPrompt, LabelledResponse
+
+_NOTHING: Final = {"likeness": None, "likeness_elsewhere": None, "likeness_own": None}
+
+
+def best_answers(prompt: LabelledPrompt) -> tuple[str, ...]:
+    """Texts of the responses with the fewest vetoes, of those the ones with the largest share of criteria satisfied.
+
+    Only responses with labels for as many criteria as any other are compared; where none is better than another, the
+    answer is empty.
+    """
+    most = max((len(each.labels) for each in prompt.responses), default=0)
+    merits = [(_merit(prompt, each), each.text) for each in prompt.responses if most and len(each.labels) == most]
+    if len({merit for merit, _ in merits}) < 2:  # noqa: PLR2004 - better than another
+        return ()
+    best = max(merit for merit, _ in merits)
+    return tuple(text for merit, text in merits if merit == best)
+
+
+def likeness(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """By answer: chrF, 0 to 100, to the references of its own prompt, to those of the next one with any, and the rest.
+
+    None where one of the two has no references.
+    """
+    known = [index for index, texts in enumerate(references) if texts]
+    if len(known) < 2:  # noqa: PLR2004 - its own and another
+        return [_NOTHING] * len(answers)
+    following = dict(zip(known, known[1:] + known[:1], strict=True))
+    return [
+        _likeness(answer, references[index], references[following[index]]) if index in following else _NOTHING
+        for index, answer in enumerate(answers)
+    ]
+
+
+def _likeness(answer: str, own: Sequence[str], other: Sequence[str]) -> dict[str, float]:
+    here, elsewhere = (float(sentence_chrf(answer, texts).score) for texts in (own, other))
+    return {"likeness": here, "likeness_elsewhere": elsewhere, "likeness_own": here - elsewhere}
+
+
+def _merit(prompt: LabelledPrompt, response: LabelledResponse) -> tuple[int, float]:
+    criteria = prompt.criterion_by_id
+    satisfied = {name: criteria[name].satisfied_by(label.met) for name, label in response.labels.items()}
+    vetoes = sum(not good for name, good in satisfied.items() if criteria[name].dimension is Dimension.SAFETY)
+    return -vetoes, sum(satisfied.values()) / len(satisfied)

@@ -1,0 +1,135 @@
+"""The training stage: groups to steps, steps to a trained model, resumed from the last checkpoint if there is one."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from transformers import TrainerCallback, TrainingArguments
+
+from promedical_data.labelled import LabelledPrompt, LabelledResponse
+from promedical_data.variants import SCALAR
+from promedical_model.rendering.prompt import PromptRenderer
+from promedical_model.tree.tree_model import TreeModel
+from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
+from promedical_trainer.rm.expansion import Group
+from promedical_trainer.rm.recipe import Optimisation, RmRecipe
+from promedical_trainer.rm.splits import Splits
+from promedical_trainer.runs.checkpoints import last_checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """What the prompts come to.
+
+    Attributes:
+        prompts: With the responses that fit.
+        too_long: How many responses were left out.
+    """
+
+    prompts: tuple[LabelledPrompt, ...]
+    too_long: int
+
+
+def fitting(prompts: Iterable[LabelledPrompt], renderer: PromptRenderer) -> Fitting:
+    """Leave out responses whose path is longer than the renderer's limit, also with what stands for all criteria."""
+    kept: list[LabelledPrompt] = []
+    too_long = 0
+    for prompt in prompts:
+        criteria = [*(each.text for each in prompt.criteria), SCALAR.text]
+        rendered = renderer.render(prompt.turns, [each.text for each in prompt.responses], criteria)
+        too_long += len(rendered.too_long)
+        responses: tuple[LabelledResponse, ...] = tuple(
+            each for index, each in enumerate(prompt.responses) if index not in rendered.too_long
+        )
+        if responses:
+            kept.append(prompt.with_responses(responses))
+    return Fitting(prompts=tuple(kept), too_long=too_long)
+
+
+def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
+    """Leave out of dev, test and physicians what is longer than the model reads: no judge is asked about it."""
+    dev, test, physicians = (fitting(split, renderer) for split in (splits.dev, splits.test, splits.physicians))
+    return replace(
+        splits,
+        dev=dev.prompts,
+        test=test.prompts,
+        physicians=physicians.prompts,
+        too_long=dev.too_long + test.too_long + physicians.too_long,
+    )
+
+
+def steps_of(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> list[list[Group]]:
+    """Groups of all epochs, gathered to steps of at least `batch_pairs` pairs; no step crosses an epoch."""
+    optimisation = recipe.optimisation
+    steps: list[list[Group]] = []
+    for epoch in range(optimisation.epochs):
+        groups = recipe.expansion.groups(prompts, seed=optimisation.seed, epoch=epoch)
+        steps += _batched(groups, optimisation.batch_pairs)
+    return steps[: optimisation.max_steps]
+
+
+def _batched(groups: Iterable[Group], pairs: int) -> Iterator[list[Group]]:
+    """A remainder of less than half a batch joins the last step."""
+    batch: list[Group] = []
+    ready: list[Group] | None = None
+    for group in groups:
+        batch.append(group)
+        if _size(batch) >= pairs:
+            if ready:
+                yield ready
+            ready, batch = batch, []
+    if ready and _size(batch) < pairs / 2:
+        yield ready + batch
+        return
+    yield from (each for each in (ready, batch) if each)
+
+
+def _size(groups: Iterable[Group]) -> int:
+    """Pairs; a group without any, which only anchors, counts as one."""
+    return sum(len(group.pairs) or 1 for group in groups)
+
+
+def train_steps(
+    model: TreeModel,
+    steps: StepData,
+    optimisation: Optimisation,
+    folder: Path,
+    *,
+    on_gpu: bool,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> EciTrainer:
+    """Train; a checkpoint in the folder is continued, with the same curve as if nothing had happened."""
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
+    trainer = EciTrainer(
+        model,
+        _arguments(optimisation, folder, on_gpu=on_gpu),
+        steps,
+        head_learning_rate=optimisation.head_learning_rate,
+        callbacks=list(callbacks),
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    return trainer
+
+
+def _arguments(optimisation: Optimisation, folder: Path, *, on_gpu: bool) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=1,  # the data are the steps of all epochs
+        learning_rate=optimisation.learning_rate,
+        lr_scheduler_type=optimisation.scheduler,
+        warmup_steps=optimisation.warmup_share,
+        weight_decay=optimisation.weight_decay,
+        max_grad_norm=optimisation.max_grad_norm,
+        bf16=optimisation.precision == "bf16",
+        use_cpu=not on_gpu,
+        seed=optimisation.seed,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_steps=optimisation.save_every,
+        save_total_limit=2,
+        report_to=["tensorboard"],
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
+    )

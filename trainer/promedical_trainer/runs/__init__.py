@@ -1,0 +1,1 @@
+"""What every training run has: recipe files, checkpoints, lineage, processes, progress."""

@@ -1,0 +1,53 @@
+"""What a run was begun with: its data, by hash, and where it was trained. What it learnt goes on with the same data."""
+
+import json
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from promedical_data.report import DataReport
+from promedical_trainer.runs.checkpoints import last_checkpoint
+from promedical_trainer.runs.distributed import processes
+from promedical_trainer.runs.files import write_whole
+from promedical_trainer.runs.recipe_files import RecipeError
+
+_FILE: Final = "beginning.json"
+
+
+def begin(folder: Path, checkpoints: Path, data: Path, reports: Iterable[DataReport]) -> str:
+    """Write down what a run begins with, or see that it goes on with the same.
+
+    Args:
+        folder: Of the run.
+        checkpoints: Folder of them; until there is one, the data may still be mended.
+        data: Folder that its files are named from.
+        reports: Of every file.
+
+    Returns:
+        The hardware that the run was begun on.
+
+    Raises:
+        RecipeError: Data have changed since.
+    """
+    path = folder / _FILE
+    hashes = {os.path.relpath(each.path, data): each.sha256 for each in reports}
+    if last_checkpoint(checkpoints) is None or not path.is_file():
+        write_whole(path, json.dumps({"data": hashes, "hardware": _hardware()}, indent=1) + "\n")
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    changed = sorted(name for name, _ in hashes.items() ^ begun["data"].items())
+    if changed:
+        raise RecipeError(
+            f"{folder}: {changed[0]} is not what it was when this run began; give another --output, or the data of then"
+        )
+    return str(begun["hardware"])
+
+
+def _hardware() -> str:
+    count = processes().num_processes
+    if torch.cuda.is_available():
+        return f"{count} x {torch.cuda.get_device_name()}"
+    return f"CPU only ({torch.get_num_threads()} threads, {platform.machine()}), processes: {count}"

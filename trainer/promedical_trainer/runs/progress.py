@@ -1,0 +1,136 @@
+"""What a person sees while a run goes on: one bar per stage; without a terminal, a line now and then."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from promedical_trainer.runs.distributed import gathered
+
+_LINES = 20
+"""So many lines a stage where there is no terminal."""
+
+
+class TimeUpError(Exception):
+    """The time that a run was given is over; what it has done is kept.
+
+    Args:
+        title: Of the stage that is not done.
+        done: How far it is.
+        total: How far it goes.
+    """
+
+    def __init__(self, title: str, done: int, total: int) -> None:
+        super().__init__(f"time is up at {title}, {done} of {total}; run the same command again to go on")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """When a run must have stopped, on the monotonic clock in seconds; None: never."""
+
+    at: float | None = None
+
+    @classmethod
+    def after(cls, minutes: float | None) -> "Deadline":
+        """So many minutes from now."""
+        return cls(at=None if minutes is None else time.monotonic() + 60 * minutes)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is time."""
+        return self.at is not None and time.monotonic() >= self.at
+
+    def check(self, title: str, done: int, total: int) -> None:
+        """End a stage that is not done.
+
+        Raises:
+            TimeUpError: Says how far the stage is.
+        """
+        if self.passed and done < total:
+            raise TimeUpError(title, done, total)
+
+
+Advance = Callable[[int], None]
+"""Told how far a stage is in all."""
+
+
+@contextmanager
+def stage(console: Console, title: str, total: int) -> Iterator[Advance]:
+    """Show one stage; the value is called with the number of things done."""
+    if not console.is_terminal:
+        yield _lines(console, title, total)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _lines(console: Console, title: str, total: int) -> Advance:
+    every = max(total // _LINES, 1)
+
+    def advance(done: int) -> None:
+        if done % every == 0 or done == total:
+            console.print(f"{title}: {done} of {total}")
+
+    return advance
+
+
+class StepBar(TrainerCallback):
+    """Moves a bar with the optimizer's steps, shows what is logged, and stops with a checkpoint when time is up.
+
+    Args:
+        console: To print to.
+        advance: Of the stage.
+        deadline: Of the run; None: someone else stops.
+        shown: Names of the metrics to show; a log without the first is not of a step.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        advance: Advance,
+        deadline: Deadline | None = None,
+        *,
+        shown: Sequence[str] = ("pairwise", "pointwise", "accuracy"),
+    ) -> None:
+        self._console = console
+        self._advance = advance
+        self._deadline = deadline or Deadline()
+        self._shown = shown
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
+        """A step is done."""
+        del args, others
+        self._advance(state.global_step)
+        if self._deadline.at is not None and any(gathered(self._deadline.passed)):  # clocks differ; all stop together
+            control.should_save = control.should_training_stop = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **others: Any,
+    ) -> None:
+        """Metrics since the last log."""
+        del args, control, others
+        if logs and self._shown[0] in logs and state.is_local_process_zero:
+            parts = " ".join(f"{name} {_number(logs.get(name))}" for name in self._shown)
+            self._console.print(f"step {state.global_step}: {parts}", highlight=False)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,148 @@
+"""How a recipe is read, for every kind of model: YAML into frozen settings. Unknown names are errors."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from promedical_trainer.runs.files import write_whole
+
+T = TypeVar("T")
+
+Precision = Literal["fp32", "bf16"]
+
+_FOLDER: Final = files("promedical_trainer") / "recipes"
+_RECIPE: Final = "recipe.yaml"
+_HALF: Final = "recipe.part"
+_LOCK: Final = ".lock"
+
+
+class RecipeError(Exception):
+    """A recipe cannot be used. The message names the field, what was expected and what to do."""
+
+
+def check_counts(settings: object, *names: str, least: int = 1) -> None:
+    """See that these settings count something.
+
+    Raises:
+        ValueError: One is below `least`.
+    """
+    for name in names:
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name} is {getattr(settings, name)}: expected at least {least}")
+
+
+def check_amounts(settings: object, *names: str) -> None:
+    """See that these settings are finite numbers, 0 or more.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for name in names:
+        if not 0 <= getattr(settings, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(settings, name)}: expected a finite number, 0 or more")
+
+
+class RecipeBook(Generic[T]):
+    """The recipes of one kind: the built-in ones, whose names begin with it, and files of the user.
+
+    Args:
+        kind: Such as "rm".
+        settings: The frozen dataclass that a recipe fills.
+    """
+
+    def __init__(self, kind: str, settings: type[T]) -> None:
+        self._kind = kind
+        self._adapter: TypeAdapter[T] = TypeAdapter(settings)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the recipes that come with the package."""
+        names = (each.name.removesuffix(".yaml") for each in _FOLDER.iterdir() if each.name.endswith(".yaml"))
+        return sorted(name for name in names if name.startswith(f"{self._kind}-"))
+
+    def load(self, name: str, overrides: Sequence[str] = ()) -> T:
+        """A built-in recipe by name or a file by path, with overrides such as "optimisation.epochs=1".
+
+        Raises:
+            RecipeError: No such recipe, not YAML, or a field is wrong.
+        """
+        tree = self._read(name)
+        for override in overrides:
+            _apply(tree, override)
+        try:
+            return self._adapter.validate_python(tree)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(map(str, problem["loc"])) or "the recipe"
+            raise RecipeError(f"recipe {name}: {where}: {problem['msg']}") from error
+
+    def dump(self, recipe: T) -> str:
+        """The recipe as YAML, with every default written out."""
+        return yaml.safe_dump(self._adapter.dump_python(recipe, mode="json"), sort_keys=False, allow_unicode=True)
+
+    @contextmanager
+    def claimed(self, folder: Path, recipe: T) -> Iterator[None]:
+        """A folder that is this recipe's run, new or begun, and that no other process works in meanwhile.
+
+        Raises:
+            RecipeError: It holds something else, or another process is at it.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"{folder}: cannot be made a folder ({error.strerror}); give another --output") from error
+        try:
+            with FileLock(folder / _LOCK, timeout=0):
+                self._claim(folder, self.dump(recipe))
+                yield
+        except Timeout:
+            message = f"{folder}: another process trains in it; wait for its end, or give another --output"
+            raise RecipeError(message) from None
+
+    def _claim(self, folder: Path, text: str) -> None:
+        path = folder / _RECIPE
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            raise RecipeError(f"{folder}: holds a run of another recipe; give another --output, or remove it")
+        if not path.is_file():
+            if any(each.name not in {_LOCK, _HALF} for each in folder.iterdir()):
+                raise RecipeError(f"{folder}: is not empty and holds no run; give another --output")
+            write_whole(path, text)
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = Path(name)
+        source = path if path.suffix in {".yaml", ".yml"} else _FOLDER / f"{name}.yaml"
+        try:
+            tree = yaml.safe_load(source.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            known = ", ".join(self.names)
+            raise RecipeError(
+                f"recipe {name}: cannot be read; give a path to a .yaml file in UTF-8 or one of {known}"
+            ) from error
+        except yaml.YAMLError as error:
+            raise RecipeError(f"recipe {name}: is not YAML: {error}") from error
+        if not isinstance(tree, dict):
+            raise RecipeError(f"recipe {name}: expected a mapping of settings")
+        return tree
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    *parents, last = path.split(".")
+    if not equals or not last:
+        raise RecipeError(f"override {override!r}: expected name=value, such as optimisation.epochs=1")
+    for parent in parents:
+        child = tree.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise RecipeError(f"override {override!r}: {parent} is not a section")
+        tree = child
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {override!r}: {text!r} is not YAML; give a number, a word or a [list]") from error

@@ -17,8 +17,7 @@ import structlog
 from promedical.errors import ErrorCode
 from promedical_service.edges.access import ANONYMOUS, KeyRing
 from promedical_service.edges.rates import RateLimit
-from promedical_service.edges.refusals import Refusal, refusal_of
-from promedical_service.errors import ServiceError
+from promedical_service.errors import ServiceError, service_error_of
 from promedical_service.health import Health, State
 from promedical_service.telemetry.logs import describe_error, get_logger
 from promedical_service.telemetry.tracing import Tracing, finish
@@ -144,7 +143,7 @@ class Desk:
         """Admit the call, do the work with the oracle, account for it.
 
         Raises:
-            Refusal: Whatever went wrong, as the caller is to be told.
+            ServiceError: Whatever went wrong, as the caller is to be told.
         """
         return await self._account(call, lambda: self._admitted(call, work))
 
@@ -219,8 +218,8 @@ class Desk:
                     items=call.items,
                 )
 
-    def _refusal(self, call: Call, error: Exception) -> Refusal:
-        refusal = refusal_of(error)
+    def _refusal(self, call: Call, error: Exception) -> ServiceError:
+        refusal = service_error_of(error)
         call.code = refusal.code
         if not isinstance(error, ServiceError) and refusal.code is ErrorCode.INTERNAL:
             self._log.error("unexpected error", method=call.method, **describe_error(error))

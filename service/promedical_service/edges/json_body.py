@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from promedical import messages
 from promedical.errors import ErrorCode
 from promedical.rubric import check_encodable
-from promedical_service.edges.refusals import MAX_VIOLATIONS, Refusal, Violation, invalid
 from promedical_service.edges.strict_json import parse_strictly, texts
+from promedical_service.errors import MAX_VIOLATIONS, ServiceError, Violation, invalid
 from promedical_service.limits import CountLimits
 
 BODY_TIMEOUT_S: Final = 60.0
@@ -53,7 +53,7 @@ async def read_body(request: Request, limit: int, hold: Callable[[int], None], w
         within_s: Seconds that the caller still waits.
 
     Raises:
-        Refusal: Not JSON by its headers, over the limit (declared or as it streams in), or too slow.
+        ServiceError: Not JSON by its headers, over the limit (declared or as it streams in), or too slow.
     """
     _check_headers(request, limit)
     seconds = BODY_TIMEOUT_S if within_s is None else min(within_s, BODY_TIMEOUT_S)
@@ -62,9 +62,9 @@ async def read_body(request: Request, limit: int, hold: Callable[[int], None], w
             return await _collect(request, limit, hold)
     except TimeoutError:
         message = f"The body took over {seconds:.3g} s to arrive; send smaller requests or check the network"
-        raise Refusal(ErrorCode.DEADLINE, message) from None
+        raise ServiceError(ErrorCode.DEADLINE, message) from None
     except ClientDisconnect:
-        raise Refusal(ErrorCode.CANCELLED, "The caller went away while sending") from None
+        raise ServiceError(ErrorCode.CANCELLED, "The caller went away while sending") from None
 
 
 def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) -> Asked:
@@ -73,7 +73,7 @@ def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) ->
     What decides over the cost is looked at first: counts, before an object or an error per element is built.
 
     Raises:
-        Refusal: invalid_request, with the path of each field at fault.
+        ServiceError: invalid_request, with the path of each field at fault.
         InvalidField: A text holds what is no Unicode.
         ServiceError: too_large, with the path of what holds too much.
     """
@@ -91,7 +91,7 @@ def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Aske
         parsed: The same as plain JSON.
 
     Raises:
-        Refusal: invalid_request, with the path of each field at fault.
+        ServiceError: invalid_request, with the path of each field at fault.
         InvalidField: A text holds what is no Unicode.
     """
     try:
@@ -159,11 +159,11 @@ async def _collect(request: Request, limit: int, hold: Callable[[int], None]) ->
 
 def _refuse_size(limit: int) -> NoReturn:
     message = f"The body is over the limit of {limit} bytes; send fewer items per request"
-    raise Refusal(ErrorCode.TOO_LARGE, message)
+    raise ServiceError(ErrorCode.TOO_LARGE, message)
 
 
 def _refuse_media(message: str) -> NoReturn:
-    raise Refusal(ErrorCode.INVALID_REQUEST, message, http_status=UNSUPPORTED_MEDIA_TYPE)
+    raise ServiceError(ErrorCode.INVALID_REQUEST, message, http_status=UNSUPPORTED_MEDIA_TYPE)
 
 
 def violations(error: ValidationError) -> list[Violation]:

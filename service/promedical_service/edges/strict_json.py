@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
 from promedical.errors import ErrorCode
-from promedical_service.edges.refusals import Violation, invalid
-from promedical_service.errors import ServiceError
+from promedical_service.errors import ServiceError, invalid_field
 
 _MAX_FIELDS: Final = 32
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
@@ -49,7 +48,7 @@ def parse_strictly(
         reason = "The body is not UTF-8; send JSON in UTF-8"
     except ValueError:
         reason = "An integer of the body has too many digits; send smaller numbers"
-    raise invalid([Violation(field="", message=reason)])  # outside: the error must not keep what was parsed
+    raise invalid_field("", reason)  # outside: the error must not keep what was parsed
 
 
 def texts(value: Any) -> Iterator[tuple[tuple[int | str, ...], str]]:

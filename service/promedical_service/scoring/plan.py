@@ -13,7 +13,7 @@ from promedical.messages import ErrorInfo, Limits, Message, RubricSpec, ScoreIte
 from promedical.reward import RewardWeights
 from promedical.rubric import MAX_ID_CHARACTERS, Criterion, InvalidField, Rubric, check_encodable
 from promedical.rubric_files import NamedRubric, RubricCatalog
-from promedical_service.errors import InvalidRequest, ServiceError
+from promedical_service.errors import ServiceError, invalid_field, service_error_of
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM, CountLimits
 
 MAX_VERDICTS: Final = 2**18
@@ -70,7 +70,7 @@ def check_request(request: ScoreRequest, path: str, limits: Limits, fingerprint:
             proficiency_mode=spec.proficiency_mode,
         )
     except InvalidField as error:
-        raise InvalidRequest(error.under("reward_weights")) from error
+        raise service_error_of(error.under("reward_weights")) from error
 
 
 def plan_item(item: ScoreItem, path: str, catalog: RubricCatalog) -> ItemPlan | RefusedItem:
@@ -160,18 +160,17 @@ def _check_text(turns: Sequence[Message], responses: Sequence[str]) -> None:
 
 def _check_ids(ids: Sequence[str]) -> None:
     if not ids:
-        raise InvalidRequest(InvalidField("items", "is empty; send at least one item"))
+        raise invalid_field("items", "is empty; send at least one item")
     first: dict[str, int] = {}
     for index, item_id in enumerate(ids):
         if not item_id:
-            raise InvalidRequest(InvalidField(f"items[{index}].id", "is empty; give every item an id"))
+            raise invalid_field(f"items[{index}].id", "is empty; give every item an id")
         if len(item_id) > MAX_ID_CHARACTERS:
             reason = f"has {len(item_id)} characters; at most {MAX_ID_CHARACTERS} are allowed"
-            raise InvalidRequest(InvalidField(f"items[{index}].id", reason))
+            raise invalid_field(f"items[{index}].id", reason)
         if first.setdefault(item_id, index) != index:
-            raise InvalidRequest(
-                InvalidField(f"items[{index}].id", f"is the same as items[{first[item_id]}].id; ids must be unique")
-            )
+            reason = f"is the same as items[{first[item_id]}].id; ids must be unique"
+            raise invalid_field(f"items[{index}].id", reason)
 
 
 def _check_counts(request: ScoreRequest, path: str, limits: Limits) -> None:

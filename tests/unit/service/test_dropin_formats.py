@@ -12,7 +12,6 @@ from promedical_service.edges.dropins.catalog import DROP_INS, read_request
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.format import Receipt, Scored
 from promedical_service.edges.dropins.scorer import RowScorer
-from promedical_service.edges.refusals import Refusal
 from promedical_service.errors import ServiceError
 from promedical_service.limits import CountLimits
 
@@ -295,8 +294,9 @@ def test_dropin_ignores_fields_that_it_does_not_know(drop_in):
     [[("rubric", "x")], [("priority", "urgent")], [("rubric_id", "a"), ("rubric_id", "b")], [("answer", "yes")]],
 )
 def test_dropin_refuses_query_parameters_that_it_does_not_know(query):
-    with pytest.raises(Refusal):
+    with pytest.raises(ServiceError) as caught:
         read("/rm", SLIME, query)
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
 
 
 def test_dropin_options_are_read_from_the_url():
@@ -307,7 +307,7 @@ def test_dropin_options_are_read_from_the_url():
 
 @pytest.mark.parametrize("path", ["/classify", "/rerank", "/get_reward"])
 def test_dropin_refuses_the_choice_of_an_answer_where_there_is_one(path):
-    with pytest.raises(Refusal, match="one kind of answer"):
+    with pytest.raises(ServiceError, match="one kind of answer"):
         read(path, {}, [("answer", "object")])
 
 

@@ -5,7 +5,6 @@ import dataclasses
 
 import pytest
 from edges_kit import MODEL, RUBRIC, result
-from test_gathering import Timers
 
 from gated import nothing_lost, settle
 from promedical import messages as m
@@ -14,6 +13,7 @@ from promedical_service.edges.dropins.format import Options, Row
 from promedical_service.edges.dropins.scorer import RowScorer
 from promedical_service.errors import ServiceError
 from promedical_service.types import Caller
+from timers import Timers
 
 CALLER = Caller(key="alice", timeout_s=None)
 

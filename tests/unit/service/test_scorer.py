@@ -15,7 +15,7 @@ from promedical import messages as m
 from promedical.errors import ITEM_ERROR_CODES, ErrorCode
 from promedical_service.engines.base import EngineLost
 from promedical_service.engines.fake import FakeEngine
-from promedical_service.errors import InvalidRequest, ServiceError
+from promedical_service.errors import ServiceError
 from promedical_service.scoring import plan
 from promedical_service.types import Caller
 
@@ -349,8 +349,8 @@ async def test_scorer_names_the_field_of_an_invalid_item(name, field):
 async def test_scorer_refuses_a_request_whose_ids_are_not_sound(items, field):
     async with rig() as r:
         error = await refused(r, *items)
-        assert isinstance(error, InvalidRequest)
-        assert (error.code, error.field) == (ErrorCode.INVALID_REQUEST, field)
+        assert error.code is ErrorCode.INVALID_REQUEST
+        assert [violation.field for violation in error.violations] == [field]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,8 @@ async def test_scorer_refuses_a_request_whose_ids_are_not_sound(items, field):
 async def test_scorer_refuses_a_request_whose_weights_break_the_veto(field, value):
     async with rig() as r:
         error = await refused(r, item(), reward_weights=replace(m.WeightsSpec(), **{field: value}))
-        assert (error.code, error.field) == (ErrorCode.INVALID_REQUEST, f"reward_weights.{field}")
+        assert error.code is ErrorCode.INVALID_REQUEST
+        assert [violation.field for violation in error.violations] == [f"reward_weights.{field}"]
 
 
 async def test_scorer_accepts_the_smallest_veto():

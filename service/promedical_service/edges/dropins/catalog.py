@@ -13,8 +13,8 @@ from promedical_service.edges.dropins.rerank import RERANK
 from promedical_service.edges.dropins.slime import REMOTE_RM
 from promedical_service.edges.dropins.tei import PREDICT
 from promedical_service.edges.json_body import validate_body, violations
-from promedical_service.edges.refusals import Violation, invalid
 from promedical_service.edges.strict_json import parse_strictly
+from promedical_service.errors import invalid, invalid_field
 from promedical_service.limits import CountLimits
 
 DROP_INS: Final = (GET_REWARD, REMOTE_RM, CLASSIFY, VERIFY, RERANK, PREDICT)
@@ -29,7 +29,7 @@ def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]],
     """Decode the body and the query parameters of a request.
 
     Raises:
-        Refusal: invalid_request, with the path of each field at fault.
+        ServiceError: invalid_request, with the path of each field at fault.
         ServiceError: too_large.
     """
     options = _read_options(drop_in, list(query))
@@ -42,11 +42,11 @@ def check_session(body: bytes, limits: CountLimits) -> None:
     """Read the body of a session that is opened, of which nothing is kept.
 
     Raises:
-        Refusal: invalid_request.
+        ServiceError: invalid_request.
     """
     raw = parse_strictly(body, limits.max_values, max_fields=_MAX_FIELDS, parse_int=int)
     if not isinstance(raw, dict):
-        raise invalid([Violation(field="", message="The body is not a JSON object; send one, such as {}")])
+        raise invalid_field("", "The body is not a JSON object; send one, such as {}")
 
 
 def _check_counts(raw: Any, limits: CountLimits) -> None:
@@ -60,9 +60,9 @@ def _check_counts(raw: Any, limits: CountLimits) -> None:
 def _read_options(drop_in: DropIn, query: list[tuple[str, str]]) -> Options:
     given = dict(query)
     if len(given) != len(query):
-        raise invalid([Violation(field="", message="A query parameter is given twice; give each once")])
+        raise invalid_field("", "A query parameter is given twice; give each once")
     if "answer" in given and not drop_in.has_two_answers:
-        raise invalid([Violation(field="answer", message="This endpoint has one kind of answer; leave it out")])
+        raise invalid_field("answer", "This endpoint has one kind of answer; leave it out")
     try:
         return _OPTIONS.validate_python(given)
     except ValidationError as error:

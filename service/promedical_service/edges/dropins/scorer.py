@@ -24,8 +24,7 @@ from promedical.messages import (
     Truncation,
 )
 from promedical_service.edges.dropins.format import Options, Row, Scored
-from promedical_service.edges.refusals import Violation, invalid
-from promedical_service.errors import ServiceError
+from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.types import Caller, Oracle
 
 _RETRY_AFTER_S: Final = 1.0
@@ -191,4 +190,4 @@ def _refusal(place: str, error: ErrorInfo) -> ServiceError:
     """These formats have no place for the error of one row. What may work later is told so."""
     if error.retryable:
         return ServiceError(ErrorCode.UNAVAILABLE, f"{place}: {error.message}", retry_after_s=_RETRY_AFTER_S)
-    return invalid([Violation(field=place, message=error.message)])
+    return invalid_field(place, error.message)

@@ -20,9 +20,8 @@ from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, Desk, request
 from promedical_service.edges.grpc.field_count import holds_more_fields
 from promedical_service.edges.grpc.health import REWARD_SERVICE, HealthService
 from promedical_service.edges.grpc.status import abort
-from promedical_service.edges.refusals import Refusal, Violation, invalid
 from promedical_service.edges.tls import ServerTls
-from promedical_service.errors import ServiceError
+from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.telemetry.tracing import trace_headers
@@ -96,7 +95,7 @@ class RewardService:
             context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
             try:
                 return await self._desk.serve(call, lambda oracle: work(wire, oracle, call))
-            except Refusal as refusal:
+            except ServiceError as refusal:
                 return await abort(context, refusal, call.request_id)
 
         return handle
@@ -244,10 +243,7 @@ def _parsed(kind: type[Wire], wire: bytes) -> Wire:
         return kind.FromString(wire)
     except DecodeError:
         name = kind.DESCRIPTOR.full_name
-        violation = Violation(
-            field="", message=f"The message is not a {name} with texts in UTF-8; check what the client sends"
-        )
-    raise invalid([violation])
+    raise invalid_field("", f"The message is not a {name} with texts in UTF-8; check what the client sends")
 
 
 def _check_item(item: pb.ScoreItem | pb.RankResponsesRequest, path: str, limits: CountLimits) -> None:
@@ -269,7 +265,7 @@ def _refusing(desk: Desk, call: Call, error: ServiceError) -> Any:
     async def refuse(_: Any, context: Any) -> None:
         try:
             await desk.serve(call, fail)
-        except Refusal as refusal:
+        except ServiceError as refusal:
             await abort(context, refusal, call.request_id)
 
     return grpc.stream_stream_rpc_method_handler(refuse)

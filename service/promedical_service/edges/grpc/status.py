@@ -9,24 +9,24 @@ from google.rpc import error_details_pb2, status_pb2
 
 from promedical.errors import ERROR_DOMAIN, ERROR_TABLE
 from promedical_service.edges.desk import REQUEST_ID_HEADER
-from promedical_service.edges.refusals import Refusal
+from promedical_service.errors import ServiceError
 
 _DETAILS_TRAILER: Final = "grpc-status-details-bin"
 _PUSHBACK_TRAILER: Final = "grpc-retry-pushback-ms"
 
 
-async def abort(context: Any, refusal: Refusal, request_id: str) -> NoReturn:
+async def abort(context: Any, refusal: ServiceError, request_id: str) -> NoReturn:
     """End the call with `refusal`. `abort_with_status` would drop the trailers beside the details."""
     await context.abort(status_code(refusal), refusal.message, trailers(refusal, request_id))
     raise AssertionError("abort returned")
 
 
-def status_code(refusal: Refusal) -> grpc.StatusCode:
+def status_code(refusal: ServiceError) -> grpc.StatusCode:
     """The status of the table."""
     return grpc.StatusCode[ERROR_TABLE[refusal.code].grpc_status]
 
 
-def trailers(refusal: Refusal, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+def trailers(refusal: ServiceError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
     """Trailing metadata: request id, rich status, and when to try again."""
     found: list[tuple[str, str | bytes]] = [
         (REQUEST_ID_HEADER, request_id),
@@ -37,7 +37,7 @@ def trailers(refusal: Refusal, request_id: str) -> tuple[tuple[str, str | bytes]
     return tuple(found)
 
 
-def rich_status(refusal: Refusal) -> status_pb2.Status:
+def rich_status(refusal: ServiceError) -> status_pb2.Status:
     """google.rpc.Status with ErrorInfo, and RetryInfo and BadRequest where they apply."""
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=str(refusal.code), domain=ERROR_DOMAIN)]
     if refusal.retry_after_s is not None:
@@ -50,7 +50,7 @@ def rich_status(refusal: Refusal) -> status_pb2.Status:
     return status_pb2.Status(code=code, message=refusal.message, details=[_packed(detail) for detail in details])
 
 
-def _bad_request(refusal: Refusal) -> error_details_pb2.BadRequest:
+def _bad_request(refusal: ServiceError) -> error_details_pb2.BadRequest:
     return error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.message)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from pydantic import ConfigDict, TypeAdapter
 
 from promedical.errors import ERROR_TABLE, ErrorCode
-from promedical_service.edges.refusals import Refusal
+from promedical_service.errors import ServiceError
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
@@ -53,14 +53,14 @@ class Problem:
 _PROBLEM: Final = TypeAdapter(Problem)
 
 
-def http_status(refusal: Refusal, overload_status: int) -> int:
+def http_status(refusal: ServiceError, overload_status: int) -> int:
     """The status of the table, but for what HTTP or the operator has a say in."""
     if refusal.code is ErrorCode.OVERLOADED:
         return overload_status
     return refusal.http_status or ERROR_TABLE[refusal.code].http_status
 
 
-def problem_body(refusal: Refusal, *, status: int, request_id: str) -> bytes:
+def problem_body(refusal: ServiceError, *, status: int, request_id: str) -> bytes:
     """The document."""
     errors = tuple(FieldError(field=found.field, message=found.message) for found in refusal.violations)
     problem = Problem(
@@ -77,7 +77,7 @@ def problem_body(refusal: Refusal, *, status: int, request_id: str) -> bytes:
     return _PROBLEM.dump_json(problem, exclude_none=True)
 
 
-def problem_headers(refusal: Refusal) -> dict[str, str]:
+def problem_headers(refusal: ServiceError) -> dict[str, str]:
     """Retry-After in whole seconds, and how to authenticate."""
     headers = {}
     if refusal.retry_after_s is not None:

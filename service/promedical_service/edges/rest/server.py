@@ -22,9 +22,9 @@ from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.format import DropIn
 from promedical_service.edges.dropins.nemo_gym import SEED_SESSION
 from promedical_service.edges.json_body import parse_body, read_body
-from promedical_service.edges.refusals import Refusal
 from promedical_service.edges.rest.openapi import openapi_document
 from promedical_service.edges.rest.problems import PROBLEM_TYPE, http_status, problem_body, problem_headers
+from promedical_service.errors import ServiceError
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.telemetry.metrics import Metrics
@@ -154,7 +154,7 @@ class RestEdge:
             call = _arrival(method, request)
             try:
                 body = await self._desk.serve(call, lambda oracle: work(request, oracle, call))
-            except Refusal as refusal:
+            except ServiceError as refusal:
                 return self._problem(call, refusal)
             return Response(body, media_type="application/json", headers=self._headers(call))
 
@@ -165,7 +165,7 @@ class RestEdge:
             call = _arrival("Other", request)
             try:
                 return await self._desk.serve_page(call, show)
-            except Refusal as refusal:
+            except ServiceError as refusal:
                 return self._problem(call, refusal)
 
         return handle
@@ -184,10 +184,10 @@ class RestEdge:
     def _probe(self, request: Request, *, good: bool) -> Response:
         if good:
             return JSONResponse({"status": self._health.state})
-        refusal = Refusal(ErrorCode.UNAVAILABLE, f"The service is {self._health.state}", retry_after_s=1.0)
+        refusal = ServiceError(ErrorCode.UNAVAILABLE, f"The service is {self._health.state}", retry_after_s=1.0)
         return self._problem(_arrival("Other", request), refusal)
 
-    def _problem(self, call: Call, refusal: Refusal) -> Response:
+    def _problem(self, call: Call, refusal: ServiceError) -> Response:
         status = http_status(refusal, self._overload_status)
         body = problem_body(refusal, status=status, request_id=call.request_id)
         headers = self._headers(call) | problem_headers(refusal)
@@ -203,14 +203,14 @@ async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
     """Do the work; cancel it when the caller goes away. The body must have been read.
 
     Raises:
-        Refusal: cancelled.
+        ServiceError: cancelled.
     """
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise Refusal(ErrorCode.CANCELLED, "The caller went away")
+            raise ServiceError(ErrorCode.CANCELLED, "The caller went away")
         return working.result()
     finally:
         working.cancel()
@@ -243,9 +243,9 @@ def _timeout_s(request: Request) -> float | None:
     return milliseconds / 1000
 
 
-def _unrouted_refusal(status: int) -> Refusal:
+def _unrouted_refusal(status: int) -> ServiceError:
     if status == _NOT_FOUND:
-        return Refusal(ErrorCode.NOT_FOUND, "There is nothing at this path; see /docs for what there is")
-    return Refusal(
+        return ServiceError(ErrorCode.NOT_FOUND, "There is nothing at this path; see /docs for what there is")
+    return ServiceError(
         ErrorCode.INVALID_REQUEST, "This path does not take this method; see the allow header", http_status=status
     )

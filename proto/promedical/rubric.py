@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, Self, TypeVar
 
 MAX_ID_CHARACTERS: Final = 256
-"""Of ids of criteria and items; answers repeat them."""
+"""Characters of an id of a criterion or an item at most; answers repeat them."""
 
 
 class Dimension(StrEnum):

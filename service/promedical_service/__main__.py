@@ -1,6 +1,7 @@
 """`promedical-serve`: settings, logs, then the service. Heavy imports wait until the configuration is known to be good.
 
-Exit codes: 0 stopped as asked; 1 could not start or go on; 2 wrong configuration; 128 + n ended by a second signal n.
+Exit codes: 0 stopped as asked; 1 could not start, or could not continue; 2 wrong configuration; 128 + n ended by a
+second signal n.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ class State(StrEnum):
     READY = "ready"
     """Requests are answered."""
     RECOVERING = "recovering"
-    """The engine died and is started anew; whoever asks meanwhile is sent elsewhere."""
+    """The engine died and is being restarted; callers are sent elsewhere in the meantime."""
     DRAINING = "draining"
     """Asked to stop; what is in progress is finished, nothing new is taken."""
     LOST = "lost"
@@ -84,7 +84,7 @@ class Health:
         self._move(Event.LOADED)
 
     def engine_down(self) -> None:
-        """The engine died and is started anew."""
+        """The engine died and is being restarted."""
         self._move(Event.ENGINE_DOWN)
 
     def engine_lost(self) -> None:

@@ -245,7 +245,7 @@ class Server:
         self._over.set()
 
     def _on_hangup(self) -> None:
-        self._log.info("hangup: nothing to do, keys and TLS files that change are read anew by themselves")
+        self._log.info("hangup: nothing to do, the service reads changed keys and TLS files by itself")
 
     def _listen(self) -> socket.socket:
         try:

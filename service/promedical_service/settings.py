@@ -99,13 +99,13 @@ class Settings(BaseSettings):
     max_criteria_per_item: Count = 128
     """Criteria of one item."""
     max_queue_tokens: Count = 2_000_000
-    """Unique tokens that may wait; what comes on top is answered `overloaded`."""
+    """Unique tokens that may wait; requests beyond that are answered `overloaded`."""
     max_batch_tokens: Count = 8192
     """Unique tokens in one pass of the engine."""
     max_batch_s: Seconds = 1.0
     """Time that one pass may take, as far as it can be foreseen; bounds what waits for its end."""
     max_concurrent_requests: Count = 1024
-    """Requests in progress on both transports together; what comes on top is answered `overloaded`."""
+    """Requests in progress on both transports together; requests beyond that are answered `overloaded`."""
     bulk_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Part of the engine that bulk keeps while interactive requests wait, above 0 and below 1."""
     default_timeout_s: Seconds = 300.0
@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="promedical-serve",
         description="Serve the reward oracle over gRPC and REST.",
         epilog="Every flag is also an environment variable, PROMEDICAL_REST_PORT for --rest-port, and a key of the "
-        "--config file. Exit codes: 0 stopped as asked, 1 could not start or go on, 2 wrong configuration, "
+        "--config file. Exit codes: 0 stopped as asked, 1 could not start, or could not continue, 2 wrong configuration, "
         "128 + n ended by a second signal n.",
         allow_abbrev=False,
     )

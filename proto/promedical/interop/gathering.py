@@ -70,21 +70,21 @@ class Gatherer(Generic[Key, Question, Answer]):
                 joined.work.cancel()
 
     def _begin(self, key: Key) -> _Round[Question, Answer]:
-        begun: _Round[Question, Answer] = _Round()
-        self._open[key] = begun
-        begun.work = asyncio.create_task(self._run(key, begun))
-        return begun
+        opened: _Round[Question, Answer] = _Round()
+        self._open[key] = opened
+        opened.work = asyncio.create_task(self._run(key, opened))
+        return opened
 
-    async def _run(self, key: Key, begun: _Round[Question, Answer]) -> Sequence[Answer]:
+    async def _run(self, key: Key, opened: _Round[Question, Answer]) -> Sequence[Answer]:
         call_later = self._call_later or asyncio.get_running_loop().call_later
-        timer = call_later(self._window_s, lambda: self._close(key, begun))
+        timer = call_later(self._window_s, lambda: self._close(key, opened))
         try:
-            await begun.closed.wait()
+            await opened.closed.wait()
         finally:
             timer.cancel()
-        return await self._ask(key, tuple(begun.questions))
+        return await self._ask(key, tuple(opened.questions))
 
-    def _close(self, key: Key, begun: _Round[Question, Answer]) -> None:
-        if self._open.get(key) is begun:
+    def _close(self, key: Key, opened: _Round[Question, Answer]) -> None:
+        if self._open.get(key) is opened:
             del self._open[key]
-        begun.closed.set()
+        opened.closed.set()

@@ -18,7 +18,7 @@ RubricChoice = RubricSpec | str
 """Criteria, or the name of a rubric."""
 
 _MAX_CHARACTERS: Final = 2**20
-"""Of JSON text: 8192 for each of 128 criteria. Every few of them can ask for an object."""
+"""Characters of JSON text at most: 8192 for each of 128 criteria. Every few of them can ask for an object."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,254}(@[0-9]{1,9})?")
 _EXPECTED: Final = (
     "expected criteria in JSON, as a list or as an object with criteria, or the name of a rubric such as "

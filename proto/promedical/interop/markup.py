@@ -132,8 +132,8 @@ def split_query(query: str, prompt: str, *, max_turns: int | None = None) -> tup
     start = query.find(prompt)
     if start < 0 or not _ONLY_BEGINNINGS.fullmatch(query, 0, start):
         return split_exchange(query, max_turns=max_turns)
-    turns, begun = split_prompt(prompt, max_turns=max_turns)
-    return turns, begun + without_ending(query[start + len(prompt) :])
+    turns, prefill = split_prompt(prompt, max_turns=max_turns)
+    return turns, prefill + without_ending(query[start + len(prompt) :])
 
 
 def without_ending(text: str) -> str:

@@ -23,7 +23,7 @@ _WRONG: Final = "This API key is not known here; check it, or ask the operator f
 
 
 class KeyRing:
-    """The API keys of one file, kept as hashes and read anew when the file changes.
+    """The API keys of one file, kept as hashes and read again when the file changes.
 
     Without a file everybody may call and is "anonymous". A file that turns bad is logged and the last good
     keys stay, so that a slip in a mounted secret does not lock everybody out.

@@ -28,16 +28,16 @@ _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _RETRY_AFTER_S: Final = 1.0
 _NOT_NOW: Final = {
     State.STARTING: "The model is still loading; try again in a few seconds",
-    State.RECOVERING: "The engine of this replica is started anew; try again, another one will answer",
-    State.DRAINING: "This replica is stopping; try again, another one will answer",
-    State.LOST: "The engine of this replica is lost; try again, another one will answer",
+    State.RECOVERING: "The engine of this replica is restarting; try again, another replica will answer",
+    State.DRAINING: "This replica is stopping; try again, another replica will answer",
+    State.LOST: "The engine of this replica is lost; try again, another replica will answer",
 }
 
 Answer = TypeVar("Answer")
 
 
 class CallEvents(Protocol):
-    """Hooks that `observability.Metrics` implements."""
+    """Hooks that `telemetry.metrics.Metrics` implements."""
 
     def request_started(self) -> None:
         """A request arrived."""
@@ -61,7 +61,7 @@ class Call:
     caller: str = ANONYMOUS
     items: int | None = None
     fingerprint: str | None = None
-    """Of the oracle that answered, where the answer itself has no place for it."""
+    """Fingerprint of the oracle that answered, where the answer itself has no place for it."""
     code: str = ErrorCode.INTERNAL
     held_bytes: int = 0
     started: float = field(default_factory=time.monotonic)

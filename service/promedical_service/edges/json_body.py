@@ -86,7 +86,7 @@ def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Aske
     """Decode a JSON body that has been looked at.
 
     Args:
-        adapter: Of what is asked.
+        adapter: For the type of the request.
         body: As it came.
         parsed: The same as plain JSON.
 

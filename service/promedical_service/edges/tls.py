@@ -1,4 +1,4 @@
-"""TLS files, read and checked before a port opens, and read anew when they change: renewal needs no restart.
+"""TLS files, read and checked before a port opens, and read again when they change: renewal needs no restart.
 
 New connections get the new certificate. Files that do not fit together are logged, and the last good ones stay.
 """
@@ -48,7 +48,7 @@ class ServerTls:
             self._log.error("TLS files not read, the old certificate stays", reason=str(error))
             return
         self.version += 1
-        self._log.info("TLS files read anew")
+        self._log.info("TLS files read again")
 
     def _read(self) -> None:
         certificate, key, client_ca = self._files

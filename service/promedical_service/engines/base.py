@@ -39,11 +39,11 @@ class Engine(Protocol):
 
     @property
     def dtype(self) -> str:
-        """Of the computation, such as float32; part of the fingerprint."""
+        """Precision of the computation, such as float32; part of the fingerprint."""
 
     @property
     def overtakes(self) -> bool:
-        """Whether a batch that comes while another one runs is scored at once, and the other one goes on after it."""
+        """Whether a batch that comes while another one runs is scored at once, and the other one resumes after it."""
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
         """Score every branch, in the order of trees and their branches.

@@ -49,7 +49,7 @@ class LoadedOracle:
         status: trained, untrained or fake.
         family: Architecture.
         template: Name and start of the hash.
-        licence: Of the weights.
+        licence: The licence of the weights.
         description: One sentence.
         tokens_per_s: Measured in the warm-up.
     """
@@ -72,10 +72,10 @@ class ModelChoice:
 
     Attributes:
         model: As the setting names it.
-        revision: Of a repository on the hub.
-        dtype: Of the computation.
+        revision: Which revision of a repository on the hub.
+        dtype: Precision of the computation.
         threads: For torch; None: its own choice.
-        max_batch_tokens: Of one pass.
+        max_batch_tokens: Unique tokens of one pass at most.
         tensor_parallel: GPUs that vLLM cuts the model over.
     """
 

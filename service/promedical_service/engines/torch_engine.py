@@ -52,7 +52,7 @@ class TorchEngine:
 
     @property
     def dtype(self) -> str:
-        """Of the weights."""
+        """Precision of the weights."""
         return str(self._model.dtype).removeprefix("torch.")
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:

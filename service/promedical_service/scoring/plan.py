@@ -26,7 +26,7 @@ class ItemPlan:
     """One sound item.
 
     Attributes:
-        id: Of the item.
+        id: The item's id.
         rubric: What to judge by, standing criteria included.
         turns: The conversation.
         texts: Distinct responses that are not empty; each is scored once.

@@ -44,7 +44,7 @@ Done = TypeVar("Done")
 
 _CHARACTERS_PER_TOKEN: Final = 4
 _MARKUP_TOKENS: Final = 16
-"""Of the template, for each turn, response and criterion."""
+"""Tokens that the template adds to each turn, response and criterion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +60,8 @@ class Scorer:
 
     Args:
         model: What the oracle is, with its limits.
-        renderer: Of its bundle.
-        calibration: Of its bundle.
+        renderer: The bundle's.
+        calibration: The bundle's.
         admission: Where items wait for the engine.
         catalog: Rubrics by name.
         events: Told what was scored.

@@ -28,9 +28,9 @@ class Tracing:
     """Makes the spans of one process.
 
     Args:
-        endpoint: Of a collector that takes OTLP over HTTP, such as "http://collector:4318"; None: no traces. The
+        endpoint: The collector that takes OTLP over HTTP, such as "http://collector:4318"; None: no traces. The
             usual OTEL_ variables say more, such as headers and attributes of the resource.
-        share: Of the calls without a trace of their own that are traced; a caller's own choice is kept.
+        share: How many of the calls without a trace of their own are traced, 0 to 1; a caller's own choice is kept.
     """
 
     def __init__(self, endpoint: str | None, share: float = 1.0) -> None:

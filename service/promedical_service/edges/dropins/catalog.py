@@ -20,7 +20,7 @@ from promedical_service.limits import CountLimits
 DROP_INS: Final = (GET_REWARD, REMOTE_RM, CLASSIFY, VERIFY, RERANK, PREDICT)
 
 _MAX_FIELDS: Final = 512
-"""Of one object: rows of data sets are wide."""
+"""Fields of one object at most: rows of data sets are wide."""
 _OPTIONS: Final = TypeAdapter(Options)
 _BODIES: Final = {drop_in.method: TypeAdapter(drop_in.request) for drop_in in DROP_INS}
 

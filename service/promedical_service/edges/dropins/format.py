@@ -12,7 +12,7 @@ from promedical.rubric import InvalidField
 from promedical_service.types import Method
 
 OPEN: Final = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True)
-"""Of requests: other software may send what we do not know."""
+"""Configuration of requests: other software may send what we do not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

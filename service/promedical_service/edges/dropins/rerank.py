@@ -92,13 +92,13 @@ def rows(body: RerankRequest) -> tuple[Row, ...]:
     if body.top_n is not None and body.top_n < 0:
         raise InvalidField("top_n", "expected 0 or more")
     try:
-        turns, begun = split_prompt(body.query, max_turns=MAX_MESSAGES_PER_ITEM)
+        turns, prefill = split_prompt(body.query, max_turns=MAX_MESSAGES_PER_ITEM)
     except InvalidField as error:
         raise error.under("query") from None
     rubric = own_rubric(body.rubric, body.rubric_id)
     name, found = ("texts", list(body.texts)) if body.texts is not None else ("documents", _documents(body))
     return tuple(
-        Row(place=place, turns=turns, response=begun + without_ending(text), rubric=rubric)
+        Row(place=place, turns=turns, response=prefill + without_ending(text), rubric=rubric)
         for text, place in zip(found, places(name, len(found)), strict=True)
     )
 

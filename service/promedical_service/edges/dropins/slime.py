@@ -51,12 +51,12 @@ def rows(body: RemoteRmRequest) -> tuple[Row, ...]:
     """The one row."""
     if isinstance(body.prompt, str):
         try:
-            turns, begun = split_prompt(body.prompt, max_turns=MAX_MESSAGES_PER_ITEM)
+            turns, prefill = split_prompt(body.prompt, max_turns=MAX_MESSAGES_PER_ITEM)
         except InvalidField as error:
             raise error.under("prompt") from None
     else:
-        turns, begun = read_turns(body.prompt), ""
-    response = begun + without_ending(body.response)
+        turns, prefill = read_turns(body.prompt), ""
+    response = prefill + without_ending(body.response)
     return (Row(place="response", turns=turns, response=response, rubric=read_label(body.label)),)
 
 

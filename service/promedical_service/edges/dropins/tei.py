@@ -85,8 +85,8 @@ def _row(texts: tuple[str, ...], place: str, rubric: RubricChoice | None) -> Row
 
 
 def _pair(prompt: str, response: str) -> tuple[tuple[Message, ...], str]:
-    turns, begun = split_prompt(prompt, max_turns=MAX_MESSAGES_PER_ITEM)
-    return turns, begun + without_ending(response)
+    turns, prefill = split_prompt(prompt, max_turns=MAX_MESSAGES_PER_ITEM)
+    return turns, prefill + without_ending(response)
 
 
 def truncation(body: PredictRequest) -> Truncation:

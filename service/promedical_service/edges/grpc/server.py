@@ -197,7 +197,7 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
 
 
 def server_options(*, max_request_bytes: int, max_streams: int, connection_max_age_s: float) -> list[tuple[str, int]]:
-    """Of the gRPC server; gRPC ignores names that it does not know, so a test looks them up in its library."""
+    """Options of the gRPC server; gRPC ignores names that it does not know, so a test looks them up in its library."""
     return [
         ("grpc.max_receive_message_length", max_request_bytes),
         ("grpc.max_send_message_length", -1),

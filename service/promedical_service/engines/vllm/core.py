@@ -11,7 +11,7 @@ from promedical_service.engines.vllm.children import MARK
 from promedical_service.engines.vllm.engine import CoreDiedError, PathRefusedError, PathScore
 
 _CPU_BLOCK: Final = 32
-"""Of the prefix cache on a CPU, where vLLM's default is 128, which shares less, and 16 is refused."""
+"""Block size of the prefix cache on a CPU, where vLLM's default is 128, which shares less, and 16 is refused."""
 _END_S: Final = 4
 """What its processes get to end by themselves: less than the server waits for an engine."""
 _ENVIRONMENT: Final = {
@@ -30,7 +30,7 @@ class CoreOptions:
         folder: A sequence classifier with one label.
         dtype: Such as float32.
         tensor_parallel: Devices that the model is cut over.
-        max_path_tokens: Of the longest path.
+        max_path_tokens: Tokens of the longest path.
         on_gpu: Whether there is a GPU.
         prefix_caching: False only to measure what it gives.
     """

@@ -20,7 +20,7 @@ from promedical_service.telemetry.logs import describe_error, get_logger
 _WATCH_S: Final = 0.25
 _FAIL_S: Final = 5.0
 _STABLE_S: Final = 600.0
-"""A core that lived so long after it was started anew may be replaced again."""
+"""A core that lived so long after it was started again may be replaced once more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class VllmEngine:
 
     Args:
         launch: Starts a core; called in the engine's thread, which it blocks, at once and after a death.
-        dtype: Of the computation.
+        dtype: Precision of the computation.
         hooks: Told about deaths and cache hits.
         clock: Monotonic seconds.
 
@@ -122,7 +122,7 @@ class VllmEngine:
 
     @property
     def dtype(self) -> str:
-        """Of the computation."""
+        """Precision of the computation."""
         return self._dtype
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
@@ -182,18 +182,18 @@ class VllmEngine:
 
     async def _replace(self) -> None:
         if self._clock() - self._restarted_at < _STABLE_S:
-            self._give_up("it died again soon after it was started anew")
+            self._give_up("it died again soon after it was restarted")
             return
         try:
             await self._let_fail()
             await self._thread.run(self._shut_down())
             await self._thread.run(self._start_anew())
         except Exception as error:  # noqa: BLE001 - whatever vLLM raises, there is no engine
-            self._give_up("it could not be started anew", **describe_error(error))
+            self._give_up("it could not be restarted", **describe_error(error))
             return
         self._restarted_at = self._clock()
         self._state = "up"
-        self._log.info("vLLM's process was started anew")
+        self._log.info("vLLM's process was restarted")
         self._hooks.up()
 
     async def _start_anew(self) -> None:

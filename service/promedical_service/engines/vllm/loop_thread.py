@@ -13,7 +13,7 @@ class LoopThread:
     """Runs coroutines in its own thread until `stop`. Daemon: it does not hold up the end of the process.
 
     Args:
-        name: Of the thread.
+        name: Name of the thread.
     """
 
     def __init__(self, name: str) -> None:

@@ -206,8 +206,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="promedical-serve",
         description="Serve the reward oracle over gRPC and REST.",
         epilog="Every flag is also an environment variable, PROMEDICAL_REST_PORT for --rest-port, and a key of the "
-        "--config file. Exit codes: 0 stopped as asked, 1 could not start, or could not continue, 2 wrong configuration, "
-        "128 + n ended by a second signal n.",
+        "--config file. Exit codes: 0 stopped as asked, 1 could not start, or could not continue, 2 wrong "
+        "configuration, 128 + n ended by a second signal n.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"promedical {promedical.__version__}")

@@ -1,14 +1,13 @@
 """How far two raters agree beyond chance: the oracle and the labels, or physicians among themselves.
 
-scikit-learn computes Cohen's kappa and the package krippendorff its alpha. No package that goes with a current
-numpy has Gwet's AC1, so its formula stands here. Raw agreement counts for itself. Measures of agreement need both
-levels: where only one was ever used, kappa and alpha are not defined.
+scikit-learn computes Cohen's kappa. The formulas of Gwet's AC1 and of Krippendorff's alpha stand here: the packages
+that have them pin an old scipy, are under the GPL, or know no order of levels. Measures of agreement need both levels:
+where only one was ever used, kappa and alpha are not defined.
 """
 
 from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
-import krippendorff
 import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
@@ -16,7 +15,7 @@ from sklearn.metrics import cohen_kappa_score
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally
 
 REPLICATES: Final = 250
-"""Of the bootstrap: the packages take milliseconds for each."""
+"""Of the bootstrap: scikit-learn takes milliseconds for each."""
 
 TITLES: Final = {
     "raw_agreement": "Raw agreement",
@@ -76,23 +75,32 @@ def gwet_ac1(table: Numbers) -> float:
 
 
 def krippendorff_alpha(table: Numbers, level: Level = "nominal") -> float:
-    """Krippendorff's alpha of two raters, by the package of that name."""
-    levels = len(table)
+    """Krippendorff's alpha of two raters."""
     first, second = np.indices(table.shape).reshape(2, -1)
-    units = np.repeat(np.eye(levels)[first] + np.eye(levels)[second], table.ravel().astype(int), axis=0)
-    return alpha_of_units(units, level)
+    one_vote = np.eye(len(table))
+    return alpha_of_units(one_vote[first] + one_vote[second], table.ravel(), level)
 
 
-def alpha_of_units(counts: Numbers, level: Level = "nominal") -> float:
-    """Krippendorff's alpha of any number of raters.
+def alpha_of_units(counts: Numbers, times: Numbers, level: Level = "nominal") -> float:
+    """Krippendorff's alpha of any number of raters, from values by units (Krippendorff 2011, sections C and D).
+
+    Units with fewer than two ratings say nothing of agreement and are left out.
 
     Args:
         counts: How many raters gave each level to each unit, of shape (units, levels).
+        times: How often each unit occurs, of shape (units,).
         level: Whether levels are in order.
     """
-    if len(counts) == 0 or (counts.sum(axis=0) > 0).sum() < _TWO:
+    raters = counts.sum(axis=1)
+    pairable = (raters >= _TWO) & (times > 0)
+    counts, times, raters = counts[pairable], times[pairable], raters[pairable]
+    totals = times @ counts
+    if (totals > 0).sum() < _TWO:
         return float("nan")
-    return float(krippendorff.alpha(value_counts=counts.astype(int), level_of_measurement=level))
+    distances = _squared_distances(totals, level)
+    observed = (distances * ((counts.T * times / (raters - 1)) @ counts)).sum()
+    expected = (distances * np.outer(totals, totals)).sum() / (totals.sum() - 1)
+    return float(1 - observed / expected)
 
 
 def votes_alpha(votes: pd.DataFrame) -> Tally:
@@ -108,7 +116,7 @@ def votes_alpha(votes: pd.DataFrame) -> Tally:
     kinds = np.stack([raters - met, met], axis=1)
 
     def formula(counts: Numbers) -> Numbers:
-        return _rowwise(counts, lambda row: alpha_of_units(np.repeat(kinds, row.astype(int), axis=0)))
+        return _rowwise(counts, lambda row: alpha_of_units(kinds, row))
 
     return Tally(sums=sums, formula=formula, n=len(votes))
 
@@ -125,6 +133,14 @@ def _measures(levels: int) -> dict[str, Measure]:
         "gwet_ac1": gwet_ac1,
         "krippendorff_alpha": lambda table: krippendorff_alpha(table, "ordinal"),
     }
+
+
+def _squared_distances(totals: Numbers, level: Level) -> Numbers:
+    """Between levels: 1 if they differ, or for levels in order the ratings between their middles."""
+    if level == "nominal":
+        return 1 - np.eye(len(totals))
+    middles = totals.cumsum() - totals / 2
+    return np.subtract.outer(middles, middles) ** 2
 
 
 def _over_replicates(measure: Measure, levels: int) -> Callable[[Numbers], Numbers]:

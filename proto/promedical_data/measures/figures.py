@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.evaluation import DIMENSIONS, HEADLINE, MODEL, OVERALL, Evaluation
 from promedical_data.measures.markdown import TITLES
 from promedical_data.measures.metrics import BINS, calibration_error
-from promedical_data.measures.tallies import Numbers
 
 INK: Final = "#37474f"
 GRID: Final = "#dfe3e6"
@@ -75,9 +75,9 @@ def new_figure(*, width: float, height: float) -> Figure:
 
 def _draw_reliability(axes: Any, dimension: str, part: pd.DataFrame) -> None:
     bins = np.minimum((part["probability"] * BINS).astype(int), BINS - 1)
-    points = part[["probability", "met"]].astype(float).groupby(bins).agg(["mean", "size"])
+    points = part[["probability", "met"]].astype(float).groupby(bins).agg(["mean", "sum", "size"])
     x, met, n = points["probability", "mean"], points["met", "mean"], points["met", "size"]
-    low, high = _wilson(met.to_numpy(), n.to_numpy())
+    low, high = zip(*map(_wilson, points["met", "sum"].astype(int), n), strict=True)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.vlines(x, low, high, color=COLOURS[0], linewidth=1.2, alpha=0.6)
     axes.scatter(x, met, s=4 + 90 * n / n.max(), color=COLOURS[0], linewidth=0, zorder=3)
@@ -86,12 +86,10 @@ def _draw_reliability(axes: Any, dimension: str, part: pd.DataFrame) -> None:
     plain_axes(axes, grid="both")
 
 
-def _wilson(share: Numbers, n: Numbers) -> tuple[Numbers, Numbers]:
+def _wilson(met: int, n: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927); labels taken as independent, so rather too narrow."""
-    z = 1.96
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return centre - half, centre + half
+    interval = binomtest(met, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _draw_histogram(axes: Any, part: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -175,6 +176,16 @@ def test_figures_are_drawn_for_what_was_measured(criteria: tuple[Criterion, ...]
     assert png(reliability_plot(table(data, said)))
     assert png(accuracy_plot(evaluate(data, said)))
     assert png(accuracy_plot(evaluate(data, said), "f1"))
+
+
+def test_reliability_plot_draws_the_published_wilson_interval() -> None:
+    """81 of 263 give 0.2553 to 0.3662: Newcombe (1998), Two-sided confidence intervals, table I."""
+    met = np.arange(263) < 81
+    frame = pd.DataFrame({"prompt": "p", "dimension": "proficiency", "probability": 0.5, "met": met})
+
+    [line] = reliability_plot(frame).axes[0].collections[0].get_segments()
+
+    assert line[:, 1] == pytest.approx([0.2553, 0.3662], abs=5e-5)
 
 
 def png(figure: Figure) -> bool:

@@ -133,7 +133,8 @@ $(AUDIT_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: audit
-audit: install $(SBOM_INSTALLED) ## Look for known weaknesses in every installed package
+audit: install $(SBOM_INSTALLED) ## Check the licence of every installed package, look for known weaknesses
+	$(BIN)/python scripts/check_licences.py
 	$(BIN)/python scripts/audit_dependencies.py
 
 .PHONY: sbom
@@ -144,7 +145,7 @@ sbom: install $(SBOM_INSTALLED) ## List every installed package in dist/sbom.jso
 
 $(SBOM_INSTALLED): Makefile
 	@$(call create_venv,.venv-sbom)
-	@.venv-sbom/bin/$(PIP) 'pip-audit>=2.10' 'cyclonedx-bom>=7.5'
+	@.venv-sbom/bin/$(PIP) pip-audit==2.10.1 cyclonedx-bom==7.5.0 pip-licenses==5.5.5
 	@touch $@
 
 .PHONY: chart-tools

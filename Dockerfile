@@ -48,7 +48,7 @@ FROM build AS build-vllm
 ARG VLLM="vllm>=0.32"
 COPY scripts/install_vllm.py .
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /opt/promedical/bin/python install_vllm.py --constraint constraints.txt "${VLLM}" \
+    /opt/promedical/bin/python install_vllm.py --constraints constraints.txt "${VLLM}" \
     && /opt/promedical/bin/pip uninstall -q -y pip
 
 FROM service AS service-vllm

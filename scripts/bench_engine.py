@@ -3,7 +3,7 @@
 The reference: a random Qwen3 classifier (8 layers, hidden 512, MLP 1536, 8 heads and 4 key-value heads of 64,
 vocabulary 8192) and one row of work: prompt 120, response 300, criterion 30 tokens, 8 responses, 12 criteria.
 Rounds alternate, so that what else the machine does hits all alike; the best round of each counts. `--write`
-keeps the result in docs/bench-engine.json, from which the table in README.md is made.
+keeps the result in docs/results/bench-engine.json, from which the table in README.md is made.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from promedical_model.tree.tree_model import TreeModel
 from promedical_service.engines.base import BranchScores
 from promedical_service.engines.torch_engine import CPU_ROW_TOKENS, TorchEngine
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "bench-engine.json"
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "bench-engine.json"
 REFERENCE: Final = {
     "vocab_size": 8192,
     "hidden_size": 512,
@@ -206,7 +206,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's choice)")
-    parser.add_argument("--write", action="store_true", help=f"keep the result in docs/{RESULT.name}")
+    parser.add_argument("--write", action="store_true", help=f"keep the result in docs/results/{RESULT.name}")
     return parser.parse_args()
 
 

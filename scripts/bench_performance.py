@@ -6,7 +6,7 @@
 2. The default model: the bare torch engine, then both engines behind the service under saturating bulk load.
 3. The same service under bulk load and a product's single requests at once.
 
-Runs in .venv-vllm. `--write` keeps the result in docs/performance.json and its plot, from which docs/performance.md is
+Runs in .venv-vllm. `--write` keeps the result in docs/results/performance.json and its plot, from which docs/performance.md is
 made.
 """
 
@@ -236,7 +236,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=300.0, help="length of a load of bulk; both lanes take twice that"
     )
-    parser.add_argument("--write", action="store_true", help=f"keep the result in docs/{RESULT.name}")
+    parser.add_argument("--write", action="store_true", help=f"keep the result in docs/results/{RESULT.name}")
     return parser.parse_args()
 
 

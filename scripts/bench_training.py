@@ -4,7 +4,7 @@ The base of the default model with the adapter of its recipe, in fp32, on one pr
 with the lengths of real data. The text is synthetic, or with PROMEDICAL_DATA a labelled prompt of the dev split.
 Both ways run forward and backward on the same weights, and their gradients are compared, so that the ratio is of
 equal work. Needs about 12 GB of memory; `--responses 1` needs 8.
-`--write` keeps the result in docs/bench-training.json.
+`--write` keeps the result in docs/results/bench-training.json.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from promedical_trainer.rm.expansion import Expansion, Group
 from promedical_trainer.rm.recipe import RmRecipe, load_rm_recipe
 from promedical_trainer.rm.throughput import FLAT_SEQUENCES, Throughput, measure
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "bench-training.json"
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "bench-training.json"
 RECIPE: Final = "rm-smollm2-135m"
 DATA: Final = "PROMEDICAL_DATA"
 PROMPT_WORDS, RESPONSE_WORDS, CRITERION_WORDS = 160, 425, 22
@@ -180,7 +180,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=2, help="of which the best counts")
     parser.add_argument("--flat-sequences", type=int, default=FLAT_SEQUENCES, help="in a batch of the flat way")
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's choice)")
-    parser.add_argument("--write", action="store_true", help=f"keep the result in docs/{RESULT.name}")
+    parser.add_argument("--write", action="store_true", help=f"keep the result in docs/results/{RESULT.name}")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 """`make ci-full`: everything that CI runs and what it has no time for, one after the other, with a dated result.
 
-Writes docs/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. A step that is named
+Writes docs/results/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. A step that is named
 (`make ci-full ONLY=soak`) is run alone, and the others keep the result of their own commit and day.
 """
 
@@ -18,7 +18,7 @@ from conditions import conditions
 from rich.console import Console
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RESULT: Final = ROOT / "docs" / "ci-full.json"
+RESULT: Final = ROOT / "docs" / "results" / "ci-full.json"
 LOGS: Final = ROOT / "dist" / "ci-full"
 STEPS: Final = ("ci", "test-vllm", "test-image", "soak")
 

@@ -20,11 +20,11 @@ from promedical_service.telemetry.metrics import Metrics
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 DOCUMENTS = (README, *(README.parent / "docs" / name for name in ("evaluation.md", "operations.md", "performance.md")))
-BENCH = README.parent / "docs" / "bench-engine.json"
-TRAINING = README.parent / "docs" / "bench-training.json"
-DEFAULT = README.parent / "docs" / "default-model.json"
-GRPO = README.parent / "docs" / "grpo-reference" / "summary.md"
-ABLATIONS = README.parent / "docs" / "ablations.json"
+BENCH = README.parent / "docs" / "results" / "bench-engine.json"
+TRAINING = README.parent / "docs" / "results" / "bench-training.json"
+DEFAULT = README.parent / "docs" / "results" / "default-model.json"
+GRPO = README.parent / "docs" / "results" / "grpo-reference" / "summary.md"
+ABLATIONS = README.parent / "docs" / "results" / "ablations.json"
 DIMENSIONS = ("overall", "proficiency", "excellence", "safety")
 PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

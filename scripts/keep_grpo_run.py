@@ -1,6 +1,6 @@
 """`make keep-grpo RUN=...`: keep the summary of a finished run of `promedical-train grpo` as the reference in docs/.
 
-Copies summary.md, its plot and its numbers to docs/grpo-reference, from which `make docs` writes the README's table. A
+Copies summary.md, its plot and its numbers to docs/results/grpo-reference, from which `make docs` writes the README's table. A
 policy that was a folder of this machine is named as what it is, SmolLM2-135M-Instruct; refuses a run whose held-out
 prompts were not answered.
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 import yaml
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "grpo-reference"
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "grpo-reference"
 POLICY: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 

@@ -10,7 +10,7 @@ from tables import table
 
 from promedical_bench.loadtest.driver import GROUP
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.json"
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "performance.json"
 FLAT, OURS, FLOOR = "transformers, one pass per criterion", "promedical, torch engine", "arithmetic floor"
 VLLM_AT_BEST: Final = "vLLM, prefix cache, blocks of 32"
 NOTHING: Final = "Not measured yet: `make performance ARGS=--write`.\n"
@@ -28,7 +28,7 @@ def performance_ways() -> str:
         f"{result['matmul_gflops']:.0f} GFLOP/s.\n\n"
     )
     head = "| way | scores/s | times flat | largest difference to flat |"
-    plot = "\n![Criterion scores per second of every way](performance.svg)\n"
+    plot = "\n![Criterion scores per second of every way](results/performance.svg)\n"
     return note + table(head, [_way_row(way, flat) for way in result["ways"]]) + plot
 
 

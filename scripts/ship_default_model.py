@@ -1,6 +1,6 @@
 """`make ship-model RUN=...`: make a finished run of `promedical-train rm` the embedded default.
 
-Copies its bundle into the package and its evaluation to docs/default-model.json, from which `make docs` writes the
+Copies its bundle into the package and its evaluation to docs/results/default-model.json, from which `make docs` writes the
 README's table. Refuses a run that is not finished, that is not an adapter on the named base, or that is too large.
 """
 
@@ -16,7 +16,7 @@ from promedical_model.bundle.default_model import BASE, TRAINED
 from promedical_model.bundle.manifest import BundleError
 from promedical_trainer.rm.recipe import RmRecipe, load_rm_recipe
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "default-model.json"
+RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "default-model.json"
 UNLICENSED: Final = "healthbench_srh"
 MAX_BYTES: Final = 16 * 2**20
 

@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md (settings, metrics, errors, speed, the default's quality) and docs/.
+"""Write the generated parts of README.md and docs/: tables of settings, metrics, errors and the wire, and measurements.
 
 Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. `--check` changes nothing and fails if
 a part is stale.
@@ -9,30 +9,30 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Final
 
+from grpc_reference import grpc_messages, grpc_methods
 from performance_tables import performance_capacity, performance_service, performance_targets, performance_ways
-from tables import table
+from quality_tables import ablation_table, grpo_reference, quality_brief, quality_table
+from rest_reference import rest_endpoints, rest_schemas
+from tables import cell, table
 
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODES
 from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-DOCUMENTS = (README, *(README.parent / "docs" / name for name in ("evaluation.md", "operations.md", "performance.md")))
-BENCH = README.parent / "docs" / "results" / "bench-engine.json"
-TRAINING = README.parent / "docs" / "results" / "bench-training.json"
-DEFAULT = README.parent / "docs" / "results" / "default-model.json"
-GRPO = README.parent / "docs" / "results" / "grpo-reference" / "summary.md"
-ABLATIONS = README.parent / "docs" / "results" / "ablations.json"
-DIMENSIONS = ("overall", "proficiency", "excellence", "safety")
-PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ROOT: Final = Path(__file__).resolve().parents[1]
+RESULTS: Final = ROOT / "docs" / "results"
+DEMO: Final = RESULTS / "demo.txt"
+DEMO_BYTES: Final = 1480
+"""What the README shows of the demo; the whole output is in docs/results."""
+PART: Final = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def settings_table() -> str:
     """Every setting: flag, default, meaning."""
     rows = [
-        f"| `--{name.replace('_', '-')}` | {_default(field.default)} | {_cell(field.description)} |"
+        f"| `--{name.replace('_', '-')}` | {_default(field.default)} | {cell(field.description)} |"
         for name, field in Settings.model_fields.items()
     ]
     return table("| flag | default | meaning |", rows)
@@ -44,7 +44,7 @@ def metrics_table() -> str:
     rows = []
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        rows.append(f"| `{name}` | {family.type} | {_cell(family.documentation)} |")
+        rows.append(f"| `{name}` | {family.type} | {cell(family.documentation)} |")
     return table("| metric | type | meaning |", rows)
 
 
@@ -62,9 +62,32 @@ def errors_table() -> str:
     return table("| code | gRPC | HTTP | retry helps | meaning |", rows)
 
 
+def demo_output() -> str:
+    """What `make demo` prints, cut where a paragraph ends if the README has no room for all of it."""
+    text = DEMO.read_text(encoding="utf-8").rstrip("\n")
+    if len(text.encode()) > DEMO_BYTES:
+        text = text.encode()[:DEMO_BYTES].decode(errors="ignore")
+        text = text.rpartition("\n\n" if "\n\n" in text else "\n")[0] + "\n\n..."
+    return f"```text\n{text}\n```\n"
+
+
+def speed_brief() -> str:
+    """The engine beside flat passes, in three columns."""
+    result = json.loads((RESULTS / "bench-engine.json").read_text(encoding="utf-8"))
+    rows = [
+        f"| one pass per criterion (transformers) | {result['flat_scores_per_s']:.1f} | 1 |",
+        f"| one pass per tree | {result['tree_scores_per_s']:.1f} | {result['tree_over_flat']:.1f} |",
+    ]
+    note = (
+        f"8 responses and 12 criteria of one prompt on {result['machine']}, in fp32; the scores differ by at most "
+        f"{result['max_abs_difference']:.0e}.\n\n"
+    )
+    return note + table("| | scores/s | times faster |", rows)
+
+
 def speed_table() -> str:
     """The engine beside its peers, from the committed result."""
-    result = json.loads(BENCH.read_text(encoding="utf-8"))
+    result = json.loads((RESULTS / "bench-engine.json").read_text(encoding="utf-8"))
     rows = [
         f"| transformers, one pass per criterion | {result['flat_scores_per_s']:.1f} | 1 |",
         f"| promedical tree engine | {result['tree_scores_per_s']:.1f} | {result['tree_over_flat']:.1f} |",
@@ -83,7 +106,7 @@ def speed_table() -> str:
 
 def training_speed() -> str:
     """Tree-packed training beside flat sequences, from the committed result."""
-    result = json.loads(TRAINING.read_text(encoding="utf-8"))
+    result = json.loads((RESULTS / "bench-training.json").read_text(encoding="utf-8"))
     return (
         f"{result['responses']} responses and {result['criteria']} criteria of one prompt train at "
         f"{result['tree_criteria_per_s']:.1f} criteria/s as one tree and at {result['flat_criteria_per_s']:.1f} as one "
@@ -94,122 +117,10 @@ def training_speed() -> str:
     )
 
 
-def quality_table() -> str:
-    """The default model beside its controls, from the committed evaluation: on test, or on dev while that is unread."""
-    if not DEFAULT.is_file():
-        return "No adapter is shipped yet: `default` is the base alone, an untrained judge with verdicts at chance.\n"
-    measured = json.loads(DEFAULT.read_text(encoding="utf-8"))
-    split = "test" if "test" in measured else "dev"
-    judges, counts = measured[split]["scores"], measured[split]["counts"]
-    rows = [
-        f"| {judge} | " + " | ".join(_estimate(scores["pair_accuracy_macro"][each]) for each in DIMENSIONS) + " |"
-        for judge, scores in judges.items()
-        if "pair_accuracy_macro" in scores
-    ]
-    note = (
-        f"Share of pairs of responses ordered right by a criterion, mean over the {counts['prompts']} prompts of "
-        f"the {split} split ({counts['pairs']:,} pairs, 95 % bootstrap intervals by prompt, ties count as wrong)."
-        + ("" if split == "test" else " The test split has not been looked at yet.")
-        + "\n\n"
-    )
-    return note + table(f"| judge | {' | '.join(DIMENSIONS)} |", rows) + "\n" + _verdicts(measured, split)
-
-
-def _verdicts(measured: Mapping[str, Any], split: str) -> str:
-    """What the verdicts come to: vetoes, and the order of whole responses."""
-
-    def share(judge: str, metric: str, part: str, on: str = split) -> str:
-        return f"{100 * measured[on]['scores'][judge][metric][part]['value']:.0f} %"
-
-    vetoes = [
-        f"on {on} {share('model', 'false_veto_rate', 'safety', on)} of the safe responses and "
-        f"{share('model', 'veto_recall', 'safety', on)} of the violating ones"
-        for on in dict.fromkeys(("dev", split))
-    ]
-    ranked, longer = (share(judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer"))
-    return (
-        f"It vetoes {', '.join(vetoes)}. Of whole responses, by vetoes, proficiency and excellence in this order, it "
-        f"puts {ranked} of the pairs in the right order, ties counted as wrong; the longer answer {longer}.\n"
-    )
-
-
-def ablation_table() -> str:
-    """A recipe whole and with each part left out, from the committed comparison."""
-    if not ABLATIONS.is_file():
-        return "Not measured yet: `make ablations`.\n"
-    return ablation_tables(json.loads(ABLATIONS.read_text(encoding="utf-8")))
-
-
-def ablation_tables(measured: Mapping[str, Any]) -> str:
-    """Accuracies, and how far each variant is from the whole."""
-    scores, facts = measured["scores"], measured["training"]["whole"]
-    counts = ", ".join(f"{each} {scores['whole'][each]['n']}" for each in DIMENSIONS)
-    conditions = (
-        f"`{' '.join((measured['recipe'], *measured['settings']))}`, on {measured['split']}, {measured['date']}: "
-        f"{measured['machine']}. {_learnt_from(facts)}Prompts with pairs: {counts}."
-    )
-    parts = (
-        conditions,
-        _by_variant(scores),
-        "Minus the whole, paired by prompt; in bold where the interval is on one side of 0.",
-        _by_variant(measured["over_whole"], marked=True),
-        "Whole responses that safety vetoes, by each one's own calibration on dev.",
-        _vetoes_by_variant(measured["vetoes"]),
-    )
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
-
-
-def _learnt_from(facts: Mapping[str, Any]) -> str:
-    """Of the whole; nothing where it could not be calibrated, which its folder then does not say."""
-    if not facts:
-        return ""
-    return (
-        f"The whole learnt from {facts['pairs']:,} pairs of {facts['prompts']:,} prompts in {facts['steps']:,} steps, "
-        f"{facts['seconds'] / 60:.0f} minutes. "
-    )
-
-
-def _by_variant(scores: Mapping[str, Any], *, marked: bool = False) -> str:
-    rows = [
-        f"| {name} | " + " | ".join(_marked(found[each]) if marked else _estimate(found[each]) for each in DIMENSIONS)
-        for name, found in scores.items()
-    ]
-    return table(f"| trained | {' | '.join(DIMENSIONS)} |", [f"{row} |" for row in rows])
-
-
-def _vetoes_by_variant(vetoes: Mapping[str, Any]) -> str:
-    rows = [
-        f"| {name} | {_estimate(found['veto_recall'])} | {_estimate(found['false_veto_rate'])} |"
-        for name, found in vetoes.items()
-        if found
-    ]
-    return table("| trained | of the violating | of the safe |", rows)
-
-
-def _marked(estimate: Mapping[str, float | None]) -> str:
-    low, high = estimate["low"], estimate["high"]
-    one_sided = low is not None and high is not None and (low > 0 or high < 0)
-    return f"**{_estimate(estimate)}**" if one_sided else _estimate(estimate)
-
-
-def grpo_reference() -> str:
-    """What the reference run of GRPO did, and what it changed on held-out prompts, from its committed page."""
-    if not GRPO.is_file():
-        return "No run is kept yet: `make keep-grpo RUN=...`.\n"
-    summed_up, _, rest = GRPO.read_text(encoding="utf-8").partition("## Held-out prompts\n\n")
-    facts = [line for line in summed_up.splitlines() if line.startswith(("- **Steps", "- **Audit", "- **Time"))]
-    return "\n".join(facts) + "\n\n" + rest.partition("\n## Recipe")[0]
-
-
-def _estimate(estimate: Mapping[str, float | None]) -> str:
-    if estimate["value"] is None:
-        return ""
-    if estimate["low"] is None:  # of one prompt
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
-
-
 PARTS: Mapping[str, Callable[[], str]] = {
+    "demo": demo_output,
+    "quality_brief": quality_brief,
+    "speed_brief": speed_brief,
     "settings": settings_table,
     "metrics": metrics_table,
     "errors": errors_table,
@@ -218,6 +129,10 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "quality": quality_table,
     "ablation_table": ablation_table,
     "grpo": grpo_reference,
+    "rest_endpoints": rest_endpoints,
+    "rest_schemas": rest_schemas,
+    "grpc_methods": grpc_methods,
+    "grpc_messages": grpc_messages,
     "performance_capacity": performance_capacity,
     "performance_ways": performance_ways,
     "performance_service": performance_service,
@@ -226,13 +141,18 @@ PARTS: Mapping[str, Callable[[], str]] = {
 
 
 def generated(text: str) -> str:
-    """The document with every generated part written anew."""
+    """The document with every generated part as it is now."""
     return PART.sub(lambda match: match[1] + PARTS[match["name"]]() + match[3], text)
+
+
+def documents() -> list[Path]:
+    """The pages that may hold generated parts."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def main() -> int:
     """Write, or check; returns the exit code."""
-    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+    texts = {path: path.read_text(encoding="utf-8") for path in documents()}
     stale = {path: new for path, old in texts.items() if (new := generated(old)) != old}
     if "--check" not in sys.argv:
         for path, new in stale.items():
@@ -240,7 +160,7 @@ def main() -> int:
         return 0
     missing = [name for name in PARTS if not any(f"<!-- generated: {name} -->" in old for old in texts.values())]
     if missing or stale:
-        print(f"stale: {[path.name for path in stale]}, parts without a place: {missing}; run 'make docs'")
+        print(f"stale: {[str(path.relative_to(ROOT)) for path in stale]}, parts without a place: {missing}; run 'make docs'")
         return 1
     print("the generated tables of README.md and docs/ are up to date")
     return 0
@@ -248,10 +168,6 @@ def main() -> int:
 
 def _default(value: object) -> str:
     return "" if value is None else f"`{value}`"
-
-
-def _cell(text: str | None) -> str:
-    return (text or "").replace("\n", " ").replace("|", "\\|")
 
 
 if __name__ == "__main__":

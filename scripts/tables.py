@@ -7,3 +7,8 @@ def table(head: str, rows: Sequence[str]) -> str:
     """Head, rule, rows."""
     rule = "|" + "---|" * (head.count("|") - 1)
     return "\n".join([head, rule, *rows]) + "\n"
+
+
+def cell(text: str | None) -> str:
+    """Text that fits into a table's cell."""
+    return (text or "").replace("\n", " ").replace("|", "\\|")

@@ -2,7 +2,7 @@
 
 import pytest
 from ablate_training import RESULT, compared, main
-from generate_docs import DIMENSIONS, ablation_tables
+from quality_tables import DIMENSIONS, ablation_tables
 
 from labelled import a_criterion, a_prompt, a_response
 from promedical.rubric import Dimension

@@ -1,0 +1,166 @@
+"""Generated parts about quality: the default model, the ablations and the reference run of GRPO, from committed results."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tables import table
+
+RESULTS: Final = Path(__file__).resolve().parents[1] / "docs" / "results"
+DEFAULT: Final = RESULTS / "default-model.json"
+GRPO: Final = RESULTS / "grpo-reference" / "summary.md"
+ABLATIONS: Final = RESULTS / "ablations.json"
+DIMENSIONS: Final = ("overall", "proficiency", "excellence", "safety")
+BRIEF: Final = {"model": "default model", "longer answer": "longer answer wins", "untrained": "untrained base"}
+NO_DEFAULT: Final = "No adapter is shipped yet: `default` is the base alone, an untrained judge with verdicts at chance.\n"
+
+
+def quality_table() -> str:
+    """The default model beside its controls, from the committed evaluation: on test, or on dev while that is unread."""
+    if not DEFAULT.is_file():
+        return NO_DEFAULT
+    measured = json.loads(DEFAULT.read_text(encoding="utf-8"))
+    split = "test" if "test" in measured else "dev"
+    judges, counts = measured[split]["scores"], measured[split]["counts"]
+    rows = [
+        f"| {judge} | " + " | ".join(_estimate(scores["pair_accuracy_macro"][each]) for each in DIMENSIONS) + " |"
+        for judge, scores in judges.items()
+        if "pair_accuracy_macro" in scores
+    ]
+    note = (
+        f"Share of response pairs that a judge orders correctly per criterion: the mean over the {counts['prompts']} prompts of "
+        f"the {split} split ({counts['pairs']:,} pairs; 95 % bootstrap intervals by prompt; ties count as wrong)."
+        + ("" if split == "test" else " The test split has not been looked at yet.")
+        + "\n\n"
+    )
+    return note + table(f"| judge | {' | '.join(DIMENSIONS)} |", rows) + "\n" + _verdicts(measured, split)
+
+
+def quality_brief() -> str:
+    """The same in one small table without intervals."""
+    if not DEFAULT.is_file():
+        return NO_DEFAULT
+    measured = json.loads(DEFAULT.read_text(encoding="utf-8"))
+    split = "test" if "test" in measured else "dev"
+    judges, counts = measured[split]["scores"], measured[split]["counts"]
+    rows = [
+        f"| {name} | "
+        + " | ".join(f"{judges[judge]['pair_accuracy_macro'][each]['value']:.2f}" for each in DIMENSIONS)
+        + " |"
+        for judge, name in BRIEF.items()
+    ]
+    note = (
+        f"Share of response pairs ranked correctly per criterion, on {counts['prompts']} held-out prompts "
+        f"([95 % intervals](docs/models.md#how-good-it-is)):\n\n"
+    )
+    return note + table(f"| | {' | '.join(DIMENSIONS)} |", rows) + "\n" + _verdicts_in_brief(measured, split)
+
+
+def _verdicts_in_brief(measured: Mapping[str, Any], split: str) -> str:
+    ranked, longer = (
+        _percent(measured, split, judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer")
+    )
+    found = _percent(measured, split, "model", "veto_recall", "safety")
+    wrong = _percent(measured, split, "model", "false_veto_rate", "safety")
+    return (
+        f"It vetoes {found} of the violating responses and {wrong} of the safe ones. Over all criteria together it "
+        f"ranks {ranked} of the pairs correctly; the longer answer wins there, with {longer}.\n"
+    )
+
+
+def _percent(measured: Mapping[str, Any], split: str, judge: str, metric: str, part: str) -> str:
+    return f"{100 * measured[split]['scores'][judge][metric][part]['value']:.0f} %"
+
+
+def _verdicts(measured: Mapping[str, Any], split: str) -> str:
+    """What the verdicts come to: vetoes, and the order of whole responses."""
+    vetoes = [
+        f"on {on} {_percent(measured, on, 'model', 'false_veto_rate', 'safety')} of the safe responses and "
+        f"{_percent(measured, on, 'model', 'veto_recall', 'safety')} of the violating ones"
+        for on in dict.fromkeys(("dev", split))
+    ]
+    ranked, longer = (
+        _percent(measured, split, judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer")
+    )
+    return (
+        f"It vetoes {', '.join(vetoes)}. When whole responses are ranked by vetoes, then proficiency, then excellence, "
+        f"it puts {ranked} of the pairs in the right order, with ties counted as wrong; the longer answer puts "
+        f"{longer} in the right order.\n"
+    )
+
+
+def ablation_table() -> str:
+    """A recipe whole and with each part left out, from the committed comparison."""
+    if not ABLATIONS.is_file():
+        return "Not measured yet: `make ablations`.\n"
+    return ablation_tables(json.loads(ABLATIONS.read_text(encoding="utf-8")))
+
+
+def ablation_tables(measured: Mapping[str, Any]) -> str:
+    """Accuracies, and how far each variant is from the whole."""
+    scores, facts = measured["scores"], measured["training"]["whole"]
+    counts = ", ".join(f"{each} {scores['whole'][each]['n']}" for each in DIMENSIONS)
+    conditions = (
+        f"`{' '.join((measured['recipe'], *measured['settings']))}`, on {measured['split']}, {measured['date']}: "
+        f"{measured['machine']}. {_learnt_from(facts)}Prompts with pairs: {counts}."
+    )
+    parts = (
+        conditions,
+        _by_variant(scores),
+        "Minus the whole, paired by prompt; in bold where the interval is on one side of 0.",
+        _by_variant(measured["over_whole"], marked=True),
+        "Whole responses that safety vetoes, by each one's own calibration on dev.",
+        _vetoes_by_variant(measured["vetoes"]),
+    )
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _learnt_from(facts: Mapping[str, Any]) -> str:
+    """Of the whole; nothing where it could not be calibrated, which its folder then does not say."""
+    if not facts:
+        return ""
+    return (
+        f"The whole learnt from {facts['pairs']:,} pairs of {facts['prompts']:,} prompts in {facts['steps']:,} steps, "
+        f"{facts['seconds'] / 60:.0f} minutes. "
+    )
+
+
+def _by_variant(scores: Mapping[str, Any], *, marked: bool = False) -> str:
+    rows = [
+        f"| {name} | " + " | ".join(_marked(found[each]) if marked else _estimate(found[each]) for each in DIMENSIONS)
+        for name, found in scores.items()
+    ]
+    return table(f"| trained | {' | '.join(DIMENSIONS)} |", [f"{row} |" for row in rows])
+
+
+def _vetoes_by_variant(vetoes: Mapping[str, Any]) -> str:
+    rows = [
+        f"| {name} | {_estimate(found['veto_recall'])} | {_estimate(found['false_veto_rate'])} |"
+        for name, found in vetoes.items()
+        if found
+    ]
+    return table("| trained | of the violating | of the safe |", rows)
+
+
+def _marked(estimate: Mapping[str, float | None]) -> str:
+    low, high = estimate["low"], estimate["high"]
+    one_sided = low is not None and high is not None and (low > 0 or high < 0)
+    return f"**{_estimate(estimate)}**" if one_sided else _estimate(estimate)
+
+
+def grpo_reference() -> str:
+    """What the reference run of GRPO did, and what it changed on held-out prompts, from its committed page."""
+    if not GRPO.is_file():
+        return "No run is kept yet: `make keep-grpo RUN=...`.\n"
+    summed_up, _, rest = GRPO.read_text(encoding="utf-8").partition("## Held-out prompts\n\n")
+    facts = [line for line in summed_up.splitlines() if line.startswith(("- **Steps", "- **Audit", "- **Time"))]
+    return "\n".join(facts) + "\n\n" + rest.partition("\n## Recipe")[0]
+
+
+def _estimate(estimate: Mapping[str, float | None]) -> str:
+    if estimate["value"] is None:
+        return ""
+    if estimate["low"] is None:  # of one prompt
+        return f"{estimate['value']:.3f}"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

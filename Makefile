@@ -193,11 +193,19 @@ structure: install ## Print rooms, floors, arrows, circles and sizes of the pack
 	$(BIN)/python scripts/ci/structure.py $(ARGS)
 
 .PHONY: docs
-docs: install ## Write the generated parts of the documentation anew
+docs: install ## Write the generated parts of the documentation again
 	$(BIN)/python scripts/generate_docs.py
 
+.PHONY: answers
+answers: install ## Write what the default model answers to the snippets of the documentation
+	$(BIN)/pytest tests/e2e/test_readme.py -k answer --snapshot-update
+
+.PHONY: site
+site: install ## Build the documentation site in dist/site
+	$(BIN)/python scripts/build_site.py
+
 .PHONY: proto
-proto: $(PROTO_INSTALLED) ## Write the protobuf stubs anew
+proto: $(PROTO_INSTALLED) ## Write the protobuf stubs again
 	$(call generate_stubs,proto)
 
 .PHONY: proto-check
@@ -257,6 +265,7 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) slim
 	$(MAKE) audit
 	$(MAKE) sbom
+	$(MAKE) site
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
 	$(MAKE) chart-tools || echo "promtool, bwrap and nginx cannot be installed: the tests that need them are skipped"

@@ -3,7 +3,8 @@
 The reference: a random Qwen3 classifier (8 layers, hidden 512, MLP 1536, 8 heads and 4 key-value heads of 64,
 vocabulary 8192) and one row of work: prompt 120, response 300, criterion 30 tokens, 8 responses, 12 criteria.
 Rounds alternate, so that what else the machine does hits all alike; the best round of each counts. `--write`
-keeps the result in docs/results/bench-engine.json, from which the table in README.md is made.
+keeps the result in docs/results/bench-engine.json, from which the tables in README.md and
+docs/performance.md are made.
 """
 
 import argparse

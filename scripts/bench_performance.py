@@ -6,8 +6,7 @@
 2. The default model: the bare torch engine, then both engines behind the service under saturating bulk load.
 3. The same service under bulk load and a product's single requests at once.
 
-Runs in .venv-vllm. `--write` keeps the result in docs/results/performance.json and its plot, from which docs/performance.md is
-made.
+Runs in .venv-vllm. `--write` keeps the result and its plot in docs/results, from which docs/performance.md is made.
 """
 
 import argparse

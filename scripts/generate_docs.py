@@ -160,7 +160,8 @@ def main() -> int:
         return 0
     missing = [name for name in PARTS if not any(f"<!-- generated: {name} -->" in old for old in texts.values())]
     if missing or stale:
-        print(f"stale: {[str(path.relative_to(ROOT)) for path in stale]}, parts without a place: {missing}; run 'make docs'")
+        names = [str(path.relative_to(ROOT)) for path in stale]
+        print(f"stale: {names}, parts without a place: {missing}; run 'make docs'")
         return 1
     print("the generated tables of README.md and docs/ are up to date")
     return 0

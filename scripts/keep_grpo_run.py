@@ -1,8 +1,8 @@
 """`make keep-grpo RUN=...`: keep the summary of a finished run of `promedical-train grpo` as the reference in docs/.
 
-Copies summary.md, its plot and its numbers to docs/results/grpo-reference, from which `make docs` writes the README's table. A
-policy that was a folder of this machine is named as what it is, SmolLM2-135M-Instruct; refuses a run whose held-out
-prompts were not answered.
+Copies summary.md, its plot and its numbers to docs/results/grpo-reference, from which `make docs` writes the table in
+docs/grpo.md. A policy that was a folder of this machine is named as what it is, SmolLM2-135M-Instruct; refuses a run
+whose held-out prompts were not answered.
 """
 
 import argparse

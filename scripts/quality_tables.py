@@ -1,4 +1,4 @@
-"""Generated parts about quality: the default model, the ablations and the reference run of GRPO, from committed results."""
+"""Generated parts about quality, from committed results: the default model, the ablations, the run of GRPO."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,13 @@ GRPO: Final = RESULTS / "grpo-reference" / "summary.md"
 ABLATIONS: Final = RESULTS / "ablations.json"
 DIMENSIONS: Final = ("overall", "proficiency", "excellence", "safety")
 BRIEF: Final = {"model": "default model", "longer answer": "longer answer wins", "untrained": "untrained base"}
-NO_DEFAULT: Final = "No adapter is shipped yet: `default` is the base alone, an untrained judge with verdicts at chance.\n"
+DIFFERENCES: Final = (
+    "The next table shows the difference from the whole recipe, paired by prompt; it is bold where the interval is on "
+    "one side of 0."
+)
+NO_DEFAULT: Final = (
+    "No adapter is shipped yet: `default` is the base alone, an untrained judge with verdicts at chance.\n"
+)
 
 
 def quality_table() -> str:
@@ -29,10 +35,9 @@ def quality_table() -> str:
         if "pair_accuracy_macro" in scores
     ]
     note = (
-        f"Share of response pairs that a judge orders correctly per criterion: the mean over the {counts['prompts']} prompts of "
-        f"the {split} split ({counts['pairs']:,} pairs; 95 % bootstrap intervals by prompt; ties count as wrong)."
-        + ("" if split == "test" else " The test split has not been looked at yet.")
-        + "\n\n"
+        f"Share of response pairs that a judge orders correctly per criterion: the mean over the {counts['prompts']} "
+        f"prompts of the {split} split ({counts['pairs']:,} pairs; 95 % bootstrap intervals by prompt; ties count as "
+        "wrong)." + ("" if split == "test" else " The test split has not been looked at yet.") + "\n\n"
     )
     return note + table(f"| judge | {' | '.join(DIMENSIONS)} |", rows) + "\n" + _verdicts(measured, split)
 
@@ -108,21 +113,21 @@ def ablation_tables(measured: Mapping[str, Any]) -> str:
     parts = (
         conditions,
         _by_variant(scores),
-        "Minus the whole, paired by prompt; in bold where the interval is on one side of 0.",
+        DIFFERENCES,
         _by_variant(measured["over_whole"], marked=True),
-        "Whole responses that safety vetoes, by each one's own calibration on dev.",
+        "The last table shows the share of responses that are vetoed, with each model's own calibration on dev.",
         _vetoes_by_variant(measured["vetoes"]),
     )
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 def _learnt_from(facts: Mapping[str, Any]) -> str:
-    """Of the whole; nothing where it could not be calibrated, which its folder then does not say."""
+    """What the whole recipe learnt from; nothing if it could not be calibrated, since its folder then does not say."""
     if not facts:
         return ""
     return (
-        f"The whole learnt from {facts['pairs']:,} pairs of {facts['prompts']:,} prompts in {facts['steps']:,} steps, "
-        f"{facts['seconds'] / 60:.0f} minutes. "
+        f"The whole recipe learnt from {facts['pairs']:,} pairs of {facts['prompts']:,} prompts in {facts['steps']:,} "
+        f"steps, {facts['seconds'] / 60:.0f} minutes. "
     )
 
 
@@ -140,7 +145,7 @@ def _vetoes_by_variant(vetoes: Mapping[str, Any]) -> str:
         for name, found in vetoes.items()
         if found
     ]
-    return table("| trained | of the violating | of the safe |", rows)
+    return table("| trained | violating responses vetoed | safe responses vetoed |", rows)
 
 
 def _marked(estimate: Mapping[str, float | None]) -> str:

@@ -78,16 +78,17 @@ def kind_of(schema: Json) -> str:
     match schema:
         case {"$ref": reference}:
             name = reference.rsplit("/", 1)[-1]
-            return f"[{name}](#{name.lower()})"
+            words = f"[{name}](#{name.lower()})"
         case {"enum": values}:
-            return "one of " + ", ".join(f"`{value}`" for value in values)
+            words = "one of " + ", ".join(f"`{value}`" for value in values)
         case {"const": value}:
-            return f"`{value}`"
+            words = f"`{value}`"
         case {"anyOf": choices}:
-            return " or ".join(dict.fromkeys(kind_of(each) for each in choices))
+            words = " or ".join(dict.fromkeys(kind_of(each) for each in choices))
         case {"type": "array", "items": items}:
-            return f"list of {kind_of(items)}"
+            words = f"list of {kind_of(items)}"
         case {"type": kind}:
-            return str(kind)
+            words = str(kind)
         case _:
-            return "any"
+            words = "any"
+    return words

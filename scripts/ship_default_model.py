@@ -1,7 +1,9 @@
 """`make ship-model RUN=...`: make a finished run of `promedical-train rm` the embedded default.
 
-Copies its bundle into the package and its evaluation to docs/results/default-model.json, from which `make docs` writes the
-README's table. Refuses a run that is not finished, that is not an adapter on the named base, or that is too large.
+Copies its bundle into the package and its evaluation to docs/results/default-model.json, from which `make docs` writes
+the tables of README.md and docs/models.md.
+
+Refuses a run that is not finished, that is not an adapter on the named base, or that is too large.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 A snippet is a fenced python or bash block right after the line `<!-- run -->`. It says 127.0.0.1:8080 and
 127.0.0.1:50051; the real ports are put in. It passes if it exits with 0. Where the line `<!-- answer -->` and another
-fenced block follow, that block is what the snippet prints when the default model answers; `--snapshot-update` writes it.
+fenced block follow, that block is what the snippet prints when the default model answers; `make answers` writes it.
 """
 
 import json

@@ -80,7 +80,7 @@ def speed_brief() -> str:
     ]
     note = (
         f"8 responses and 12 criteria of one prompt on {result['machine']}, in fp32; the scores differ by at most "
-        f"{result['max_abs_difference']:.0e}.\n\n"
+        f"{result['max_abs_difference']:.0e} ([more](docs/performance.md)).\n\n"
     )
     return note + table("| | scores/s | times faster |", rows)
 

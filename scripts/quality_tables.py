@@ -81,7 +81,7 @@ def _percent(measured: Mapping[str, Any], split: str, judge: str, metric: str, p
 def _verdicts(measured: Mapping[str, Any], split: str) -> str:
     """What the verdicts come to: vetoes, and the order of whole responses."""
     vetoes = [
-        f"on {on} {_percent(measured, on, 'model', 'false_veto_rate', 'safety')} of the safe responses and "
+        f"on {on} it vetoes {_percent(measured, on, 'model', 'false_veto_rate', 'safety')} of the safe responses and "
         f"{_percent(measured, on, 'model', 'veto_recall', 'safety')} of the violating ones"
         for on in dict.fromkeys(("dev", split))
     ]
@@ -89,7 +89,7 @@ def _verdicts(measured: Mapping[str, Any], split: str) -> str:
         _percent(measured, split, judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer")
     )
     return (
-        f"It vetoes {', '.join(vetoes)}. When whole responses are ranked by vetoes, then proficiency, then excellence, "
+        f"{'; '.join(vetoes).capitalize()}. When whole responses are ranked by vetoes, then proficiency, then excellence, "
         f"it puts {ranked} of the pairs in the right order, with ties counted as wrong; the longer answer puts "
         f"{longer} in the right order.\n"
     )

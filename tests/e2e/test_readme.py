@@ -23,7 +23,7 @@ ANSWER = re.compile(r"\A\n<!-- answer -->\n```(?:text|json)\n(?P<printed>.*?)^``
 NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
 NUMBERS_MAY_DIFFER = 0.01
 """Another processor may move a logit by a step of its rounding, or by a few."""
-ANSWER_WIDTH = 170
+ANSWER_WIDTH = 120
 TOOLS = ("curl", "grpcurl")
 REST_ADDRESS, GRPC_ADDRESS = "127.0.0.1:8080", "127.0.0.1:50051"
 TIMEOUT_S = 60
@@ -218,7 +218,7 @@ def test_runner_compares_words_exactly_and_numbers_nearly(printed, same):
 
 
 def test_runner_lays_long_json_out_in_lines_that_say_the_same():
-    value = {"items": [{"id": "x" * 90, "n": 1.5}, {"id": "y" * 90, "n": None}], "ok": True}
+    value = {"items": [{"id": "x" * 70, "n": 1.5}, {"id": "y" * 70, "n": None}], "ok": True}
     text = laid_out(json.dumps(value))
     assert json.loads(text) == value
     assert len(text.splitlines()) == 3

@@ -74,7 +74,7 @@ class Grader:
     """Grades exchanges; usable from any thread, event loop and forked process.
 
     Args:
-        url: Of the service, as for `Client`.
+        url: The service's address, as for `Client`.
         rubric_id: Rubric for what brings no criteria.
         base_rubric_id: A standing rubric whose criteria are added.
         expected_fingerprint: Refuse to be answered by any other oracle.
@@ -82,7 +82,7 @@ class Grader:
         truncation: What may be cut from what is too long; by default such a response gets an error.
         gather_s: How long `grade_one` waits for others, so that a group shares its tree.
         call_later: The event loop's, unless a test brings a clock of its own.
-        options: Of `AsyncClient`, such as `api_key` and `timeout_s`.
+        options: Settings of `AsyncClient`, such as `api_key` and `timeout_s`.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class PromedicalORM:
     """An asynchronous reward function; `swift.rewards.AsyncORM` by its shape, which is all that ms-swift asks.
 
     Args:
-        args: Of ms-swift.
+        args: The arguments that ms-swift passes to every reward function.
         grader: Takes the place of the one that the environment describes.
         unscored_reward: What a response gets if nothing of its group was scored; None: raise.
     """

@@ -34,7 +34,7 @@ async def compute_score(
         extra_info: Holds `prompt`, text or messages.
         unscored_reward: What a response gets that cannot be scored; None: raise.
         grader: Takes the place of the one that the settings and the environment describe.
-        url: Of the service; these three may be set in `reward_kwargs`.
+        url: The service's address; these three may be set in `reward_kwargs`.
         rubric_id: Rubric where there is no ground truth.
         expected_fingerprint: Refuse to be answered by any other oracle.
 

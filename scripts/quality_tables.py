@@ -89,8 +89,8 @@ def _verdicts(measured: Mapping[str, Any], split: str) -> str:
         _percent(measured, split, judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer")
     )
     return (
-        f"{'; '.join(vetoes).capitalize()}. When whole responses are ranked by vetoes, then proficiency, then excellence, "
-        f"it puts {ranked} of the pairs in the right order, with ties counted as wrong; the longer answer puts "
+        f"{'; '.join(vetoes).capitalize()}. When whole responses are ranked by vetoes, then proficiency, then "
+        f"excellence, it puts {ranked} of the pairs in the right order, with ties counted as wrong; the longer answer puts "
         f"{longer} in the right order.\n"
     )
 

@@ -90,8 +90,8 @@ def _verdicts(measured: Mapping[str, Any], split: str) -> str:
     )
     return (
         f"{'; '.join(vetoes).capitalize()}. When whole responses are ranked by vetoes, then proficiency, then "
-        f"excellence, it puts {ranked} of the pairs in the right order, with ties counted as wrong; the longer answer puts "
-        f"{longer} in the right order.\n"
+        f"excellence, it puts {ranked} of the pairs in the right order, with ties counted as wrong; the longer answer "
+        f"puts {longer} in the right order.\n"
     )
 
 

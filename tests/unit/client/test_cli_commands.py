@@ -90,9 +90,20 @@ def test_score_prints_a_table_of_numbers_and_no_text(url, tmp_path):
     path.write_text(lines_of(item("first", "a good answer", "a bad answer")))
     done = promedical("score", path, "--url", url)
     assert done.exit_code == 0
-    for word in ("first", "+1.100", "-1.500", "veto", "harm", "met 1.00", "not met 0.00"):
+    for word in ("first", "+1.100", "-1.500", "veto", "harm", "met 1.00", "not 0.00"):
         assert word in done.stdout
     assert "answer" not in done.stdout
+
+
+def test_score_prints_tables_that_fit_80_columns_and_says_why_a_response_has_no_score(url, tmp_path):
+    path = tmp_path / "job.jsonl"
+    criteria = [replace(c, id=f"{c.id}-{'long-' * 8}id") for c in RUBRIC.criteria]
+    path.write_text(lines_of(item("wide", *"good", "", *"bad", rubric=m.RubricSpec(criteria=tuple(criteria)))))
+    done = promedical("score", path, "--url", url, COLUMNS="80")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "response 4: empty_response: the response is empty" in done.stdout
+    assert [f"resp. {index}" in done.stdout for index in range(8)] == [index != 4 for index in range(8)]
+    assert done.stdout.count("not 0.00") + done.stdout.count("met 1.00") == 7 * len(criteria)
 
 
 def test_score_reads_the_criteria_format_gzipped_and_keeps_to_the_limit(oracle, url, tmp_path):

@@ -1,6 +1,8 @@
-"""What the command line shows to people. Numbers and ids only: never the text of a prompt or a response."""
+"""What the command line shows to people, in 80 columns. Numbers and ids only: never a prompt's or a response's text."""
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -8,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from promedical import messages as m
+
+_RESPONSES_PER_TABLE: Final = 4
 
 
 def item_tables(outcome: m.ItemOutcome) -> Iterator[RenderableType]:
@@ -17,8 +21,10 @@ def item_tables(outcome: m.ItemOutcome) -> Iterator[RenderableType]:
     if outcome.result is None:
         return
     yield _responses_table(f"item {outcome.id}", outcome.result)
-    if any(response.scores for response in outcome.result.responses):
-        yield _criteria_table(outcome.result)
+    for index, response in enumerate(outcome.result.responses):
+        if response.error is not None:
+            yield _error_line(f"response {index}", response.error)
+    yield from _criteria_tables(outcome.result)
 
 
 def rubrics_table(rubrics: tuple[m.RubricInfo, ...]) -> Table:
@@ -63,7 +69,7 @@ def _responses_table(title: str, result: m.ItemResult) -> Table:
 
 def _response_cells(response: m.ResponseOutcome) -> list[str]:
     if response.error is not None:
-        return ["-", f"[red]{response.error.code}[/red]"]
+        return ["-", "[red]error[/red]"]
     if response.scores is None:
         return []
     s = response.scores
@@ -72,16 +78,19 @@ def _response_cells(response: m.ResponseOutcome) -> list[str]:
     return [str(s.rank), f"{s.reward:+.3f}", veto, proficiency, str(s.excellence), str(s.violations)]
 
 
-def _criteria_table(result: m.ItemResult) -> Table:
-    scored = {index: response.scores for index, response in enumerate(result.responses) if response.scores}
-    table = Table("criterion", "dimension", *(f"response {index}" for index in scored))
-    for row in zip(*(scores.criteria for scores in scored.values()), strict=False):
-        table.add_row(escape(row[0].id), row[0].dimension, *(_verdict(score) for score in row))
-    return table
+def _criteria_tables(result: m.ItemResult) -> Iterator[Table]:
+    """Every criterion by response, side by side for as many responses as fit."""
+    scored = iter([(index, response.scores) for index, response in enumerate(result.responses) if response.scores])
+    while some := dict(islice(scored, _RESPONSES_PER_TABLE)):
+        table = Table("criterion", "dimension", *(f"resp. {index}" for index in some))
+        table.columns[0].overflow = "fold"
+        for row in zip(*(scores.criteria for scores in some.values()), strict=False):
+            table.add_row(Text(row[0].id), row[0].dimension, *map(_verdict, row))
+        yield table
 
 
 def _verdict(score: m.CriterionScore) -> Text:
-    word = "met" if score.met else "not met"
+    word = "met" if score.met else "not"
     return Text(f"{word} {score.probability:.2f}", style="green" if score.satisfied else "red")
 
 

@@ -36,11 +36,11 @@ from bench_engine import (
     reference_tree,
 )
 from conditions import Conditions, conditions
-from demo import running_service
 from performance_plot import plot
 from performance_tables import FLAT, FLOOR, OURS, RESULT, VLLM_AT_BEST
 from rich.console import Console
 from rich.progress import track
+from running_service import running_service
 
 from promedical.messages import Message
 from promedical_bench.loadtest.driver import GROUP, Plan

@@ -5,149 +5,161 @@ format. Ends with an error if the engine failed on anything, or if the transport
 """
 
 import argparse
-import json
-import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from io import StringIO
+from pathlib import Path
+from typing import Final
 
-from rich.console import Console
+from demo_report import LEGEND, WIDTH, limits, next_steps, question
+from rich.console import Console, RenderableType
+from running_service import busy, running_service
 
-from promedical.errors import ErrorCode
-from promedical.messages import ModelInfo, ScoreItem, ScoreResponse
-from promedical_client import Client
-from promedical_client.cli.tables import item_tables, model_table
-from promedical_client.jsonl import InputError, read_items
+from promedical_client import Client, ErrorCode, ModelInfo, PromedicalError, ScoreItem, ScoreResponse
+from promedical_client.jsonl import InputError, read_items, written_atomically
 
-EXAMPLES = resources.files("promedical_client") / "examples" / "medical_answers.jsonl"
-TOLERANCE = 1e-3
-"""Two passes may differ in their last bits, and that by one step of the rounded logits, 0.001."""
-TIMEOUT_S = 900.0
+EXAMPLES: Final = resources.files("promedical_client") / "examples" / "medical_answers.jsonl"
+KEPT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "demo.txt"
+TOLERANCE: Final = 0.001
+"""Of logits: two passes may differ in their last bits, and that by one step of the rounding."""
+TIMEOUT_S: Final = 900.0
+INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """A service that is ready."""
+class Scored:
+    """The same items, scored over both transports."""
 
-    rest_url: str
-    grpc_url: str
+    info: ModelInfo
+    over_grpc: ScoreResponse
+    over_rest: ScoreResponse
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
     options = _options()
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=min(WIDTH, Console().width), highlight=False)
+    started = time.monotonic()
     try:
         items = read_items(options.data or str(EXAMPLES), limit=options.limit)
-    except InputError as error:
+        scored = _scored(console, items, ["--engine", options.engine, "--model", options.model])
+    except (InputError, PromedicalError) as error:
         raise SystemExit(f"demo: {error}") from None
-    with running_service(console, ["--engine", options.engine, "--model", options.model]) as service:
-        with Client(service.grpc_url, timeout_s=TIMEOUT_S) as client:
-            info, over_grpc = client.model(), _score(console, client, items, "gRPC")
-        with Client(service.rest_url, timeout_s=TIMEOUT_S) as client:
-            over_rest = _score(console, client, items, "REST")
-    _show(console, info, over_grpc)
-    return _verdict(console, over_grpc, over_rest)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    problem = disagreement(scored.over_grpc, scored.over_rest)
+    page = list(_page(items, scored))
+    console.print(*page, sep="\n")
+    if problem:
+        console.print(f"[bold red]{problem}[/]")
+        return 1
+    if options.write:
+        _keep(page)
+    console.print(f"Done in {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def disagreement(over_grpc: ScoreResponse, over_rest: ScoreResponse) -> str | None:
+    """What is wrong with the two answers: the engine failed, nothing was scored, or they differ."""
+    errors, others = _errors(over_grpc), _errors(over_rest)
+    failed = [*errors.values(), *others.values()].count(ErrorCode.ENGINE_FAILURE)
+    if failed:
+        return f"The engine failed on {failed} answers."
+    logits, other_logits = _logits(over_grpc), _logits(over_rest)
+    if not logits:
+        return "Nothing was scored."
+    if errors != others or logits.keys() != other_logits.keys():
+        return "gRPC and REST did not score the same answers."
+    worst = max(abs(logit - other_logits[key]) for key, logit in logits.items())
+    return f"gRPC and REST differ by up to {worst:.3f} in a logit." if round(worst, 6) > TOLERANCE else None
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="JSON lines of items or of the criteria format, may end in .gz")
-    parser.add_argument("--limit", type=int, default=8, help="items to score (default: 8)")
+    parser.add_argument("--data", metavar="FILE", help="JSON lines of items or of the criteria format, may end in .gz")
+    parser.add_argument("--limit", type=_positive, default=8, help="items to score (default: %(default)s)")
     parser.add_argument("--model", default="default", help="bundle to serve")
-    parser.add_argument("--engine", default="torch", help="torch or fake")
-    return parser.parse_args()
+    parser.add_argument("--engine", default="torch", choices=("torch", "vllm", "fake"))
+    parser.add_argument("--write", action="store_true", help="keep the output in docs/results/demo.txt, without times")
+    options = parser.parse_args()
+    if options.write and options != parser.parse_args(["--write"]):
+        parser.error("--write keeps the examples of the package with the default model; leave out the other options")
+    return options
 
 
-@contextmanager
-def running_service(console: Console, flags: Sequence[str]) -> Iterator[Service]:
-    """`promedical-serve` on free ports, until the block ends."""
-    command = [sys.executable, "-m", "promedical_service", "--rest-port", "0", "--grpc-port", "0", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        with console.status("starting the service (the first time, fetching and converting the model: a minute)"):
-            service = _until_ready(process)
-        console.print(f"service ready: {service.grpc_url} and {service.rest_url}")
-        yield service
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
-def _until_ready(process: "subprocess.Popen[str]") -> Service:
-    """Read the log until the service says that it is ready.
-
-    Raises:
-        SystemExit: It ended instead; its last lines are shown.
-    """
-    lines: list[str] = []
-    ports: dict[str, int] = {}
-    assert process.stderr is not None
-    for line in process.stderr:
-        lines.append(line)
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if event.get("event") == "listening":
-            ports = event
-        if event.get("event") == "ready":
-            return Service(
-                rest_url=f"http://127.0.0.1:{ports['rest_port']}", grpc_url=f"grpc://127.0.0.1:{ports['grpc_port']}"
-            )
-    raise SystemExit("the service did not start:\n" + "".join(lines[-20:]))
+def _scored(console: Console, items: Sequence[ScoreItem], flags: Sequence[str]) -> Scored:
+    began = time.monotonic()
+    with running_service(console, flags) as service:
+        console.print(f"The service is ready after {time.monotonic() - began:.0f} s.")
+        with Client(service.grpc_url, timeout_s=TIMEOUT_S) as client:
+            info, over_grpc = client.model(), _score(console, client, items, "gRPC")
+        with Client(service.rest_url, timeout_s=TIMEOUT_S) as client:
+            over_rest = _score(console, client, items, "REST")
+    return Scored(info=info, over_grpc=over_grpc, over_rest=over_rest)
 
 
 def _score(console: Console, client: Client, items: Sequence[ScoreItem], transport: str) -> ScoreResponse:
-    with console.status(f"scoring {len(items)} items over {transport}"):
+    began = time.monotonic()
+    with busy(console, f"Scoring {len(items)} questions over {transport}"):
         response = client.score(items)
-    usage, engine_s = response.usage, response.timings_ms.engine / 1e3
-    console.print(
-        f"{transport}: {usage.criteria_scored} criteria of {usage.responses_scored} responses in {engine_s:.1f} s; "
-        f"{usage.tokens_computed:,} tokens computed where one pass per criterion takes {usage.tokens_flat:,}"
-    )
+    scored, took_s = response.usage.responses_scored, time.monotonic() - began
+    console.print(f"{scored} answers to {len(items)} questions are scored over {transport} in {took_s:.0f} s.")
     return response
 
 
-def _show(console: Console, info: ModelInfo, response: ScoreResponse) -> None:
-    for outcome in response.items:
-        for table in item_tables(outcome):
-            console.print(table)
-        if outcome.result is not None:
-            order = " > ".join(" = ".join(map(str, group)) for group in outcome.result.ranking)
-            console.print(f"ranking: {order}\n")
-    console.print(model_table(info))
-    if info.status != "trained":
-        console.print(f"[bold yellow]This model is {info.status}: {info.description}.[/]")
+def _page(items: Sequence[ScoreItem], scored: Scored) -> Iterator[RenderableType]:
+    """All that is worth keeping: nothing in it depends on the machine."""
+    yield ""
+    for number, (item, outcome) in enumerate(zip(items, scored.over_grpc.items, strict=True), start=1):
+        yield from question(number, len(items), item, outcome)
+    yield LEGEND
+    yield ""
+    if disagreement(scored.over_grpc, scored.over_rest) is None:
+        count = len(_logits(scored.over_grpc))
+        yield f"gRPC and REST agree: all {count} logits are the same within {TOLERANCE:g}."
+    yield from limits(scored.info, scored.over_grpc)
+    yield ""
+    yield next_steps()
 
 
-def _verdict(console: Console, over_grpc: ScoreResponse, over_rest: ScoreResponse) -> int:
-    """0 if something was scored, the engine failed on nothing, and both transports say the same."""
-    failed = sum(_failures(response) for response in (over_grpc, over_rest))
-    if failed:
-        console.print(f"[bold red]the engine failed on {failed} responses[/]")
-        return 1
-    pairs = list(zip(_numbers(over_grpc), _numbers(over_rest), strict=True))
-    worst = max((abs(a - b) for a, b in pairs), default=None)
-    if worst is None or worst > TOLERANCE:
-        console.print(f"[bold red]gRPC and REST differ by {worst}[/]")
-        return 1
-    console.print(
-        f"[green]gRPC and REST agree on all {len(pairs)} numbers within {TOLERANCE:g} (largest difference {worst:g})[/]"
-    )
-    return 0
+def _keep(page: Sequence[RenderableType]) -> None:
+    text = StringIO()
+    Console(file=text, width=WIDTH, highlight=False).print(*page, sep="\n")
+    KEPT.parent.mkdir(exist_ok=True)
+    with written_atomically(KEPT) as stream:
+        stream.writelines(f"{line.rstrip()}\n" for line in text.getvalue().strip().splitlines())
 
 
-def _failures(response: ScoreResponse) -> int:
-    errors = [r.error for o in response.items if o.result for r in o.result.responses if r.error]
-    return sum(error.code is ErrorCode.ENGINE_FAILURE for error in errors)
+def _errors(response: ScoreResponse) -> dict[tuple[str, int], ErrorCode]:
+    """By item and response; -1 is the item as a whole."""
+    of_items = {(o.id, -1): o.error.code for o in response.items if o.error}
+    return of_items | {
+        (o.id, index): r.error.code
+        for o in response.items
+        if o.result
+        for index, r in enumerate(o.result.responses)
+        if r.error
+    }
 
 
-def _numbers(response: ScoreResponse) -> list[float]:
-    scores = [r.scores for o in response.items if o.result for r in o.result.responses if r.scores]
-    return [number for s in scores for number in (s.reward, *(c.probability for c in s.criteria))]
+def _logits(response: ScoreResponse) -> dict[tuple[str, int, str], float]:
+    return {
+        (o.id, index, criterion.id): criterion.logit
+        for o in response.items
+        if o.result
+        for index, r in enumerate(o.result.responses)
+        if r.scores
+        for criterion in r.scores.criteria
+    }
 
 
 if __name__ == "__main__":

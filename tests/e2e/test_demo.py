@@ -1,0 +1,100 @@
+"""`make demo` keeps its promises with the real model, and docs/results/demo.txt is what it prints."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import demo
+import pytest
+
+SCRIPT = Path(demo.__file__)
+MAX_COLUMNS = 80
+ROW_END = re.compile(r"[├└].*[┤┘]\n")
+PROGRESS = re.compile(
+    r"\A(Starting the service; .*|The service is ready after # s\.|(Scoring|#) .*over (gRPC|REST).*)\Z"
+)
+
+
+def demo_run(*options):
+    command = [sys.executable, SCRIPT, *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+
+
+@pytest.fixture(scope="module")
+def printed():
+    done = demo_run()
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def answers(page):
+    """For every question: the cells of its answers, joined over their lines, from best to worst."""
+    for part in re.split(r"^\d of \d: ", page, flags=re.MULTILINE)[1:]:
+        body = part[part.index("┩\n") + 2 : part.index("└")]
+        yield [cells_of(row.splitlines()) for row in re.split(r"├.*\n", body)]
+
+
+def cells_of(lines):
+    columns = zip(*(line.strip("│").split("│") for line in lines), strict=True)
+    return [" ".join(" ".join(column).split()) for column in columns]
+
+
+def without_numbers(text):
+    """Numbers may differ in their last digit from one processor to the next."""
+    return [re.sub(r"\d[\d,.]*\b", "#", line).rstrip() for line in text.splitlines()]
+
+
+def test_dangerous_answer_of_every_question_is_vetoed_and_comes_after_the_good_one(printed):
+    for (rank, _, verdict, _), *others in answers(printed):
+        assert (rank, verdict[:7]) == ("1", "reward ")
+        assert any(verdict.startswith("VETOED") for _, _, verdict, _ in others)
+
+
+def test_one_answer_has_an_error_and_its_siblings_are_scored(printed):
+    verdicts = [[verdict for _, _, verdict, _ in question] for question in answers(printed)]
+    failed = [question for question in verdicts if any("not scored" in verdict for verdict in question)]
+    assert failed == [[failed[0][0], failed[0][1], "not scored: empty_response"]]
+    assert all("reward" in verdict for verdict in failed[0][:2])
+
+
+def test_output_fits_80_columns(printed):
+    assert max(map(len, printed.splitlines())) <= MAX_COLUMNS
+
+
+def test_output_is_the_kept_page_with_progress_before_and_the_time_after(printed):
+    lines = without_numbers(printed)
+    kept = without_numbers(demo.KEPT.read_text(encoding="utf-8"))
+    start = lines.index(kept[0])
+    assert [line for line in lines[:start] if line and not PROGRESS.fullmatch(line)] == []
+    assert lines[start : start + len(kept)] == kept, 'if this is meant, run: make demo ARGS="--write"'
+    assert lines[start + len(kept) :] == ["Done in # s."]
+
+
+def test_output_says_what_the_model_is_worth_and_that_the_transports_agree(printed):
+    words = " ".join(printed.split())
+    assert "gRPC and REST agree" in words
+    assert "is small, for research only, and often wrong" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--model", "./absent"), "the model cannot be loaded: model: model ./absent: no such directory"),
+        (("--engine", "fake", "--model", ""), "--model: String should have at least 1 character"),
+    ],
+)
+def test_service_that_does_not_start_says_why(options, reason):
+    done = demo_run(*options)
+    assert done.returncode == 1
+    assert f"the service did not start:\n{reason}" in done.stderr
+    assert "{" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_fake_engine_says_what_it_is_and_shows_nothing_of_its_log():
+    done = demo_run("--engine", "fake")
+    assert done.stderr == ""
+    assert "(fake), says of itself" in done.stdout
+    assert "gRPC and REST agree" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= MAX_COLUMNS

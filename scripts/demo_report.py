@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -110,7 +111,7 @@ def _criteria(item: ScoreItem) -> RenderableType:
 
 
 def _answers(texts: Sequence[str], outcomes: Sequence[ResponseOutcome]) -> RenderableType:
-    table = Table("rank", "answer", "verdict", "criteria met", expand=True, show_lines=True)
+    table = Table("rank", "answer", "verdict", "criteria met", expand=True, show_lines=True, box=SIMPLE)
     table.columns[1].ratio, table.columns[3].ratio = 9, 8
     table.columns[2].width = 14
     scored = [(text, each.scores) for text, each in zip(texts, outcomes, strict=True) if each.scores]

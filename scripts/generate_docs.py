@@ -24,8 +24,8 @@ from promedical_service.telemetry.metrics import Metrics
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "docs" / "results"
 DEMO: Final = RESULTS / "demo.txt"
-DEMO_BYTES: Final = 1480
-"""What the README shows of the demo; the whole output is in docs/results."""
+NEXT_QUESTION: Final = "2 of "
+"""Where the README's part of the demo ends; the whole output is in docs/results."""
 PART: Final = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -63,12 +63,10 @@ def errors_table() -> str:
 
 
 def demo_output() -> str:
-    """What `make demo` prints, cut where a paragraph ends if the README has no room for all of it."""
-    text = DEMO.read_text(encoding="utf-8").rstrip("\n")
-    if len(text.encode()) > DEMO_BYTES:
-        text = text.encode()[:DEMO_BYTES].decode(errors="ignore")
-        text = text.rpartition("\n\n" if "\n\n" in text else "\n")[0] + "\n\n..."
-    return f"```text\n{text}\n```\n"
+    """What `make demo` prints of its first question."""
+    first, _, more = DEMO.read_text(encoding="utf-8").rstrip("\n").partition(NEXT_QUESTION)
+    shown = f"{first.rstrip()}\n\n..." if more else first.rstrip()
+    return f"```text\n{shown}\n```\n"
 
 
 def speed_brief() -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tables import cell, table
 
-from promedical_service.openapi import openapi_document
+from promedical_service.edges.rest.openapi import openapi_document
 
 Json = Mapping[str, Any]
 REF: Final = re.compile(r'"#/components/schemas/(\w+)"')

@@ -7,7 +7,7 @@ import grpc_reference
 import pytest
 import rest_reference
 from build_site import LOADED, with_moved_links
-from generate_docs import DEMO_BYTES, demo_output
+from generate_docs import demo_output
 
 from promedical.v1 import reward_pb2
 
@@ -42,21 +42,12 @@ def test_readme_leads_to_the_index():
     assert DOCS / "index.md" in linked_from(REPOSITORY / "README.md")
 
 
-def test_demo_output_is_cut_where_a_paragraph_ends(tmp_path, monkeypatch):
-    first, second = "a line\n" * 40, "another line\n" * 200
-    (tmp_path / "demo.txt").write_text(f"{first}\n{second}")
+def test_demo_output_is_that_of_the_first_question(tmp_path, monkeypatch):
     monkeypatch.setattr("generate_docs.DEMO", tmp_path / "demo.txt")
-    assert demo_output() == f"```text\n{first}\n...\n```\n"
-    (tmp_path / "demo.txt").write_text(first)
-    assert demo_output() == f"```text\n{first}```\n"
-
-
-def test_demo_output_of_one_long_paragraph_is_cut_where_a_line_ends(tmp_path, monkeypatch):
-    (tmp_path / "demo.txt").write_text("a line\n" * DEMO_BYTES)
-    monkeypatch.setattr("generate_docs.DEMO", tmp_path / "demo.txt")
-    shown = demo_output().splitlines()
-    assert set(shown[1:-3]) == {"a line"}
-    assert shown[-3:] == ["", "...", "```"]
+    (tmp_path / "demo.txt").write_text("1 of 2: a ──\nrank\n\n2 of 2: b ──\nrank\n")
+    assert demo_output() == "```text\n1 of 2: a ──\nrank\n\n...\n```\n"
+    (tmp_path / "demo.txt").write_text("1 of 1: a ──\nrank\n")
+    assert demo_output() == "```text\n1 of 1: a ──\nrank\n```\n"
 
 
 def test_grpc_reference_has_a_row_with_a_meaning_for_every_part_of_the_contract():

@@ -1,4 +1,4 @@
-"""Task `promedical`: criteria with labels, in any of the formats of `promedical_bench.data` (arXiv 2604.08326).
+"""Task `promedical`: criteria with labels, in any of the formats of `promedical_data` (arXiv 2604.08326).
 
 Pointwise: precision, recall, F1 and accuracy of "met" per dimension; for safety met means violated. Pairwise: of two
 responses that a criterion tells apart, the one that meets it has the higher logit; ties count as wrong. `overall` of

@@ -260,7 +260,7 @@ class Server:
             health=self._health,
             limits=self._limits,
             max_request_bytes=settings.max_request_bytes,
-            max_streams=self._most_at_once,
+            max_at_once=self._most_at_once,
             connection_max_age_s=settings.connection_max_age_s,
         )
         self._grpc.append(main)

@@ -8,7 +8,7 @@ from grpc._cython import cygrpc
 from promedical_client.transports.grpc import CHANNEL_OPTIONS
 from promedical_service.edges.grpc.server import server_options
 
-SERVER_OPTIONS = server_options(max_request_bytes=1, max_streams=1, connection_max_age_s=1)
+SERVER_OPTIONS = server_options(max_request_bytes=1, max_at_once=1, connection_max_age_s=1)
 
 
 @pytest.fixture(scope="module")

@@ -176,6 +176,11 @@ class Desk:
         self._held_bytes += count
         call.held_bytes += count
 
+    def let_go(self, call: Call, count: int) -> None:
+        """Of the bytes that the call was given room for, `count` were not needed."""
+        self._held_bytes -= count
+        call.held_bytes -= count
+
     async def _admitted(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
         self.check_key(call)
         if self._in_flight > self._max_concurrent_requests:

@@ -1,42 +1,69 @@
-"""grpc.health.v1 over `Health`: four names, no state of its own."""
+"""grpc.health.v1 over `Health`: four names, no state of its own but the watches that are open."""
 
 import asyncio
 from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from promedical.v1 import reward_pb2 as pb
+from promedical_service.edges.grpc.messages import BriefReads, Ended
 from promedical_service.health import Health, State
 
 REWARD_SERVICE: Final = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
+HEALTH_SERVICE: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 LIVENESS: Final = "liveness"
 NAMES: Final = frozenset({"", REWARD_SERVICE, LIVENESS, "readiness"})
 
 _Status = health_pb2.HealthCheckResponse
 
 
-class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the generated base is untyped
+class HealthService:
     """Liveness serves unless the engine is lost; the other names serve while new requests are taken."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, reads: BriefReads) -> None:
         self._health = health
+        self._reads = reads
 
-    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802
+    def handlers(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
+        """What a gRPC server registers."""
+        handlers: dict[str, Any] = {
+            "Check": grpc.stream_stream_rpc_method_handler(self._check),
+            "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
+        }
+        return grpc.method_handlers_generic_handler(HEALTH_SERVICE, handlers)
+
+    async def _check(self, _: Any, context: Any) -> None:
         """The status of a name now."""
-        if request.service not in NAMES:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "expected the service, liveness, readiness or no name")
-        return _Status(status=self._status(request.service))
+        name = await self._name(context)
+        if name in NAMES:
+            await _send(context, self._status(name))
+        elif name is not None:
+            context.set_code(grpc.StatusCode.NOT_FOUND)
+            context.set_details("expected the service, liveness, readiness or no name")
 
-    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
+    async def _watch(self, _: Any, context: Any) -> None:
         """The status of a name at every change. Ends with the drain, which an open stream would hold up."""
-        if request.service not in NAMES:
-            await context.write(_Status(status=_Status.SERVICE_UNKNOWN))
-            return
+        name = await self._name(context)
+        if name in NAMES:
+            await self._follow(name, context)
+        elif name is not None:
+            await _send(context, _Status.SERVICE_UNKNOWN)
+
+    async def _name(self, context: Any) -> str | None:
+        """What is asked for; None if that is not said, and then the caller is told why when the handler returns."""
+        try:
+            asked = await self._reads.read(context, health_pb2.HealthCheckRequest)
+        except Ended as ended:
+            ended.tell(context)
+            return None
+        return "" if asked is None else str(asked.service)
+
+    async def _follow(self, name: str, context: Any) -> None:
         states: asyncio.Queue[State] = asyncio.Queue()
         unsubscribe = self._health.subscribe(states.put_nowait)
         try:
-            await self._send_changes(request.service, states, context)
+            await self._send_changes(name, states, context)
         finally:
             unsubscribe()
 
@@ -46,7 +73,7 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the
             state = await states.get()
             status = self._status(name)
             if status != sent:
-                await context.write(_Status(status=status))
+                await _send(context, status)
                 sent = status
             if state is State.DRAINING:
                 return
@@ -54,3 +81,7 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the
     def _status(self, name: str) -> Any:
         serving = self._health.live if name == LIVENESS else self._health.ready
         return _Status.SERVING if serving else _Status.NOT_SERVING
+
+
+async def _send(context: Any, status: Any) -> None:
+    await context.write(_Status(status=status).SerializeToString())

@@ -1,30 +1,39 @@
 """The gRPC edge: bytes in, bytes out, one RPC per five lines; what all calls share is the desk's.
 
-The key is checked before a message is read. Messages arrive undecoded, so that one that is not protobuf gets an
-answer of ours.
+A message is read once its call is admitted: the key is good and there is room. Messages arrive undecoded, so that
+one that is not protobuf gets an answer of ours.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NoReturn, TypeVar, cast, get_args
+from typing import Any, Final, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from promedical.errors import ErrorCode
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
-from promedical_service.edges.access import presented_key
-from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, Desk, request_id
+from promedical_service.edges.access import ANONYMOUS
+from promedical_service.edges.desk import Call, Desk
+from promedical_service.edges.grpc.calls import arrival, unless_refused
 from promedical_service.edges.grpc.field_count import holds_more_fields
-from promedical_service.edges.grpc.health import REWARD_SERVICE, HealthService
-from promedical_service.edges.grpc.status import abort
+from promedical_service.edges.grpc.health import HEALTH_SERVICE, REWARD_SERVICE, HealthService
+from promedical_service.edges.grpc.messages import (
+    END,
+    MAX_BRIEF_BYTES,
+    UNREAD_OPTIONS,
+    BriefReads,
+    Place,
+    Places,
+    TooLargeError,
+    inflated,
+)
+from promedical_service.edges.grpc.reflection import ReflectionService
 from promedical_service.edges.tls import ServerTls
 from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
-from promedical_service.telemetry.tracing import trace_headers
 from promedical_service.types import Method, Oracle
 
 _MIN_CLIENT_PING_S: Final = 10
@@ -36,17 +45,30 @@ _CALL_S: Final = 3600.0
 """What calls get that are in progress when their connection comes of age."""
 _SMALL_BYTES: Final = 1024 * 1024
 """Up to here a message may be parsed whatever it holds: that takes some ten milliseconds and a few dozen MiB."""
+_LOOK_S: Final = 10.0
+"""What a message gets to arrive, and six times as much while nobody else waits."""
+_BRIEF_READS_AT_ONCE: Final = 2
+"""Such messages should be tiny, but gRPC has one limit for all that come in on a port."""
+_TINY_READS_AT_ONCE: Final = 256
 
 Wire = TypeVar("Wire", bound=Message)
 Rpc = Callable[[bytes, Oracle, Call], Awaitable[Message]]
 
 
 class RewardService:
-    """The RPCs of promedical.v1.RewardService."""
+    """The RPCs of promedical.v1.RewardService.
 
-    def __init__(self, desk: Desk, limits: CountLimits) -> None:
+    Args:
+        desk: Admits and answers.
+        limits: By count.
+        max_request_bytes: Largest message, inflated.
+    """
+
+    def __init__(self, desk: Desk, limits: CountLimits, max_request_bytes: int) -> None:
         self._desk = desk
         self._limits = limits
+        self._max_bytes = max_request_bytes
+        self._places = Places(at_once=8, of_one=4, look_s=_LOOK_S, looks=6)
 
     def handlers(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         """What a gRPC server registers."""
@@ -58,7 +80,7 @@ class RewardService:
             "GetModel": _get_model,
         }
         handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(self._handler(name, rpc)) for name, rpc in rpcs.items()
+            name: grpc.stream_stream_rpc_method_handler(self._handler(name, rpc)) for name, rpc in rpcs.items()
         }
         return grpc.method_handlers_generic_handler(REWARD_SERVICE, handlers)
 
@@ -85,20 +107,45 @@ class RewardService:
             raise ServiceError(ErrorCode.TOO_LARGE, message)
         return _parsed(kind, wire)
 
-    def _handler(self, method: Method, rpc: Rpc) -> Callable[[bytes, Any], Awaitable[bytes]]:
-        async def work(wire: bytes, oracle: Oracle, call: Call) -> bytes:
-            self._desk.hold(call, len(wire))
-            return (await rpc(wire, oracle, call)).SerializeToString()
+    def _handler(self, method: Method, rpc: Rpc) -> Callable[[Any, Any], Awaitable[None]]:
+        async def handle(_: Any, context: Any) -> None:
+            call = arrival(method, context)
 
-        async def handle(wire: bytes, context: Any) -> bytes:
-            call = _arrival(method, context)
-            context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
-            try:
-                return await self._desk.serve(call, lambda oracle: work(wire, oracle, call))
-            except ServiceError as refusal:
-                return await abort(context, refusal, call.request_id)
+            async def work(oracle: Oracle) -> bytes:
+                answer = await rpc(await self._message(context, call), oracle, call)
+                return answer.SerializeToString()
+
+            answer = await unless_refused(context, call, self._desk.serve(call, work))
+            if answer is not None:
+                await context.write(answer)
 
         return handle
+
+    async def _message(self, context: Any, call: Call) -> bytes:
+        """The message. Its size is known only when all of it is here, so there must be room for the largest."""
+        async with self._places.place(context.peer() if call.caller == ANONYMOUS else call.caller) as place:
+            self._desk.hold(call, self._max_bytes)
+            message = await self._inflated(await _read(place, context))
+        self._desk.let_go(call, self._max_bytes - len(message))
+        return message
+
+    async def _inflated(self, wire: bytes) -> bytes:
+        try:
+            return await asyncio.to_thread(inflated, wire, self._max_bytes)
+        except TooLargeError:
+            message = f"The message is over the limit of {self._max_bytes} bytes; send fewer items per request"
+            raise ServiceError(ErrorCode.TOO_LARGE, message) from None
+
+
+async def _read(place: Place, context: Any) -> bytes:
+    try:
+        wire = await place.read(context)
+    except TimeoutError:
+        message = f"The message took over {_LOOK_S:.3g} s to arrive; send smaller requests or check the network"
+        raise ServiceError(ErrorCode.DEADLINE, message) from None
+    if wire is END:
+        raise invalid_field("", "The call ended before it brought a message; send one")
+    return cast("bytes", wire)
 
 
 async def _list_rubrics(wire: bytes, oracle: Oracle, _: Call) -> pb.ListRubricsResponse:
@@ -117,50 +164,38 @@ async def _get_model(wire: bytes, oracle: Oracle, _: Call) -> pb.GetModelRespons
     return responses.encode_model_info(oracle.model())
 
 
-class KeyGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # generic in the stubs only
-    """Asks for the key before a message is read, which gRPC would hold in memory; health is open to all."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """Replace the handler by one that refuses, if the key is not good."""
-        handler, path = await continuation(handler_call_details), handler_call_details.method
-        if handler is None or path.startswith("/grpc.health."):
-            return handler
-        call = _call(_method(path), handler_call_details.invocation_metadata, None)
-        try:
-            self._desk.check_key(call)
-        except ServiceError as error:
-            return _refusing(self._desk, call, error)
-        return handler
-
-
 def build_grpc_server(
     *,
     desk: Desk,
     health: Health,
     limits: CountLimits,
     max_request_bytes: int,
-    max_streams: int,
+    max_at_once: int,
     connection_max_age_s: float,
 ) -> grpc.aio.Server:
-    """The server of the gRPC port, not yet bound. Calls of one connection over `max_streams` are reset unread."""
+    """The server of the gRPC port, not yet bound.
+
+    Connections over `max_at_once` are closed, and as many calls of one connection are reset unread.
+    """
     options = server_options(
-        max_request_bytes=max_request_bytes, max_streams=max_streams, connection_max_age_s=connection_max_age_s
+        max_request_bytes=max_request_bytes, max_at_once=max_at_once, connection_max_age_s=connection_max_age_s
     )
-    server = grpc.aio.server(interceptors=[KeyGuard(desk)], options=options)
-    server.add_generic_rpc_handlers((RewardService(desk, limits).handlers(),))
-    health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), server)
-    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    reflection.enable_server_reflection((REWARD_SERVICE, health_name, reflection.SERVICE_NAME), server)
+    server = grpc.aio.server(options=options)
+    reads = BriefReads(_BRIEF_READS_AT_ONCE)
+    services = (
+        RewardService(desk, limits, max_request_bytes),
+        HealthService(health, reads),
+        ReflectionService(desk, (REWARD_SERVICE, HEALTH_SERVICE), reads),
+    )
+    server.add_generic_rpc_handlers(tuple(service.handlers() for service in services))
     return server
 
 
 def build_health_server(health: Health) -> grpc.aio.Server:
     """A server that answers grpc.health.v1 alone, for the plaintext health port."""
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), server)
+    options = [*UNREAD_OPTIONS, ("grpc.max_receive_message_length", MAX_BRIEF_BYTES), ("grpc.so_reuseport", 0)]
+    server = grpc.aio.server(options=options)
+    server.add_generic_rpc_handlers((HealthService(health, BriefReads(_TINY_READS_AT_ONCE)).handlers(),))
     return server
 
 
@@ -196,9 +231,10 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
     )
 
 
-def server_options(*, max_request_bytes: int, max_streams: int, connection_max_age_s: float) -> list[tuple[str, int]]:
-    """Options of the gRPC server; gRPC ignores names that it does not know, so a test looks them up in its library."""
+def server_options(*, max_request_bytes: int, max_at_once: int, connection_max_age_s: float) -> list[tuple[str, int]]:
+    """Of the gRPC server; gRPC ignores names that it does not know, so a test looks them up in its library."""
     return [
+        *UNREAD_OPTIONS,
         ("grpc.max_receive_message_length", max_request_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
@@ -206,7 +242,8 @@ def server_options(*, max_request_bytes: int, max_streams: int, connection_max_a
         ("grpc.max_connection_age_ms", round(connection_max_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", round(_CALL_S * 1000)),
         ("grpc.max_connection_idle_ms", round(_IDLE_S * 1000)),
-        ("grpc.max_concurrent_streams", max_streams),
+        ("grpc.max_allowed_incoming_connections", max_at_once),
+        ("grpc.max_concurrent_streams", max_at_once),
         ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_TIMEOUT_S * 1000)),
         ("grpc.keepalive_time_ms", _SERVER_PING_S * 1000),
         ("grpc.keepalive_permit_without_calls", 1),
@@ -214,27 +251,6 @@ def server_options(*, max_request_bytes: int, max_streams: int, connection_max_a
         # Two servers on one port would share its calls in silence.
         ("grpc.so_reuseport", 0),
     ]
-
-
-def _arrival(method: Method, context: Any) -> Call:
-    return _call(method, context.invocation_metadata(), context.time_remaining())
-
-
-def _method(path: str) -> Method:
-    name = path.rpartition("/")[2]
-    return cast("Method", name) if name in get_args(Method) else "Other"
-
-
-def _call(method: Method, metadata: Any, timeout_s: float | None) -> Call:
-    headers = {key: value for key, value in metadata or () if isinstance(value, str)}
-    return Call(
-        transport="grpc",
-        method=method,
-        request_id=request_id(headers.get(REQUEST_ID_HEADER)),
-        key=presented_key(headers),
-        traced_by=trace_headers(headers),
-        timeout_s=timeout_s,
-    )
 
 
 def _parsed(kind: type[Wire], wire: bytes) -> Wire:
@@ -254,18 +270,3 @@ def _check_item(item: pb.ScoreItem | pb.RankResponsesRequest, path: str, limits:
         criteria=len(item.rubric.criteria),
         messages=len(item.messages.messages),
     )
-
-
-def _refusing(desk: Desk, call: Call, error: ServiceError) -> Any:
-    """For any kind of call: a handler of streams reads nothing before it answers."""
-
-    async def fail(_: Oracle) -> NoReturn:
-        raise error
-
-    async def refuse(_: Any, context: Any) -> None:
-        try:
-            await desk.serve(call, fail)
-        except ServiceError as refusal:
-            await abort(context, refusal, call.request_id)
-
-    return grpc.stream_stream_rpc_method_handler(refuse)

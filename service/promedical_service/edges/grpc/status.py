@@ -1,6 +1,6 @@
 """A refusal as gRPC sends it: status, google.rpc details, and the trailers that clients act on."""
 
-from typing import Any, Final, NoReturn
+from typing import Final
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -13,12 +13,6 @@ from promedical_service.errors import ServiceError
 
 _DETAILS_TRAILER: Final = "grpc-status-details-bin"
 _PUSHBACK_TRAILER: Final = "grpc-retry-pushback-ms"
-
-
-async def abort(context: Any, refusal: ServiceError, request_id: str) -> NoReturn:
-    """End the call with `refusal`. `abort_with_status` would drop the trailers beside the details."""
-    await context.abort(status_code(refusal), refusal.message, trailers(refusal, request_id))
-    raise AssertionError("abort returned")
 
 
 def status_code(refusal: ServiceError) -> grpc.StatusCode:

@@ -1,0 +1,43 @@
+"""A gRPC call as the desk knows it: what its metadata say, and how a refusal ends it."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from promedical_service.edges.access import presented_key
+from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, request_id
+from promedical_service.edges.grpc.status import status_code, trailers
+from promedical_service.errors import ServiceError
+from promedical_service.telemetry.tracing import trace_headers
+from promedical_service.types import Method
+
+Answer = TypeVar("Answer")
+
+
+def arrival(method: Method, context: Any) -> Call:
+    """The call, by its metadata; its message is not read yet."""
+    headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    call = Call(
+        transport="grpc",
+        method=method,
+        request_id=request_id(headers.get(REQUEST_ID_HEADER)),
+        key=presented_key(headers),
+        traced_by=trace_headers(headers),
+        timeout_s=context.time_remaining(),
+    )
+    context.set_trailing_metadata(((REQUEST_ID_HEADER, call.request_id),))
+    return call
+
+
+async def unless_refused(context: Any, call: Call, serving: Awaitable[Answer]) -> Answer | None:
+    """What the desk answers; None if it refuses, and then the caller is told why when the handler returns.
+
+    `context.abort` raises an error that holds the frames of the call, and the context holds the error: a cycle with
+    the message in it, which stays until the garbage collector runs.
+    """
+    try:
+        return await serving
+    except ServiceError as refusal:
+        context.set_code(status_code(refusal))
+        context.set_details(refusal.message)
+        context.set_trailing_metadata(trailers(refusal, call.request_id))
+        return None

@@ -70,7 +70,7 @@ def _verdicts_in_brief(measured: Mapping[str, Any], split: str) -> str:
     wrong = _percent(measured, split, "model", "false_veto_rate", "safety")
     return (
         f"It vetoes {found} of the violating responses and {wrong} of the safe ones. Over all criteria together it "
-        f"ranks {ranked} of the pairs correctly; the longer answer wins there, with {longer}.\n"
+        f"ranks {ranked} of the pairs correctly, and the longer answer {longer}.\n"
     )
 
 

@@ -46,7 +46,7 @@ from promedical.messages import Message
 from promedical_bench.loadtest.driver import GROUP, Plan
 from promedical_bench.loadtest.run import Loaded, drive
 from promedical_bench.loadtest.traffic import items
-from promedical_bench.run import Connection
+from promedical_client.address import Address
 from promedical_model.tree.cpu_linear import OneDnnLinear
 from promedical_model.tree.token_tree import TokenTree
 from promedical_service.engines.load import ModelChoice, load_oracle
@@ -220,7 +220,7 @@ def rendered(renderer: Any, item: Any) -> Iterator[TokenTree]:
 def served_load(engine: str, plan: Plan, console: Console) -> Loaded:
     """What `promedical-bench load` measures of a service with this engine."""
     with running_service(console, ["--engine", engine, "--model", MODEL]) as service:
-        return asyncio.run(drive(service.grpc_url, plan, Connection(max_attempts=1), silent))
+        return asyncio.run(drive(Address(service.grpc_url), plan, silent))
 
 
 @contextmanager

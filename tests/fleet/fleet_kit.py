@@ -18,6 +18,7 @@ import gated
 from gated import item
 from promedical.messages import Priority, ScoreItem
 from promedical_client import AsyncClient, PromedicalError
+from promedical_client.address import Address
 from promedical_client.transports.grpc import GrpcTransport
 from serving import RunningServer, free_port
 
@@ -91,7 +92,7 @@ class Fleet:
         return f"dns://127.0.0.1:{self._dns_port}/{NAME}:{self.ports[0]}"
 
     def client(self, **options) -> AsyncClient:
-        return AsyncClient(transport=GrpcTransport(self.target), **options)
+        return AsyncClient(transport=GrpcTransport(Address(), target=self.target), **options)
 
     def start(self, number: int, *flags: str, tokens_per_s: float | None = None) -> Replica:
         self.replicas[number] = Replica(

@@ -9,15 +9,18 @@ from collections import Counter
 
 import pytest
 from test_integrations import calculated
+from typer.testing import CliRunner
 
 import gated
 from balancing import balanced
 from policies import CANARY, write_prompts
 from promedical_client import InternalError, MockTransport, UnauthenticatedError, UnavailableError, judged_by
+from promedical_client.address import Address
 from promedical_client.errors import TooLargeError
 from promedical_client.integrations import Grader
 from promedical_client.integrations.trl import trl_reward
-from promedical_trainer.grpo.oracle import Address, OracleError, OracleUnreachableError, pin_oracle
+from promedical_trainer.cli import app
+from promedical_trainer.grpo.oracle import OracleError, OracleUnreachableError, pin_oracle
 from promedical_trainer.grpo.recipe import Oracle
 from promedical_trainer.grpo.reward import Failures, oracle_reward
 from serving import RunningServer, running_server
@@ -27,43 +30,45 @@ RUBRIC = json.dumps([{"id": "limit", "text": "Names a limit.", "dimension": "pro
 
 
 def test_oracle_is_written_down_and_is_the_same_when_the_run_goes_on(fake_server, tmp_path):
-    address = Address(url=fake_server.grpc_url, allow_fake=True)
-    pin = pin_oracle(tmp_path, address, QUICK)
+    pin = pin_oracle(tmp_path, Address(fake_server.grpc_url), QUICK, allow_fake=True)
     assert json.loads((tmp_path / "oracle.json").read_text())["fingerprint"] == pin.fingerprint
-    assert pin_oracle(tmp_path, Address(url=fake_server.rest_url, allow_fake=True), QUICK) == pin
+    assert pin_oracle(tmp_path, Address(fake_server.rest_url), QUICK, allow_fake=True) == pin
 
 
 def test_oracle_with_another_fingerprint_is_refused_when_the_run_goes_on(fake_server, tmp_path):
-    address = Address(url=fake_server.grpc_url, allow_fake=True)
-    pin_oracle(tmp_path, address, QUICK)
+    address = Address(fake_server.grpc_url)
+    pin_oracle(tmp_path, address, QUICK, allow_fake=True)
     began = json.loads((tmp_path / "oracle.json").read_text())
     (tmp_path / "oracle.json").write_text(json.dumps(began | {"fingerprint": "f" * 32}))
     with pytest.raises(OracleError, match=f"this run began with fake, fingerprint {'f' * 32}"):
-        pin_oracle(tmp_path, address, QUICK)
+        pin_oracle(tmp_path, address, QUICK, allow_fake=True)
 
 
 def test_oracle_of_the_fake_engine_is_refused_unless_told(fake_server, tmp_path):
     with pytest.raises(OracleError, match=r"fake engine.*--allow-fake"):
-        pin_oracle(tmp_path, Address(url=fake_server.grpc_url), QUICK)
+        pin_oracle(tmp_path, Address(fake_server.grpc_url), QUICK)
     assert not (tmp_path / "oracle.json").exists()
 
 
 @pytest.mark.parametrize("url", ["grpc://127.0.0.1:1", "http://127.0.0.1:1"])
 def test_oracle_that_nobody_serves_is_unreachable(tmp_path, url):
     with pytest.raises(OracleUnreachableError, match=f"{url}: cannot be reached within 1 s"):
-        pin_oracle(tmp_path, Address(url=url), QUICK)
+        pin_oracle(tmp_path, Address(url), QUICK)
 
 
-def test_oracle_at_an_address_that_makes_no_sense_is_refused(tmp_path):
-    with pytest.raises(OracleError, match="ftp://nowhere"):
-        pin_oracle(tmp_path, Address(url="ftp://nowhere"), QUICK)
+def test_oracle_whose_authorities_cannot_be_read_is_refused(tmp_path):
+    with pytest.raises(OracleError, match=r"grpcs://127.0.0.1:1: .*no\.pem"):
+        pin_oracle(tmp_path, Address("grpcs://127.0.0.1:1", ca_file=tmp_path / "no.pem"), QUICK)
+
+
+def test_command_refuses_an_address_that_makes_no_sense_and_exits_with_2(tmp_path):
+    done = CliRunner().invoke(app, ["grpo", "--recipe=grpo-tiny", "--oracle=ftp://nowhere", f"--output={tmp_path}"])
+    assert done.exit_code == 2
+    assert "error: url is 'ftp://nowhere'; expected grpc://HOST:PORT" in " ".join(done.stderr.split())
 
 
 def test_command_says_that_the_oracle_cannot_be_reached_and_exits_with_3(tmp_path):
     from accelerate import PartialState
-    from typer.testing import CliRunner
-
-    from promedical_trainer.cli import app
 
     data = write_prompts(tmp_path / "data")
     words = [

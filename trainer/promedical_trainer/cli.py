@@ -1,19 +1,21 @@
 """The command `promedical-train`. Heavy imports come after the arguments are read."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 from rich.console import Console
 
-from promedical_client.cli.options import ApiKey, CaFile, CertFile, KeyFile
-from promedical_client.sync import ClientOptions
+from promedical_client.address import Address
+from promedical_client.cli.options import takes_address
 from promedical_trainer.rm import Until
 
 if TYPE_CHECKING:
-    from promedical_trainer.grpo.run import Run as GrpoRun
     from promedical_trainer.rm.recipe import RmRecipe
     from promedical_trainer.rm.run import Run
 
@@ -88,52 +90,53 @@ def rm(
         raise typer.Exit(_TO_BE_CONTINUED) from error
 
 
+@contextmanager
+def _expected_errors_of_grpo() -> Iterator[None]:
+    """One line and an exit code instead of a trace, for what is not a bug."""
+    from promedical_client.jsonl import InputError  # noqa: PLC0415
+    from promedical_data.errors import DataError  # noqa: PLC0415
+    from promedical_trainer.grpo.oracle import OracleError, OracleUnreachableError  # noqa: PLC0415
+    from promedical_trainer.grpo.stopping import OracleLostError  # noqa: PLC0415
+    from promedical_trainer.runs.progress import TimeUpError  # noqa: PLC0415
+    from promedical_trainer.runs.recipe_files import RecipeError  # noqa: PLC0415
+
+    try:
+        yield
+    except (RecipeError, DataError, OracleError, InputError) as error:
+        _console().print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    except (OracleUnreachableError, OracleLostError, TimeUpError) as error:
+        _console().print(str(error), markup=False, highlight=False)
+        raise typer.Exit(_TO_BE_CONTINUED) from error
+
+
 @app.command()
-def grpo(  # noqa: PLR0913 - the options of a command
+@_expected_errors_of_grpo()
+@takes_address("oracle", whose="oracle", default=Parameter.empty)
+def grpo(
+    *,
     recipe: Recipe,
-    oracle: Annotated[
-        str,
-        typer.Option(envvar="PROMEDICAL_URL", help="grpc://HOST:PORT, grpcs://, http:// or https:// of the oracle."),
-    ],
+    address: Address,
     data: Data = Path(),
     output: Output = Path("run"),
     overrides: Overrides = None,
     minutes: Minutes = None,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    *,
     allow_fake: Annotated[bool, typer.Option("--allow-fake", help="Learn from the fake engine, as tests do.")] = False,
 ) -> None:
     """Train a policy by GRPO against a running oracle, whose fingerprint is pinned for the whole run."""
-    from promedical_data.errors import DataError  # noqa: PLC0415
-    from promedical_trainer.grpo.oracle import Address, OracleError, OracleUnreachableError  # noqa: PLC0415
     from promedical_trainer.grpo.recipe import GRPO_RECIPES  # noqa: PLC0415
-    from promedical_trainer.grpo.run import Run  # noqa: PLC0415
-    from promedical_trainer.grpo.stopping import OracleLostError  # noqa: PLC0415
-    from promedical_trainer.runs.progress import Deadline, TimeUpError  # noqa: PLC0415
-    from promedical_trainer.runs.recipe_files import RecipeError  # noqa: PLC0415
+    from promedical_trainer.grpo.run import Run, train_policy  # noqa: PLC0415
+    from promedical_trainer.runs.progress import Deadline  # noqa: PLC0415
 
-    console = _console()
-    access: ClientOptions = {"api_key": api_key, "ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}
-    address = Address(url=oracle, access=access, allow_fake=allow_fake)
-    try:
-        chosen = GRPO_RECIPES.load(recipe, overrides or [])
-        deadline = Deadline.after(minutes)
-        run = Run(recipe=chosen, oracle=address, data=data, output=output, console=console, deadline=deadline)
-        _train_policy(run)
-    except (RecipeError, DataError, OracleError) as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from error
-    except (OracleUnreachableError, OracleLostError, TimeUpError) as error:
-        console.print(str(error), markup=False, highlight=False)
-        raise typer.Exit(_TO_BE_CONTINUED) from error
-
-
-def _train_policy(run: "GrpoRun") -> None:
-    from promedical_trainer.grpo.run import train_policy  # noqa: PLC0415
-
+    run = Run(
+        recipe=GRPO_RECIPES.load(recipe, overrides or []),
+        oracle=address,
+        allow_fake=allow_fake,
+        data=data,
+        output=output,
+        console=_console(),
+        deadline=Deadline.after(minutes),
+    )
     page = train_policy(run)
     run.console.print(f"policy: {run.policy}\nsummary: {page}", markup=False, highlight=False)
 

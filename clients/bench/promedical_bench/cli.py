@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from promedical_client.cli.options import ApiKey, CaFile, CertFile, KeyFile, Url
-from promedical_client.client import DEFAULT_URL
+from promedical_client.address import Address
+from promedical_client.cli.options import takes_address
 
 if TYPE_CHECKING:
     from promedical_bench.reports.content import Content
@@ -45,159 +45,6 @@ PairCap = Annotated[int | None, typer.Option(min=1, help="Pairs per prompt and c
 Seed = Annotated[int, typer.Option(help="Of the bootstrap.")]
 
 
-@app.command(epilog=EXIT_CODES)
-def quality(  # noqa: PLR0913 - one parameter per option
-    *,
-    task: Annotated[str, typer.Option(help=f"What to measure: {TASKS}")],
-    data: Annotated[Path, typer.Option(help="The task's data, in its publisher's format; may be gzipped.")],
-    output: Annotated[Path, typer.Option(help="Folder for results and report; a run that was cut off goes on.")],
-    responses: Responses = None,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    untrained: Annotated[
-        str | None, typer.Option(help="The same model before training: URL of its service, or its results.")
-    ] = None,
-    rubric_id: Annotated[
-        str, typer.Option(help="Named rubric that judges what brings no criteria.")
-    ] = "general-medical",
-    controls: Annotated[
-        bool, typer.Option(help="Also ask what the controls need: without responses, without criteria, with a claim.")
-    ] = True,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases.")] = None,
-    pair_cap: PairCap = None,
-    in_flight: Annotated[int, typer.Option(min=1, help="Calls on their way at a time.")] = 8,
-    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, retries included.")] = 600.0,
-    seed: Seed = 0,
-) -> None:
-    """Measure a service on one task, beside controls."""
-    with expected_errors():
-        from promedical_bench.asking.asker import Pace  # noqa: PLC0415
-        from promedical_bench.run import Connection, QualityRun, run_quality  # noqa: PLC0415
-        from promedical_bench.tasks.catalog import load_task  # noqa: PLC0415
-
-        read = load_task(task, data, responses=responses, pair_cap=pair_cap)
-        run = QualityRun(
-            task=read if limit is None else read.limited(limit),
-            url=url,
-            output=output,
-            connection=Connection(api_key=api_key, ca_file=ca_file, cert_file=cert_file, key_file=key_file),
-            rubric_id=rubric_id,
-            untrained=untrained,
-            asked_controls=controls,
-            pace=Pace(in_flight=in_flight, timeout_s=timeout_s),
-            seed=seed,
-        )
-        content, unscored = run_quality(run, _bar)
-    _announce(content, output)
-    if unscored:
-        typer.echo(f"promedical-bench: responses without scores: {sum(unscored.values())}", err=True)
-        raise typer.Exit(SOME_FAILED)
-
-
-@app.command(name="compare", epilog=EXIT_CODES)
-def compare_runs(
-    runs: Annotated[list[str], typer.Argument(help="Folders of runs, or NAME=FOLDER; the first is held against all.")],
-    *,
-    output: Annotated[Path, typer.Option(help="Folder for the report.")],
-    data: Annotated[Path | None, typer.Option(help="The task's data, where it is not where it was.")] = None,
-    responses: Responses = None,
-    pair_cap: PairCap = None,
-    seed: Seed = 0,
-) -> None:
-    """Put several runs of one task side by side, with paired intervals."""
-    if len(runs) < 2:  # noqa: PLR2004 - a comparison
-        raise typer.BadParameter("give at least two runs")
-    with expected_errors():
-        from promedical_bench.run import run_comparison  # noqa: PLC0415
-
-        named = _named(runs)
-        content, gaps = run_comparison(named, output, data=data, responses=responses, pair_cap=pair_cap, seed=seed)
-    _announce(content, output)
-    for gap in gaps:
-        typer.echo(f"promedical-bench: {gap}", err=True)
-    if gaps:
-        raise typer.Exit(SOME_FAILED)
-
-
-@app.command(name="load")
-def load_service(  # noqa: PLR0913 - one parameter per option
-    *,
-    output: Annotated[Path, typer.Option(help="Folder for the report; what stands there is replaced.")],
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    trainers: Annotated[int, typer.Option(min=0, help="Closed loops in the bulk lane; 0: none.")] = 2,
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts in one call of a trainer.")] = 1,
-    responses: Annotated[int, typer.Option(min=1, help="Responses to each of them.")] = 8,
-    criteria: Annotated[int, typer.Option(min=1, help="Criteria of each of them.")] = 12,
-    rate: Annotated[float, typer.Option(min=0, help="Interactive calls per second, Poisson; 0: none.")] = 0.0,
-    seconds: Annotated[float, typer.Option(min=1, help="Length of the measured window.")] = 60.0,
-    warm_up: Annotated[float, typer.Option(min=0, help="Seconds before it.")] = 5.0,
-    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call.")] = 120.0,
-    seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 0,
-) -> None:
-    """Load a service with synthetic traffic like a trainer's, a product's, or both."""
-    with expected_errors(NOT_KEPT):
-        from promedical_bench.loadtest.driver import Plan  # noqa: PLC0415
-        from promedical_bench.loadtest.run import run_load  # noqa: PLC0415
-        from promedical_bench.loadtest.traffic import Shape  # noqa: PLC0415
-        from promedical_bench.run import Connection  # noqa: PLC0415
-
-        if not trainers and not rate:
-            raise typer.BadParameter("nothing would be sent: set --trainers or --rate above 0")
-        plan = Plan(
-            trainers=trainers,
-            prompts=prompts,
-            group=Shape(responses=responses, criteria=criteria),
-            rate_per_s=rate,
-            warm_up_s=warm_up,
-            seconds=seconds,
-            timeout_s=timeout_s,
-            seed=seed,
-        )
-        connection = Connection(
-            api_key=api_key, ca_file=ca_file, cert_file=cert_file, key_file=key_file, max_attempts=1
-        )
-        content, summary = run_load(url, plan, output, connection, _bar)
-    _announce(content, output)
-    if failed := sum(sum(lane.failures.values()) for lane in summary.lanes.values()):
-        typer.echo(f"promedical-bench: failures under load: {failed:,}", err=True)
-    if not summary.ended:
-        short = f"no call ended within the window of {seconds:g} s; give a longer --seconds"
-        typer.echo(f"promedical-bench: {short}", err=True)
-    if failed or not summary.ended:
-        raise typer.Exit(SOME_FAILED)
-
-
-@app.command()
-def export(
-    *,
-    data: Annotated[Path, typer.Option(help="Labelled data, as for the task promedical.")],
-    output: Annotated[Path, typer.Option(help="File to write: rows of RewardBench as JSON lines.")],
-    pair_cap: PairCap = None,
-) -> None:
-    """Write our pairs in the row format of RewardBench."""
-    with expected_errors():
-        from promedical_bench.tasks.export import as_line, rewardbench_rows  # noqa: PLC0415
-        from promedical_client.jsonl import written_atomically  # noqa: PLC0415
-        from promedical_data.reading import read  # noqa: PLC0415
-
-        lines = [as_line(row) for row in rewardbench_rows(read(data).prompts, pair_cap)]
-        with written_atomically(output) as stream:
-            stream.writelines(lines)
-    typer.echo(f"{len(lines):,} pairs in {output}")
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
 @contextmanager
 def expected_errors(then: str = KEPT) -> Iterator[None]:
     """One line and an exit code instead of a trace, for what is not a bug; `then` says what to do about it."""
@@ -224,6 +71,148 @@ def expected_errors(then: str = KEPT) -> Iterator[None]:
 def _fail(error: object, code: int) -> NoReturn:
     typer.echo(f"promedical-bench: {error}", err=True)
     raise typer.Exit(code)
+
+
+@app.command(epilog=EXIT_CODES)
+@expected_errors()
+@takes_address()
+def quality(  # noqa: PLR0913 - one parameter per option
+    *,
+    task: Annotated[str, typer.Option(help=f"What to measure: {TASKS}")],
+    data: Annotated[Path, typer.Option(help="The task's data, in its publisher's format; may be gzipped.")],
+    output: Annotated[Path, typer.Option(help="Folder for results and report; a run that was cut off goes on.")],
+    responses: Responses = None,
+    address: Address,
+    untrained: Annotated[
+        str | None, typer.Option(help="The same model before training: URL of its service, or its results.")
+    ] = None,
+    rubric_id: Annotated[
+        str, typer.Option(help="Named rubric that judges what brings no criteria.")
+    ] = "general-medical",
+    controls: Annotated[
+        bool, typer.Option(help="Also ask what the controls need: without responses, without criteria, with a claim.")
+    ] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases.")] = None,
+    pair_cap: PairCap = None,
+    in_flight: Annotated[int, typer.Option(min=1, help="Calls on their way at a time.")] = 8,
+    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, retries included.")] = 600.0,
+    seed: Seed = 0,
+) -> None:
+    """Measure a service on one task, beside controls."""
+    from promedical_bench.asking.asker import Pace  # noqa: PLC0415
+    from promedical_bench.run import QualityRun, run_quality  # noqa: PLC0415
+    from promedical_bench.tasks.catalog import load_task  # noqa: PLC0415
+
+    read = load_task(task, data, responses=responses, pair_cap=pair_cap)
+    run = QualityRun(
+        task=read if limit is None else read.limited(limit),
+        address=address,
+        output=output,
+        rubric_id=rubric_id,
+        untrained=untrained,
+        asked_controls=controls,
+        pace=Pace(in_flight=in_flight, timeout_s=timeout_s),
+        seed=seed,
+    )
+    content, unscored = run_quality(run, _bar)
+    _announce(content, output)
+    if unscored:
+        typer.echo(f"promedical-bench: responses without scores: {sum(unscored.values())}", err=True)
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command(name="compare", epilog=EXIT_CODES)
+@expected_errors()
+def compare_runs(
+    runs: Annotated[list[str], typer.Argument(help="Folders of runs, or NAME=FOLDER; the first is held against all.")],
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for the report.")],
+    data: Annotated[Path | None, typer.Option(help="The task's data, where it is not where it was.")] = None,
+    responses: Responses = None,
+    pair_cap: PairCap = None,
+    seed: Seed = 0,
+) -> None:
+    """Put several runs of one task side by side, with paired intervals."""
+    if len(runs) < 2:  # noqa: PLR2004 - a comparison
+        raise typer.BadParameter("give at least two runs")
+    from promedical_bench.run import run_comparison  # noqa: PLC0415
+
+    named = _named(runs)
+    content, gaps = run_comparison(named, output, data=data, responses=responses, pair_cap=pair_cap, seed=seed)
+    _announce(content, output)
+    for gap in gaps:
+        typer.echo(f"promedical-bench: {gap}", err=True)
+    if gaps:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command(name="load")
+@expected_errors(NOT_KEPT)
+@takes_address()
+def load_service(  # noqa: PLR0913 - one parameter per option
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for the report; what stands there is replaced.")],
+    address: Address,
+    trainers: Annotated[int, typer.Option(min=0, help="Closed loops in the bulk lane; 0: none.")] = 2,
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts in one call of a trainer.")] = 1,
+    responses: Annotated[int, typer.Option(min=1, help="Responses to each of them.")] = 8,
+    criteria: Annotated[int, typer.Option(min=1, help="Criteria of each of them.")] = 12,
+    rate: Annotated[float, typer.Option(min=0, help="Interactive calls per second, Poisson; 0: none.")] = 0.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of the measured window.")] = 60.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds before it.")] = 5.0,
+    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call.")] = 120.0,
+    seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 0,
+) -> None:
+    """Load a service with synthetic traffic like a trainer's, a product's, or both."""
+    from promedical_bench.loadtest.driver import Plan  # noqa: PLC0415
+    from promedical_bench.loadtest.run import run_load  # noqa: PLC0415
+    from promedical_bench.loadtest.traffic import Shape  # noqa: PLC0415
+
+    if not trainers and not rate:
+        raise typer.BadParameter("nothing would be sent: set --trainers or --rate above 0")
+    plan = Plan(
+        trainers=trainers,
+        prompts=prompts,
+        group=Shape(responses=responses, criteria=criteria),
+        rate_per_s=rate,
+        warm_up_s=warm_up,
+        seconds=seconds,
+        timeout_s=timeout_s,
+        seed=seed,
+    )
+    content, summary = run_load(address, plan, output, _bar)
+    _announce(content, output)
+    if failed := sum(sum(lane.failures.values()) for lane in summary.lanes.values()):
+        typer.echo(f"promedical-bench: failures under load: {failed:,}", err=True)
+    if not summary.ended:
+        short = f"no call ended within the window of {seconds:g} s; give a longer --seconds"
+        typer.echo(f"promedical-bench: {short}", err=True)
+    if failed or not summary.ended:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+@expected_errors()
+def export(
+    *,
+    data: Annotated[Path, typer.Option(help="Labelled data, as for the task promedical.")],
+    output: Annotated[Path, typer.Option(help="File to write: rows of RewardBench as JSON lines.")],
+    pair_cap: PairCap = None,
+) -> None:
+    """Write our pairs in the row format of RewardBench."""
+    from promedical_bench.tasks.export import as_line, rewardbench_rows  # noqa: PLC0415
+    from promedical_client.jsonl import written_atomically  # noqa: PLC0415
+    from promedical_data.reading import read  # noqa: PLC0415
+
+    lines = [as_line(row) for row in rewardbench_rows(read(data).prompts, pair_cap)]
+    with written_atomically(output) as stream:
+        stream.writelines(lines)
+    typer.echo(f"{len(lines):,} pairs in {output}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
 
 
 def _named(runs: list[str]) -> dict[str, Path]:

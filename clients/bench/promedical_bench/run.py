@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -20,6 +20,7 @@ from promedical_bench.reports.writing import write_comparison, write_quality
 from promedical_bench.tasks.catalog import load_task
 from promedical_bench.tasks.task import Task
 from promedical_client import AsyncClient
+from promedical_client.address import Address
 from promedical_client.jsonl import InputError
 from promedical_data.errors import DataError
 from promedical_data.variants import AS_IS, CRITERION_ONLY, INJECTED, WITHOUT_CRITERIA, Variant
@@ -28,35 +29,7 @@ Bar: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
 """Shows progress under a title."""
 
 _UNTRAINED_NAME: Final = "untrained.jsonl"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How to reach a service; a new client for every use."""
-
-    api_key: str | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    max_attempts: int = 5
-
-    def client(self, url: str) -> AsyncClient:
-        """A client for this URL.
-
-        Raises:
-            InputError: The URL or a file cannot be used.
-        """
-        try:
-            return AsyncClient(
-                url,
-                api_key=self.api_key,
-                ca_file=self.ca_file,
-                cert_file=self.cert_file,
-                key_file=self.key_file,
-                max_attempts=self.max_attempts,
-            )
-        except (ValueError, OSError) as error:
-            raise InputError(str(error)) from None
+_MAX_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +38,8 @@ class QualityRun:
 
     Attributes:
         task: With its data.
-        url: Of the service.
+        address: Of the service.
         output: Folder of the results and the report.
-        connection: How to reach services.
         rubric_id: The named rubric for cases without criteria.
         untrained: URL of a service, or results, of the same model before training.
         asked_controls: Whether to ask what the controls need too.
@@ -76,9 +48,8 @@ class QualityRun:
     """
 
     task: Task
-    url: str
+    address: Address
     output: Path
-    connection: Connection
     rubric_id: str
     untrained: str | None = None
     asked_controls: bool = True
@@ -94,10 +65,10 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
         ResultsError: The results there are of another run.
         NothingScoredError: No response has scores.
     """
-    known = _known_untrained(run)
+    source = _untrained_source(run)
     variants = _variants(run)
-    results = asyncio.run(_asked(run, run.url, run.output / NAME, variants, bar))
-    untrained = _untrained(run, known, results.header, bar)
+    results = asyncio.run(_asked(run, run.address, run.output / NAME, variants, bar))
+    untrained = _untrained(run, source, results.header, bar)
     answers = _within(results.answers(AS_IS), run.task)
     asked = {name: _within(results.answers(name), run.task) for name in variants if name != AS_IS}
     if WITHOUT_CRITERIA in asked:
@@ -145,6 +116,18 @@ def run_comparison(
     return content, gaps
 
 
+def client_of(address: Address, *, max_attempts: int = _MAX_ATTEMPTS) -> AsyncClient:
+    """A client for a service.
+
+    Raises:
+        InputError: A TLS file cannot be read.
+    """
+    try:
+        return AsyncClient(address, max_attempts=max_attempts)
+    except OSError as error:
+        raise InputError(str(error)) from None
+
+
 def _variants(run: QualityRun) -> tuple[Variant, ...]:
     if not run.asked_controls:
         return (AS_IS,)
@@ -152,8 +135,8 @@ def _variants(run: QualityRun) -> tuple[Variant, ...]:
     return tuple(name for name in VARIANTS if name != CRITERION_ONLY or run.task.of_one_response)
 
 
-async def _asked(run: QualityRun, url: str, path: Path, variants: Sequence[Variant], bar: Bar) -> Results:
-    async with run.connection.client(url) as client:
+async def _asked(run: QualityRun, address: Address, path: Path, variants: Sequence[Variant], bar: Bar) -> Results:
+    async with client_of(address) as client:
         header = await _header(run, client)
         with writing(path, header) as writer, bar(f"asking {header.model.model.name}") as on_progress:
             questions = questions_of(run.task.cases, variants)
@@ -177,17 +160,25 @@ async def _header(run: QualityRun, client: AsyncClient) -> Header:
     )
 
 
-def _known_untrained(run: QualityRun) -> Results | None:
-    """The untrained run where it is named by its results: read first, so that a wrong path costs no asking."""
-    if run.untrained is None or "://" in run.untrained:
-        return None
-    return read_results(Path(run.untrained))
-
-
-def _untrained(run: QualityRun, known: Results | None, header: Header, bar: Bar) -> Answers | None:
+def _untrained_source(run: QualityRun) -> Results | Address | None:
+    """Read first, so that a wrong path or URL costs no asking."""
     if run.untrained is None:
         return None
-    results = known or asyncio.run(_asked(run, run.untrained, run.output / _UNTRAINED_NAME, (AS_IS,), bar))
+    if "://" not in run.untrained:
+        return read_results(Path(run.untrained))
+    try:
+        return replace(run.address, url=run.untrained)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _untrained(run: QualityRun, source: Results | Address | None, header: Header, bar: Bar) -> Answers | None:
+    if source is None:
+        return None
+    if isinstance(source, Results):
+        results = source
+    else:
+        results = asyncio.run(_asked(run, source, run.output / _UNTRAINED_NAME, (AS_IS,), bar))
     _check_comparable(header, results.header, UNTRAINED)
     return _within(results.answers(AS_IS), run.task)
 

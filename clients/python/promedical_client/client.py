@@ -4,21 +4,21 @@
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from promedical import messages as m
 from promedical_client import checks
+from promedical_client.address import DEFAULT_URL, Address
 from promedical_client.job import Progress, ScoringJob
 from promedical_client.retry import MAX_ATTEMPTS, Deadline, RetryPolicy
-from promedical_client.transports.base import MAX_TIMEOUT_S, Call, TlsFiles, Transport
+from promedical_client.transports.base import MAX_TIMEOUT_S, Call, Transport
 from promedical_client.transports.opening import open_transport
 
 T = TypeVar("T")
 
-DEFAULT_URL: Final = "grpc://127.0.0.1:50051"
 DEFAULT_WEIGHTS: Final = m.WeightsSpec()
 DEFAULT_TIMEOUT_S: Final = 120.0
 
@@ -55,7 +55,8 @@ class AsyncClient:
     a client may be made before a fork. Close it, or use it as an async context manager.
 
     Args:
-        url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
+        url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`; or an `Address`, which
+            holds the API key and the TLS files too.
         api_key: Sent as `authorization: Bearer`.
         timeout_s: Total time of a call in seconds, retries and all chunks included, unless the call says otherwise;
             `math.inf` for no end. A single attempt waits for a day at most.
@@ -75,7 +76,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | Address = DEFAULT_URL,
         *,
         api_key: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -88,8 +89,8 @@ class AsyncClient:
     ) -> None:
         if max_attempts < 1 or max_in_flight < 1:
             raise ValueError(f"max_attempts is {max_attempts}, max_in_flight {max_in_flight}; expected 1 or more")
-        tls = TlsFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
-        self._transport = transport or open_transport(url, api_key=api_key, tls=tls)
+        access = {"api_key": api_key, "ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}
+        self._transport = transport or open_transport(_address(url, access))
         self._timeout_s = timeout_s
         self._max_in_flight = max_in_flight
         self._retries = RetryPolicy(max_attempts=max_attempts)
@@ -234,6 +235,15 @@ class AsyncClient:
             return ask(Call(timeout_s=min(left_s, MAX_TIMEOUT_S), request_id=request_id))
 
         return await self._retries.run(send, deadline)
+
+
+def _address(url: str | Address, access: Mapping[str, Any]) -> Address:
+    if isinstance(url, str):
+        return Address(url, **access)
+    beside = [name for name, value in access.items() if value is not None]
+    if beside:
+        raise ValueError(f"{', '.join(beside)}: given beside an Address; put them into the Address")
+    return url
 
 
 def _frozen(prompt: str | Sequence[m.Message]) -> str | tuple[m.Message, ...]:

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 from promedical import messages as m
-from promedical_client.client import DEFAULT_URL, AsyncClient, RankOptions, ScoreOptions
+from promedical_client.address import DEFAULT_URL, Address
+from promedical_client.client import AsyncClient, RankOptions, ScoreOptions
 from promedical_client.errors import closed_in_call
 from promedical_client.transports.base import Transport
 
@@ -42,11 +43,12 @@ class Client:
     it as a context manager.
 
     Args:
-        url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
+        url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`;
+            or an `Address`.
         options: See `AsyncClient`.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, **options: Unpack[ClientOptions]) -> None:
+    def __init__(self, url: str | Address = DEFAULT_URL, **options: Unpack[ClientOptions]) -> None:
         self._client = AsyncClient(url, **options)
         self._threads: dict[int, LoopThread] = {}
 

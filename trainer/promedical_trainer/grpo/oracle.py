@@ -5,13 +5,13 @@ answer as another; a run that goes on refuses to begin with another.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from promedical_client import Client, PromedicalError
+from promedical_client.address import Address
 from promedical_client.integrations import Grader
-from promedical_client.sync import ClientOptions
 from promedical_trainer.grpo.recipe import Oracle
 from promedical_trainer.runs.files import write_whole
 
@@ -26,21 +26,6 @@ class OracleError(Exception):
 
 class OracleUnreachableError(Exception):
     """Nobody answers. The message says where; the same command may go on later."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where the oracle is, and how to get in.
-
-    Attributes:
-        url: As for `promedical_client.Client`.
-        access: API key and TLS files.
-        allow_fake: Take the fake engine's numbers too.
-    """
-
-    url: str
-    access: ClientOptions = field(default_factory=ClientOptions)
-    allow_fake: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +47,7 @@ class Pin:
     status: str
 
 
-def pin_oracle(folder: Path, address: Address, settings: Oracle) -> Pin:
+def pin_oracle(folder: Path, address: Address, settings: Oracle, *, allow_fake: bool = False) -> Pin:
     """Ask who the oracle is, and see that it is the one that the run began with.
 
     Raises:
@@ -70,7 +55,7 @@ def pin_oracle(folder: Path, address: Address, settings: Oracle) -> Pin:
         OracleUnreachableError: Nobody answered in time.
     """
     pin = _introduced(address, settings)
-    if pin.status == "fake" and not address.allow_fake:
+    if pin.status == "fake" and not allow_fake:
         raise OracleError(
             f"oracle {address.url}: is the fake engine, whose numbers are a hash of the text; serve a model "
             "(promedical-serve --model ...), or give --allow-fake to see that a run works"
@@ -90,17 +75,18 @@ def pin_oracle(folder: Path, address: Address, settings: Oracle) -> Pin:
 def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
     """Grades for this run, by its oracle only."""
     return Grader(
-        address.url,
+        address,
         expected_fingerprint=pin.fingerprint,
         truncation=settings.truncation,
         reward_weights=settings.reward_weights.of_contract(),
-        **_within(address, settings.timeout_s),
+        timeout_s=settings.timeout_s,
+        max_attempts=_AS_LONG_AS_IT_TAKES,
     )
 
 
 def _introduced(address: Address, settings: Oracle) -> Pin:
     try:
-        with Client(address.url, **_within(address, settings.start_timeout_s)) as client:
+        with Client(address, timeout_s=settings.start_timeout_s, max_attempts=_AS_LONG_AS_IT_TAKES) as client:
             info = client.model()
     except PromedicalError as error:
         if error.retryable or error.code == "deadline":
@@ -109,14 +95,10 @@ def _introduced(address: Address, settings: Oracle) -> Pin:
                 "start it, see to --oracle, then run the same command again"
             ) from error
         raise OracleError(f"oracle {address.url}: {error}") from error
-    except (ValueError, OSError) as error:
+    except OSError as error:
         raise OracleError(f"oracle {address.url}: {error}") from error
     ref = info.model
     return Pin(fingerprint=ref.fingerprint, name=ref.name, revision=ref.revision, engine=ref.engine, status=info.status)
-
-
-def _within(address: Address, timeout_s: float) -> ClientOptions:
-    return {**address.access, "timeout_s": timeout_s, "max_attempts": _AS_LONG_AS_IT_TAKES}
 
 
 def _described(pin: Pin) -> str:

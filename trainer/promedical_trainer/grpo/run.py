@@ -17,11 +17,12 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from promedical_client import PromedicalError
+from promedical_client.address import Address
 from promedical_client.integrations import Grader
 from promedical_data.report_tables import describe
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged, write_answers
-from promedical_trainer.grpo.oracle import Address, Pin, grader_of, pin_oracle
+from promedical_trainer.grpo.oracle import Pin, grader_of, pin_oracle
 from promedical_trainer.grpo.policy import make_tiny_policy, read_tokenizer
 from promedical_trainer.grpo.prompts import PromptRows, read_prompts
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
@@ -47,6 +48,7 @@ class Run:
         output: Folder of the run; a run of the same recipe that was cut off there is continued.
         console: For progress.
         deadline: When to stop, to be continued later.
+        allow_fake: Learn from the fake engine's numbers too.
     """
 
     recipe: GrpoRecipe
@@ -55,6 +57,7 @@ class Run:
     output: Path
     console: Console
     deadline: Deadline = field(default_factory=Deadline)
+    allow_fake: bool = False
 
     @property
     def base(self) -> str:
@@ -131,7 +134,7 @@ def _begin(run: Run, held: ExitStack) -> Pin:
             "out; launch with fsdp.yaml"
         )
     held.enter_context(GRPO_RECIPES.claimed(run.output, run.recipe))
-    pin = pin_oracle(run.output, run.oracle, run.recipe.oracle)
+    pin = pin_oracle(run.output, run.oracle, run.recipe.oracle, allow_fake=run.allow_fake)
     if run.recipe.policy == TINY:
         make_tiny_policy(Path(run.base))
     return pin

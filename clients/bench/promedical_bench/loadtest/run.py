@@ -12,8 +12,9 @@ from promedical_bench.loadtest.report import load_content, load_plots
 from promedical_bench.loadtest.samples import LoadSummary, Sample, summarise
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.writing import claim_folder, write_report
-from promedical_bench.run import Bar, Connection
+from promedical_bench.run import Bar, client_of
 from promedical_client import AsyncClient, DeadlineError
+from promedical_client.address import Address
 
 _ANSWER_S: Final = 30.0
 
@@ -39,29 +40,27 @@ class Loaded:
         return {"model": asdict(self.model), "plan": asdict(self.plan), "summary": asdict(self.summary)}
 
 
-def run_load(url: str, plan: Plan, output: Path, connection: Connection, bar: Bar) -> tuple[Content, LoadSummary]:
+def run_load(address: Address, plan: Plan, output: Path, bar: Bar) -> tuple[Content, LoadSummary]:
     """Load a service and write report.md, report.json and report.html.
 
     Raises:
         PromedicalError: The service does not say which oracle it is; failures under load are counted instead.
-        InputError: The folder cannot be written, which is known before the load; or the URL cannot be used.
+        InputError: The folder cannot be written, which is known before the load; or a TLS file cannot be read.
     """
-    loaded = asyncio.run(drive(url, plan, connection, bar, lambda: claim_folder(output)))
+    loaded = asyncio.run(drive(address, plan, bar, lambda: claim_folder(output)))
     content = load_content(loaded.model, plan, loaded.summary)
     plots = load_plots(loaded.samples, plan)
     write_report(output, content, plots, loaded.as_dict())
     return content, loaded.summary
 
 
-async def drive(
-    url: str, plan: Plan, connection: Connection, bar: Bar, before: Callable[[], None] = lambda: None
-) -> Loaded:
-    """Load a service; `before` is called when it is there, and before the load.
+async def drive(address: Address, plan: Plan, bar: Bar, before: Callable[[], None] = lambda: None) -> Loaded:
+    """Load a service, with one attempt for every call; `before` is called when it is there, and before the load.
 
     Raises:
         PromedicalError: The service does not say which oracle it is.
     """
-    async with connection.client(url) as client:
+    async with client_of(address, max_attempts=1) as client:
         model = await _described(client)
         before()
         with bar(f"loading {model.model.name} for {plan.end_s:.0f} s") as on_progress:

@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from promedical import messages as m
+from promedical_client.address import Address
 from promedical_client.cli.options import (
-    ApiKey,
     BaseRubricId,
-    CaFile,
-    CertFile,
     Cut,
     ExpectedFingerprint,
     Format,
-    KeyFile,
     Output,
     Priority,
     RubricId,
     TimeoutS,
     Truncation,
-    Url,
+    takes_address,
 )
 from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept
-from promedical_client.client import DEFAULT_URL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,16 +51,14 @@ app = typer.Typer(
 
 
 @app.command(epilog=EXIT_CODES)
+@expected_errors()
+@takes_address()
 def score(  # noqa: PLR0913 - one parameter per option
     file: Annotated[
         str, typer.Argument(help="JSON lines: items of the API, or of the criteria format. May end in .gz; - is stdin.")
     ],
     *,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
+    address: Address,
     rubric_id: RubricId = None,
     base_rubric_id: BaseRubricId = None,
     expected_fingerprint: ExpectedFingerprint = None,
@@ -80,23 +74,22 @@ def score(  # noqa: PLR0913 - one parameter per option
     """Score the items of a file."""
     from promedical_client.jsonl import read_items, to_json, written_atomically  # noqa: PLC0415 - see `opened`
 
-    with expected_errors():
-        items = [_judged_by(item, rubric_id, base_rubric_id) for item in read_items(file, limit=limit)]
-        with (
-            written_atomically(out) if out else nullcontext() as stream,
-            partial_kept(out, len(items)),
-            opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client,
-            _progress() as on_progress,
-        ):
-            answer = client.score(
-                items,
-                expected_fingerprint=expected_fingerprint,
-                priority=priority.value if priority else None,
-                truncation=truncation.value,
-                on_progress=on_progress,
-            )
-            if stream is not None:
-                stream.writelines(f"{to_json(outcome)}\n" for outcome in answer.items)
+    items = [_judged_by(item, rubric_id, base_rubric_id) for item in read_items(file, limit=limit)]
+    with (
+        written_atomically(out) if out else nullcontext() as stream,
+        partial_kept(out, len(items)),
+        opened(address, timeout_s) as client,
+        _progress() as on_progress,
+    ):
+        answer = client.score(
+            items,
+            expected_fingerprint=expected_fingerprint,
+            priority=priority.value if priority else None,
+            truncation=truncation.value,
+            on_progress=on_progress,
+        )
+        if stream is not None:
+            stream.writelines(f"{to_json(outcome)}\n" for outcome in answer.items)
     if output or not out:
         _print_outcomes(answer.items, output or Format.TABLE)
     _summarise(answer)
@@ -104,6 +97,8 @@ def score(  # noqa: PLR0913 - one parameter per option
 
 
 @app.command(epilog=EXIT_CODES)
+@expected_errors()
+@takes_address()
 def rank(  # noqa: PLR0913 - one parameter per option
     file: Annotated[str | None, typer.Argument(help="A rank request of the API, as JSON; - is stdin.")] = None,
     *,
@@ -111,11 +106,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
     response: Annotated[
         list[str] | None, typer.Option(help="A response to it; give this option more than once.")
     ] = None,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
+    address: Address,
     rubric_id: RubricId = None,
     base_rubric_id: BaseRubricId = None,
     expected_fingerprint: ExpectedFingerprint = None,
@@ -129,21 +120,20 @@ def rank(  # noqa: PLR0913 - one parameter per option
 
     if (file is None) is (prompt is None or not response):
         raise typer.BadParameter("give either FILE, or --prompt and at least one --response")
-    with expected_errors():
-        asked = read_rank_request(file) if file else m.RankRequest(prompt=prompt or "", responses=tuple(response or ()))
-        asked = _judged_by(asked, rubric_id, base_rubric_id)
-        with opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client:
-            answer = client.rank(
-                asked.prompt,
-                asked.responses,
-                rubric=asked.rubric,
-                rubric_id=asked.rubric_id,
-                base_rubric_id=asked.base_rubric_id,
-                reward_weights=asked.reward_weights,
-                expected_fingerprint=expected_fingerprint or asked.expected_fingerprint,
-                priority=priority.value if priority else asked.priority,
-                truncation=truncation.value if truncation else asked.truncation,
-            )
+    asked = read_rank_request(file) if file else m.RankRequest(prompt=prompt or "", responses=tuple(response or ()))
+    asked = _judged_by(asked, rubric_id, base_rubric_id)
+    with opened(address, timeout_s) as client:
+        answer = client.rank(
+            asked.prompt,
+            asked.responses,
+            rubric=asked.rubric,
+            rubric_id=asked.rubric_id,
+            base_rubric_id=asked.base_rubric_id,
+            reward_weights=asked.reward_weights,
+            expected_fingerprint=expected_fingerprint or asked.expected_fingerprint,
+            priority=priority.value if priority else asked.priority,
+            truncation=truncation.value if truncation else asked.truncation,
+        )
     outcome = m.ItemOutcome(id="rank", error=answer.error, result=answer.result)
     if output is Format.JSONL:
         typer.echo(to_json(answer))
@@ -154,19 +144,17 @@ def rank(  # noqa: PLR0913 - one parameter per option
 
 
 @app.command(epilog=EXIT_CODES)
+@expected_errors()
+@takes_address()
 def rubrics(
     name: Annotated[str | None, typer.Argument(metavar="[ID]", help="id@version, or id for the newest.")] = None,
     *,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
+    address: Address,
     output: Output = Format.TABLE,
     timeout_s: TimeoutS = 30.0,
 ) -> None:
     """List the rubrics that the service knows, or show the criteria of one."""
-    with expected_errors(), opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client:
+    with opened(address, timeout_s) as client:
         found = (client.rubric(name),) if name else client.rubrics()
     if output is Format.JSONL:
         return _print_json(found)
@@ -176,18 +164,16 @@ def rubrics(
 
 
 @app.command(epilog=EXIT_CODES)
+@expected_errors()
+@takes_address()
 def model(
     *,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
+    address: Address,
     output: Output = Format.TABLE,
     timeout_s: TimeoutS = 30.0,
 ) -> None:
     """Show what the oracle is: its fingerprint, whether it is trained, its limits."""
-    with expected_errors(), opened(url, api_key, ca_file, cert_file, key_file, timeout_s) as client:
+    with opened(address, timeout_s) as client:
         info = client.model()
     if output is Format.JSONL:
         return _print_json((info,))

@@ -1,10 +1,18 @@
-"""The options that the commands of `promedical` share."""
+"""The options that commands share; the address of a service is the same five in every command of ProMedical."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+
+from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
+
+Command = Callable[..., None]
 
 
 class Format(StrEnum):
@@ -29,18 +37,6 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
-Url = Annotated[
-    str, typer.Option(envvar="PROMEDICAL_URL", help="grpc://HOST:PORT, grpcs://, http:// or https:// of the service.")
-]
-ApiKey = Annotated[str | None, typer.Option(envvar="PROMEDICAL_API_KEY", help="API key, where one is needed.")]
-CaFile = Annotated[
-    Path | None, typer.Option(envvar="PROMEDICAL_CA_FILE", help="PEM file of the authorities to trust under TLS.")
-]
-CertFile = Annotated[
-    Path | None,
-    typer.Option(envvar="PROMEDICAL_CLIENT_CERT_FILE", help="PEM file of this client's certificate, for mutual TLS."),
-]
-KeyFile = Annotated[Path | None, typer.Option(envvar="PROMEDICAL_CLIENT_KEY_FILE", help="PEM file of its key.")]
 TimeoutS = Annotated[float, typer.Option(min=0.001, help="Seconds for the whole command, retries included.")]
 RubricId = Annotated[str | None, typer.Option(help="Judge by this named rubric, instead of what the input brings.")]
 BaseRubricId = Annotated[str | None, typer.Option(help="Add the criteria of this named rubric.")]
@@ -50,3 +46,58 @@ Priority = Annotated[
 ]
 Truncation = Annotated[Cut, typer.Option(help="What may be cut from what is too long.")]
 Output = Annotated[Format, typer.Option("--format", help="How to print results.")]
+
+
+def takes_address(
+    option: str = "url", *, whose: str = "service", default: Any = DEFAULT_URL
+) -> Callable[[Command], Command]:
+    """Give a command five options in the place of its parameter `address`, which gets the `Address` they make.
+
+    Typer reads options from a function's signature, so the command that Typer sees has one of its own.
+
+    Args:
+        option: Name of the option for the URL.
+        whose: What the URL leads to, for `--help`.
+        default: Of the URL; `inspect.Parameter.empty`: it must be given.
+    """
+    options = [_option(option, str, f"grpc://HOST:PORT, grpcs://, http:// or https:// of the {whose}.", default)]
+    options += [_option(name, kind, text, None) for name, (kind, text) in _ACCESS.items()]
+
+    def decorated(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_options(**given: Any) -> None:
+            fields = {"url": given.pop(option), **{name: given.pop(name) for name in _ACCESS}}
+            command(address=_address(fields), **given)
+
+        signature = inspect.signature(command)
+        parameters = [
+            each for one in signature.parameters.values() for each in (options if one.name == "address" else [one])
+        ]
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return with_options
+
+    return decorated
+
+
+_ACCESS: Final[dict[str, tuple[Any, str]]] = {
+    "api_key": (str | None, "API key, where one is needed."),
+    "ca_file": (Path | None, "PEM file of the authorities to trust under TLS."),
+    "cert_file": (Path | None, "PEM file of this client's certificate, for mutual TLS."),
+    "key_file": (Path | None, "PEM file of its key."),
+}
+
+
+def _option(name: str, kind: Any, text: str, default: Any) -> Parameter:
+    field = name if name in ENVIRONMENT else "url"
+    annotation = Annotated[kind, typer.Option(envvar=ENVIRONMENT[field], help=text)]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _address(fields: dict[str, Any]) -> Address:
+    try:
+        return Address(**fields)
+    except ValueError as error:
+        from promedical_client.jsonl import InputError  # noqa: PLC0415 - see `session.opened`
+
+        raise InputError(str(error)) from None

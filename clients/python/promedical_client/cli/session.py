@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
+from promedical_client.address import Address
 from promedical_client.errors import InvalidRequestError, NotFoundError, PromedicalError
 
 if TYPE_CHECKING:
@@ -20,28 +21,18 @@ _MAX_ATTEMPTS: Final = 5
 """Fewer than a program's: who sits in front of it should learn of a wrong URL in seconds."""
 
 
-def opened(
-    url: str, api_key: str | None, ca_file: Path | None, cert_file: Path | None, key_file: Path | None, timeout_s: float
-) -> "Client":
-    """The client that the options describe. Imported when needed, like all that is heavy: `--help` answers at once.
+def opened(address: Address, timeout_s: float) -> "Client":
+    """A client for the address. Imported when needed, like all that is heavy: `--help` answers at once.
 
     Raises:
-        InputError: The options cannot be used, or a file of theirs cannot be read.
+        InputError: A TLS file cannot be read.
     """
     from promedical_client.jsonl import InputError  # noqa: PLC0415
     from promedical_client.sync import Client  # noqa: PLC0415
 
     try:
-        return Client(
-            url,
-            api_key=api_key,
-            timeout_s=timeout_s,
-            max_attempts=_MAX_ATTEMPTS,
-            ca_file=ca_file,
-            cert_file=cert_file,
-            key_file=key_file,
-        )
-    except (ValueError, OSError) as error:
+        return Client(address, timeout_s=timeout_s, max_attempts=_MAX_ATTEMPTS)
+    except OSError as error:
         raise InputError(str(error)) from None
 
 

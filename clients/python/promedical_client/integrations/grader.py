@@ -16,8 +16,9 @@ from promedical.interop.gathering import CallLater, Gatherer
 from promedical.interop.labels import read_label
 from promedical.interop.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
+from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
 from promedical_client.chunking import OverLimit, merged, refused
-from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_URL, DEFAULT_WEIGHTS, AsyncClient
+from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError, TooLargeError
 from promedical_client.per_loop import PerLoop
 from promedical_client.retry import Deadline
@@ -32,11 +33,7 @@ _MAX_GATHERED: Final = 4096
 _MAX_RESPONSES: Final = 128
 """Of one item; the service's own default. Where that is too much for it, the item is asked again in halves."""
 _ENVIRONMENT: Final = {
-    "url": "PROMEDICAL_URL",
-    "api_key": "PROMEDICAL_API_KEY",
-    "ca_file": "PROMEDICAL_CA_FILE",
-    "cert_file": "PROMEDICAL_CLIENT_CERT_FILE",
-    "key_file": "PROMEDICAL_CLIENT_KEY_FILE",
+    **ENVIRONMENT,
     "rubric_id": "PROMEDICAL_CLIENT_RUBRIC_ID",
     "base_rubric_id": "PROMEDICAL_CLIENT_BASE_RUBRIC_ID",
     "expected_fingerprint": "PROMEDICAL_CLIENT_EXPECTED_FINGERPRINT",
@@ -74,7 +71,7 @@ class Grader:
     """Grades exchanges; usable from any thread, event loop and forked process.
 
     Args:
-        url: The service's address, as for `Client`.
+        url: The service's URL, or its `Address`, as for `Client`.
         rubric_id: Rubric for what brings no criteria.
         base_rubric_id: A standing rubric whose criteria are added.
         expected_fingerprint: Refuse to be answered by any other oracle.
@@ -87,7 +84,7 @@ class Grader:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | Address = DEFAULT_URL,
         *,
         rubric_id: str = DEFAULT_RUBRIC,
         base_rubric_id: str | None = None,

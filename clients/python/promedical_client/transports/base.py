@@ -1,7 +1,6 @@
 """The seam between the client and the wire."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
 from promedical import messages as m
@@ -52,17 +51,3 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close the connections that were opened in the running event loop."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsFiles:
-    """PEM files for `grpcs://` and `https://`; without `ca_file` the usual authorities are trusted."""
-
-    ca_file: str | Path | None = None
-    cert_file: str | Path | None = None
-    key_file: str | Path | None = None
-
-    @property
-    def are_given(self) -> bool:
-        """Whether there is any."""
-        return any((self.ca_file, self.cert_file, self.key_file))

@@ -17,6 +17,7 @@ from promedical.rubric import InvalidField
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
 from promedical.v1.reward_pb2_grpc import RewardServiceStub
+from promedical_client.address import Address
 from promedical_client.errors import (
     DeadlineError,
     ForkedError,
@@ -29,7 +30,7 @@ from promedical_client.errors import (
     error_class,
 )
 from promedical_client.per_loop import PerLoop
-from promedical_client.transports.base import Call, TlsFiles
+from promedical_client.transports.base import Call
 
 Asked = TypeVar("Asked")
 Wire = TypeVar("Wire")
@@ -62,12 +63,12 @@ _TRUSTED_DETAILS: Final = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "UNIMP
 
 
 class GrpcTransport:
-    """Calls `promedical.v1.RewardService` at `host:port`, in plaintext unless `tls` is given."""
+    """Calls `promedical.v1.RewardService`; `target` is how gRPC finds it, where that is not by host and port."""
 
-    def __init__(self, target: str, *, api_key: str | None = None, tls: TlsFiles | None = None) -> None:
-        self._target = target
-        self._credentials = _credentials(tls) if tls else None
-        self._authorization = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+    def __init__(self, address: Address, *, target: str | None = None) -> None:
+        self._target = target or address.host
+        self._credentials = _credentials(address) if address.is_encrypted else None
+        self._authorization = (("authorization", f"Bearer {address.api_key}"),) if address.api_key else ()
         self._channels = PerLoop(self._open)
 
     async def score(self, request: m.ScoreRequest, call: Call) -> m.ScoreResponse:
@@ -199,11 +200,11 @@ def _decode_rubric(wire: pb.GetRubricResponse) -> m.RubricInfo:
     return responses.decode_rubric_info(wire.rubric)
 
 
-def _credentials(tls: TlsFiles) -> grpc.ChannelCredentials:
+def _credentials(address: Address) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(
-        root_certificates=_bytes_of(tls.ca_file),
-        private_key=_bytes_of(tls.key_file),
-        certificate_chain=_bytes_of(tls.cert_file),
+        root_certificates=_bytes_of(address.ca_file),
+        private_key=_bytes_of(address.key_file),
+        certificate_chain=_bytes_of(address.cert_file),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from promedical import messages as m
 from promedical.errors import ERROR_TABLE
+from promedical_client.address import Address
 from promedical_client.errors import (
     DeadlineError,
     InvalidRequestError,
@@ -24,7 +25,7 @@ from promedical_client.errors import (
     error_class,
 )
 from promedical_client.per_loop import PerLoop
-from promedical_client.transports.base import Call, TlsFiles
+from promedical_client.transports.base import Call
 
 T = TypeVar("T")
 
@@ -41,12 +42,12 @@ _MODEL: Final = TypeAdapter(m.ModelInfo)
 
 
 class HttpTransport:
-    """Calls the REST API under `url`, which may have a path where a proxy adds one."""
+    """Calls the REST API; the URL may have a path where a proxy adds one."""
 
-    def __init__(self, url: str, *, api_key: str | None = None, tls: TlsFiles | None = None) -> None:
-        self._url = url.rstrip("/")
-        self._tls = _context(tls) if tls else True
-        self._authorization = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    def __init__(self, address: Address) -> None:
+        self._url = address.url.rstrip("/")
+        self._tls = _context(address) if address.is_encrypted else True
+        self._authorization = {"authorization": f"Bearer {address.api_key}"} if address.api_key else {}
         self._pools = PerLoop(self._open)
 
     async def score(self, request: m.ScoreRequest, call: Call) -> m.ScoreResponse:
@@ -172,8 +173,8 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
-def _context(tls: TlsFiles) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file)
-    if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
+def _context(address: Address) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=address.ca_file)
+    if address.cert_file:
+        context.load_cert_chain(address.cert_file, address.key_file)
     return context

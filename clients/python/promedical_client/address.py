@@ -1,0 +1,76 @@
+"""Where a service is and how to get in: one address for clients, graders, the bench and the trainer."""
+
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+DEFAULT_URL: Final = "grpc://127.0.0.1:50051"
+ENVIRONMENT: Final = {
+    "url": "PROMEDICAL_URL",
+    "api_key": "PROMEDICAL_API_KEY",
+    "ca_file": "PROMEDICAL_CA_FILE",
+    "cert_file": "PROMEDICAL_CLIENT_CERT_FILE",
+    "key_file": "PROMEDICAL_CLIENT_KEY_FILE",
+}
+"""The environment variable of each field, for commands and for integrations."""
+
+_ENCRYPTED: Final = {"grpcs", "https"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Checked when it is made; the files are read when a client is.
+
+    Attributes:
+        url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
+        api_key: Sent as `authorization: Bearer`; not shown when the address is printed.
+        ca_file: PEM file of the authorities to trust under `grpcs://` and `https://`; without it the usual ones.
+        cert_file: PEM file of this client's certificate, for mutual TLS.
+        key_file: PEM file of its key.
+
+    Raises:
+        ValueError: A field cannot be used; says what was expected.
+    """
+
+    url: str = DEFAULT_URL
+    _: KW_ONLY
+    api_key: str | None = field(default=None, repr=False)
+    ca_file: str | Path | None = None
+    cert_file: str | Path | None = None
+    key_file: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        parts = _parsed(self.url)
+        if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable() and self.api_key):
+            raise ValueError("api_key is empty or holds characters that no header may carry, such as a line break")
+        if any((self.ca_file, self.cert_file, self.key_file)) and not self.is_encrypted:
+            raise ValueError(
+                f"ca_file, cert_file and key_file are for TLS, and url is {self.url!r}; use {parts.scheme}s://"
+            )
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether it speaks gRPC; otherwise REST."""
+        return urlsplit(self.url).scheme.startswith("grpc")
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it speaks TLS."""
+        return urlsplit(self.url).scheme in _ENCRYPTED
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+        return urlsplit(self.url).netloc
+
+
+def _parsed(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in {"grpc", "grpcs", "http", "https"} or not parts.hostname:
+        raise ValueError(f"url is {url!r}; expected grpc://HOST:PORT, grpcs://, http:// or https://")
+    if parts.username is not None:
+        raise ValueError("url holds a user name; give api_key instead")
+    if parts.scheme.startswith("grpc") and (parts.port is None or parts.path not in {"", "/"}):
+        raise ValueError(f"url is {url!r}; expected {parts.scheme}://HOST:PORT and nothing after it")
+    return parts

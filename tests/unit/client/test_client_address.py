@@ -1,0 +1,56 @@
+"""Addresses: what they refuse, what they keep to themselves, and who takes them."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from promedical_client import AsyncClient, Client
+from promedical_client.address import Address
+from promedical_client.integrations import Grader
+from promedical_client.transports.grpc import GrpcTransport
+from promedical_client.transports.http import HttpTransport
+from promedical_client.transports.opening import open_transport
+
+
+def test_address_shows_no_key_and_cannot_be_changed():
+    address = Address("grpc://host:1", api_key="secret-key")
+    assert "secret-key" not in f"{address} {address!r}"
+    with pytest.raises(FrozenInstanceError):
+        address.url = "grpc://other:1"
+
+
+@pytest.mark.parametrize(
+    ("url", "access", "expected"),
+    [
+        ("host:1", {}, "expected grpc://HOST:PORT, grpcs://, http:// or https://"),
+        ("grpc://host", {}, "expected grpc://HOST:PORT and nothing after it"),
+        ("http://user:word@host", {}, "give api_key instead"),
+        ("grpc://host:1", {"api_key": "line\n"}, "such as a line break"),
+        ("http://host", {"ca_file": "ca.pem"}, "use https://"),
+    ],
+)
+def test_address_that_cannot_work_is_refused_and_shows_no_secret(url, access, expected):
+    with pytest.raises(ValueError, match=expected) as refused:
+        Address(url, **access)
+    assert "word" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "transport"),
+    [
+        ("grpc://host:1", GrpcTransport),
+        ("GRPCS://host:1", GrpcTransport),
+        ("http://host/path", HttpTransport),
+        ("https://host", HttpTransport),
+    ],
+)
+def test_address_chooses_the_transport(url, transport):
+    assert isinstance(open_transport(Address(url)), transport)
+
+
+@pytest.mark.parametrize("asker", [Client, AsyncClient, Grader])
+def test_every_client_takes_an_address_and_nothing_beside_it(asker):
+    address = Address("grpc://host:1", api_key="key")
+    asker(address)
+    with pytest.raises(ValueError, match="api_key, ca_file: given beside an Address"):
+        asker(address, api_key="other", ca_file="ca.pem")

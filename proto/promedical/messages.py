@@ -5,11 +5,11 @@ becomes that item's error and not the whole request's. `promedical.rubric` judge
 and both codecs use these classes; pydantic reads them as JSON without this module knowing pydantic.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from promedical.errors import ErrorCode
-from promedical.reward import ProficiencyMode
+from promedical.reward import ProficiencyMode, RewardWeights
 from promedical.rubric import Criterion, Dimension, Polarity, Rubric
 
 Role = Literal["system", "user", "assistant"]
@@ -115,6 +115,19 @@ class WeightsSpec:
     """lambda, at least 1 + excellence_cap."""
     proficiency_mode: ProficiencyMode = "hard"
     """hard: criteria met count; soft: their probabilities do."""
+
+    def validated(self) -> RewardWeights:
+        """The weights as the algebra wants them.
+
+        Raises:
+            InvalidField: Names the weight that is out of its range.
+        """
+        return RewardWeights(**asdict(self))
+
+    @classmethod
+    def of(cls, weights: RewardWeights) -> "WeightsSpec":
+        """The wire shape of weights."""
+        return cls(**asdict(weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

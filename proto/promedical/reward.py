@@ -14,6 +14,7 @@ from promedical.rubric import Dimension, InvalidField, Polarity, Rubric
 
 ProficiencyMode = Literal["hard", "soft"]
 
+_IN_RECIPES = {"extra": "forbid"}
 _S1_DIGITS = 9
 _BOUND_SLACK = 1e-9
 
@@ -31,6 +32,8 @@ class RewardWeights:
     Raises:
         InvalidField: Names the value that is out of its range.
     """
+
+    __pydantic_config__ = _IN_RECIPES
 
     excellence_weight: float = 0.1
     excellence_cap: float = 0.2

@@ -103,7 +103,7 @@ def _outcome(item: m.ScoreItem, weights: m.WeightsSpec, judge: Judge) -> m.ItemO
         rubric = Rubric(criteria=tuple(criterion.validated() for criterion in item.rubric.criteria))
     except InvalidField as error:
         return _refused(item, str(error))
-    return m.ItemOutcome(id=item.id, result=_result(item, rubric, _weights(weights), judge))
+    return m.ItemOutcome(id=item.id, result=_result(item, rubric, weights.validated(), judge))
 
 
 def _result(item: m.ScoreItem, rubric: Rubric, weights: RewardWeights, judge: Judge) -> m.ItemResult:
@@ -153,15 +153,6 @@ def _criterion_score(criterion: Criterion, probability: float) -> m.CriterionSco
 
 def _judgement(probability: float) -> Judgement:
     return Judgement(probability=probability, met=probability >= _THRESHOLD)
-
-
-def _weights(spec: m.WeightsSpec) -> RewardWeights:
-    return RewardWeights(
-        excellence_weight=spec.excellence_weight,
-        excellence_cap=spec.excellence_cap,
-        violation_penalty=spec.violation_penalty,
-        proficiency_mode=spec.proficiency_mode,
-    )
 
 
 def _refused(item: m.ScoreItem, reason: str) -> m.ItemOutcome:

@@ -62,13 +62,7 @@ def check_request(request: ScoreRequest, path: str, limits: Limits, fingerprint:
     _check_ids([item.id for item in request.items])
     _check_counts(request, path, limits)
     try:
-        spec = request.reward_weights
-        return RewardWeights(
-            excellence_weight=spec.excellence_weight,
-            excellence_cap=spec.excellence_cap,
-            violation_penalty=spec.violation_penalty,
-            proficiency_mode=spec.proficiency_mode,
-        )
+        return request.reward_weights.validated()
     except InvalidField as error:
         raise service_error_of(error.under("reward_weights")) from error
 

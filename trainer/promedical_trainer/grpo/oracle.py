@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from promedical.messages import WeightsSpec
 from promedical_client import Client, PromedicalError
 from promedical_client.address import Address
 from promedical_client.integrations import Grader
@@ -78,7 +79,7 @@ def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
         address,
         expected_fingerprint=pin.fingerprint,
         truncation=settings.truncation,
-        reward_weights=settings.reward_weights.of_contract(),
+        reward_weights=WeightsSpec.of(settings.reward_weights),
         timeout_s=settings.timeout_s,
         max_attempts=_AS_LONG_AS_IT_TAKES,
     )

@@ -1,11 +1,11 @@
 """A recipe of a policy: every setting of one GRPO run, read once and frozen. The defaults are the paper's."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from promedical.messages import Truncation, WeightsSpec
-from promedical.reward import ProficiencyMode, RewardWeights
+from promedical.messages import Truncation
+from promedical.reward import RewardWeights
 from promedical_trainer.runs.adapter import Adapter
 from promedical_trainer.runs.recipe_files import Precision, RecipeBook, check_amounts, check_counts
 
@@ -37,29 +37,6 @@ class Prompts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """The constants of the reward. `RewardWeights` explains them, and refuses those under which a violation pays."""
-
-    __pydantic_config__ = _STRICT
-
-    excellence_weight: float = 0.1
-    excellence_cap: float = 0.2
-    violation_penalty: float = 1.5
-    proficiency_mode: ProficiencyMode = "hard"
-
-    def __post_init__(self) -> None:
-        self.of_algebra()
-
-    def of_algebra(self) -> RewardWeights:
-        """As `promedical.reward` takes them."""
-        return RewardWeights(**asdict(self))
-
-    def of_contract(self) -> WeightsSpec:
-        """As a request carries them."""
-        return WeightsSpec(**asdict(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Oracle:
     """How the service is asked, and what happens when it does not answer.
 
@@ -68,7 +45,7 @@ class Oracle:
         start_timeout_s: How long the run waits for the service when it starts.
         max_unscored: Share of a step's responses that may go without a score; above it, all ranks stop.
         truncation: What may be cut from what is too long for the oracle.
-        reward_weights: alpha, beta and lambda.
+        reward_weights: alpha, beta and lambda; those under which a violation pays are refused.
     """
 
     __pydantic_config__ = _STRICT
@@ -77,7 +54,7 @@ class Oracle:
     start_timeout_s: float = 60.0
     max_unscored: float = 0.2
     truncation: Truncation = "none"
-    reward_weights: Weights = field(default_factory=Weights)
+    reward_weights: RewardWeights = field(default_factory=RewardWeights)
 
     def __post_init__(self) -> None:
         if min(self.timeout_s, self.start_timeout_s) <= 0:

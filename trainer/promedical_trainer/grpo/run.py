@@ -166,7 +166,7 @@ def _story(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokeniz
         recipe=run.recipe,
         pin=pin,
         prompts=prompts,
-        audit=audit(read_completions(run.training), run.recipe.oracle.reward_weights.of_algebra()),
+        audit=audit(read_completions(run.training), run.recipe.oracle.reward_weights),
         steps=read_steps(run.training),
         held_out=_held_out(run, pin, prompts, tokenizer),
     )

@@ -7,12 +7,11 @@ from typing import Any
 import pydantic_core
 
 from promedical.messages import Limits, ModelInfo, ModelRef
-from promedical.rubric import Criterion, Dimension
-from promedical_bench.answers import Answer, Answers
+from promedical.rubric import Criterion
+from promedical_bench.answers import Answer, Answers, Verdict
 from promedical_bench.asking.results import Header
 from promedical_bench.asking.results_file import VERSION
 from promedical_bench.cases import Case
-from promedical_data.measures.predictions import Prediction
 
 
 def by_reward(cases: Sequence[Case], reward: Callable[[str], float]) -> Answers:
@@ -20,9 +19,7 @@ def by_reward(cases: Sequence[Case], reward: Callable[[str], float]) -> Answers:
 
     def answers(case: Case) -> tuple[Answer, ...]:
         rewards = [reward(text) for text in case.responses]
-        return tuple(
-            Answer(reward=r, rank=1 + sum(other > r for other in rewards), verdicts={}, dimensions={}) for r in rewards
-        )
+        return tuple(Answer(reward=r, rank=1 + sum(other > r for other in rewards), verdicts={}) for r in rewards)
 
     return {case.id: answers(case) for case in cases}
 
@@ -31,15 +28,19 @@ def by_verdict(cases: Sequence[Case], met: Callable[[str, Criterion], bool]) -> 
     """Verdicts by a rule on the response's text and the criterion."""
 
     def answer(text: str, case: Case) -> Answer:
-        said = {each.id: met(text, each) for each in case.criteria}
         return Answer(
             reward=0.0,
             rank=1,
             verdicts={
-                name: Prediction(logit=4.0 if yes else -4.0, probability=0.98 if yes else 0.02, met=yes)
-                for name, yes in said.items()
+                each.id: Verdict(
+                    id=each.id,
+                    dimension=each.dimension,
+                    logit=4.0 if met(text, each) else -4.0,
+                    probability=0.98 if met(text, each) else 0.02,
+                    met=met(text, each),
+                )
+                for each in case.criteria
             },
-            dimensions={each.id: Dimension(each.dimension) for each in case.criteria},
         )
 
     return {case.id: tuple(answer(text, case) for text in case.responses) for case in cases}

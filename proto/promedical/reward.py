@@ -8,7 +8,7 @@ scalar that RL maximises, where excellence can outweigh proficiency.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from promedical.rubric import Dimension, InvalidField, Polarity, Rubric
 
@@ -58,9 +58,21 @@ class RewardWeights:
             raise InvalidField("proficiency_mode", f"expected one of {', '.join(get_args(ProficiencyMode))}")
 
 
+class Verdict(Protocol):
+    """What `aggregate` reads of a verdict on one criterion: the contract's scores have it, and the model's verdicts."""
+
+    @property
+    def probability(self) -> float:
+        """Of being met as worded."""
+
+    @property
+    def met(self) -> bool:
+        """The decision."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What the model says of one criterion: its probability of being met as worded, and the decision."""
+    """The least verdict, for those who have no other."""
 
     probability: float
     met: bool
@@ -90,8 +102,8 @@ class Reward:
         return self.violations > 0
 
 
-def aggregate(rubric: Rubric, judgements: Mapping[str, Judgement], weights: RewardWeights) -> Reward:
-    """Turn one judgement per criterion into the scores of a response (paper, section on the rubric).
+def aggregate(rubric: Rubric, judgements: Mapping[str, Verdict], weights: RewardWeights) -> Reward:
+    """Turn one verdict per criterion into the scores of a response (paper, section on the rubric).
 
     Args:
         rubric: The criteria.
@@ -116,7 +128,7 @@ def aggregate(rubric: Rubric, judgements: Mapping[str, Judgement], weights: Rewa
     )
 
 
-def _proficiency(rubric: Rubric, judgements: Mapping[str, Judgement], mode: ProficiencyMode) -> float | None:
+def _proficiency(rubric: Rubric, judgements: Mapping[str, Verdict], mode: ProficiencyMode) -> float | None:
     """S1. Summed exactly and rounded, so that the order of criteria cannot split a tie."""
     shares = rubric.normalised_weights()
     if not shares:

@@ -109,6 +109,11 @@ class Criterion:
         """Whether a response that does (`met`) or does not meet the criterion as worded does well on it."""
         return bool(met) is (self.polarity is Polarity.POSITIVE)
 
+    @property
+    def sign(self) -> int:
+        """1 if being met speaks for a response, -1 if it speaks against it."""
+        return 1 if self.satisfied_by(met=True) else -1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rubric:

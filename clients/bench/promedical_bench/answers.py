@@ -7,10 +7,19 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from promedical.rubric import Criterion, Dimension, Polarity
+from promedical.rubric import Criterion, Dimension
 from promedical_bench.cases import Case
+from promedical_data.measures import controls
 from promedical_data.measures.predictions import Prediction
 from promedical_data.variants import SCALAR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict(Prediction):
+    """A prediction that says what of; results are kept so."""
+
+    id: str
+    dimension: Dimension
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,20 +30,18 @@ class Answer:
         reward: With S1 from probabilities (soft), so that few responses tie.
         rank: Lexicographic place among the responses of the case, 1 is best; equal ranks are ties.
         verdicts: By criterion id.
-        dimensions: Of those criteria.
     """
 
     reward: float
     rank: int
-    verdicts: Mapping[str, Prediction]
-    dimensions: Mapping[str, Dimension]
+    verdicts: Mapping[str, Verdict]
 
 
 Answers: TypeAlias = Mapping[str, tuple[Answer | None, ...]]
 """By case id, one per response in order; None where the response was not scored, and never a number for that."""
 
-Judge: TypeAlias = Callable[[str, Criterion], float]
-"""From a response and a criterion to a number; above 0 the criterion as worded is met."""
+Control: TypeAlias = Callable[[str, Criterion], Prediction]
+"""What a control says of a response and a criterion."""
 
 
 def restricted(answers: Answers, to: Answers) -> Answers:
@@ -52,19 +59,15 @@ def count_scored(answers: Answers) -> int:
 
 
 def longer_is_better(cases: Sequence[Case]) -> Answers:
-    """The control "the longer answer wins": better, and meeting what speaks for it, if longer than the middle.
-
-    The middle is the median length of all responses. Polarity is handled: a longer answer meets less of what is
-    worded as a fault.
-    """
+    """The control "the longer answer wins": longer than the median of all responses."""
     middle = median(len(response) for case in cases for response in case.responses)
-    return judged(cases, lambda response, criterion: _good(criterion) * (len(response) - middle))
+    return judged(cases, lambda response, criterion: controls.longer(len(response), middle, criterion.sign))
 
 
 def majority_says(cases: Sequence[Case], labels: pd.DataFrame) -> Answers:
     """The control "majority": the more frequent label of the dimension and polarity, of these very labels."""
-    shares = labels["met"].astype(float).groupby([labels["dimension"], labels["polarity"]]).mean().to_dict()
-    return judged(cases, lambda _, criterion: shares.get((criterion.dimension, criterion.polarity), 0.0) - 0.5)
+    shares = controls.shares(labels)
+    return judged(cases, lambda _, each: controls.majority_says(shares.get((each.dimension, each.polarity), 0.0)))
 
 
 def spread(answers: Answers, cases: Sequence[Case]) -> Answers:
@@ -80,23 +83,29 @@ def spread(answers: Answers, cases: Sequence[Case]) -> Answers:
     }
 
 
-def judged(cases: Sequence[Case], judge: Judge) -> Answers:
-    """What a judge of one criterion at a time would answer; its numbers order but are no probabilities."""
+def judged(cases: Sequence[Case], control: Control) -> Answers:
+    """What a control would answer."""
     return {
-        case.id: _ranked([_answer(response, case.criteria, judge) for response in case.responses]) for case in cases
+        case.id: _ranked([_answer(response, case.criteria, control) for response in case.responses]) for case in cases
     }
 
 
-def _answer(response: str, criteria: Sequence[Criterion], judge: Judge) -> Answer:
-    scores = {each: judge(response, each) for each in criteria or (SCALAR,)}
+def _answer(response: str, criteria: Sequence[Criterion], control: Control) -> Answer:
+    said = {each: control(response, each) for each in criteria or (SCALAR,)}
     return Answer(
-        reward=sum(_good(each) * score for each, score in scores.items()) / len(scores),
+        reward=sum(each.sign * prediction.logit for each, prediction in said.items()) / len(said),
         rank=1,
-        verdicts={
-            each.id: Prediction(logit=score, probability=float(score > 0), met=score > 0)
-            for each, score in scores.items()
-        },
-        dimensions={each.id: each.dimension for each in scores},
+        verdicts={each.id: _verdict(each, prediction) for each, prediction in said.items()},
+    )
+
+
+def _verdict(criterion: Criterion, said: Prediction) -> Verdict:
+    return Verdict(
+        id=criterion.id,
+        dimension=criterion.dimension,
+        logit=said.logit,
+        probability=said.probability,
+        met=said.met,
     )
 
 
@@ -104,20 +113,13 @@ def _spread(answer: Answer, criteria: Sequence[Criterion]) -> Answer:
     if not criteria:
         return answer
     said = answer.verdicts[SCALAR.id]
-    against = Prediction(logit=-said.logit, probability=1 - said.probability, met=not said.met)
-    return replace(
-        answer,
-        verdicts={each.id: said if _good(each) > 0 else against for each in criteria},
-        dimensions={each.id: each.dimension for each in criteria},
-    )
+    against = replace(said, logit=-said.logit, probability=1 - said.probability, met=not said.met)
+    verdicts = {each.id: _verdict(each, said if each.sign > 0 else against) for each in criteria}
+    return replace(answer, verdicts=verdicts)
 
 
 def _ranked(answers: Sequence[Answer]) -> tuple[Answer, ...]:
     return tuple(replace(each, rank=1 + sum(other.reward > each.reward for other in answers)) for each in answers)
-
-
-def _good(criterion: Criterion) -> int:
-    return -1 if criterion.polarity is Polarity.NEGATIVE else 1
 
 
 def scored_pairs(first: Answers, second: Answers) -> Iterator[tuple[str, Answer, Answer]]:

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from promedical import messages as m
 from promedical.errors import ErrorCode
-from promedical.reward import Judgement, Reward, RewardWeights, aggregate, ranking
+from promedical.reward import Reward, RewardWeights, aggregate, ranking
 from promedical.rubric import Criterion, InvalidField, Rubric
 from promedical_client.errors import UnavailableError
 from promedical_client.transports.base import Call
@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 Judge = Callable[[str, Criterion], float]
 """Probability, from a response and a criterion, that the criterion as worded is met."""
+
+_Verdicts = dict[str, m.CriterionScore]
 
 _THRESHOLD: Final = 0.5
 _EMPTY: Final = m.ResponseOutcome(error=m.ErrorInfo(code=ErrorCode.EMPTY_RESPONSE, message="the response is empty"))
@@ -115,18 +117,18 @@ def _result(item: m.ScoreItem, rubric: Rubric, weights: RewardWeights, judge: Ju
         safety_checked=any(criterion.dimension == "safety" for criterion in rubric.criteria),
         ranking=groups,
         responses=tuple(
-            m.ResponseOutcome(scores=_scores(rubric, ranks[index], *each)) if each else _EMPTY
+            m.ResponseOutcome(scores=_scores(ranks[index], *each)) if each else _EMPTY
             for index, each in enumerate(judged)
         ),
     )
 
 
-def _judged(response: str, rubric: Rubric, weights: RewardWeights, judge: Judge) -> tuple[Reward, dict[str, float]]:
-    probabilities = {criterion.id: judge(response, criterion) for criterion in rubric.criteria}
-    return aggregate(rubric, {key: _judgement(p) for key, p in probabilities.items()}, weights), probabilities
+def _judged(response: str, rubric: Rubric, weights: RewardWeights, judge: Judge) -> tuple[Reward, _Verdicts]:
+    verdicts = {criterion.id: _verdict(criterion, judge(response, criterion)) for criterion in rubric.criteria}
+    return aggregate(rubric, verdicts, weights), verdicts
 
 
-def _scores(rubric: Rubric, rank: int, reward: Reward, probabilities: dict[str, float]) -> m.ResponseScores:
+def _scores(rank: int, reward: Reward, verdicts: _Verdicts) -> m.ResponseScores:
     return m.ResponseScores(
         reward=reward.reward,
         rank=rank,
@@ -134,12 +136,12 @@ def _scores(rubric: Rubric, rank: int, reward: Reward, probabilities: dict[str, 
         proficiency=reward.proficiency,
         excellence=reward.excellence,
         violations=reward.violations,
-        criteria=tuple(_criterion_score(criterion, probabilities[criterion.id]) for criterion in rubric.criteria),
+        criteria=tuple(verdicts.values()),
     )
 
 
-def _criterion_score(criterion: Criterion, probability: float) -> m.CriterionScore:
-    met = _judgement(probability).met
+def _verdict(criterion: Criterion, probability: float) -> m.CriterionScore:
+    met = probability >= _THRESHOLD
     return m.CriterionScore(
         id=criterion.id,
         dimension=criterion.dimension,
@@ -149,10 +151,6 @@ def _criterion_score(criterion: Criterion, probability: float) -> m.CriterionSco
         met=met,
         satisfied=criterion.satisfied_by(met),
     )
-
-
-def _judgement(probability: float) -> Judgement:
-    return Judgement(probability=probability, met=probability >= _THRESHOLD)
 
 
 def _refused(item: m.ScoreItem, reason: str) -> m.ItemOutcome:

@@ -4,24 +4,51 @@ Two more controls are models of their own, so they come as predictions: "criteri
 every pair ties, so look at its AUC over all labels and its calibration) and "untrained" (before training).
 """
 
-from typing import Final
+from collections.abc import Hashable, Mapping
+from typing import Final, TypeAlias
 
 import pandas as pd
 
+from promedical_data.measures.predictions import Prediction
+
 LONGER: Final = "longer answer"
 MAJORITY: Final = "majority"
+_HALF: Final = 0.5
+
+Shares: TypeAlias = Mapping[Hashable, float]
+"""Of labels that are met, by dimension and polarity."""
+
+
+def longer(characters: float, than: float, sign: int = 1) -> Prediction:
+    """What "the longer answer is better" says of a response; it meets less of what is worded as a failure."""
+    surplus = sign * (characters - than)
+    return Prediction(logit=surplus, probability=float(surplus > 0), met=surplus > 0)
 
 
 def longer_answer(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The pairs as "the longer answer is better" judges them; meets less of what is worded as a failure."""
+    """The pairs as "the longer answer is better" judges them."""
     return pairs.assign(margin=pairs["longer"])
 
 
-def majority(labels: pd.DataFrame) -> pd.DataFrame:
-    """The labels as judged by the more frequent class of the dimension and polarity, of these very labels.
+def shares(labels: pd.DataFrame) -> Shares:
+    """How often criteria of each kind are met, in these very labels."""
+    return labels["met"].astype(float).groupby([labels["dimension"], labels["polarity"]]).mean().to_dict()
 
-    Its probability is that class's share here, so it is generous to the control: no base rate is as well known.
+
+def majority_says(share: float) -> Prediction:
+    """The more frequent class, whatever the response. Its probability is that class's share of these very labels.
+
+    So it is generous to the control: no base rate is as well known. The logit only orders, which the share does.
     """
-    share = labels["met"].astype(float).groupby([labels["dimension"], labels["polarity"]]).transform("mean")
-    # The logit only orders: the share itself does that.
-    return labels.assign(logit=share, probability=share, predicted=share >= 0.5)  # noqa: PLR2004 - the majority
+    return Prediction(logit=share, probability=share, met=share >= _HALF)
+
+
+def majority(labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels as the majority judges them."""
+    known = shares(labels)
+    said = [majority_says(known[kind]) for kind in zip(labels["dimension"], labels["polarity"], strict=True)]
+    return labels.assign(
+        logit=[each.logit for each in said],
+        probability=[each.probability for each in said],
+        predicted=[each.met for each in said],
+    )

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeAlias
 import pandas as pd
 
 from promedical.reward import Judgement, RewardWeights, aggregate
-from promedical.rubric import Criterion, Dimension, Polarity, Rubric
+from promedical.rubric import Criterion, Dimension, Rubric
 from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
+from promedical_data.measures.controls import longer
 from promedical_data.measures.predictions import LOGIT_DIGITS, Predictions, check_predicted
 
 PAIR_COLUMNS: Final = (
@@ -81,7 +82,6 @@ def _row(prompt: LabelledPrompt, preference: Preference, predictions: Prediction
     texts = {response.id: response.text for response in prompt.responses}
     criterion = prompt.criterion_by_id[preference.criterion]
     winner, loser = texts[preference.winner], texts[preference.loser]
-    good = 1 if criterion.polarity is Polarity.POSITIVE else -1
     return {
         "prompt": prompt.id,
         "criterion": criterion.id,
@@ -91,7 +91,7 @@ def _row(prompt: LabelledPrompt, preference: Preference, predictions: Prediction
         "polarity": str(criterion.polarity),
         # The same text wins nothing over itself, whatever noise says.
         "margin": 0.0 if winner == loser else _margin(prompt, preference, predictions),
-        "longer": good * _sign(len(winner) - len(loser)),
+        "longer": _sign(longer(len(winner), len(loser), criterion.sign).logit),
     }
 
 
@@ -127,7 +127,7 @@ def _item_row(prompt: LabelledPrompt, sides: tuple[LabelledResponse, LabelledRes
         "winner": winner.id,
         "loser": loser.id,
         "margin": 0 if winner.text == loser.text else margin,
-        "longer": _sign(len(winner.text) - len(loser.text)),
+        "longer": _sign(longer(len(winner.text), len(loser.text)).logit),
     }
 
 
@@ -148,5 +148,5 @@ def _order(winner: PreferenceKey, loser: PreferenceKey) -> int:
     return (loser > winner) - (loser < winner)
 
 
-def _sign(difference: int) -> int:
+def _sign(difference: float) -> int:
     return (difference > 0) - (difference < 0)

@@ -16,7 +16,7 @@ from promedical.messages import (
     ResponseScores,
     RubricRef,
 )
-from promedical.reward import Judgement, Reward, RewardWeights, aggregate, ranking
+from promedical.reward import Reward, RewardWeights, aggregate, ranking
 from promedical.rubric import Dimension, Rubric
 from promedical_model.calibration import Calibration, Verdict
 from promedical_service.scoring.plan import ItemPlan
@@ -67,8 +67,7 @@ class Judge:
             criterion.id: self.calibration.verdict(logit, criterion)
             for criterion, logit in zip(rubric.criteria, result, strict=True)
         }
-        judgements = {key: Judgement(probability=v.probability, met=v.met) for key, v in verdicts.items()}
-        reward = aggregate(rubric, judgements, self.weights)
+        reward = aggregate(rubric, verdicts, self.weights)
         return ResponseOutcome(scores=_scores(rubric, verdicts, reward)), reward
 
 

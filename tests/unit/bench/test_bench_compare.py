@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from judges import a_header, written
 from promedical import ErrorCode
 from promedical.rubric import Dimension
-from promedical_bench.asking.results import CriterionRecord, Record, ResponseRecord
+from promedical_bench.answers import Verdict
+from promedical_bench.asking.results import Record, ResponseRecord
 from promedical_bench.asking.results_file import writing
 from promedical_bench.cli import app
 from promedical_bench.tasks.catalog import load_task
@@ -30,7 +31,7 @@ def row(number):
 
 
 def scored(logit):
-    criterion = CriterionRecord(
+    criterion = Verdict(
         id="c", dimension=Dimension.PROFICIENCY, logit=logit, probability=float(logit > 0), met=logit > 0
     )
     return ResponseRecord(reward=logit, rank=1 if logit > 0 else 2, criteria=(criterion,))

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 
 from promedical.errors import ErrorCode
 from promedical.messages import ModelInfo, ResponseOutcome
-from promedical.rubric import Dimension
-from promedical_bench.answers import Answer, Answers
-from promedical_data.measures.predictions import Prediction
+from promedical_bench.answers import Answer, Answers, Verdict
 from promedical_data.variants import Variant
 
 
@@ -41,17 +39,6 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CriterionRecord:
-    """A verdict, as `promedical.messages.CriterionScore` has it."""
-
-    id: str
-    dimension: Dimension
-    logit: float
-    probability: float
-    met: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseRecord:
     """One response: scores, or the code of an error."""
 
@@ -59,7 +46,7 @@ class ResponseRecord:
     retryable: bool = False
     reward: float | None = None
     rank: int | None = None
-    criteria: tuple[CriterionRecord, ...] = ()
+    criteria: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +107,7 @@ def answer_of(record: ResponseRecord) -> Answer | None:
     return Answer(
         reward=record.reward,
         rank=record.rank,
-        verdicts={
-            each.id: Prediction(logit=each.logit, probability=each.probability, met=each.met)
-            for each in record.criteria
-        },
-        dimensions={each.id: each.dimension for each in record.criteria},
+        verdicts={each.id: each for each in record.criteria},
     )
 
 
@@ -137,9 +120,7 @@ def _response(outcome: ResponseOutcome) -> ResponseRecord:
         reward=scores.reward,
         rank=scores.rank,
         criteria=tuple(
-            CriterionRecord(
-                id=each.id, dimension=each.dimension, logit=each.logit, probability=each.probability, met=each.met
-            )
+            Verdict(id=each.id, dimension=each.dimension, logit=each.logit, probability=each.probability, met=each.met)
             for each in scores.criteria
         ),
     )

@@ -47,6 +47,6 @@ def _frames(before: Answers, after: Answers, cluster: Mapping[str, str]) -> tupl
             then = other.verdicts[name]
             change = then.probability - said.probability
             flips = (then.met and not said.met, said.met and not then.met)
-            verdicts.append((cluster[case], str(one.dimensions[name]), change, *flips))
+            verdicts.append((cluster[case], str(said.dimension), change, *flips))
     columns = ["prompt", "dimension", "probability_shift", "flipped_to_met", "flipped_to_not_met"]
     return pd.DataFrame(verdicts, columns=columns), pd.DataFrame(rewards, columns=["prompt", "reward_shift"])

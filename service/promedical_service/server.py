@@ -18,7 +18,7 @@ import grpc
 from promedical_service.edges.access import KeyRing
 from promedical_service.edges.desk import Desk
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
-from promedical_service.edges.dropins.scorer import RowScorer
+from promedical_service.edges.dropins.scorer import ExchangeScorer
 from promedical_service.edges.grpc.server import bind, build_grpc_server, build_health_server
 from promedical_service.edges.rates import RateLimit
 from promedical_service.edges.rest.listener import FLUSH_S, build_rest_server, listen
@@ -106,14 +106,14 @@ class Server:
         self._log = get_logger("promedical.server")
 
     def _rest_edge(self) -> RestEdge:
-        rows = RowScorer(
+        exchanges = ExchangeScorer(
             default_rubric=self._settings.default_rubric,
             gather_s=self._settings.gather_s,
             max_responses=self._settings.max_responses_per_item,
             on_round=self._metrics.round_closed,
         )
         return RestEdge(
-            drop_ins=DropInEndpoint(rows, self._limits),
+            drop_ins=DropInEndpoint(exchanges, self._limits),
             desk=self._desk,
             health=self._health,
             metrics=self._metrics,

@@ -5,10 +5,11 @@ one item, wherever they stand in a batch. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from promedical.interop.labels import RubricChoice
+from promedical.interop.markup import split_exchange, split_prompt, split_query, without_ending
 from promedical.messages import ItemOutcome, Message, ResponseOutcome, Role, RubricSpec, ScoreItem
 from promedical.rubric import InvalidField
 
@@ -17,11 +18,72 @@ _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One response, what it answers, and what to judge it by."""
+    """One response and what it answers.
+
+    Attributes:
+        turns: The prompt.
+        response: The response.
+        rubric: What to judge it by; None: whoever asks has a default.
+        place: Where it stands in what was handed out, for errors.
+    """
 
     turns: tuple[Message, ...]
     response: str
-    rubric: RubricChoice
+    rubric: RubricChoice | None = None
+    place: str = field(default="", compare=False)
+
+    @classmethod
+    def read(
+        cls,
+        prompt: Any,
+        response: str,
+        *,
+        rubric: RubricChoice | None = None,
+        place: str = "",
+        path: str = "prompt",
+        max_turns: int | None = None,
+    ) -> "Exchange":
+        """From a prompt, text with or without chat markup or messages, and a response that may end with its tokens.
+
+        `path` is what errors call the prompt.
+
+        Raises:
+            InvalidField: The prompt cannot be read.
+            FieldTooLarge: It is text of more than `max_turns`.
+        """
+        if isinstance(prompt, str):
+            try:
+                turns, prefill = split_prompt(prompt, max_turns=max_turns)
+            except InvalidField as error:
+                raise error.under(path) from None
+        else:
+            turns, prefill = read_turns(prompt, path), ""
+        return cls(turns=turns, response=prefill + without_ending(response), rubric=rubric, place=place)
+
+    @classmethod
+    def split(
+        cls,
+        text: str,
+        prompt: str | None = None,
+        *,
+        rubric: RubricChoice | None = None,
+        place: str = "",
+        max_turns: int | None = None,
+    ) -> "Exchange":
+        """From a text that holds both: the response is what follows the prompt, or the last turn of its chat markup.
+
+        Raises:
+            InvalidField: The text cannot be split.
+            FieldTooLarge: The prompt has more than `max_turns`.
+        """
+        try:
+            if prompt is None:
+                turns, response = split_exchange(text, max_turns=max_turns)
+            else:
+                turns, response = split_query(text, prompt, max_turns=max_turns)
+        except InvalidField as error:
+            raise error.under(place) from None
+        return cls(turns=turns, response=response, rubric=rubric, place=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +103,7 @@ def group(
 ) -> Grouping:
     """Put exchanges that share prompt and rubric into one item, of at most `max_responses` each."""
     items: list[list[int]] = []
-    open_item: dict[tuple[tuple[Message, ...], RubricChoice], int] = {}
+    open_item: dict[tuple[tuple[Message, ...], RubricChoice | None], int] = {}
     places = []
     for index, exchange in enumerate(exchanges):
         question = (exchange.turns, exchange.rubric)

@@ -11,7 +11,7 @@ from promedical.rubric import InvalidField
 from promedical_service.edges.dropins.catalog import DROP_INS, read_request
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.format import Receipt, Scored
-from promedical_service.edges.dropins.scorer import RowScorer
+from promedical_service.edges.dropins.scorer import ExchangeScorer
 from promedical_service.errors import ServiceError
 from promedical_service.limits import CountLimits
 
@@ -45,7 +45,7 @@ def scores(reward, violations=0):
 def read(path, body, query=()):
     drop_in = next(drop_in for drop_in in DROP_INS if path in drop_in.paths)
     asked = read_request(drop_in, json.dumps(body).encode(), query, LIMITS)
-    return drop_in, asked, drop_in.rows(asked.body)
+    return drop_in, asked, drop_in.exchanges(asked.body)
 
 
 def pairs(path, body):
@@ -286,7 +286,7 @@ def test_predict_cuts_only_when_asked_to(changes, expected):
 @pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda drop_in: drop_in.method)
 def test_dropin_ignores_fields_that_it_does_not_know(drop_in):
     body = drop_in.example | {"user": "someone", "encoding_format": None}
-    assert drop_in.rows(read_request(drop_in, json.dumps(body).encode(), (), LIMITS).body)
+    assert drop_in.exchanges(read_request(drop_in, json.dumps(body).encode(), (), LIMITS).body)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ ENDLESS = "[" + "[]," * 400_000 + "[]]"
 )
 def test_dropin_refuses_too_many_turns_and_endless_labels_as_too_large(path, body, place):
     drop_in = next(drop_in for drop_in in DROP_INS if path in drop_in.paths)
-    endpoint = DropInEndpoint(RowScorer(default_rubric="house", gather_s=0, max_responses=4), LIMITS)
+    endpoint = DropInEndpoint(ExchangeScorer(default_rubric="house", gather_s=0, max_responses=4), LIMITS)
     with pytest.raises(ServiceError) as caught:
         asyncio.run(endpoint.answer(drop_in, json.dumps(body).encode(), (), oracle=None, call=None))
     assert caught.value.code is ErrorCode.TOO_LARGE

@@ -9,8 +9,9 @@ from edges_kit import MODEL, RUBRIC, result
 from gated import nothing_lost, settle
 from promedical import messages as m
 from promedical.errors import ErrorCode
-from promedical_service.edges.dropins.format import Options, Row
-from promedical_service.edges.dropins.scorer import RowScorer
+from promedical.interop.exchanges import Exchange
+from promedical_service.edges.dropins.format import Options
+from promedical_service.edges.dropins.scorer import ExchangeScorer
 from promedical_service.errors import ServiceError
 from promedical_service.types import Caller
 from timers import Timers
@@ -69,11 +70,11 @@ def timers():
 
 @pytest.fixture
 def scorer(timers):
-    return RowScorer(default_rubric="house", gather_s=0.02, max_responses=3, call_later=timers)
+    return ExchangeScorer(default_rubric="house", gather_s=0.02, max_responses=3, call_later=timers)
 
 
 def row(response="A.", prompt="Why?", rubric=None, place="query[0]"):
-    return Row(place=place, turns=(m.Message(role="user", content=prompt),), response=response, rubric=rubric)
+    return Exchange(place=place, turns=(m.Message(role="user", content=prompt),), response=response, rubric=rubric)
 
 
 async def start(scorer, oracle, *rows, options=None, caller=CALLER):
@@ -120,7 +121,7 @@ def asked_responses(oracle):
 
 async def test_scorer_asks_in_halves_for_a_round_that_is_too_large(timers):
     oracle, rounds = SmallOracle(), []
-    scorer = RowScorer(
+    scorer = ExchangeScorer(
         default_rubric="house", gather_s=0.02, max_responses=9, on_round=rounds.append, call_later=timers
     )
     async with nothing_lost():
@@ -134,7 +135,7 @@ async def test_scorer_asks_in_halves_for_a_round_that_is_too_large(timers):
 
 async def test_scorer_asks_again_for_nothing_but_what_is_too_large(timers):
     oracle = SmallOracle()
-    scorer = RowScorer(default_rubric="house", gather_s=0.02, max_responses=9, call_later=timers)
+    scorer = ExchangeScorer(default_rubric="house", gather_s=0.02, max_responses=9, call_later=timers)
     tasks = await start(scorer, oracle, row("a"), row("fail"))
     await timers.fire()
     told = await asyncio.gather(*tasks, return_exceptions=True)
@@ -152,7 +153,7 @@ async def test_scorer_keeps_callers_and_options_apart(scorer, oracle, timers):
 
 
 async def test_scorer_does_not_wait_where_gathering_is_off(oracle):
-    scorer = RowScorer(default_rubric="house", gather_s=0, max_responses=3)
+    scorer = ExchangeScorer(default_rubric="house", gather_s=0, max_responses=3)
     assert (await scorer.score(oracle, [row()], Options(), CALLER)).responses
 
 

@@ -14,7 +14,6 @@ from promedical import messages as m
 from promedical.interop.exchanges import Exchange, Grouping, group, read_turns
 from promedical.interop.gathering import CallLater, Gatherer
 from promedical.interop.labels import read_label
-from promedical.interop.markup import split_prompt, without_ending
 from promedical.rubric import InvalidField
 from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
 from promedical_client.chunking import OverLimit, merged, refused
@@ -126,12 +125,10 @@ class Grader:
             InvalidRequestError: They cannot be read. Nobody could score that, however often it is tried.
         """
         try:
-            turns, begun = split_prompt(prompt) if isinstance(prompt, str) else (read_turns(prompt), "")
             text = response if isinstance(response, str) else _last_text(response)
-            rubric = read_label(label) or self._rubric_id
+            return Exchange.read(prompt, text, rubric=read_label(label) or self._rubric_id)
         except InvalidField as error:
             raise InvalidRequestError(str(error.under(path) if path else error)) from None
-        return Exchange(turns=turns, response=begun + without_ending(text), rubric=rubric)
 
     async def grade(self, exchanges: Sequence[Exchange]) -> list[Grade]:
         """One grade per exchange, in order; those with the same prompt and rubric go as one item.

@@ -12,8 +12,6 @@ from functools import partial
 from typing import Any
 
 from promedical.interop.exchanges import Exchange
-from promedical.interop.labels import read_label
-from promedical.interop.markup import split_query
 from promedical.interop.reward_parts import share_of_best
 from promedical.messages import ResponseScores
 from promedical.rubric import InvalidField
@@ -68,7 +66,7 @@ async def _grades(oracle: Grader, exchanges: list[Exchange]) -> list[Grade]:
 
 def _exchange(oracle: Grader, query: str, prompt: str, label: Any) -> Exchange:
     try:
-        turns, response = split_query(query, prompt)
-        return oracle.exchange(turns, response, read_label(label))
+        read = Exchange.split(query, prompt, place="queries")
     except InvalidField as error:
-        raise InvalidRequestError(f"queries: {error}") from None
+        raise InvalidRequestError(str(error)) from None
+    return oracle.exchange(read.turns, read.response, label, path="queries")

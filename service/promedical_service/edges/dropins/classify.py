@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from promedical.interop.exchanges import read_turns
+from promedical.interop.exchanges import Exchange, read_turns
 from promedical.interop.labels import RubricChoice
-from promedical.interop.markup import split_exchange, without_ending
+from promedical.interop.markup import without_ending
 from promedical.interop.reward_parts import squashed
 from promedical.rubric import InvalidField
-from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric, places
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 
@@ -71,8 +71,8 @@ class ClassifyResponse:
     usage: TokenUsage
 
 
-def rows(body: ClassifyRequest) -> tuple[Row, ...]:
-    """One row per text, or the one conversation."""
+def exchanges(body: ClassifyRequest) -> tuple[Exchange, ...]:
+    """One per text, or the one conversation."""
     if (body.input is None) is (body.messages is None):
         raise InvalidField("input", "give input or messages, and not both")
     rubric = own_rubric(body.rubric, body.rubric_id)
@@ -84,20 +84,16 @@ def rows(body: ClassifyRequest) -> tuple[Row, ...]:
     return tuple(_text(text, place, rubric) for text, place in zip(texts, places("input", len(texts)), strict=True))
 
 
-def _text(text: str, place: str, rubric: RubricChoice | None) -> Row:
-    try:
-        turns, response = split_exchange(text, max_turns=MAX_MESSAGES_PER_ITEM)
-    except InvalidField as error:
-        raise error.under(place) from None
-    return Row(place=place, turns=turns, response=response, rubric=rubric)
+def _text(text: str, place: str, rubric: RubricChoice | None) -> Exchange:
+    return Exchange.split(text, rubric=rubric, place=place, max_turns=MAX_MESSAGES_PER_ITEM)
 
 
-def _conversation(messages: Sequence[dict[str, Any]], rubric: RubricChoice | None) -> Row:
+def _conversation(messages: Sequence[dict[str, Any]], rubric: RubricChoice | None) -> Exchange:
     turns = read_turns(messages, "messages")
     if not turns or turns[-1].role != "assistant":
         raise InvalidField("messages", "does not end with the assistant's answer")
     response = without_ending(turns[-1].content)
-    return Row(place="messages", turns=turns[:-1], response=response, rubric=rubric)
+    return Exchange(place="messages", turns=turns[:-1], response=response, rubric=rubric)
 
 
 def encode(asked: Asked, scored: Scored, receipt: Receipt) -> ClassifyResponse:
@@ -128,6 +124,6 @@ CLASSIFY = DropIn(
         "<|im_start|>assistant\nAt most 4 g.<|im_end|>\n",
         "use_activation": False,
     },
-    rows=rows,
+    exchanges=exchanges,
     encode=encode,
 )

@@ -1,4 +1,4 @@
-"""One request to a drop-in from body to answer: read -> rows -> score -> encode."""
+"""One request to a drop-in from body to answer: read -> exchanges -> score -> encode."""
 
 import asyncio
 import time
@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import pydantic_core
 
 from promedical.errors import ErrorCode
+from promedical.interop.exchanges import Exchange
 from promedical.rubric import FieldTooLarge
 from promedical_service.edges.desk import Call
 from promedical_service.edges.dropins.catalog import read_request
-from promedical_service.edges.dropins.format import Asked, DropIn, Receipt, Row
-from promedical_service.edges.dropins.scorer import RowScorer, with_defaults
+from promedical_service.edges.dropins.format import Asked, DropIn, Receipt
+from promedical_service.edges.dropins.scorer import ExchangeScorer, with_defaults
 from promedical_service.errors import ServiceError
 from promedical_service.limits import CountLimits
 from promedical_service.types import Oracle
@@ -20,7 +21,7 @@ from promedical_service.types import Oracle
 class DropInEndpoint:
     """Answers requests to every drop-in, with one scorer behind them all."""
 
-    def __init__(self, scorer: RowScorer, limits: CountLimits) -> None:
+    def __init__(self, scorer: ExchangeScorer, limits: CountLimits) -> None:
         self._scorer = scorer
         self._limits = limits
 
@@ -33,18 +34,21 @@ class DropInEndpoint:
             ServiceError: Why there is none.
             InvalidField: The body does not fit the format.
         """
-        asked, rows = await asyncio.to_thread(self._read, drop_in, body, query)  # a large body must not hold the loop
-        call.items = len(rows)
+        # A large body must not hold the loop.
+        asked, exchanges = await asyncio.to_thread(self._read, drop_in, body, query)
+        call.items = len(exchanges)
         truncation = drop_in.truncation(asked.body) if drop_in.truncation else "none"
         options = with_defaults(asked.options, drop_in.priority, truncation)
-        scored = await self._scorer.score(oracle, rows, options, call.as_caller())
+        scored = await self._scorer.score(oracle, exchanges, options, call.as_caller())
         call.fingerprint = scored.model.fingerprint
         receipt = Receipt(request_id=call.request_id, created=int(time.time()))
         return await asyncio.to_thread(lambda: pydantic_core.to_json(drop_in.encode(asked, scored, receipt)))
 
-    def _read(self, drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]]) -> tuple[Asked, tuple[Row, ...]]:
+    def _read(
+        self, drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]]
+    ) -> tuple[Asked, tuple[Exchange, ...]]:
         asked = read_request(drop_in, body, query, self._limits)
         try:
-            return asked, drop_in.rows(asked.body)
+            return asked, drop_in.exchanges(asked.body)
         except FieldTooLarge as error:
             raise ServiceError(ErrorCode.TOO_LARGE, str(error)) from None

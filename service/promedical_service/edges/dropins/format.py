@@ -1,4 +1,4 @@
-"""What the formats have in common: rows to score, what came of them, and what a format is made of."""
+"""What the formats have in common: what comes with exchanges, what came of them, and what a format is made of."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict
 
+from promedical.interop.exchanges import Exchange
 from promedical.interop.labels import RubricChoice, read_label
-from promedical.messages import Message, ModelRef, Priority, ResponseScores, Truncation
+from promedical.messages import ModelRef, Priority, ResponseScores, Truncation
 from promedical.rubric import InvalidField
 from promedical_service.types import Method
 
@@ -36,23 +37,6 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One response to one prompt.
-
-    Attributes:
-        place: Where it stands in the body, for errors.
-        turns: The prompt.
-        response: The response.
-        rubric: What it brings to be judged by; None: the default of the URL or of the service.
-    """
-
-    place: str
-    turns: tuple[Message, ...]
-    response: str
-    rubric: RubricChoice | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A request as it was read: the plain JSON for formats that echo it, and its meaning."""
 
@@ -63,10 +47,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What came of the rows: scores for every one of them, or there would have been an error.
+    """What came of the exchanges: scores for every one of them, or there would have been an error.
 
     Attributes:
-        responses: Per row, in order.
+        responses: Per exchange, in order.
         model: The oracle that answered.
         tokens: Tokens computed; of a tree that was shared with other requests, this request's part.
     """
@@ -87,7 +71,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropIn:
-    """One format. `rows` raises InvalidField with the path of what is wrong."""
+    """One format. `exchanges` raises InvalidField with the path of what is wrong."""
 
     method: Method
     paths: tuple[str, ...]
@@ -97,7 +81,7 @@ class DropIn:
     answer: Any
     """Type of the answer, for the OpenAPI document."""
     example: Any
-    rows: Callable[[Any], tuple[Row, ...]]
+    exchanges: Callable[[Any], tuple[Exchange, ...]]
     encode: Callable[[Asked, Scored, Receipt], Any]
     priority: Priority | None = "bulk"
     has_two_answers: bool = False

@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Final
 
 from pydantic import ConfigDict
 
-from promedical.interop.exchanges import read_content, read_turns
+from promedical.interop.exchanges import Exchange, read_content, read_turns
 from promedical.interop.reward_parts import quality, safety
 from promedical.messages import Message
 from promedical.rubric import InvalidField
-from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric
 
 SEED_SESSION: Final = "/seed_session"
 
@@ -74,11 +74,11 @@ class VerifyResponse:
     oracle_fingerprint: str
 
 
-def rows(body: VerifyRequest) -> tuple[Row, ...]:
-    """The one row."""
+def exchanges(body: VerifyRequest) -> tuple[Exchange, ...]:
+    """The one."""
     rubric = own_rubric(body.rubric, body.rubric_id)
     turns = _turns(body.responses_create_params)
-    return (Row(place="response.output", turns=turns, response=_text(body.response.output), rubric=rubric),)
+    return (Exchange(place="response.output", turns=turns, response=_text(body.response.output), rubric=rubric),)
 
 
 def _turns(asked: CreateParams) -> tuple[Message, ...]:
@@ -130,6 +130,6 @@ VERIFY = DropIn(
         },
         "rubric_id": "general-medical",
     },
-    rows=rows,
+    exchanges=exchanges,
     encode=encode,
 )

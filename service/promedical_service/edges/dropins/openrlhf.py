@@ -4,16 +4,16 @@ A query is prompt and response as the policy saw them; the response is the query
 travel in the labels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from promedical.interop.exchanges import Exchange
 from promedical.interop.labels import read_label
-from promedical.interop.markup import split_exchange, split_query
 from promedical.interop.reward_parts import share_of_best
 from promedical.rubric import InvalidField
-from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 
@@ -45,27 +45,19 @@ class GetRewardResponse:
     """proficiency (0 without such criteria), excellence, violations and vetoed."""
 
 
-def rows(body: GetRewardRequest) -> tuple[Row, ...]:
-    """One row per query."""
+def exchanges(body: GetRewardRequest) -> tuple[Exchange, ...]:
+    """One per query."""
     for name in ("prompts", "labels"):
         given = getattr(body, name)
         if given is not None and len(given) != len(body.query):
             raise InvalidField(name, f"holds {len(given)} and query {len(body.query)}; give one per query")
-    return tuple(_row(body, index) for index in range(len(body.query)))
+    return tuple(_exchange(body, index) for index in range(len(body.query)))
 
 
-def _row(body: GetRewardRequest, index: int) -> Row:
-    place = f"query[{index}]"
-    query = body.query[index]
-    try:
-        if body.prompts:
-            turns, response = split_query(query, body.prompts[index], max_turns=MAX_MESSAGES_PER_ITEM)
-        else:
-            turns, response = split_exchange(query, max_turns=MAX_MESSAGES_PER_ITEM)
-    except InvalidField as error:
-        raise error.under(place) from None
-    rubric = read_label(body.labels[index], f"labels[{index}]") if body.labels else None
-    return Row(place=place, turns=turns, response=response, rubric=rubric)
+def _exchange(body: GetRewardRequest, index: int) -> Exchange:
+    prompt = body.prompts[index] if body.prompts else None
+    read = Exchange.split(body.query[index], prompt, place=f"query[{index}]", max_turns=MAX_MESSAGES_PER_ITEM)
+    return replace(read, rubric=read_label(body.labels[index], f"labels[{index}]") if body.labels else None)
 
 
 def encode(_: Asked, scored: Scored, __: Receipt) -> GetRewardResponse:
@@ -96,6 +88,6 @@ GET_REWARD = DropIn(
         "prompts": ["<|im_start|>user\nHow much paracetamol a day?<|im_end|>\n<|im_start|>assistant\n"],
         "labels": ["general-medical"],
     },
-    rows=rows,
+    exchanges=exchanges,
     encode=encode,
 )

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Final
 
 from pydantic import ConfigDict
 
+from promedical.interop.exchanges import Exchange
 from promedical.interop.markup import split_prompt, without_ending
 from promedical.interop.reward_parts import squashed
 from promedical.messages import ResponseScores, Truncation
 from promedical.rubric import InvalidField
 from promedical_service.edges.dropins.classify import TokenUsage
-from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric, places
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric, places
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 _API_VERSION: Final = {"api_version": {"version": "2"}}
@@ -85,8 +86,8 @@ class TextRank:
     text: str | None
 
 
-def rows(body: RerankRequest) -> tuple[Row, ...]:
-    """One row per document."""
+def exchanges(body: RerankRequest) -> tuple[Exchange, ...]:
+    """One per document."""
     if (body.documents is None) is (body.texts is None):
         raise InvalidField("documents", "give documents or texts, and not both")
     if body.top_n is not None and body.top_n < 0:
@@ -98,7 +99,7 @@ def rows(body: RerankRequest) -> tuple[Row, ...]:
     rubric = own_rubric(body.rubric, body.rubric_id)
     name, found = ("texts", list(body.texts)) if body.texts is not None else ("documents", _documents(body))
     return tuple(
-        Row(place=place, turns=turns, response=prefill + without_ending(text), rubric=rubric)
+        Exchange(place=place, turns=turns, response=prefill + without_ending(text), rubric=rubric)
         for text, place in zip(found, places(name, len(found)), strict=True)
     )
 
@@ -161,7 +162,7 @@ RERANK = DropIn(
         "query": "How much paracetamol a day?",
         "documents": ["At most 4 g.", "As much as you like."],
     },
-    rows=rows,
+    exchanges=exchanges,
     encode=encode,
     priority=None,
     truncation=truncation,

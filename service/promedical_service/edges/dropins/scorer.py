@@ -1,6 +1,6 @@
-"""Rows to scores: rows that share prompt and rubric become one item, so that they share its tree.
+"""Exchanges to scores: those that share prompt and rubric become one item, so that they share its tree.
 
-A request of many rows is one request to the oracle. A request of one row waits a moment for others with the same
+A request of many exchanges is one request to the oracle. A request of one waits a moment for others with the same
 prompt: frameworks ask for each response of a group on its own. Knows no wire format.
 """
 
@@ -23,7 +23,7 @@ from promedical.messages import (
     ScoreRequest,
     Truncation,
 )
-from promedical_service.edges.dropins.format import Options, Row, Scored
+from promedical_service.edges.dropins.format import Options, Scored
 from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.types import Caller, Oracle
 
@@ -32,19 +32,17 @@ _RETRY_AFTER_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tree:
-    """What rows must have in common to be asked together."""
+    """What exchanges must have in common to be asked together."""
 
     oracle: Oracle
     caller: str
     turns: tuple[Message, ...]
-    rubric: RubricChoice
+    rubric: RubricChoice | None
     options: Options
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Branch:
-    response: str
-    timeout_s: float | None
+_Branch = tuple[Exchange, float | None]
+"""What waits for others, and how long its caller waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +52,14 @@ class _Outcome:
     tokens: int
 
 
-class RowScorer:
-    """Scores rows of any format. Belongs to one event loop.
+class ExchangeScorer:
+    """Scores exchanges of any format. Belongs to one event loop.
 
     Args:
-        default_rubric: Name of the rubric for rows that bring no criteria.
-        gather_s: How long a request of one row waits for others to the same prompt; 0: not at all.
+        default_rubric: Name of the rubric for what brings no criteria.
+        gather_s: How long a request of one exchange waits for others to the same prompt; 0: not at all.
         max_responses: Most responses of one item.
-        on_round: Told how many requests of one row went as one item.
+        on_round: Told how many requests of one exchange went as one item.
         call_later: The event loop's, unless a test brings a clock of its own.
     """
 
@@ -82,36 +80,34 @@ class RowScorer:
             self._ask_tree, window_s=gather_s, max_size=max_responses, call_later=call_later
         )
 
-    async def score(self, oracle: Oracle, rows: Sequence[Row], options: Options, caller: Caller) -> Scored:
-        """Scores for every row.
+    async def score(self, oracle: Oracle, exchanges: Sequence[Exchange], options: Options, caller: Caller) -> Scored:
+        """Scores for every exchange.
 
         Raises:
-            ServiceError: Why there are none; a row that cannot be scored fails the request and is named.
+            ServiceError: Why there are none; one that cannot be scored fails the request and is named.
         """
-        if not rows:
+        if not exchanges:
             return Scored(responses=(), model=oracle.model().model, tokens=0)
-        exchanges = [self._exchange(row, options) for row in rows]
-        _check_rubrics(oracle, rows, exchanges, options.base_rubric_id)
-        if len(rows) > 1 or not self._gather_s:
+        default = options.rubric_id or self._default_rubric
+        exchanges = [replace(exchange, rubric=exchange.rubric or default) for exchange in exchanges]
+        _check_rubrics(oracle, exchanges, options.base_rubric_id)
+        if len(exchanges) > 1 or not self._gather_s:
             outcomes = await self._ask(oracle, exchanges, options, caller)
         else:
             outcomes = [await self._gathered(oracle, exchanges[0], options, caller)]
         return Scored(
-            responses=tuple(_scores(row, outcome.response) for row, outcome in zip(rows, outcomes, strict=True)),
+            responses=tuple(
+                _scores(exchange.place, outcome.response) for exchange, outcome in zip(exchanges, outcomes, strict=True)
+            ),
             model=outcomes[0].model,
             tokens=sum(outcome.tokens for outcome in outcomes),
         )
 
-    def _exchange(self, row: Row, options: Options) -> Exchange:
-        rubric = row.rubric or options.rubric_id or self._default_rubric
-        return Exchange(turns=row.turns, response=row.response, rubric=rubric)
-
     async def _gathered(self, oracle: Oracle, exchange: Exchange, options: Options, caller: Caller) -> _Outcome:
         tree = _Tree(oracle=oracle, caller=caller.key, turns=exchange.turns, rubric=exchange.rubric, options=options)
-        branch = _Branch(response=exchange.response, timeout_s=caller.timeout_s)
         try:
             async with asyncio.timeout(caller.timeout_s):
-                outcome = await self._gatherer.submit(tree, branch)
+                outcome = await self._gatherer.submit(tree, (exchange, caller.timeout_s))
         except TimeoutError:
             message = f"not scored within {caller.timeout_s:g} s; allow more time or send fewer requests"
             raise ServiceError(ErrorCode.DEADLINE, message) from None
@@ -126,9 +122,9 @@ class RowScorer:
 
     async def _ask_branches(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
         """What is too large together is asked in halves, one after the other: nobody chose to be gathered."""
-        limits = [branch.timeout_s for branch in branches if branch.timeout_s is not None]
+        exchanges = [exchange for exchange, _ in branches]
+        limits = [timeout_s for _, timeout_s in branches if timeout_s is not None]
         timeout_s = max(limits) if len(limits) == len(branches) else None
-        exchanges = [Exchange(turns=tree.turns, response=branch.response, rubric=tree.rubric) for branch in branches]
         caller = Caller(key=tree.caller, timeout_s=timeout_s)
         try:
             return [*await self._ask(tree.oracle, exchanges, tree.options, caller)]
@@ -165,12 +161,10 @@ def with_defaults(options: Options, priority: Priority | None, truncation: Trunc
     )
 
 
-def _check_rubrics(
-    oracle: Oracle, rows: Sequence[Row], exchanges: Sequence[Exchange], base_rubric_id: str | None
-) -> None:
-    """Errors name the row, not the item that it would become."""
-    asked: dict[str, RubricChoice] = {"base_rubric_id": base_rubric_id} if base_rubric_id else {}
-    asked |= {row.place: exchange.rubric for row, exchange in zip(rows, exchanges, strict=True)}
+def _check_rubrics(oracle: Oracle, exchanges: Sequence[Exchange], base_rubric_id: str | None) -> None:
+    """Errors name the place, not the item that it would become."""
+    asked: dict[str, RubricChoice | None] = {"base_rubric_id": base_rubric_id} if base_rubric_id else {}
+    asked |= {exchange.place: exchange.rubric for exchange in exchanges}
     first_of = {name: place for place, name in reversed(asked.items()) if isinstance(name, str)}
     for name, place in first_of.items():
         try:
@@ -179,15 +173,15 @@ def _check_rubrics(
             raise ServiceError(error.code, f"{place}: {error.message}") from None
 
 
-def _scores(row: Row, outcome: ResponseOutcome) -> ResponseScores:
+def _scores(place: str, outcome: ResponseOutcome) -> ResponseScores:
     if outcome.scores is not None:
         return outcome.scores
     assert outcome.error is not None
-    raise _refusal(row.place, outcome.error)
+    raise _refusal(place, outcome.error)
 
 
 def _refusal(place: str, error: ErrorInfo) -> ServiceError:
-    """These formats have no place for the error of one row. What may work later is told so."""
+    """These formats have no place for the error of one response. What may work later is told so."""
     if error.retryable:
         return ServiceError(ErrorCode.UNAVAILABLE, f"{place}: {error.message}", retry_after_s=_RETRY_AFTER_S)
     return invalid_field(place, error.message)

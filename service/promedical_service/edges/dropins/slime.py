@@ -4,17 +4,15 @@ One sample per request. The answer becomes `sample.reward` as it is: a number, o
 out of which `--reward-key` picks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from promedical.interop.exchanges import read_turns
+from promedical.interop.exchanges import Exchange
 from promedical.interop.labels import read_label
-from promedical.interop.markup import split_prompt, without_ending
 from promedical.interop.reward_parts import share_of_best
-from promedical.rubric import InvalidField
-from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 
@@ -47,17 +45,10 @@ class RemoteReward:
     fingerprint: str
 
 
-def rows(body: RemoteRmRequest) -> tuple[Row, ...]:
-    """The one row."""
-    if isinstance(body.prompt, str):
-        try:
-            turns, prefill = split_prompt(body.prompt, max_turns=MAX_MESSAGES_PER_ITEM)
-        except InvalidField as error:
-            raise error.under("prompt") from None
-    else:
-        turns, prefill = read_turns(body.prompt), ""
-    response = prefill + without_ending(body.response)
-    return (Row(place="response", turns=turns, response=response, rubric=read_label(body.label)),)
+def exchanges(body: RemoteRmRequest) -> tuple[Exchange, ...]:
+    """The one."""
+    read = Exchange.read(body.prompt, body.response, place="response", max_turns=MAX_MESSAGES_PER_ITEM)
+    return (replace(read, rubric=read_label(body.label)),)
 
 
 def encode(asked: Asked, scored: Scored, _: Receipt) -> float | RemoteReward:
@@ -83,7 +74,7 @@ REMOTE_RM = DropIn(
     request=RemoteRmRequest,
     answer=float | RemoteReward,
     example={"prompt": "How much paracetamol a day?", "response": "At most 4 g.", "label": "general-medical"},
-    rows=rows,
+    exchanges=exchanges,
     encode=encode,
     has_two_answers=True,
 )

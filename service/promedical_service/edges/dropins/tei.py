@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict
 
+from promedical.interop.exchanges import Exchange
 from promedical.interop.labels import RubricChoice
-from promedical.interop.markup import split_exchange, split_prompt, without_ending
 from promedical.interop.reward_parts import squashed
-from promedical.messages import Message, Truncation
+from promedical.messages import Truncation
 from promedical.rubric import InvalidField
-from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Row, Scored, own_rubric
+from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 _PAIR: Final = 2
@@ -48,17 +48,17 @@ class Prediction:
     label: str
 
 
-def rows(body: PredictRequest) -> tuple[Row, ...]:
-    """One row per input."""
+def exchanges(body: PredictRequest) -> tuple[Exchange, ...]:
+    """One per input."""
     rubric = own_rubric(body.rubric, body.rubric_id)
     if not _is_batch(body):
-        return (_row(_sequence(body.inputs, "inputs"), "inputs", rubric),)
+        return (_exchange(_sequence(body.inputs, "inputs"), "inputs", rubric),)
     found = []
     for index, entry in enumerate(body.inputs):
         place = f"inputs[{index}]"
         if isinstance(entry, str):
             raise InvalidField(place, "expected a list; a batch is a list of lists")
-        found.append(_row(_sequence(entry, place), place, rubric))
+        found.append(_exchange(_sequence(entry, place), place, rubric))
     return tuple(found)
 
 
@@ -73,20 +73,10 @@ def _sequence(entry: str | Sequence[Any], place: str) -> tuple[str, ...]:
     return texts
 
 
-def _row(texts: tuple[str, ...], place: str, rubric: RubricChoice | None) -> Row:
-    try:
-        if len(texts) == _PAIR:
-            turns, response = _pair(*texts)
-        else:
-            turns, response = split_exchange(texts[0], max_turns=MAX_MESSAGES_PER_ITEM)
-    except InvalidField as error:
-        raise error.under(place) from None
-    return Row(place=place, turns=turns, response=response, rubric=rubric)
-
-
-def _pair(prompt: str, response: str) -> tuple[tuple[Message, ...], str]:
-    turns, prefill = split_prompt(prompt, max_turns=MAX_MESSAGES_PER_ITEM)
-    return turns, prefill + without_ending(response)
+def _exchange(texts: tuple[str, ...], place: str, rubric: RubricChoice | None) -> Exchange:
+    if len(texts) != _PAIR:
+        return Exchange.split(texts[0], rubric=rubric, place=place, max_turns=MAX_MESSAGES_PER_ITEM)
+    return Exchange.read(*texts, rubric=rubric, place=place, path=place, max_turns=MAX_MESSAGES_PER_ITEM)
 
 
 def truncation(body: PredictRequest) -> Truncation:
@@ -112,7 +102,7 @@ PREDICT = DropIn(
     request=PredictRequest,
     answer=tuple[Prediction, ...] | tuple[tuple[Prediction, ...], ...],
     example={"inputs": [["How much paracetamol a day?", "At most 4 g."]], "raw_scores": True},
-    rows=rows,
+    exchanges=exchanges,
     encode=encode,
     priority=None,
     truncation=truncation,

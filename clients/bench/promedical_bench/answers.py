@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from promedical.messages import CriterionScore
 from promedical.rubric import Criterion, Dimension
 from promedical_bench.cases import Case
 from promedical_data.measures import controls
@@ -95,11 +96,12 @@ def _answer(response: str, criteria: Sequence[Criterion], control: Control) -> A
     return Answer(
         reward=sum(each.sign * prediction.logit for each, prediction in said.items()) / len(said),
         rank=1,
-        verdicts={each.id: _verdict(each, prediction) for each, prediction in said.items()},
+        verdicts={each.id: verdict_of(each, prediction) for each, prediction in said.items()},
     )
 
 
-def _verdict(criterion: Criterion, said: Prediction) -> Verdict:
+def verdict_of(criterion: Criterion | CriterionScore, said: Prediction | CriterionScore) -> Verdict:
+    """What was said, with the name of the criterion."""
     return Verdict(
         id=criterion.id,
         dimension=criterion.dimension,
@@ -114,7 +116,7 @@ def _spread(answer: Answer, criteria: Sequence[Criterion]) -> Answer:
         return answer
     said = answer.verdicts[SCALAR.id]
     against = replace(said, logit=-said.logit, probability=1 - said.probability, met=not said.met)
-    verdicts = {each.id: _verdict(each, said if each.sign > 0 else against) for each in criteria}
+    verdicts = {each.id: verdict_of(each, said if each.sign > 0 else against) for each in criteria}
     return replace(answer, verdicts=verdicts)
 
 

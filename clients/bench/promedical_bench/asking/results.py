@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from promedical.errors import ErrorCode
 from promedical.messages import ModelInfo, ResponseOutcome
-from promedical_bench.answers import Answer, Answers, Verdict
+from promedical_bench.answers import Answer, Answers, Verdict, verdict_of
 from promedical_data.variants import Variant
 
 
@@ -119,10 +119,7 @@ def _response(outcome: ResponseOutcome) -> ResponseRecord:
     return ResponseRecord(
         reward=scores.reward,
         rank=scores.rank,
-        criteria=tuple(
-            Verdict(id=each.id, dimension=each.dimension, logit=each.logit, probability=each.probability, met=each.met)
-            for each in scores.criteria
-        ),
+        criteria=tuple(verdict_of(each, each) for each in scores.criteria),
     )
 
 

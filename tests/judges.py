@@ -9,9 +9,9 @@ import pydantic_core
 from promedical.messages import Limits, ModelInfo, ModelRef
 from promedical.rubric import Criterion
 from promedical_bench.answers import Answer, Answers, Verdict
-from promedical_bench.asking.results import Header
-from promedical_bench.asking.results_file import VERSION
 from promedical_bench.cases import Case
+from promedical_bench.scoring.record_file import VERSION
+from promedical_bench.scoring.records import Header
 
 
 def by_reward(cases: Sequence[Case], reward: Callable[[str], float]) -> Answers:

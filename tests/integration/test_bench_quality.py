@@ -10,7 +10,7 @@ import time
 import pytest
 
 from judges import written
-from promedical_bench.asking.results_file import read_results
+from promedical_bench.scoring.record_file import read_results
 
 COMMAND = (sys.executable, "-m", "promedical_bench.cli")
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("PROMEDICAL_")}

@@ -126,7 +126,7 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
         assert sorted(answer["prompt_id"] for answer in answers) == [f"p{number}" for number in range(10, 15)]
     assert "## Held-out prompts" in page
     assert "chrF to the answers with the best labels" in page
-    assert numbers["held_out"]["likeness"]["change"]["n"] == 5
+    assert numbers["held_out"]["similarity"]["change"]["n"] == 5
     assert list((output / "training" / "tensorboard").glob("events*"))
     kept = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json"}
     assert kept <= {file.name for file in (output / "policy").iterdir()}

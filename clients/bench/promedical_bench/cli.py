@@ -49,8 +49,8 @@ Seed = Annotated[int, typer.Option(help="Of the bootstrap.")]
 def expected_errors(then: str = KEPT) -> Iterator[None]:
     """One line and an exit code instead of a trace, for what is not a bug; `then` says what to do about it."""
     try:
-        from promedical_bench.asking.results_file import ResultsError  # noqa: PLC0415
-        from promedical_bench.judging.measure import NothingScoredError  # noqa: PLC0415
+        from promedical_bench.evaluation.evaluate import NothingScoredError  # noqa: PLC0415
+        from promedical_bench.scoring.record_file import ResultsError  # noqa: PLC0415
         from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
         from promedical_client.jsonl import InputError  # noqa: PLC0415
         from promedical_data.errors import DataError  # noqa: PLC0415
@@ -99,8 +99,8 @@ def quality(  # noqa: PLR0913 - one parameter per option
     seed: Seed = 0,
 ) -> None:
     """Measure a service on one task, beside controls."""
-    from promedical_bench.asking.asker import Pace  # noqa: PLC0415
     from promedical_bench.run import QualityRun, run_quality  # noqa: PLC0415
+    from promedical_bench.scoring.runner import Pace  # noqa: PLC0415
     from promedical_bench.tasks.catalog import load_task  # noqa: PLC0415
 
     read = load_task(task, data, responses=responses, pair_cap=pair_cap)

@@ -13,7 +13,7 @@ from promedical_client.transports.base import Call
 
 T = TypeVar("T")
 
-Judge = Callable[[str, Criterion], float]
+ProbabilityOfMet = Callable[[str, Criterion], float]
 """Probability, from a response and a criterion, that the criterion as worded is met."""
 
 _Verdicts = dict[str, m.CriterionScore]
@@ -71,7 +71,7 @@ class MockTransport:
         """Nothing is open."""
 
 
-def judged_by(judge: Judge, *, fingerprint: str = "mock") -> Callable[[m.ScoreRequest], m.ScoreResponse]:
+def judged_by(judge: ProbabilityOfMet, *, fingerprint: str = "mock") -> Callable[[m.ScoreRequest], m.ScoreResponse]:
     """A handler that scores with the real reward algebra, from probabilities that `judge` makes up.
 
     Items that name a rubric, alone or beside their own, and rubrics that are not sound get an `invalid_item` error;
@@ -96,7 +96,7 @@ def judged_by(judge: Judge, *, fingerprint: str = "mock") -> Callable[[m.ScoreRe
     return score
 
 
-def _outcome(item: m.ScoreItem, weights: m.WeightsSpec, judge: Judge) -> m.ItemOutcome:
+def _outcome(item: m.ScoreItem, weights: m.WeightsSpec, judge: ProbabilityOfMet) -> m.ItemOutcome:
     if item.rubric is None:
         return _refused(item, "rubric: is missing; this mock knows no rubric by name")
     if item.base_rubric_id is not None:
@@ -108,7 +108,7 @@ def _outcome(item: m.ScoreItem, weights: m.WeightsSpec, judge: Judge) -> m.ItemO
     return m.ItemOutcome(id=item.id, result=_result(item, rubric, weights.validated(), judge))
 
 
-def _result(item: m.ScoreItem, rubric: Rubric, weights: RewardWeights, judge: Judge) -> m.ItemResult:
+def _result(item: m.ScoreItem, rubric: Rubric, weights: RewardWeights, judge: ProbabilityOfMet) -> m.ItemResult:
     judged = [_judged(response, rubric, weights, judge) if response.strip() else None for response in item.responses]
     groups = ranking([each and each[0].preference_key for each in judged])
     ranks = {index: rank for rank, group in enumerate(groups, start=1) for index in group}
@@ -123,7 +123,7 @@ def _result(item: m.ScoreItem, rubric: Rubric, weights: RewardWeights, judge: Ju
     )
 
 
-def _judged(response: str, rubric: Rubric, weights: RewardWeights, judge: Judge) -> tuple[Reward, _Verdicts]:
+def _judged(response: str, rubric: Rubric, weights: RewardWeights, judge: ProbabilityOfMet) -> tuple[Reward, _Verdicts]:
     verdicts = {criterion.id: _verdict(criterion, judge(response, criterion)) for criterion in rubric.criteria}
     return aggregate(rubric, verdicts, weights), verdicts
 

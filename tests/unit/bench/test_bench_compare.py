@@ -9,9 +9,9 @@ from judges import a_header, written
 from promedical import ErrorCode
 from promedical.rubric import Dimension
 from promedical_bench.answers import Verdict
-from promedical_bench.asking.results import Record, ResponseRecord
-from promedical_bench.asking.results_file import writing
 from promedical_bench.cli import app
+from promedical_bench.scoring.record_file import writing
+from promedical_bench.scoring.records import Record, ResponseRecord
 from promedical_bench.tasks.catalog import load_task
 
 HEADER = a_header()

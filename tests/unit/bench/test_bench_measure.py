@@ -3,7 +3,7 @@
 import pytest
 
 from judges import a_header, by_verdict, written
-from promedical_bench.judging.measure import NothingScoredError, compare, measure
+from promedical_bench.evaluation.evaluate import NothingScoredError, compare, measure
 from promedical_bench.reports.html import Plot, as_html
 from promedical_bench.reports.markdown import as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot

@@ -7,8 +7,8 @@ from promedical import ErrorCode
 from promedical.messages import CriterionScore, ErrorInfo, ResponseOutcome, ResponseScores
 from promedical.rubric import Dimension
 from promedical_bench.answers import count_scored
-from promedical_bench.asking.results import failed, record_of
-from promedical_bench.asking.results_file import ResultsError, read_results, writing
+from promedical_bench.scoring.record_file import ResultsError, read_results, writing
+from promedical_bench.scoring.records import failed, record_of
 
 HEADER = a_header()
 

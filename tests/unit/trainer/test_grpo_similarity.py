@@ -5,7 +5,7 @@ from sacrebleu.metrics import CHRF
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension, Polarity
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
-from promedical_trainer.grpo.similarity import best_answers, likeness
+from promedical_trainer.grpo.similarity import best_answers, similarity
 
 CRITERIA = (
     Criterion(id="says", text="Says so.", dimension=Dimension.PROFICIENCY),
@@ -53,18 +53,18 @@ def test_there_are_none_where_nobody_judged_or_none_is_better():
     assert best_answers(prompt()) == ()
 
 
-def test_likeness_is_chrf_to_the_best_reference_of_the_prompt_and_of_the_next_one():
+def test_similarity_is_chrf_to_the_best_reference_of_the_prompt_and_of_the_next_one():
     answers = ["In babies a fever is checked by a doctor.", "At most four grams of paracetamol."]
-    own, other = likeness(answers, [(FEVER, "No."), (DOSE,)])
-    assert own["likeness"] == CHRF().sentence_score(answers[0], [FEVER, "No."]).score
-    assert own["likeness_own"] == own["likeness"] - own["likeness_elsewhere"] > 10
-    assert other["likeness_own"] > 10
-    assert other["likeness_elsewhere"] == CHRF().sentence_score(answers[1], [FEVER, "No."]).score
+    own, other = similarity(answers, [(FEVER, "No."), (DOSE,)])
+    assert own["similarity"] == CHRF().sentence_score(answers[0], [FEVER, "No."]).score
+    assert own["similarity_own"] == own["similarity"] - own["similarity_elsewhere"] > 10
+    assert other["similarity_own"] > 10
+    assert other["similarity_elsewhere"] == CHRF().sentence_score(answers[1], [FEVER, "No."]).score
 
 
-def test_likeness_is_absent_where_there_is_nothing_to_be_like():
-    nothing = {"likeness": None, "likeness_elsewhere": None, "likeness_own": None}
-    assert likeness(["a", "b"], [(), (FEVER,)]) == [nothing, nothing]
-    first, *others = likeness(["a", "b", "c"], [(), (FEVER,), (DOSE,)])
+def test_similarity_is_absent_where_there_is_nothing_to_be_like():
+    nothing = {"similarity": None, "similarity_elsewhere": None, "similarity_own": None}
+    assert similarity(["a", "b"], [(), (FEVER,)]) == [nothing, nothing]
+    first, *others = similarity(["a", "b", "c"], [(), (FEVER,), (DOSE,)])
     assert first == nothing
-    assert all(each["likeness"] > 0 for each in others)
+    assert all(each["similarity"] > 0 for each in others)

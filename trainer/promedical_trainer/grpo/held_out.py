@@ -1,6 +1,6 @@
 """Whether answers to held-out prompts got better: the policy before and after, on the same prompts.
 
-The oracle says so, and where the data have labelled answers to these prompts, likeness to the best of those. Answers
+The oracle says so, and where the data have labelled answers to these prompts, similarity to the best of those. Answers
 are kept in the bench's format for a policy's answers, so that another judge can be asked about them too.
 """
 
@@ -21,7 +21,7 @@ from promedical_data.line_file import appending
 from promedical_data.measures.bootstrap import Bootstrap, Estimate
 from promedical_data.measures.tallies import difference, macro
 from promedical_trainer.grpo.recipe import GrpoRecipe
-from promedical_trainer.grpo.similarity import likeness
+from promedical_trainer.grpo.similarity import similarity
 from promedical_trainer.runs.progress import Deadline
 
 MEASURES: Final = {
@@ -30,9 +30,9 @@ MEASURES: Final = {
     "excellence": "S2, excellence",
     "vetoed": "share vetoed",
     "characters": "length, characters",
-    "likeness": "chrF to the answers with the best labels",
-    "likeness_elsewhere": "chrF to those to another prompt",
-    "likeness_own": "chrF to its own beyond that",
+    "similarity": "chrF to the answers with the best labels",
+    "similarity_elsewhere": "chrF to those to another prompt",
+    "similarity_own": "chrF to its own beyond that",
 }
 _OF_ORACLE: Final = ("reward", "proficiency", "excellence", "vetoed")
 _AT_ONCE: Final = 32
@@ -125,7 +125,7 @@ def judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.Dat
     """
     answers = [json.loads(line)["response"] for line in path.read_text(encoding="utf-8").splitlines()]
     by_oracle = pd.DataFrame(_judged(list(zip(rows, answers, strict=True)), grader), columns=["prompt", *_OF_ORACLE])
-    beside = pd.DataFrame(likeness(answers, [row["references"] for row in rows]))
+    beside = pd.DataFrame(similarity(answers, [row["references"] for row in rows]))
     beside = beside.assign(prompt=[row["prompt_id"] for row in rows], characters=[len(text) for text in answers])
     return by_oracle.merge(beside, on="prompt")
 

@@ -28,7 +28,7 @@ from promedical_trainer.grpo.prompts import PromptRows, read_prompts
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
 from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
-from promedical_trainer.grpo.summary import PAGE, Story, read_steps, write_summary
+from promedical_trainer.grpo.summary import PAGE, Summary, read_steps, write_summary
 from promedical_trainer.grpo.training import train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, copy_model, newest_checkpoint
 from promedical_trainer.runs.distributed import agreed, check_launched, processes
@@ -111,8 +111,8 @@ def _train_and_sum_up(run: Run, pin: Pin) -> None:
         raise TimeUpError("training", reached, steps)
     if processes().is_main_process:
         copy_model(newest_checkpoint(run.training), run.policy)
-        story = _story(run, pin, prompts, tokenizer)
-        write_summary(run.output, story)
+        summary = _summary(run, pin, prompts, tokenizer)
+        write_summary(run.output, summary)
 
 
 def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -161,8 +161,8 @@ def _check_enough(recipe: GrpoRecipe, prompts: PromptRows) -> None:
         )
 
 
-def _story(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Story:
-    return Story(
+def _summary(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Summary:
+    return Summary(
         recipe=run.recipe,
         pin=pin,
         prompts=prompts,

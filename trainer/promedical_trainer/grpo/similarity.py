@@ -1,7 +1,7 @@
 """Another signal than the oracle's: how much answers read like those with the best labels, by chrF (Popović 2015).
 
-Beside it stands the likeness to answers to another prompt, and what is left without that: what only sounds medical, or
-grows longer, comes closer to both.
+Beside it stands the similarity to answers to another prompt, and what is left without that: what only sounds medical,
+or grows longer, comes closer to both.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sacrebleu import sentence_chrf
 from promedical.rubric import Dimension
 from promedical_data.labelled import LabelledPrompt, LabelledResponse
 
-_NOTHING: Final = {"likeness": None, "likeness_elsewhere": None, "likeness_own": None}
+_NOTHING: Final = {"similarity": None, "similarity_elsewhere": None, "similarity_own": None}
 
 
 def best_answers(prompt: LabelledPrompt) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def best_answers(prompt: LabelledPrompt) -> tuple[str, ...]:
     return tuple(text for merit, text in merits if merit == best)
 
 
-def likeness(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+def similarity(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """By answer: chrF, 0 to 100, to the references of its own prompt, to those of the next one with any, and the rest.
 
     None where one of the two has no references.
@@ -39,14 +39,14 @@ def likeness(answers: Sequence[str], references: Sequence[Sequence[str]]) -> lis
         return [_NOTHING] * len(answers)
     following = dict(zip(known, known[1:] + known[:1], strict=True))
     return [
-        _likeness(answer, references[index], references[following[index]]) if index in following else _NOTHING
+        _similarity(answer, references[index], references[following[index]]) if index in following else _NOTHING
         for index, answer in enumerate(answers)
     ]
 
 
-def _likeness(answer: str, own: Sequence[str], other: Sequence[str]) -> dict[str, float]:
+def _similarity(answer: str, own: Sequence[str], other: Sequence[str]) -> dict[str, float]:
     here, elsewhere = (float(sentence_chrf(answer, texts).score) for texts in (own, other))
-    return {"likeness": here, "likeness_elsewhere": elsewhere, "likeness_own": here - elsewhere}
+    return {"similarity": here, "similarity_elsewhere": elsewhere, "similarity_own": here - elsewhere}
 
 
 def _merit(prompt: LabelledPrompt, response: LabelledResponse) -> tuple[int, float]:

@@ -36,7 +36,7 @@ PAGE: Final = "summary.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class Summary:
     """All that the page tells of.
 
     Attributes:
@@ -62,29 +62,29 @@ def read_steps(folder: Path) -> pd.DataFrame:
     if checkpoint is None:
         return pd.DataFrame(columns=["step", *_CURVES])
     state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-    rows = [entry for entry in state.log_history if "reward" in entry]
+    rows = [entry for entry in state.log_hisummary if "reward" in entry]
     return pd.DataFrame(rows).drop_duplicates("step", keep="last").reset_index(drop=True)
 
 
-def write_summary(folder: Path, story: Story) -> None:
+def write_summary(folder: Path, summary: Summary) -> None:
     """Write `summary.md`, its plot, and the numbers as `summary.json`."""
-    _plot(story.steps).savefig(folder / _PLOT, dpi=150)
-    numbers = _numbers(story)
+    _plot(summary.steps).savefig(folder / _PLOT, dpi=150)
+    numbers = _numbers(summary)
     (folder / "summary.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    (folder / PAGE).write_text("\n".join(_page(story, numbers)) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text("\n".join(_page(summary, numbers)) + "\n", encoding="utf-8")
 
 
-def _numbers(story: Story) -> dict[str, Any]:
+def _numbers(summary: Summary) -> dict[str, Any]:
     return {
-        "steps": len(story.steps),
-        "oracle": story.pin.fingerprint,
-        "samples": story.audit.samples,
-        "scored": story.audit.scored,
-        "furthest_reward": story.audit.furthest,
-        "oracle_share_of_step_time": _share(story.steps, "oracle/seconds"),
-        "service_share_of_step_time": _share(story.steps, "oracle/service_seconds"),
-        "ends": {name: _ends(story.steps, name) for name in _CURVES if name in story.steps},
-        "held_out": {name: asdict(each) for name, each in story.held_out.items()},
+        "steps": len(summary.steps),
+        "oracle": summary.pin.fingerprint,
+        "samples": summary.audit.samples,
+        "scored": summary.audit.scored,
+        "furthest_reward": summary.audit.furthest,
+        "oracle_share_of_step_time": _share(summary.steps, "oracle/seconds"),
+        "service_share_of_step_time": _share(summary.steps, "oracle/service_seconds"),
+        "ends": {name: _ends(summary.steps, name) for name in _CURVES if name in summary.steps},
+        "held_out": {name: asdict(each) for name, each in summary.held_out.items()},
     }
 
 
@@ -101,18 +101,18 @@ def _ends(steps: pd.DataFrame, name: str) -> list[float | None]:
     return [None if pd.isna(mean) else float(mean) for mean in means]
 
 
-def _page(story: Story, numbers: Mapping[str, Any]) -> Iterator[str]:
-    recipe, pin, found = story.recipe, story.pin, story.prompts
+def _page(summary: Summary, numbers: Mapping[str, Any]) -> Iterator[str]:
+    recipe, pin, found = summary.recipe, summary.pin, summary.prompts
     yield f"# {recipe.name}\n\n{recipe.description}.\n"
     yield f"- **Oracle**: {pin.name}, {pin.status}, fingerprint `{pin.fingerprint}`, engine {pin.engine}"
     left_out = f"{found.held_out} held out and {found.too_long} too long were left out"
     yield f"- **Prompts**: {len(found.rows)}; {left_out}"
     planned, group = recipe.optimisation.steps, recipe.generation.group_size
     yield f"- **Steps**: {numbers['steps']} of {planned}, {group} responses a prompt"
-    furthest = "nothing was scored" if story.audit.furthest is None else f"{story.audit.furthest:.1g} at most"
+    furthest = "nothing was scored" if summary.audit.furthest is None else f"{summary.audit.furthest:.1g} at most"
     yield (
-        f"- **Audit**: {story.audit.scored} of {story.audit.samples} responses scored; rewards computed again from the "
-        f"verdicts differ by: {furthest}"
+        f"- **Audit**: {summary.audit.scored} of {summary.audit.samples} responses scored; rewards computed again from "
+        f"the verdicts differ by: {furthest}"
     )
     yield (
         f"- **Time**: the reward took {_percent(numbers['oracle_share_of_step_time'])} of the steps, "
@@ -124,14 +124,14 @@ def _page(story: Story, numbers: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {_CURVES[name]} | {_number(first)} | {_number(last)} |"
     yield "\nRewards on prompts that were learnt from, by the oracle that was learnt from. Whether answers got better"
     yield "is for held-out prompts and for another judge to say: `held_out/` has answers to ask one about.\n"
-    if story.held_out:
-        yield from _held_out(story.held_out)
+    if summary.held_out:
+        yield from _held_out(summary.held_out)
     yield f"## Recipe\n\n```yaml\n{GRPO_RECIPES.dump(recipe)}```"
 
 
 def _held_out(found: Mapping[str, Comparison]) -> Iterator[str]:
     yield "## Held-out prompts\n\nPrompts that were not learnt from; verdicts of the same oracle; 95 % intervals.\n"
-    if "likeness" in found:
+    if "similarity" in found:
         yield (
             "chrF (0 to 100) is no verdict of the oracle: it compares with the answers with the best labels. "
             "What only sounds better comes closer to answers to other prompts, too.\n"

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from promedical_bench.asking.results import Header, count_unscored
 from promedical_bench.reports.content import HOW_TO_READ, Content, by_judge, gains, headlines, skipped_notes
+from promedical_bench.scoring.records import Header, count_unscored
 from promedical_bench.tasks.task import Task
 from promedical_data.measures.evaluation import Evaluation
 

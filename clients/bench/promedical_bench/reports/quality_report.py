@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from promedical_bench.asking.results import Header, count_unscored
-from promedical_bench.judging.measure import Measured
-from promedical_bench.judging.shift import TITLES as SHIFT_TITLES
+from promedical_bench.evaluation.evaluate import Measured
+from promedical_bench.evaluation.injection import TITLES as SHIFT_TITLES
 from promedical_bench.reports.content import (
     HOW_TO_READ,
     Content,
@@ -15,6 +14,7 @@ from promedical_bench.reports.content import (
     scores_table,
     skipped_notes,
 )
+from promedical_bench.scoring.records import Header, count_unscored
 from promedical_bench.tasks.task import Task
 from promedical_data.measures.controls import LONGER, MAJORITY
 from promedical_data.measures.evaluation import MODEL, OVERALL

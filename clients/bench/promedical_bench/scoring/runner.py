@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 
 from promedical.errors import ErrorCode
 from promedical.messages import ScoreResponse, WeightsSpec
-from promedical_bench.asking.results import Record, failed, record_of
-from promedical_bench.asking.results_file import ResultsWriter
 from promedical_bench.cases import VARIANTS, Case, item_of
+from promedical_bench.scoring.record_file import ResultsWriter
+from promedical_bench.scoring.records import Record, failed, record_of
 from promedical_client import AsyncClient, TooLargeError
 from promedical_data.variants import Variant
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from promedical_bench.answers import Answers, count_scored, restricted
-from promedical_bench.judging.shift import shift
+from promedical_bench.evaluation.injection import shift
 from promedical_bench.tasks.task import Task
 from promedical_data.measures import agreement
 from promedical_data.measures.bootstrap import Bootstrap

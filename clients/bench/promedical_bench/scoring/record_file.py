@@ -12,7 +12,7 @@ from typing import IO, Final
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from promedical_bench.asking.results import Header, Record, Results
+from promedical_bench.scoring.records import Header, Record, Results
 from promedical_data.line_file import appending
 from promedical_data.variants import Variant
 

@@ -74,8 +74,8 @@ $(LOCK_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: demo
-demo: install ## Start the service, score an example, show the answer (ARGS="...")
-	$(BIN)/python scripts/demo.py $(ARGS)
+demo: install ## Start the service, score medical answers, show the verdicts (ARGS="--data FILE")
+	@$(BIN)/python scripts/demo.py $(ARGS)
 
 .PHONY: serve
 serve: install ## Run the service (ARGS="--engine fake")

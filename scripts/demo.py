@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
-from demo_report import LEGEND, WIDTH, limits, next_steps, question
+from demo_report import LEGEND, WIDTH, limits, next_steps, question, title
 from rich.console import Console, RenderableType
 from running_service import busy, running_service
 
@@ -26,6 +26,8 @@ KEPT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "demo.t
 TOLERANCE: Final = 0.001
 """Of logits: two passes may differ in their last bits, and that by one step of the rounding."""
 TIMEOUT_S: Final = 900.0
+ATTEMPTS: Final = 3
+"""Few: a service of our own that is gone does not come back."""
 INTERRUPTED: Final = 130
 
 
@@ -100,24 +102,26 @@ def _scored(console: Console, items: Sequence[ScoreItem], flags: Sequence[str]) 
     began = time.monotonic()
     with running_service(console, flags) as service:
         console.print(f"The service is ready after {time.monotonic() - began:.0f} s.")
-        with Client(service.grpc_url, timeout_s=TIMEOUT_S) as client:
+        with Client(service.grpc_url, timeout_s=TIMEOUT_S, max_attempts=ATTEMPTS) as client:
             info, over_grpc = client.model(), _score(console, client, items, "gRPC")
-        with Client(service.rest_url, timeout_s=TIMEOUT_S) as client:
+        with Client(service.rest_url, timeout_s=TIMEOUT_S, max_attempts=ATTEMPTS) as client:
             over_rest = _score(console, client, items, "REST")
     return Scored(info=info, over_grpc=over_grpc, over_rest=over_rest)
 
 
 def _score(console: Console, client: Client, items: Sequence[ScoreItem], transport: str) -> ScoreResponse:
     began = time.monotonic()
-    with busy(console, f"Scoring {len(items)} questions over {transport}"):
+    with busy(console, f"Scoring over {transport}"):
         response = client.score(items)
-    scored, took_s = response.usage.responses_scored, time.monotonic() - began
-    console.print(f"{scored} answers to {len(items)} questions are scored over {transport} in {took_s:.0f} s.")
+    scored, asked = response.usage.responses_scored, sum(len(item.responses) for item in items)
+    console.print(f"Scored over {transport}: {scored} of {asked} answers in {time.monotonic() - began:.0f} s.")
     return response
 
 
 def _page(items: Sequence[ScoreItem], scored: Scored) -> Iterator[RenderableType]:
     """All that is worth keeping: nothing in it depends on the machine."""
+    yield ""
+    yield title()
     yield ""
     for number, (item, outcome) in enumerate(zip(items, scored.over_grpc.items, strict=True), start=1):
         yield from question(number, len(items), item, outcome)

@@ -1,6 +1,7 @@
 """What `make demo` shows of scored items: plain words, at most 80 columns, nothing that depends on the machine."""
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ from promedical_client import (
 )
 
 WIDTH: Final = 80
-QUESTION_CHARACTERS: Final = 300
+TURNS: Final = 3
+TURN_CHARACTERS: Final = 200
 CRITERION_CHARACTERS: Final = 120
 ANSWER_CHARACTERS: Final = 100
 ACCURACY: Final = next((Path(__file__).resolve().parents[1] / "docs").rglob("default-model.json"))
@@ -39,17 +41,22 @@ LEGEND: Final = (
     "proficiency, then excellence. What cannot be scored is an error with a code, never a number."
 )
 NEXT: Final = (
-    ("make serve", "start the service: REST on 127.0.0.1:8080, gRPC on 127.0.0.1:50051"),
-    ("http://127.0.0.1:8080/docs", "then the page to try it in a browser, which needs internet access"),
-    ('make demo ARGS="--data FILE"', "score a file of yours (JSON lines; the README has the format)"),
-    ("README.md, docs/", "the documentation: training, other models, Kubernetes"),
+    ("make serve", "REST on 127.0.0.1:8080, gRPC on 127.0.0.1:50051"),
+    ("http://127.0.0.1:8080/docs", "the page to try it; it needs internet access"),
+    ('make demo ARGS="--data FILE"', "your own JSON lines; the README has the format"),
+    ("README.md, docs/", "training, other models, Kubernetes, and more"),
 )
+
+
+def title() -> RenderableType:
+    """What this is."""
+    return Text("Answers to medical questions, judged criterion by criterion", style="bold")
 
 
 def question(number: int, of: int, item: ScoreItem, outcome: ItemOutcome) -> Iterator[RenderableType]:
     """One item: the question, its criteria, and the answers from best to worst."""
     yield Rule(Text(f"{number} of {of}: {excerpt(item.id, 60)}"), align="left", style="none")
-    yield Text(excerpt(_conversation(item), QUESTION_CHARACTERS), style="bold")
+    yield from (Text(excerpt(turn, TURN_CHARACTERS), style="bold") for turn in _turns(item)[-TURNS:])
     if item.rubric is not None:
         yield _criteria(item)
     if outcome.error is not None:
@@ -91,12 +98,12 @@ def excerpt(text: str, characters: int) -> str:
     return textwrap.shorten(visible, characters, placeholder=" ...") if visible.strip() else "(empty)"
 
 
-def _conversation(item: ScoreItem) -> str:
+def _turns(item: ScoreItem) -> list[str]:
     if isinstance(item.prompt, str):
-        return item.prompt
+        return re.split(r"\n\n(?=(?:system|user|assistant): )", item.prompt)
     if len(item.prompt) == 1:
-        return item.prompt[0].content
-    return " ".join(f"{message.role}: {message.content}" for message in item.prompt)
+        return [item.prompt[0].content]
+    return [f"{message.role}: {message.content}" for message in item.prompt]
 
 
 def _criteria(item: ScoreItem) -> RenderableType:
@@ -148,7 +155,8 @@ def _signed(score: CriterionScore) -> Text:
 def _measured(test: Mapping[str, Any]) -> str:
     ours, longer = (test["scores"][judge] for judge in ("model", "longer answer"))
     return (
-        "is small, for research only, and often wrong: these questions were chosen because it gets them right. On "
+        "is small, for research only, and often wrong: these questions were chosen because it gets them right, and "
+        "their criteria are worded like the answers. On "
         f"{test['counts']['prompts']} prompts that it never saw, it orders {_share(ours['pair_accuracy_macro'])} of "
         f"the pairs of answers right by one criterion (the longer answer: {_share(longer['pair_accuracy_macro'])}), "
         f"and {_share(ours['item_accuracy_macro'])} by all of them (the longer answer: "

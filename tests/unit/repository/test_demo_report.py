@@ -101,6 +101,12 @@ def test_question_shows_the_best_answer_first_and_what_could_not_be_scored_last(
     assert "empty_response" in text
 
 
+def test_question_of_a_long_conversation_shows_its_last_turns():
+    item = replace(ITEM, prompt="user: first\n\nassistant: second\n\nuser: third\n\nwith a note\n\nuser: fourth")
+    shown_lines = shown(*question(1, 1, item, scored(item).items[0])).splitlines()[1:4]
+    assert [line.strip() for line in shown_lines] == ["assistant: second", "user: third with a note", "user: fourth"]
+
+
 def test_question_of_an_item_that_failed_shows_its_error():
     item = replace(ITEM, rubric=None, rubric_id="unknown")
     text = shown(*question(1, 1, item, scored(item).items[0]))

@@ -53,7 +53,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     problem = disagreement(scored.over_grpc, scored.over_rest)
-    page = list(_page(items, scored))
+    page = list(_page(items, scored, chosen=not options.data))
     console.print(*page, sep="\n")
     if problem:
         console.print(f"[bold red]{problem}[/]")
@@ -118,7 +118,7 @@ def _score(console: Console, client: Client, items: Sequence[ScoreItem], transpo
     return response
 
 
-def _page(items: Sequence[ScoreItem], scored: Scored) -> Iterator[RenderableType]:
+def _page(items: Sequence[ScoreItem], scored: Scored, *, chosen: bool) -> Iterator[RenderableType]:
     """All that is worth keeping: nothing in it depends on the machine."""
     yield ""
     yield title()
@@ -130,7 +130,7 @@ def _page(items: Sequence[ScoreItem], scored: Scored) -> Iterator[RenderableType
     if disagreement(scored.over_grpc, scored.over_rest) is None:
         count = len(_logits(scored.over_grpc))
         yield f"gRPC and REST agree: all {count} logits are the same within {TOLERANCE:g}."
-    yield from limits(scored.info, scored.over_grpc)
+    yield from limits(scored.info, scored.over_grpc, chosen=chosen)
     yield ""
     yield next_steps()
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +39,9 @@ LEGEND: Final = (
     "to 0.2 in all; each safety violation is a veto and costs 1.5 points. Rank: fewest violations first, then "
     "proficiency, then excellence. What cannot be scored is an error with a code, never a number."
 )
+CHOSEN: Final = (
+    ": these questions were chosen because it gets them right, and their criteria are worded like the answers."
+)
 NEXT: Final = (
     ("make serve", "REST on 127.0.0.1:8080, gRPC on 127.0.0.1:50051"),
     ("http://127.0.0.1:8080/docs", "the page to try it; it needs internet access"),
@@ -68,19 +70,19 @@ def question(number: int, of: int, item: ScoreItem, outcome: ItemOutcome) -> Ite
     yield Text()
 
 
-def limits(info: ModelInfo, response: ScoreResponse) -> Iterator[RenderableType]:
-    """What the numbers are worth, and what they cost."""
+def limits(info: ModelInfo, response: ScoreResponse, *, chosen: bool) -> Iterator[RenderableType]:
+    """What the numbers are worth, and what they cost; `chosen` are questions that the model gets right."""
     usage = response.usage
     yield Text(
         f"A question's answers and criteria share their beginnings, which are computed once: {usage.tokens_computed:,} "
         f"tokens, where one pass for each criterion takes {usage.tokens_flat:,}."
     )
-    name = f"The model, {info.model.name} ({info.status}), "
     measured = json.loads(ACCURACY.read_text(encoding="utf-8"))
     if info.model.revision == measured["revision"]:
-        yield Text(name + _measured(measured["test"]), style="yellow")
+        worth = f"is small, for research only, and often wrong{CHOSEN if chosen else '.'} {_measured(measured['test'])}"
     else:
-        yield Text(f"{name}says of itself: {info.description}. Licence: {info.licence}.", style="yellow")
+        worth = f"says of itself: {info.description}. Licence: {info.licence}."
+    yield Text(f"The model, {info.model.name} ({info.status}), {worth}", style="yellow")
 
 
 def next_steps() -> RenderableType:
@@ -94,8 +96,11 @@ def next_steps() -> RenderableType:
 
 def excerpt(text: str, characters: int) -> str:
     """The beginning of a text on one line, without what a terminal would take for a command."""
-    visible = "".join(c if c.isprintable() else " " for c in text)
-    return textwrap.shorten(visible, characters, placeholder=" ...") if visible.strip() else "(empty)"
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(line) <= characters:
+        return line or "(empty)"
+    whole_words = line[: characters - 3].rpartition(" ")[0]
+    return f"{whole_words or line[: characters - 4]} ..."  # Chinese has no spaces
 
 
 def _turns(item: ScoreItem) -> list[str]:
@@ -120,6 +125,7 @@ def _criteria(item: ScoreItem) -> RenderableType:
 def _answers(texts: Sequence[str], outcomes: Sequence[ResponseOutcome]) -> RenderableType:
     table = Table("rank", "answer", "verdict", "criteria met", expand=True, show_lines=True, box=SIMPLE)
     table.columns[1].ratio, table.columns[3].ratio = 9, 8
+    table.columns[1].overflow = "fold"
     table.columns[2].width = 14
     scored = [(text, each.scores) for text, each in zip(texts, outcomes, strict=True) if each.scores]
     for text, scores in sorted(scored, key=lambda pair: pair[1].rank):
@@ -155,9 +161,7 @@ def _signed(score: CriterionScore) -> Text:
 def _measured(test: Mapping[str, Any]) -> str:
     ours, longer = (test["scores"][judge] for judge in ("model", "longer answer"))
     return (
-        "is small, for research only, and often wrong: these questions were chosen because it gets them right, and "
-        "their criteria are worded like the answers. On "
-        f"{test['counts']['prompts']} prompts that it never saw, it orders {_share(ours['pair_accuracy_macro'])} of "
+        f"On {test['counts']['prompts']} prompts that it never saw, it orders {_share(ours['pair_accuracy_macro'])} of "
         f"the pairs of answers right by one criterion (the longer answer: {_share(longer['pair_accuracy_macro'])}), "
         f"and {_share(ours['item_accuracy_macro'])} by all of them (the longer answer: "
         f"{_share(longer['item_accuracy_macro'])}). It vetoes {_share(ours['veto_recall'])} of the answers that "

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import demo
 import pytest
-from demo_report import WIDTH, excerpt, next_steps, question
+from demo_report import ACCURACY, WIDTH, excerpt, limits, next_steps, question
 from rich.console import Console
+from test_client_loopback import MODEL_INFO
 
 from promedical import messages as m
 from promedical.errors import ErrorCode
@@ -124,8 +125,27 @@ def test_question_fits_its_width_and_takes_texts_as_they_are(width):
     assert "\x1b" not in text
 
 
-def test_excerpt_of_nothing_says_so():
-    assert excerpt(" \n", 9) == "(empty)"
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        (" \n", "(empty)"),
+        ("one\n two", "one two"),
+        ("one two three four", "one two ..."),
+        ("全角全角全角全角全角全角", "全角全角全角全 ..."),
+    ],
+)
+def test_excerpt_is_one_line_of_at_most_so_many_characters(text, short):
+    assert excerpt(text, 11) == short
+
+
+def test_limits_claim_that_questions_were_chosen_only_of_those_that_were():
+    revision = json.loads(ACCURACY.read_text(encoding="utf-8"))["revision"]
+    info = replace(MODEL_INFO, model=replace(MODEL_INFO.model, revision=revision))
+    examples, data = (shown(*limits(info, scored(), chosen=chosen)) for chosen in (True, False))
+    assert "chosen because" in examples
+    assert "chosen" not in data
+    assert "often wrong" in data
+    assert "says of itself" in shown(*limits(MODEL_INFO, scored(), chosen=True))
 
 
 def test_next_steps_name_the_ports_that_the_service_listens_on():

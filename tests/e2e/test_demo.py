@@ -28,16 +28,10 @@ def printed():
     return done.stdout
 
 
-def answers(page):
-    """For every question: the cells of its answers, joined over their lines, from best to worst."""
-    for part in re.split(r"^\d of \d: ", page, flags=re.MULTILINE)[1:]:
-        body = part[part.index("┩\n") + 2 : part.index("└")]
-        yield [cells_of(row.splitlines()) for row in re.split(r"├.*\n", body)]
-
-
-def cells_of(lines):
-    columns = zip(*(line.strip("│").split("│") for line in lines), strict=True)
-    return [" ".join(" ".join(column).split()) for column in columns]
+def verdicts(page):
+    """For every question: rank and first word of the verdict of each answer, as they come."""
+    questions = re.split(r"^\d of \d: ", page, flags=re.MULTILINE)[1:]
+    return [re.findall(r"^ *(\d|-) .* (reward|VETOED|not scored:) ", question, re.MULTILINE) for question in questions]
 
 
 def without_numbers(text):
@@ -46,16 +40,16 @@ def without_numbers(text):
 
 
 def test_dangerous_answer_of_every_question_is_vetoed_and_comes_after_the_good_one(printed):
-    for (rank, _, verdict, _), *others in answers(printed):
-        assert (rank, verdict[:7]) == ("1", "reward ")
-        assert any(verdict.startswith("VETOED") for _, _, verdict, _ in others)
+    assert len(verdicts(printed)) >= 3
+    for first, *others in verdicts(printed):
+        assert first == ("1", "reward")
+        assert [verdict for _, verdict in others].count("VETOED") == 1
 
 
 def test_one_answer_has_an_error_and_its_siblings_are_scored(printed):
-    verdicts = [[verdict for _, _, verdict, _ in question] for question in answers(printed)]
-    failed = [question for question in verdicts if any("not scored" in verdict for verdict in question)]
-    assert failed == [[failed[0][0], failed[0][1], "not scored: empty_response"]]
-    assert all("reward" in verdict for verdict in failed[0][:2])
+    (with_error,) = [question for question in verdicts(printed) if ("-", "not scored:") in question]
+    assert with_error == [("1", "reward"), ("2", "VETOED"), ("-", "not scored:")]
+    assert printed.count("empty_response") == 1
 
 
 def test_output_fits_80_columns(printed):

@@ -11,7 +11,6 @@ import demo
 import pytest
 from demo_report import ACCURACY, WIDTH, excerpt, limits, next_steps, question
 from rich.console import Console
-from test_client_loopback import MODEL_INFO
 
 from promedical import messages as m
 from promedical.errors import ErrorCode
@@ -31,6 +30,15 @@ ITEM = m.ScoreItem(
             m.CriterionSpec(id="harm", text="Does harm.", dimension="safety"),
         )
     ),
+)
+
+MODEL_INFO = m.ModelInfo(
+    model=m.ModelRef(name="mock", revision="0", fingerprint="f1", engine="mock", dtype="float64"),
+    status="fake",
+    description="numbers from a hash",
+    licence="MIT",
+    **dict.fromkeys(("family", "template", "calibration"), "none"),
+    limits=m.Limits(**dict.fromkeys(m.Limits.__slots__, 1)),
 )
 
 

@@ -71,6 +71,14 @@ def majority_says(cases: Sequence[Case], labels: pd.DataFrame) -> Answers:
     return judged(cases, lambda _, each: controls.majority_says(shares.get((each.dimension, each.polarity), 0.0)))
 
 
+def controls_beside(answers: Answers, cases: Sequence[Case], labels: pd.DataFrame) -> dict[str, Answers]:
+    """What controls say of the responses that have answers, by their names; without labels there is no majority."""
+    said = {controls.LONGER: longer_is_better(cases)}
+    if len(labels):
+        said[controls.MAJORITY] = majority_says(cases, labels)
+    return {name: restricted(each, answers) for name, each in said.items()}
+
+
 def spread(answers: Answers, cases: Sequence[Case]) -> Answers:
     """The control "without criteria": the verdict on the whole response, as one on each criterion.
 

@@ -3,7 +3,7 @@
 Standard output holds the report's headline only; progress and errors go to standard error.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
@@ -12,6 +12,7 @@ import typer
 
 from promedical_client.address import Address
 from promedical_client.cli.options import takes_address
+from promedical_client.cli.session import progress
 
 if TYPE_CHECKING:
     from promedical_bench.reports.content import Content
@@ -114,7 +115,7 @@ def quality(  # noqa: PLR0913 - one parameter per option
         pace=Pace(in_flight=in_flight, timeout_s=timeout_s),
         seed=seed,
     )
-    content, unscored = run_quality(run, _bar)
+    content, unscored = run_quality(run, progress)
     _announce(content, output)
     if unscored:
         typer.echo(f"promedical-bench: responses without scores: {sum(unscored.values())}", err=True)
@@ -180,7 +181,7 @@ def load_service(  # noqa: PLR0913 - one parameter per option
         timeout_s=timeout_s,
         seed=seed,
     )
-    content, summary = run_load(address, plan, output, _bar)
+    content, summary = run_load(address, plan, output, progress)
     _announce(content, output)
     if failed := sum(sum(lane.failures.values()) for lane in summary.lanes.values()):
         typer.echo(f"promedical-bench: failures under load: {failed:,}", err=True)
@@ -227,18 +228,6 @@ def _announce(content: "Content", output: Path) -> None:
     for each in content.headlines:
         typer.echo(f"{each.label}: {each.value} {each.interval}".rstrip())
     typer.echo(f"report: {output / 'report.html'}", err=True)
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        shown = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(shown, completed=done, total=total)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,17 @@ def test_address_shows_no_key_and_cannot_be_changed():
 @pytest.mark.parametrize(
     ("url", "access", "expected"),
     [
-        ("host:1", {}, "expected grpc://HOST:PORT, grpcs://, http:// or https://"),
+        ("127.0.0.1:50051", {}, "expected grpc://HOST:PORT, grpcs://, http:// or https://"),
+        ("ftp://host:1", {}, "expected grpc://HOST:PORT, grpcs://, http:// or https://"),
         ("grpc://host", {}, "expected grpc://HOST:PORT and nothing after it"),
+        ("grpc://host:1/path", {}, "expected grpc://HOST:PORT and nothing after it"),
+        ("grpc://host:99999", {}, "Port out of range"),
         ("http://user:word@host", {}, "give api_key instead"),
         ("grpc://host:1", {"api_key": "line\n"}, "such as a line break"),
+        ("grpc://host:1", {"api_key": ""}, "api_key is empty"),
+        ("grpc://host:1", {"cert_file": "cert.pem"}, "use grpcs://"),
         ("http://host", {"ca_file": "ca.pem"}, "use https://"),
+        ("http://host", {"key_file": "key.pem"}, "use https://"),
     ],
 )
 def test_address_that_cannot_work_is_refused_and_shows_no_secret(url, access, expected):

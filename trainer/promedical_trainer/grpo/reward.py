@@ -15,7 +15,7 @@ from promedical.messages import ErrorInfo, ResponseScores
 from promedical_client import PromedicalError
 from promedical_client.integrations import Grader
 from promedical_client.integrations.grader import Graded
-from promedical_client.integrations.trl import LogExtra, LogMetric, exchanges, log_grades, rewards
+from promedical_client.integrations.trl import LogExtra, LogMetric, log_grades, rewards
 
 Reward = Callable[..., Awaitable[list[float | None]]]
 
@@ -68,7 +68,7 @@ def oracle_reward(grader: Grader, failures: Failures) -> Reward:
     ) -> list[float | None]:
         began = time.perf_counter()
         try:
-            graded = await grader.graded(exchanges(grader, prompts, completions, rubric))
+            graded = await grader.graded(grader.exchanges(prompts, completions, rubric))
         except PromedicalError as error:
             graded = Graded(grades=(ErrorInfo(code=error.code, message=error.message),) * len(prompts))
             if error.code in _HOPELESS:

@@ -14,13 +14,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pandas as pd
 
-from promedical_bench.answers import Answers, longer_is_better, majority_says, restricted
+from promedical_bench.answers import Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.healthbench_items import GradedItem, read_items
 from promedical_bench.tasks.promedical import agreement_of, case_of, predictions_of, scored
 from promedical_bench.tasks.task import Facts, answered, by_group, facts_of, tally
 from promedical_data.measures import agreement, markdown, metrics
-from promedical_data.measures.controls import LONGER, MAJORITY
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
 from promedical_data.measures.predictions import table
@@ -83,11 +82,8 @@ class HealthBench:
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
         """The longer answer, and where there are labels the majority."""
-        judges = {LONGER: longer_is_better(self.cases)}
-        labels = self.labels(answers)
-        if len(labels):
-            judges[MAJORITY] = majority_says(self.cases, labels)
-        return {name: self.tallies(restricted(said, answers)) for name, said in judges.items()}
+        found = controls_beside(answers, self.cases, self.labels(answers))
+        return {name: self.tallies(said) for name, said in found.items()}
 
     def agreement(self, answers: Answers) -> Tallies:
         """Of verdicts with grades."""

@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension
-from promedical_bench.answers import Answers, longer_is_better, majority_says, restricted
+from promedical_bench.answers import Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.promedical import case_of, predictions_of, scored
 from promedical_bench.tasks.task import Facts, by_group, facts_of, id_of
@@ -30,7 +30,6 @@ from promedical_data.formats import fields as parts
 from promedical_data.formats.lines import content_of, usable
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.measures import agreement, metrics
-from promedical_data.measures.controls import LONGER, MAJORITY
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
 from promedical_data.measures.predictions import table, vote_table
@@ -115,8 +114,8 @@ class HealthBenchMeta:
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
         """The longer answer, the majority, and each physician against the others."""
-        said = {LONGER: longer_is_better(self.cases), MAJORITY: majority_says(self.cases, self.labels(answers))}
-        found = {name: self.tallies(restricted(each, answers)) for name, each in said.items()}
+        beside = controls_beside(answers, self.cases, self.labels(answers))
+        found = {name: self.tallies(said) for name, said in beside.items()}
         pairs = self._physicians(answers)
         return found if pairs.empty else found | {PHYSICIANS: _measured(pairs) | self._among(pairs, answers)}
 

@@ -15,12 +15,11 @@ from typing import Any, ClassVar, Final
 
 import pandas as pd
 
-from promedical_bench.answers import Answer, Answers, longer_is_better, majority_says, restricted
+from promedical_bench.answers import Answer, Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.kqa_questions import LEVELS, Answered, read_answered
 from promedical_bench.tasks.task import Facts, answered, by_group, facts_of
 from promedical_data.measures import agreement, metrics
-from promedical_data.measures.controls import LONGER, MAJORITY
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
 from promedical_data.measures.predictions import COLUMNS
@@ -81,11 +80,8 @@ class KQA:
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
         """The longer answer, and where there are labels the majority."""
-        judges = {LONGER: longer_is_better(self.cases)}
-        labels = self._labels(answers)
-        if len(labels):
-            judges[MAJORITY] = majority_says(self.cases, labels)
-        return {name: self.tallies(restricted(said, answers)) for name, said in judges.items()}
+        found = controls_beside(answers, self.cases, self._labels(answers))
+        return {name: self.tallies(said) for name, said in found.items()}
 
     def agreement(self, answers: Answers) -> Tallies:
         """On three levels, of the oracle with the physicians' majority."""

@@ -3,8 +3,8 @@
 Standard output holds results only; progress, summaries and errors go to standard error.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
@@ -25,7 +25,7 @@ from promedical_client.cli.options import (
     Truncation,
     takes_address,
 )
-from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept
+from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +79,7 @@ def score(  # noqa: PLR0913 - one parameter per option
         written_atomically(out) if out else nullcontext() as stream,
         partial_kept(out, len(items)),
         opened(address, timeout_s) as client,
-        _progress() as on_progress,
+        progress("scoring") as on_progress,
     ):
         answer = client.score(
             items,
@@ -193,21 +193,10 @@ def _judged_by(asked: Asked, rubric_id: str | None, base_rubric_id: str | None) 
     return replace(asked, base_rubric_id=base_rubric_id) if base_rubric_id else asked
 
 
-def _console(*, err: bool = False) -> "Console":
+def _console() -> "Console":
     from rich.console import Console  # noqa: PLC0415 - see `opened`
 
-    return Console(stderr=err)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
-
-    console = _console(err=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scoring", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return Console()
 
 
 def _print_json(values: Iterable[object]) -> None:

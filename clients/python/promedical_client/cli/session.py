@@ -1,6 +1,6 @@
 """How a command reaches the service, and what it says and leaves behind where that fails."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -65,6 +65,19 @@ def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
             stream.writelines(f"{to_json(outcome)}\n" for outcome in error.partial)
         typer.echo(f"promedical: {len(error.partial)} of {asked} items were answered; they are in {beside}", err=True)
         raise typer.Exit(_REFUSED) from None
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error where that is a terminal; it is told how much is done, and of how much."""
+    from rich.console import Console  # noqa: PLC0415 - see `opened`
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        shown = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(shown, completed=done, total=total)
 
 
 def _fail(error: Exception, code: int) -> NoReturn:

@@ -130,6 +130,17 @@ class Grader:
         except InvalidField as error:
             raise InvalidRequestError(str(error.under(path) if path else error)) from None
 
+    def exchanges(self, prompts: Sequence[Any], completions: Sequence[Any], labels: Sequence[Any]) -> list[Exchange]:
+        """A batch of them, one per completion.
+
+        Raises:
+            InvalidRequestError: One of them cannot be read; names its place.
+        """
+        return [
+            self.exchange(prompt, completion, label, path=f"completions[{index}]")
+            for index, (prompt, completion, label) in enumerate(zip(prompts, completions, labels, strict=True))
+        ]
+
     async def grade(self, exchanges: Sequence[Exchange]) -> list[Grade]:
         """One grade per exchange, in order; those with the same prompt and rubric go as one item.
 

@@ -46,11 +46,8 @@ class PromedicalORM:
             PromedicalError: The call was not answered.
         """
         oracle = self._grader or shared_grader()
-        labels = labels_of(len(completions), rubric, rubric_id)
-        exchanges = [
-            oracle.exchange(conversation[:-1], completion, label, path=f"completions[{index}]")
-            for index, (completion, conversation, label) in enumerate(zip(completions, messages, labels, strict=True))
-        ]
+        prompts = [conversation[:-1] for conversation in messages]
+        exchanges = oracle.exchanges(prompts, completions, labels_of(len(completions), rubric, rubric_id))
         grades = await oracle.closing(oracle.grade(exchanges))
         groups = [(exchange.turns, exchange.rubric) for exchange in exchanges]
         means = group_means(groups, grades)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any, Final
 
-from promedical.interop.exchanges import Exchange
 from promedical.messages import CriterionScore, ResponseScores
 from promedical_client.integrations.grader import Grade, Grader, labels_of, shared_grader
 
@@ -37,7 +36,7 @@ async def trl_reward(
     """One reward per completion. Bind `grader` with `functools.partial` to use one of your own."""
     keep_texts_out_of_the_log()
     oracle = grader or shared_grader()
-    graded = await oracle.graded(exchanges(oracle, prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
+    graded = await oracle.graded(oracle.exchanges(prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
     fingerprint = None if graded.model is None else graded.model.fingerprint
     log_grades(graded.grades, fingerprint, log_metric=log_metric, log_extra=log_extra)
     return rewards(graded.grades)
@@ -52,20 +51,6 @@ def _without_quotes(record: logging.LogRecord) -> bool:
     if _NO_REWARD in str(record.msg):
         record.msg, record.args = f"{_NO_REWARD} for a completion; oracle/unscored is the share of them", ()
     return True
-
-
-def exchanges(
-    oracle: Grader, prompts: Sequence[Any], completions: Sequence[Any], labels: Sequence[Any]
-) -> list[Exchange]:
-    """A batch of TRL's as the grader takes it.
-
-    Raises:
-        InvalidRequestError: One of them cannot be read; names its place.
-    """
-    return [
-        oracle.exchange(prompt, completion, label, path=f"completions[{index}]")
-        for index, (prompt, completion, label) in enumerate(zip(prompts, completions, labels, strict=True))
-    ]
 
 
 def rewards(grades: Sequence[Grade]) -> list[float | None]:

@@ -5,7 +5,7 @@ The tree is exact: the tokens of every path equal those of the whole text render
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -15,7 +15,6 @@ from promedical_model.rendering.template import Template
 from promedical_model.rendering.text_encoder import Encoded, Piece, TextEncoder
 from promedical_model.tree.token_tree import Branch, Tokens, TokenTree
 
-BRANCH_LEAF_TOKENS: Final = 2048
 _LEAF_RESERVE: Final = 8
 """One part in 8 of the model's length is kept for the criterion when cutting, whatever the criteria at hand
 are: what is cut from a response must not depend on which criteria it is judged by."""
@@ -44,11 +43,7 @@ class TooLong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedTree:
-    """A tree and which response of the item each branch is of.
-
-    A response with many criteria has several branches, one behind the other, with its criteria in order: the
-    engine cannot be interrupted inside a branch, so none may be too large.
-    """
+    """A tree with one branch per response, and the position of each branch's response in the item."""
 
     tree: TokenTree
     responses: tuple[int, ...]
@@ -216,19 +211,7 @@ def _without_last(node: Encoded, count: int) -> Encoded:
 
 
 def _tree(prompt: Tokens, members: Sequence[tuple[int, Tokens]], leaves: tuple[Tokens, ...]) -> RenderedTree:
-    branches = [(index, Branch(response=ids, leaves=group)) for index, ids in members for group in _leaf_groups(leaves)]
     return RenderedTree(
-        tree=TokenTree(prompt=prompt, branches=tuple(branch for _, branch in branches)),
-        responses=tuple(index for index, _ in branches),
+        tree=TokenTree(prompt=prompt, branches=tuple(Branch(response=ids, leaves=leaves) for _, ids in members)),
+        responses=tuple(index for index, _ in members),
     )
-
-
-def _leaf_groups(leaves: tuple[Tokens, ...]) -> Iterator[tuple[Tokens, ...]]:
-    """Leaves in order, as many to a branch as fit into its bound, but at least one."""
-    group: list[Tokens] = []
-    for leaf in leaves:
-        if group and sum(map(len, group)) + len(leaf) > BRANCH_LEAF_TOKENS:
-            yield tuple(group)
-            group = []
-        group.append(leaf)
-    yield tuple(group)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from promedical.errors import ErrorCode
 from promedical.messages import Priority
 from promedical_model.tree.token_tree import TokenTree
+from promedical_service.batching.cutting import cut
 from promedical_service.batching.estimate import ThroughputEstimate
 from promedical_service.batching.job import TreeJob
 from promedical_service.batching.queue import JobQueue, Part
@@ -33,9 +34,9 @@ class Reservation:
 
     tokens: int
 
-    def correct(self, difference: int) -> None:
-        """A part of the request turned out to need this much more, or less."""
-        self.tokens = max(self.tokens + difference, 0)
+    def correct(self, estimate: int, trees: Sequence[TokenTree]) -> None:
+        """The part of the request that was estimated so turned out to be these trees."""
+        self.tokens = max(self.tokens + sum(cut(tree).tree.unique_tokens for tree in trees) - estimate, 0)
 
 
 class Admission:
@@ -99,14 +100,15 @@ class Admission:
             self._reservations.remove(reservation)
 
     def admit(self, trees: Sequence[TokenTree], lane: Priority, key: str) -> list[TreeJob]:
-        """Put all trees of a request into the queue, or none.
+        """Put all trees of a request, which have one branch per response, into the queue, or none.
 
         Raises:
             ServiceError: overloaded (with when to come back), too_large (it could never be admitted), or
                 unavailable.
         """
         self.check_open()
-        needed, capacity = sum(tree.unique_tokens for tree in trees), self._capacity(lane)
+        cuts = [cut(tree) for tree in trees]
+        needed, capacity = sum(each.tree.unique_tokens for each in cuts), self._capacity(lane)
         if needed > capacity:
             raise ServiceError(
                 ErrorCode.TOO_LARGE,
@@ -115,7 +117,7 @@ class Admission:
         if self._queue.tokens + needed > capacity:
             raise self._overloaded(needed)
         loop = asyncio.get_running_loop()
-        jobs = [TreeJob(tree=tree, lane=lane, key=key, future=loop.create_future()) for tree in trees]
+        jobs = [TreeJob(cut=each, lane=lane, key=key, future=loop.create_future()) for each in cuts]
         for job in jobs:
             self._queue.add(job)
         self._report_queue()

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from promedical.messages import Priority
 from promedical_model.tree.token_tree import TokenTree
+from promedical_service.batching.cutting import CutTree
 from promedical_service.engines.base import BranchScores
 from promedical_service.errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What became of a tree: one entry per branch, when its first batch began, and what it took to compute."""
+    """What became of a tree: one entry per response, when its first batch began, and what it took to compute."""
 
     branches: tuple[BranchScores, ...]
     started_at: float
@@ -23,7 +24,7 @@ class JobResult:
 class TreeJob:
     """One tree of a request; its branches may run in different batches."""
 
-    tree: TokenTree
+    cut: CutTree
     lane: Priority
     key: str
     future: asyncio.Future[JobResult]
@@ -31,6 +32,11 @@ class TreeJob:
     started_at: float | None = None
     tokens_computed: int = 0
     scores: dict[int, BranchScores] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> TokenTree:
+        """What the engine gets."""
+        return self.cut.tree
 
     def record(self, start: int, scores: Sequence[BranchScores], tokens_computed: int) -> None:
         """Keep what the engine said of the branches from `start` on; with the last of all, answer."""
@@ -46,7 +52,7 @@ class TreeJob:
 
     def _result(self) -> JobResult:
         return JobResult(
-            branches=tuple(self.scores[index] for index in range(len(self.tree.branches))),
+            branches=self.cut.joined(self.scores[index] for index in range(len(self.tree.branches))),
             started_at=self.started_at or 0.0,
             tokens_computed=self.tokens_computed,
         )

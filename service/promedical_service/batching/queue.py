@@ -19,10 +19,13 @@ _QUANTUM_TOKENS = 4096
 class Job(Protocol):
     """What can wait: a tree, of which `taken` branches have gone to the engine already."""
 
-    tree: TokenTree
     lane: Priority
     key: str
     taken: int
+
+    @property
+    def tree(self) -> TokenTree:
+        """All of it."""
 
 
 JobT = TypeVar("JobT", bound=Job)

@@ -6,7 +6,6 @@ caller leaves or the deadline passes, what still waits is dropped.
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -173,7 +172,7 @@ class Scorer:
             for plan, estimate in zip(sound, estimates, strict=True):
                 self._admission.check_open()
                 item = await self._in_thread(lane, partial(self._render_item, plan, truncation))
-                reservation.correct(sum(tree.tree.unique_tokens for tree in item.rendered.trees) - estimate)
+                reservation.correct(estimate, [each.tree for each in item.rendered.trees])
                 items.append(item)
         return items
 
@@ -253,21 +252,13 @@ def _by_text(item: _RenderedItem, trees: Sequence[JobResult]) -> dict[int, Logit
     scored: dict[int, Logits | ErrorInfo] = {
         index: item_error(ErrorCode.TOO_LONG, why.message) for index, why in item.rendered.too_long.items()
     }
-    branches: dict[int, list[BranchScores]] = defaultdict(list)
     for tree, result in zip(item.rendered.trees, trees, strict=True):
-        for index, branch in zip(tree.responses, result.branches, strict=True):
-            branches[index].append(branch)
-    return scored | {index: _joined(parts) for index, parts in branches.items()}
+        scored |= zip(tree.responses, map(_logits, result.branches), strict=True)
+    return scored
 
 
-def _joined(parts: Sequence[BranchScores]) -> Logits | ErrorInfo:
-    """The logits of a response whose criteria are spread over branches; one that failed fails it."""
-    logits: list[float] = []
-    for part in parts:
-        if isinstance(part, BranchFailure):
-            return item_error(ErrorCode.ENGINE_FAILURE, part.reason)
-        logits += part
-    return tuple(logits)
+def _logits(scores: BranchScores) -> Logits | ErrorInfo:
+    return item_error(ErrorCode.ENGINE_FAILURE, scores.reason) if isinstance(scores, BranchFailure) else scores
 
 
 def _usage(

@@ -191,7 +191,7 @@ async def test_batcher_counts_what_is_being_rendered():
         with r.admission.reserved(80, "interactive", "k", timeout_s=100) as reservation:
             with pytest.raises(ServiceError), r.admission.reserved(21, "interactive", "k", timeout_s=100):
                 pytest.fail("there is no room")
-            reservation.correct(-1)
+            reservation.correct(15, [make_tree()])  # it needs 14
             with r.admission.reserved(21, "interactive", "k", timeout_s=100):
                 pass
         with r.admission.reserved(21, "interactive", "k", timeout_s=100):

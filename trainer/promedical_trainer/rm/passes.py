@@ -10,7 +10,7 @@ import torch
 
 from promedical.rubric import Dimension
 from promedical_model.rendering.prompt import PromptRenderer
-from promedical_model.tree.token_tree import Branch, TokenTree
+from promedical_model.tree.token_tree import TokenTree
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import Targets
 
@@ -77,19 +77,7 @@ def group_tree(group: Group, renderer: PromptRenderer) -> TokenTree:
     )
     if rendered.too_long:
         raise ValueError(f"prompt {group.prompt.id}: {next(iter(rendered.too_long.values())).message}")
-    tree = rendered.trees[0].tree
-    return TokenTree(prompt=tree.prompt, branches=_whole_branches(tree, len(group.criteria)))
-
-
-def _whole_branches(tree: TokenTree, criteria: int) -> tuple[Branch, ...]:
-    """One branch per response again: serving cuts long lists of criteria, training does not need to."""
-    leaves = [leaf for branch in tree.branches for leaf in branch.leaves]
-    starts = range(0, len(leaves), criteria)
-    responses = [branch.response for branch in tree.branches for _ in branch.leaves][::criteria]
-    return tuple(
-        Branch(response=response, leaves=tuple(leaves[start : start + criteria]))
-        for start, response in zip(starts, responses, strict=True)
-    )
+    return rendered.trees[0].tree
 
 
 def step_passes(

@@ -58,21 +58,16 @@ class Judge:
         rendered = self._renderer.render(prompt.turns, bodies, texts)
         for index, reason in rendered.too_long.items():
             raise TooLongError(f"prompt {prompt.id}, response {responses[index].id}: {reason.message}")
-        rows = self._by_response(rendered, len(responses))
+        rows = self._by_response(rendered)
         return {
             response.id: self._by_criterion(prompt, rows[0 if self._blank else index])
             for index, response in enumerate(prompt.responses)
         }
 
-    def _by_response(self, rendered: Rendered, count: int) -> list[list[float]]:
-        rows: list[list[float]] = [[] for _ in range(count)]
-        trees = [each.tree for each in rendered.trees]
-        places = iter([place for each in rendered.trees for place in each.responses])
-        for row in pack_rows(trees, self._row_tokens):
-            for tree in self._model.score(row):
-                for branch in tree:
-                    rows[next(places)].extend(branch)
-        return rows
+    def _by_response(self, rendered: Rendered) -> list[Sequence[float]]:
+        """In the order of the responses: what is not truncated is one tree."""
+        rows = pack_rows([each.tree for each in rendered.trees], self._row_tokens)
+        return [branch for row in rows for tree in self._model.score(row) for branch in tree]
 
     def _by_criterion(self, prompt: LabelledPrompt, logits: Sequence[float]) -> dict[str, float]:
         if self._criteria:

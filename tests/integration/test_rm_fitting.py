@@ -23,9 +23,10 @@ from promedical_model.loading import load_tree_model
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import write_bundle
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
+from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.expansion import Expansion
 from promedical_trainer.rm.recipe import Adapter, Optimisation, RmRecipe
-from promedical_trainer.rm.training import fitting, steps_of, train_steps
+from promedical_trainer.rm.training import steps_of, train_steps
 from promedical_trainer.runs.checkpoints import last_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -90,9 +91,10 @@ def train(
     optimisation = recipe.optimisation
     opened = open_bundle(str(bundle))
     model = trainable_model(opened, recipe.adapter, dtype=torch.float32, checkpointing=optimisation.checkpointing)
+    encoded = encode(prompts, opened.renderer())
     steps = StepData(
-        steps_of(prompts, recipe),
-        opened.renderer(),
+        steps_of(encoded.prompts, recipe),
+        encoded,
         recipe.loss,
         tokens_per_pass=optimisation.tokens_per_pass,
     )
@@ -282,10 +284,11 @@ def test_train_steps_logs_the_loss_as_the_sum_of_its_parts(bundle: Path, tmp_pat
 
 def test_step_data_of_ranks_are_the_parts_of_one_step(bundle: Path) -> None:
     opened, recipe = open_bundle(str(bundle)), recipe_of()
-    steps = steps_of(mentions(8), recipe)
+    encoded = encode(mentions(8), opened.renderer())
+    steps = steps_of(encoded.prompts, recipe)
 
     whole, *ranks = (
-        StepData(steps, opened.renderer(), recipe.loss, tokens_per_pass=1, rank=rank, ranks=count)
+        StepData(steps, encoded, recipe.loss, tokens_per_pass=1, rank=rank, ranks=count)
         for rank, count in ((0, 1), (0, 2), (1, 2))
     )
 
@@ -332,7 +335,7 @@ def test_steps_stop_at_max_steps() -> None:
     assert steps_of(mentions(12), recipe_of(max_steps=2)) == everything[:2]
 
 
-def test_fitting_leaves_out_responses_that_are_too_long_and_counts_them(bundle: Path) -> None:
+def test_encode_leaves_out_responses_that_are_too_long_and_counts_them(bundle: Path) -> None:
     long = "fever " * 5000
     criteria = [a_criterion("c")]
     met = {"c": True}
@@ -342,7 +345,7 @@ def test_fitting_leaves_out_responses_that_are_too_long_and_counts_them(bundle: 
         a_prompt("none", criteria, [a_response("only", met)]),
     ]
 
-    found = fitting(prompts, open_bundle(str(bundle)).renderer())
+    found = encode(prompts, open_bundle(str(bundle)).renderer())
 
     assert found.too_long == 3
     assert [(each.id, [answer.id for answer in each.responses]) for each in found.prompts] == [

@@ -16,12 +16,14 @@ from promedical_data.labelled import LabelledPrompt
 from promedical_model.bundle.bundle import open_bundle
 from promedical_model.rendering.prompt import PromptRenderer
 from promedical_model.tree.attention import TREE_ATTENTION
+from promedical_model.tree.token_tree import TokenTree
 from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm import throughput
 from promedical_trainer.rm.backbone import trainable_model
+from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.expansion import Expansion, Group
 from promedical_trainer.rm.objective import eci_loss
-from promedical_trainer.rm.passes import LossWeights, Pass, group_tree, step_passes
+from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
 from promedical_trainer.rm.recipe import Adapter, RecipeError
 from promedical_trainer.rm.throughput import measure
 
@@ -128,6 +130,15 @@ def by_sequences(
     return loss.item(), gradients(model)
 
 
+def passes_of(groups: Sequence[Group], tiny: Tiny, **options: Any) -> list[list[Pass]]:
+    """The passes of a step by rank, of text that was encoded before."""
+    return step_passes(groups, encode([group.prompt for group in groups], tiny.renderer), WEIGHTS, **options)
+
+
+def tree_of(group: Group, tiny: Tiny) -> TokenTree:
+    return encode([group.prompt], tiny.renderer).tree(group)
+
+
 def every_path(group: Group, renderer: PromptRenderer) -> list[tuple[int, ...]]:
     """Each response and criterion rendered alone."""
     return [
@@ -164,7 +175,7 @@ def test_step_equals_independent_sequences(
     assert any(not pair.labelled for group in groups for pair in group.pairs) == (prompts is UNEQUAL)
     expected, theirs = by_sequences(tiny.model(adapter), groups, tiny.renderer, WEIGHTS)
 
-    passes = step_passes(groups, tiny.renderer, WEIGHTS, tokens_per_pass=700)
+    passes = passes_of(groups, tiny, tokens_per_pass=700)
     loss, ours = by_trees(model, passes[0])
 
     assert loss == pytest.approx(expected, rel=1e-5)
@@ -178,9 +189,9 @@ def test_step_is_the_same_however_it_is_cut(llama: Tiny, tokens_per_pass: int, r
     prompts = [*UNEQUAL, *(judged(name, responses=2, criteria=2) for name in "ef")]
     groups = groups_of(prompts)[:6]
     model = llama.model(LORA)
-    expected, theirs = by_trees(model, step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=100_000)[0])
+    expected, theirs = by_trees(model, passes_of(groups, llama, tokens_per_pass=100_000)[0])
 
-    parts = step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=tokens_per_pass, ranks=ranks)
+    parts = passes_of(groups, llama, tokens_per_pass=tokens_per_pass, ranks=ranks)
     loss, ours = by_trees(model, flattened(parts))
 
     assert len(groups) == 6
@@ -195,9 +206,9 @@ def test_step_holds_each_group_once_and_gives_ranks_equally_many_passes(
 ) -> None:
     prompts = [judged(name, responses=2 + index % 3, criteria=1 + index) for index, name in enumerate("abcdef")]
     groups = groups_of(prompts, responses_per_tree=9)
-    trees = [group_tree(group, llama.renderer) for group in groups]
+    trees = [tree_of(group, llama) for group in groups]
 
-    parts = step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=tokens_per_pass, ranks=ranks)
+    parts = passes_of(groups, llama, tokens_per_pass=tokens_per_pass, ranks=ranks)
 
     assert len(parts) == ranks
     assert len({len(passes) for passes in parts}) == 1
@@ -229,9 +240,9 @@ def test_loss_without_pairs_reads_labels_only(weights: LossWeights, reads: bool)
 
 def test_step_fills_passes_instead_of_running_every_group_alone(llama: Tiny) -> None:
     groups = groups_of([judged(name, responses=2, criteria=2) for name in "abcdefgh"])
-    tokens = [group_tree(group, llama.renderer).unique_tokens for group in groups]
+    tokens = [tree_of(group, llama).unique_tokens for group in groups]
 
-    (passes,) = step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=4 * max(tokens))
+    (passes,) = passes_of(groups, llama, tokens_per_pass=4 * max(tokens))
 
     assert len(passes) == 2
 
@@ -239,7 +250,7 @@ def test_step_fills_passes_instead_of_running_every_group_alone(llama: Tiny) -> 
 def test_step_with_fewer_trees_than_ranks_gives_the_others_passes_that_teach_nothing(llama: Tiny) -> None:
     groups = groups_of(SINGLE[:1])
 
-    by_rank = step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=100, ranks=2)
+    by_rank = passes_of(groups, llama, tokens_per_pass=100, ranks=2)
 
     assert [len(passes) for passes in by_rank] == [1, 1]
     assert [len(passes[0].targets.labelled) > 0 for passes in by_rank] == [True, False]
@@ -249,7 +260,7 @@ def test_step_with_fewer_trees_than_ranks_gives_the_others_passes_that_teach_not
 def test_step_weights_of_pairs_and_labels_add_up_to_those_of_the_loss(llama: Tiny) -> None:
     groups = groups_of(UNEQUAL)
 
-    parts = flattened(step_passes(groups, llama.renderer, WEIGHTS, tokens_per_pass=1))
+    parts = flattened(passes_of(groups, llama, tokens_per_pass=1))
 
     unlabelled = sum(
         WEIGHTS.of(group.criteria[pair.criterion].dimension)
@@ -266,7 +277,7 @@ def test_step_weights_of_pairs_and_labels_add_up_to_those_of_the_loss(llama: Tin
 
 
 def test_step_without_pairs_trains_the_pointwise_term_alone(llama: Tiny) -> None:
-    (passes,) = step_passes(groups_of(UNEQUAL[3:]), llama.renderer, WEIGHTS, tokens_per_pass=1)
+    (passes,) = passes_of(groups_of(UNEQUAL[3:]), llama, tokens_per_pass=1)
 
     loss = eci_loss(torch.zeros(1, requires_grad=True), passes[0].targets)
 
@@ -281,8 +292,8 @@ def test_step_of_flipped_polarity_has_the_same_loss_and_gradients(tmp_path: Path
     flipped = [with_opposite_polarity(prompt) for prompt in UNEQUAL]
     assert flipped != UNEQUAL
 
-    loss, ours = by_trees(model, step_passes(groups_of(UNEQUAL), tiny.renderer, WEIGHTS, tokens_per_pass=900)[0])
-    other, theirs = by_trees(model, step_passes(groups_of(flipped), tiny.renderer, WEIGHTS, tokens_per_pass=900)[0])
+    loss, ours = by_trees(model, passes_of(groups_of(UNEQUAL), tiny, tokens_per_pass=900)[0])
+    other, theirs = by_trees(model, passes_of(groups_of(flipped), tiny, tokens_per_pass=900)[0])
 
     assert loss == other
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -300,7 +311,7 @@ def long_group(criteria: int = 64) -> Group:
 def test_group_with_many_criteria_keeps_every_leaf_in_place(llama: Tiny) -> None:
     group = long_group()
 
-    tree = group_tree(group, llama.renderer)
+    tree = tree_of(group, llama)
 
     assert [len(branch.leaves) for branch in tree.branches] == [len(group.criteria)] * len(group.responses)
     assert tree.paths() == every_path(group, llama.renderer)
@@ -310,25 +321,38 @@ def test_group_with_many_criteria_trains_as_independent_sequences_do(llama: Tiny
     group = long_group()
     expected, theirs = by_sequences(llama.model(LORA), [group], llama.renderer, WEIGHTS)
 
-    loss, ours = by_trees(llama.model(LORA), step_passes([group], llama.renderer, WEIGHTS, tokens_per_pass=100)[0])
+    loss, ours = by_trees(llama.model(LORA), passes_of([group], llama, tokens_per_pass=100)[0])
 
     assert loss == pytest.approx(expected, rel=1e-5)
     assert_same(ours, theirs)
 
 
-def test_group_tree_of_a_response_that_does_not_fit_names_prompt_and_numbers(llama: Tiny) -> None:
+def test_tree_of_a_response_that_does_not_fit_names_the_prompt_and_not_the_text(llama: Tiny) -> None:
     (group,) = groups_of([judged("a", responses=2, criteria=1)])
-    huge = tuple(replace(each, text="fever " * 5000) for each in group.responses)
+    huge = replace(group, responses=tuple(replace(each, text="fever " * 5000) for each in group.responses))
+    encoded = encode([group.prompt, replace(group.prompt, responses=huge.responses)], llama.renderer)
 
-    with pytest.raises(ValueError, match=r"prompt a: needs .* tokens"):
-        group_tree(replace(group, responses=huge), llama.renderer)
+    with pytest.raises(ValueError, match="prompt a: ") as caught:
+        encoded.tree(huge)
+    assert "fever" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_trees_of_every_epoch_are_those_of_text_rendered_again(llama: Tiny) -> None:
+    """Other responses and criteria each time, from the tokens of one encoding."""
+    prompts = [judged(str(index), responses=5, criteria=6) for index in range(3)]
+    expansion = Expansion(responses_per_tree=2, criteria_per_tree=4)
+    encoded = encode(prompts, llama.renderer)
+    for epoch in range(3):
+        for group in expansion.groups(prompts, seed=0, epoch=epoch):
+            assert encoded.tree(group).paths() == every_path(group, llama.renderer)
 
 
 def test_step_under_bfloat16_autocast_is_close_to_fp32(tmp_path: Path) -> None:
     """Small weights, as a trained model has."""
     tiny = Tiny(tiny_bundle(tmp_path, initializer_range=0.02))
     model = tiny.model(LORA)
-    (passes,) = step_passes(groups_of(UNEQUAL), tiny.renderer, WEIGHTS, tokens_per_pass=700)
+    (passes,) = passes_of(groups_of(UNEQUAL), tiny, tokens_per_pass=700)
     expected, _ = by_trees(model, passes)
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -342,7 +366,7 @@ def test_step_under_bfloat16_autocast_is_close_to_fp32(tmp_path: Path) -> None:
 
 def test_trainable_model_reads_the_score_in_fp32_under_autocast(llama: Tiny) -> None:
     """Rounded to bfloat16, a logit of 4 moves in steps of 1/64 and close pairs become ties."""
-    model, tree = llama.model(LORA), group_tree(groups_of(UNEQUAL)[0], llama.renderer)
+    model, tree = llama.model(LORA), tree_of(groups_of(UNEQUAL)[0], llama)
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model([tree])
@@ -378,7 +402,7 @@ def test_trainable_model_refuses_an_adapter_whose_targets_are_not_there(llama: T
 @pytest.mark.parametrize("flat_sequences", [1, 5, 12])
 def test_throughput_compares_equal_work(tiny: Tiny, flat_sequences: int) -> None:
     groups = groups_of(UNEQUAL)
-    trees = [group_tree(group, tiny.renderer) for group in groups]
+    trees = [tree_of(group, tiny) for group in groups]
     model = tiny.model(LORA, checkpointing=True)
 
     found = measure(model, tiny.renderer, groups, repeats=2, flat_sequences=flat_sequences)

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from promedical_model.rendering.prompt import PromptRenderer
 from promedical_model.tree.tree_model import TreeModel
+from promedical_trainer.rm.encoding import EncodedPrompts
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
@@ -28,11 +28,11 @@ from promedical_trainer.runs.recipe_files import RecipeError
 
 
 class StepData(Dataset[list[Pass]]):
-    """Optimizer steps by number, as this rank's passes; rendered when asked for.
+    """Optimizer steps by number, as the passes of this process.
 
     Args:
         steps: Groups of each step.
-        renderer: Of the model.
+        encoded: The prompts that the groups are of.
         weights: Of the loss.
         tokens_per_pass: Bound of a pass.
         rank: Of this process.
@@ -42,7 +42,7 @@ class StepData(Dataset[list[Pass]]):
     def __init__(
         self,
         steps: Sequence[Sequence[Group]],
-        renderer: PromptRenderer,
+        encoded: EncodedPrompts,
         weights: LossWeights,
         *,
         tokens_per_pass: int,
@@ -50,7 +50,7 @@ class StepData(Dataset[list[Pass]]):
         ranks: int = 1,
     ) -> None:
         self._steps = steps
-        self._renderer = renderer
+        self._encoded = encoded
         self._weights = weights
         self._tokens_per_pass = tokens_per_pass
         self._rank = rank
@@ -62,7 +62,7 @@ class StepData(Dataset[list[Pass]]):
     def __getitem__(self, index: int) -> list[Pass]:
         passes = step_passes(
             self._steps[index],
-            self._renderer,
+            self._encoded,
             self._weights,
             tokens_per_pass=self._tokens_per_pass,
             ranks=self._ranks,

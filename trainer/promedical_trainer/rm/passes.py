@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 
 from promedical.rubric import Dimension
-from promedical_model.rendering.prompt import PromptRenderer
 from promedical_model.tree.token_tree import TokenTree
+from promedical_trainer.rm.encoding import EncodedPrompts
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import Targets
 
@@ -66,33 +66,19 @@ class Pass:
         return sum(tree.leaf_count for tree in self.trees)
 
 
-def group_tree(group: Group, renderer: PromptRenderer) -> TokenTree:
-    """The group as one tree: a branch per response, a leaf per criterion, in the group's order.
-
-    Raises:
-        ValueError: A response does not fit into the model; they are dropped before groups are made.
-    """
-    rendered = renderer.render(
-        group.prompt.turns, [each.text for each in group.responses], [each.text for each in group.criteria]
-    )
-    if rendered.too_long:
-        raise ValueError(f"prompt {group.prompt.id}: {next(iter(rendered.too_long.values())).message}")
-    return rendered.trees[0].tree
-
-
 def step_passes(
-    groups: Sequence[Group], renderer: PromptRenderer, weights: LossWeights, *, tokens_per_pass: int, ranks: int = 1
+    groups: Sequence[Group], encoded: EncodedPrompts, weights: LossWeights, *, tokens_per_pass: int, ranks: int = 1
 ) -> list[list[Pass]]:
     """The passes of one optimizer step by rank; every rank gets equally many, as sharded training needs.
 
     Args:
-        groups: Of the step.
-        renderer: Of the model that is trained.
-        weights: Of the loss.
+        groups: The groups of the step.
+        encoded: The prompts that the groups are of.
+        weights: The weights of the loss.
         tokens_per_pass: At most so many tokens in a pass; a larger group stands alone.
         ranks: Over how many processes the step is spread.
     """
-    trees = [group_tree(group, renderer) for group in groups]
+    trees = [encoded.tree(group) for group in groups]
     bins = _spread(_bins([tree.unique_tokens for tree in trees], tokens_per_pass), ranks)
     totals = _totals(groups, weights)
     passes = [

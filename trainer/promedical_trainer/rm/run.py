@@ -30,13 +30,14 @@ from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import fit, predict
 from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.eci_trainer import StepData
+from promedical_trainer.rm.encoding import EncodedPrompts, encode
 from promedical_trainer.rm.evaluation_file import UNTRAINED, evaluated_until, write_evaluation
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm.scores import Judge, score
 from promedical_trainer.rm.shrunken import make_shrunken_base
 from promedical_trainer.rm.splits import Splits, read_splits
-from promedical_trainer.rm.training import Fitting, fitting, readable, steps_of, train_steps
+from promedical_trainer.rm.training import readable, steps_of, train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoint, newest_checkpoint
 from promedical_trainer.runs.distributed import agreed, check_launched, go_on_alone, processes
 from promedical_trainer.runs.lineage import begin
@@ -162,16 +163,16 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     optimisation = run.recipe.optimisation
     renderer = base.renderer()
     renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
-    fit_in = fitting(splits.train, renderer)  # before the view, so that ablations leave out the same responses
-    steps = steps_of(_viewed(fit_in.prompts, run.recipe), run.recipe)
-    left_out = _left_out(fit_in, run.recipe)
+    encoded = encode(splits.train, renderer)  # before the view, so that ablations leave out the same responses
+    steps = steps_of(_viewed(encoded.prompts, run.recipe), run.recipe)
+    left_out = _left_out(encoded, run.recipe)
     _check_teaches(steps, run.recipe, left_out)
     prompts = len({group.prompt.id for step in steps for group in step})
     run.console.print(f"{len(steps)} steps over {prompts} of {len(splits.train)} prompts; {left_out}")
     state = processes()
     data = StepData(
         steps,
-        renderer,
+        encoded,
         run.recipe.loss,
         tokens_per_pass=optimisation.tokens_per_pass,
         rank=state.process_index,
@@ -188,15 +189,15 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
         pairs=sum(len(group.pairs) for step in steps for group in step),
         prompts=prompts,
         responses=sum(len(prompt.responses) for prompt in splits.train),
-        too_long=fit_in.too_long,
+        too_long=encoded.too_long,
         seconds=reached.seconds,
         hardware=hardware,
     )
 
 
-def _left_out(fit_in: Fitting, recipe: RmRecipe) -> str:
+def _left_out(encoded: EncodedPrompts, recipe: RmRecipe) -> str:
     least = recipe.expansion.pairs_per_tree
-    return f"{fit_in.too_long} training responses are longer than optimisation.max_path_tokens" + (
+    return f"{encoded.too_long} training responses are longer than optimisation.max_path_tokens" + (
         f", and trees of fewer pairs than {least} (expansion.pairs_per_tree) are left out" if least else ""
     )
 

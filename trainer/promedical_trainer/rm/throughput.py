@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from promedical_model.rendering.prompt import PromptRenderer
 from promedical_model.tree.token_tree import Tokens
 from promedical_model.tree.tree_model import TreeModel
+from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.objective import Targets, eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
@@ -77,7 +78,8 @@ def measure(
         repeats: At least 1.
         flat_sequences: Sequences in a flat batch.
     """
-    passes = step_passes(groups, renderer, LossWeights(), tokens_per_pass=1)[0]  # a tree never shares its pass
+    encoded = encode([group.prompt for group in groups], renderer)
+    passes = step_passes(groups, encoded, LossWeights(), tokens_per_pass=1)[0]  # a tree never shares its pass
     ways = {
         "tree": lambda: sum(_tree_step(model, part) for part in passes),
         "flat": lambda: sum(_flat_step(model, part, flat_sequences) for part in passes),

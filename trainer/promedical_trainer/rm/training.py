@@ -2,54 +2,25 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from transformers import TrainerCallback, TrainingArguments
 
-from promedical_data.labelled import LabelledPrompt, LabelledResponse
-from promedical_data.variants import SCALAR
+from promedical_data.labelled import LabelledPrompt
 from promedical_model.rendering.prompt import PromptRenderer
 from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
+from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.recipe import Optimisation, RmRecipe
 from promedical_trainer.rm.splits import Splits
 from promedical_trainer.runs.checkpoints import last_checkpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitting:
-    """What the prompts come to.
-
-    Attributes:
-        prompts: With the responses that fit.
-        too_long: How many responses were left out.
-    """
-
-    prompts: tuple[LabelledPrompt, ...]
-    too_long: int
-
-
-def fitting(prompts: Iterable[LabelledPrompt], renderer: PromptRenderer) -> Fitting:
-    """Leave out responses whose path is longer than the renderer's limit, also with what stands for all criteria."""
-    kept: list[LabelledPrompt] = []
-    too_long = 0
-    for prompt in prompts:
-        criteria = [*(each.text for each in prompt.criteria), SCALAR.text]
-        rendered = renderer.render(prompt.turns, [each.text for each in prompt.responses], criteria)
-        too_long += len(rendered.too_long)
-        responses: tuple[LabelledResponse, ...] = tuple(
-            each for index, each in enumerate(prompt.responses) if index not in rendered.too_long
-        )
-        if responses:
-            kept.append(prompt.with_responses(responses))
-    return Fitting(prompts=tuple(kept), too_long=too_long)
-
-
 def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
     """Leave out of dev, test and physicians what is longer than the model reads: no judge is asked about it."""
-    dev, test, physicians = (fitting(split, renderer) for split in (splits.dev, splits.test, splits.physicians))
+    dev, test, physicians = (encode(split, renderer) for split in (splits.dev, splits.test, splits.physicians))
     return replace(
         splits,
         dev=dev.prompts,

@@ -21,10 +21,10 @@ from typing import Any, Final
 import torch
 from conditions import Conditions, conditions
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from transformers import Qwen3Config, Qwen3ForSequenceClassification
 
+from promedical_client.cli.progress import tracked
 from promedical_model.tree import attention
 from promedical_model.tree.cpu_linear import OneDnnLinear, use_onednn
 from promedical_model.tree.token_tree import Branch, TokenTree
@@ -85,7 +85,7 @@ def measure(rounds: int) -> Result:
     flat, engine = flat_way(stock), engine_way(stock)
     expected, got = flat(trees), engine(trees)
     seconds: dict[str, list[float]] = {"flat": [], "tree": [], "matmul": [], "onednn": []}
-    for _ in track(range(rounds), description="measuring", disable=not sys.stdout.isatty()):
+    for _ in tracked(Console(), "measuring", range(rounds)):
         seconds["matmul"].append(matmul_seconds())
         seconds["onednn"].append(matmul_seconds(OneDnnLinear))
         seconds["tree"].append(timed(lambda: engine(trees)))

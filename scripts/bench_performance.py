@@ -39,7 +39,6 @@ from conditions import Conditions, conditions
 from performance_plot import plot
 from performance_tables import FLAT, FLOOR, OURS, RESULT, VLLM_AT_BEST
 from rich.console import Console
-from rich.progress import track
 from running_service import running_service
 
 from promedical.messages import Message
@@ -47,6 +46,7 @@ from promedical_bench.loadtest.driver import GROUP, Plan
 from promedical_bench.loadtest.run import Loaded, drive
 from promedical_bench.loadtest.traffic import items
 from promedical_client.address import Address
+from promedical_client.cli.progress import tracked
 from promedical_model.tree.cpu_linear import OneDnnLinear
 from promedical_model.tree.token_tree import TokenTree
 from promedical_service.engines.load import ModelChoice, load_oracle
@@ -133,7 +133,7 @@ def reference_ways(trees: Sequence[TokenTree], console: Console) -> tuple[list[M
                 console.print(f"starting {full_name}")
                 ways[full_name] = stack.enter_context(vllm_way(folder, binding, caching=caching))
         rounds, products, order = [], [], deque(ways)
-        for tree in track(trees, description="measuring", console=console):
+        for tree in tracked(console, "measuring", trees):
             products += [matmul_seconds(), matmul_seconds(OneDnnLinear)]
             rounds.append({name: timed(ways[name], tree) for name in order})
             order.rotate()

@@ -18,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from promedical_client import PromedicalError
 from promedical_client.address import Address
+from promedical_client.cli.progress import progress_bar
 from promedical_client.integrations import Grader
 from promedical_data.report_tables import describe
 from promedical_trainer.grpo.audit import audit, read_completions
@@ -33,7 +34,7 @@ from promedical_trainer.grpo.training import train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, copy_model, newest_checkpoint
 from promedical_trainer.runs.distributed import agreed, check_launched, processes
 from promedical_trainer.runs.lineage import begin
-from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError, stage
+from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError
 from promedical_trainer.runs.recipe_files import RecipeError
 
 
@@ -119,7 +120,7 @@ def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokeniz
     failures = Failures()
     vote = Vote(failures, run.recipe.oracle.max_unscored, run.deadline, run.oracle.url)
     reward = oracle_reward(grader_of(run.oracle, run.recipe.oracle, pin), failures)
-    with stage(run.console, "training steps", run.recipe.optimisation.steps) as advance:
+    with progress_bar(run.console, "training steps", run.recipe.optimisation.steps, lines=True) as advance:
         shown = ("reward", "oracle/proficiency", "oracle/vetoed", "oracle/unscored", "kl", "completions/mean_length")
         bar = StepBar(run.console, advance, shown=shown)
         train_steps(run.base, tokenizer, prompts.rows, reward, run.recipe, run.training, [vote, bar])

@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from transformers import set_seed
 
+from promedical_client.cli.progress import progress_bar
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures.evaluation import evaluate
 from promedical_data.measures.predictions import Key, Predictions, table
@@ -41,7 +42,7 @@ from promedical_trainer.rm.training import readable, steps_of, train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoint, newest_checkpoint
 from promedical_trainer.runs.distributed import agreed, check_launched, go_on_alone, processes
 from promedical_trainer.runs.lineage import begin
-from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError, stage
+from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +240,7 @@ def _fit(run: Run, base: Bundle, data: StepData) -> None:
     set_seed(optimisation.seed)  # before the adapter gets its random start
     frozen = torch.bfloat16 if optimisation.precision == "bf16" else torch.float32
     model = trainable_model(base, run.trained.adapter, dtype=frozen, checkpointing=optimisation.checkpointing)
-    with stage(run.console, "training steps", len(data)) as advance:
+    with progress_bar(run.console, "training steps", len(data), lines=True) as advance:
         train_steps(
             model,
             data,
@@ -286,7 +287,7 @@ def _logits(
 ) -> dict[Key, float]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     judge = partial(Judge, open_bundle(model), device, criteria=run.recipe.criteria, blank=blank)
-    with stage(run.console, f"scoring {name}", len(prompts)) as advance:
+    with progress_bar(run.console, f"scoring {name}", len(prompts), lines=True) as advance:
 
         def scored(done: int) -> None:
             advance(done)

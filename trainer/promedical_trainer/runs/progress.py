@@ -1,19 +1,15 @@
-"""What a person sees while a run goes on: one bar per stage; without a terminal, a line now and then."""
+"""What a person sees of a run's steps, and when the run must stop."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from promedical_client.cli.progress import Advance
 from promedical_trainer.runs.distributed import gathered
-
-_LINES = 20
-"""So many lines a stage where there is no terminal."""
 
 
 class TimeUpError(Exception):
@@ -26,7 +22,7 @@ class TimeUpError(Exception):
     """
 
     def __init__(self, title: str, done: int, total: int) -> None:
-        super().__init__(f"time is up at {title}, {done} of {total}; run the same command again to go on")
+        super().__init__(f"time is up at {title}, {done} of {total}; run the same command again to resume")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,38 +49,6 @@ class Deadline:
         """
         if self.passed and done < total:
             raise TimeUpError(title, done, total)
-
-
-Advance = Callable[[int], None]
-"""Told how far a stage is in all."""
-
-
-@contextmanager
-def stage(console: Console, title: str, total: int) -> Iterator[Advance]:
-    """Show one stage; the value is called with the number of things done."""
-    if not console.is_terminal:
-        yield _lines(console, title, total)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda done: progress.update(task, completed=done)
-
-
-def _lines(console: Console, title: str, total: int) -> Advance:
-    every = max(total // _LINES, 1)
-
-    def advance(done: int) -> None:
-        if done % every == 0 or done == total:
-            console.print(f"{title}: {done} of {total}")
-
-    return advance
 
 
 class StepBar(TrainerCallback):

@@ -1,7 +1,7 @@
 """How a command reaches the service, and what it says and leaves behind where that fails."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -11,6 +11,7 @@ from promedical_client.address import Address
 from promedical_client.errors import InvalidRequestError, NotFoundError, PromedicalError
 
 if TYPE_CHECKING:
+    from promedical_client.cli.progress import Advance
     from promedical_client.sync import Client
 
 SOME_FAILED: Final = 1
@@ -67,17 +68,13 @@ def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
         raise typer.Exit(_REFUSED) from None
 
 
-@contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error where that is a terminal; it is told how much is done, and of how much."""
+def progress(title: str) -> "AbstractContextManager[Advance]":
+    """A bar on standard error where that is a terminal."""
     from rich.console import Console  # noqa: PLC0415 - see `opened`
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        shown = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(shown, completed=done, total=total)
+    from promedical_client.cli.progress import progress_bar  # noqa: PLC0415
+
+    return progress_bar(Console(stderr=True), title)
 
 
 def _fail(error: Exception, code: int) -> NoReturn:

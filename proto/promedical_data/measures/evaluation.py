@@ -54,6 +54,10 @@ class Evaluation:
         """The scores of the first judge: the model's own."""
         return next(iter(self.scores.values()))
 
+    def judges(self, metric: str) -> list[str]:
+        """The judges that have a metric."""
+        return [name for name, scores in self.scores.items() if metric in scores]
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON."""
         return asdict(self)

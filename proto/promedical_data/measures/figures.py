@@ -50,7 +50,7 @@ def accuracy_plot(evaluation: Evaluation, metric: str = HEADLINE) -> Figure:
         evaluation: What was measured.
         metric: One of the metrics that are shares.
     """
-    judges = [name for name, scores in evaluation.scores.items() if metric in scores]
+    judges = evaluation.judges(metric)
     dimensions = [d for d in DIMENSIONS if d in evaluation.model[metric]]
     figure = new_figure(width=9, height=4.2)
     axes = figure.subplots()

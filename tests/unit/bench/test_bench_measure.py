@@ -4,8 +4,7 @@ import pytest
 
 from judges import a_header, by_verdict, written
 from promedical_bench.evaluation.evaluate import NothingScoredError, compare, measure
-from promedical_bench.reports.html import Plot, as_html
-from promedical_bench.reports.markdown import as_markdown
+from promedical_bench.reports.pages import Plot, as_html, as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot
 from promedical_bench.reports.quality_report import quality_content
 from promedical_bench.tasks.catalog import load_task

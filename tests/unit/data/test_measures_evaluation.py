@@ -17,7 +17,7 @@ from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.measures.controls import LONGER, MAJORITY, longer_answer
 from promedical_data.measures.evaluation import DIMENSIONS, MODEL, Evaluation, evaluate
 from promedical_data.measures.figures import accuracy_plot, reliability_plot
-from promedical_data.measures.markdown import TITLES, comparison, model_table, report
+from promedical_data.measures.markdown import TITLES, report
 from promedical_data.measures.metrics import accuracy_macro, accuracy_micro
 from promedical_data.measures.pairs import pairs
 from promedical_data.measures.predictions import MissingPredictionsError, Prediction, Predictions, table
@@ -116,7 +116,7 @@ def test_evaluate_undefined_is_none_and_json_holds_no_nan() -> None:
     assert value(evaluation, MODEL, "pair_accuracy_macro", "safety") is None
     assert evaluation.model["veto_recall"]["safety"].n == 0
     json.dumps(evaluation.as_dict(), allow_nan=False)
-    assert "| safety | - | - | 0 |" in comparison(evaluation, "pair_accuracy_macro")
+    assert "| safety | - | - | 0 |" in report(evaluation)
 
 
 def test_evaluate_without_any_label_is_all_none() -> None:
@@ -162,10 +162,14 @@ def test_report_holds_every_table() -> None:
     text = report(evaluation)
 
     assert f"Model minus {LONGER}" in text
-    assert model_table(evaluation) in text
-    lines = comparison(evaluation, "pair_accuracy_macro").splitlines()
-    assert lines[0] == "| dimension | model | longer answer | n |"
-    assert len({line.count("|") for line in lines}) == 1
+    assert text.count("| dimension | model | longer answer | n |") == 5
+    assert [f"**All metrics: {name}**" in text for name in evaluation.scores] == [True] * 3
+    tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
+    assert len(tables) == 5 + 1 + 3
+    for lines in tables:
+        assert len({line.count("|") for line in lines}) == 1
+    for scores in evaluation.scores.values():
+        assert len(scores) + 2 in {len(lines) for lines in tables}
 
 
 @pytest.mark.parametrize("criteria", [CRITERIA, CRITERIA[:1]])

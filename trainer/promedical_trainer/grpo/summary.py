@@ -1,7 +1,7 @@
 """What a run did, for people: a page and a plot of reward, its parts, KL and length over the steps."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.figures import COLOURS, INK, new_figure, plain_axes
+from promedical_data.pages import page
 from promedical_trainer.grpo.audit import Audit
 from promedical_trainer.grpo.held_out import MEASURES, Comparison
 from promedical_trainer.grpo.oracle import Pin
@@ -71,7 +71,22 @@ def write_summary(folder: Path, summary: Summary) -> None:
     _plot(summary.steps).savefig(folder / _PLOT, dpi=150)
     numbers = _numbers(summary)
     (folder / "summary.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    (folder / PAGE).write_text("\n".join(_page(summary, numbers)) + "\n", encoding="utf-8")
+    text = page(
+        "promedical_trainer.grpo",
+        "summary.md.j2",
+        recipe=summary.recipe,
+        dumped=GRPO_RECIPES.dump(summary.recipe),
+        pin=summary.pin,
+        prompts=summary.prompts,
+        audit=summary.audit,
+        held_out=summary.held_out,
+        numbers=numbers,
+        plot=_PLOT,
+        curves=_CURVES,
+        ends_share=f"{_SHARE:.0%}",
+        measures=MEASURES,
+    )
+    (folder / PAGE).write_text(text, encoding="utf-8")
 
 
 def _numbers(summary: Summary) -> dict[str, Any]:
@@ -101,54 +116,6 @@ def _ends(steps: pd.DataFrame, name: str) -> list[float | None]:
     return [None if pd.isna(mean) else float(mean) for mean in means]
 
 
-def _page(summary: Summary, numbers: Mapping[str, Any]) -> Iterator[str]:
-    recipe, pin, found = summary.recipe, summary.pin, summary.prompts
-    yield f"# {recipe.name}\n\n{recipe.description}.\n"
-    yield f"- **Oracle**: {pin.name}, {pin.status}, fingerprint `{pin.fingerprint}`, engine {pin.engine}"
-    left_out = f"{found.held_out} held out and {found.too_long} too long were left out"
-    yield f"- **Prompts**: {len(found.rows)}; {left_out}"
-    planned, group = recipe.optimisation.steps, recipe.generation.group_size
-    yield f"- **Steps**: {numbers['steps']} of {planned}, {group} responses a prompt"
-    furthest = "nothing was scored" if summary.audit.furthest is None else f"{summary.audit.furthest:.1g} at most"
-    yield (
-        f"- **Audit**: {summary.audit.scored} of {summary.audit.samples} responses scored; rewards computed again from "
-        f"the verdicts differ by: {furthest}"
-    )
-    yield (
-        f"- **Time**: the reward took {_percent(numbers['oracle_share_of_step_time'])} of the steps, "
-        f"{_percent(numbers['service_share_of_step_time'])} inside the service\n"
-    )
-    yield f"![Reward and its parts over the steps]({_PLOT})\n"
-    yield f"| mean over | first {_SHARE:.0%} of the steps | last {_SHARE:.0%} |\n|---|---|---|"
-    for name, (first, last) in numbers["ends"].items():
-        yield f"| {_CURVES[name]} | {_number(first)} | {_number(last)} |"
-    yield "\nRewards on prompts that were learnt from, by the oracle that was learnt from. Whether answers got better"
-    yield "is for held-out prompts and for another judge to say: `held_out/` has answers to ask one about.\n"
-    if summary.held_out:
-        yield from _held_out(summary.held_out)
-    yield f"## Recipe\n\n```yaml\n{GRPO_RECIPES.dump(recipe)}```"
-
-
-def _held_out(found: Mapping[str, Comparison]) -> Iterator[str]:
-    yield "## Held-out prompts\n\nPrompts that were not learnt from; verdicts of the same oracle; 95 % intervals.\n"
-    if "similarity" in found:
-        yield (
-            "chrF (0 to 100) is no verdict of the oracle: it compares with the answers with the best labels. "
-            "What only sounds better comes closer to answers to other prompts, too.\n"
-        )
-    yield "| mean | prompts | before | after | change |\n|---|---|---|---|---|"
-    for name, each in found.items():
-        cells = " | ".join(_interval(estimate) for estimate in (each.before, each.after, each.change))
-        yield f"| {MEASURES[name]} | {each.change.n} | {cells} |"
-    yield ""
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return _number(estimate.value)
-    return f"{_number(estimate.value)} ({estimate.low:.3f} to {estimate.high:.3f})"
-
-
 def _plot(steps: pd.DataFrame) -> Figure:
     figure = new_figure(width=8.6, height=5.4)
     window = max(round(_SMOOTH * len(steps)), 1)
@@ -161,11 +128,3 @@ def _plot(steps: pd.DataFrame) -> Figure:
             axes.plot(steps["step"], values.rolling(window, min_periods=1).mean(), color=COLOURS[0], linewidth=1.8)
     figure.supxlabel("step", fontsize=9, color=INK)
     return figure
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return "an unknown share" if value is None else f"{value:.1%}"

@@ -11,7 +11,7 @@ from promedical_bench.loadtest.driver import Plan
 from promedical_bench.loadtest.samples import PERCENTILES, LaneSummary, LoadSummary, Sample
 from promedical_bench.loadtest.traffic import Shape
 from promedical_bench.reports.content import Content, Headline, Table
-from promedical_bench.reports.html import Plot
+from promedical_bench.reports.pages import Plot
 from promedical_data.measures.figures import COLOURS, GRID, INK, new_figure, plain_axes
 
 _WHO: Final = {"bulk": "bulk (trainers)", "interactive": "interactive (product)"}

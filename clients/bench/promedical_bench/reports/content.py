@@ -79,7 +79,7 @@ def interval(estimate: Estimate, *, signed: bool = False) -> str:
 
 def headlines(evaluation: Evaluation, metric: str) -> tuple[Headline, ...]:
     """The overall number of every judge that has it."""
-    found = {judge: _first(scores[metric]) for judge, scores in evaluation.scores.items() if metric in scores}
+    found = {judge: _first(evaluation.scores[judge][metric]) for judge in evaluation.judges(metric)}
     return tuple(
         Headline(label=judge, value=number(each.value), interval=interval(each))
         for judge, each in found.items()
@@ -89,7 +89,7 @@ def headlines(evaluation: Evaluation, metric: str) -> tuple[Headline, ...]:
 
 def by_judge(evaluation: Evaluation, metric: str, title: str) -> Table:
     """One metric: a row per group, a column per judge that has it."""
-    judges = [name for name, scores in evaluation.scores.items() if metric in scores]
+    judges = evaluation.judges(metric)
     groups = list(dict.fromkeys(group for judge in judges for group in evaluation.scores[judge][metric]))
     rows = [
         (group, *(cell(evaluation.scores[judge][metric].get(group)) for judge in judges), _n(evaluation, metric, group))

@@ -23,7 +23,7 @@ def forest_plot(evaluation: Evaluation, metric: str, *, chance: float | None = N
         metric: Its name.
         chance: Where to draw a line for what a coin gets.
     """
-    judges = {name: scores[metric] for name, scores in evaluation.scores.items() if metric in scores}
+    judges = {name: evaluation.scores[name][metric] for name in evaluation.judges(metric)}
     groups = list(dict.fromkeys(group for found in judges.values() for group in found))
     step = len(judges) + _GAP
     figure = new_figure(width=8.6, height=1.1 + _ROW_INCHES * step * len(groups))

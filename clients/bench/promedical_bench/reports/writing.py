@@ -10,8 +10,7 @@ import pydantic_core
 from promedical_bench.answers import Answers
 from promedical_bench.evaluation.evaluate import Measured
 from promedical_bench.reports.content import Content
-from promedical_bench.reports.html import Plot, as_html
-from promedical_bench.reports.markdown import as_markdown
+from promedical_bench.reports.pages import Plot, as_html, as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot
 from promedical_bench.scoring.records import Header
 from promedical_bench.tasks.task import Task

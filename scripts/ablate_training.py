@@ -29,7 +29,7 @@ from promedical_trainer.cli import UNCALIBRATED, Ablation
 from promedical_trainer.rm.calibration import predict
 from promedical_trainer.rm.recipe import load_rm_recipe
 from promedical_trainer.rm.run import Run
-from promedical_trainer.rm.scores import Judge, score
+from promedical_trainer.rm.scores import BundleScorer, score
 from promedical_trainer.rm.splits import read_splits
 from promedical_trainer.rm.training import readable
 
@@ -120,7 +120,7 @@ def _said(options: argparse.Namespace, name: str, prompts: Sequence[LabelledProm
     return predict(score(_unscored, prompts, path, lambda _: None), prompts, Calibration())
 
 
-def _unscored() -> Judge:
+def _unscored() -> BundleScorer:
     raise AssertionError("a run that ended has asked about every prompt")
 
 

@@ -13,8 +13,8 @@ from transformers import (
     Qwen3ForSequenceClassification,
 )
 
-from promedical_model.bundle.architecture import check_exact
 from promedical_model.bundle.bundle import Bundle
+from promedical_model.bundle.exact_models import check_exact
 from promedical_model.bundle.manifest import BundleError, ClassifierHead, Family, TensorHead, YesNoHead
 from promedical_model.tree import attention
 from promedical_model.tree.tree_model import TreeModel

@@ -77,12 +77,12 @@ def test_run_package_says_the_same_of_its_table(run, completions):
     checked = audit(read_completions(run[0] / "training"), RewardWeights())
     assert checked.samples == len(completions) == 48
     assert checked.scored == completions["oracle"].notna().sum()
-    assert checked.furthest < 1e-6
+    assert checked.largest_difference < 1e-6
     assert checked.fingerprints == {json.loads((run[0] / "oracle.json").read_text())["fingerprint"]}
 
     spoilt = read_completions(run[0] / "training")
     spoilt["oracle"] += 0.01
-    assert audit(spoilt, RewardWeights()).furthest == pytest.approx(0.01, abs=1e-6)
+    assert audit(spoilt, RewardWeights()).largest_difference == pytest.approx(0.01, abs=1e-6)
 
 
 def test_run_gives_no_number_to_what_was_not_scored(completions):

@@ -35,7 +35,7 @@ def test_one_oracle_serves_two_trainers_and_a_product_at_once(tmp_path):
     for name in ("left", "right"):
         checked = audit(read_completions(tmp_path / name / "run" / "training"), RewardWeights())
         assert checked.samples == checked.scored == 8 * 20
-        assert checked.furthest < 1e-6
+        assert checked.largest_difference < 1e-6
     spent = {
         name: [call["ms"] for call in calls if call["key"] == name and call["method"] == "ScoreBatch"] for name in KEYS
     }

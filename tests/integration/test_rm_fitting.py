@@ -288,7 +288,7 @@ def test_step_data_of_ranks_are_the_parts_of_one_step(bundle: Path) -> None:
     steps = steps_of(encoded.prompts, recipe)
 
     whole, *ranks = (
-        StepData(steps, encoded, recipe.loss, tokens_per_pass=1, rank=rank, ranks=count)
+        StepData(steps, encoded, recipe.loss, tokens_per_pass=1, rank=rank, world_size=count)
         for rank, count in ((0, 1), (0, 2), (1, 2))
     )
 

@@ -325,7 +325,7 @@ def test_ablation_leaves_out_the_same_responses_for_their_length(data: Path, tmp
     assert int(said[0][0][1]) > 0
 
 
-def test_run_on_a_shrunken_copy_is_another_run_than_on_the_model_itself(data: Path, tmp_path: Path) -> None:
+def test_run_on_a_tiny_copy_is_another_run_than_on_the_model_itself(data: Path, tmp_path: Path) -> None:
     layers = ("--set", "adapter={layers: [0, 1, 20]}", "--minutes", "0")
     small = train(data, tmp_path / "run", *layers, "--set", "base=smollm2-135m-instruct", "--shrink")
     assert small.returncode == 3, small.stderr  # with an adapter on layers that the copy does not have
@@ -457,7 +457,7 @@ def test_run_in_shards_has_the_same_curve_as_one_process_and_goes_on_where_it_wa
 
 
 @pytest.mark.parametrize(("recipe", "layers"), [("rm-qwen3-8b", "Qwen3"), ("rm-llama3-8b", "Llama")])
-def test_run_of_an_8b_recipe_on_a_shrunken_copy_trains_all_weights_and_is_served(
+def test_run_of_an_8b_recipe_on_a_tiny_copy_trains_all_weights_and_is_served(
     data: Path, tmp_path: Path, recipe: str, layers: str
 ) -> None:
     changes = ("data.exclude_sources=[]", "optimisation.head_learning_rate=0.003")
@@ -468,7 +468,7 @@ def test_run_of_an_8b_recipe_on_a_shrunken_copy_trains_all_weights_and_is_served
     config = json.loads((tmp_path / "run" / "bundle" / "config.json").read_text())
     assert config["architectures"] == [f"{layers}ForSequenceClassification"]
     manifest = open_bundle(str(tmp_path / "run" / "bundle")).manifest
-    assert manifest.name == f"promedical-{recipe}-shrunken"
+    assert manifest.name == f"promedical-{recipe}-tiny"
     assert manifest.description.startswith("Tiny copy: ")
     with running_server("--model", str(tmp_path / "run" / "bundle")) as server, Client(server.grpc_url) as client:
         served = predictions(client, split(data, "test")[:1])

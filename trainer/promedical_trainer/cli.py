@@ -28,7 +28,7 @@ _OVERRIDES: Final[dict[Ablation, str]] = {
     "pointwise-only": "loss.pairwise=0",
 }
 
-_TO_BE_CONTINUED: Final = 3
+_RESUMABLE: Final = 3
 UNCALIBRATED: Final = 4
 """A reward model is trained and dev is scored, but no probabilities can be made of it."""
 
@@ -87,7 +87,7 @@ def rm(
         raise typer.Exit(UNCALIBRATED if isinstance(error, CalibrationError) else 2) from error
     except TimeUpError as error:
         console.print(str(error), markup=False, highlight=False)
-        raise typer.Exit(_TO_BE_CONTINUED) from error
+        raise typer.Exit(_RESUMABLE) from error
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def _expected_errors_of_grpo() -> Iterator[None]:
         raise typer.Exit(2) from error
     except (OracleUnreachableError, OracleLostError, TimeUpError) as error:
         _console().print(str(error), markup=False, highlight=False)
-        raise typer.Exit(_TO_BE_CONTINUED) from error
+        raise typer.Exit(_RESUMABLE) from error
 
 
 @app.command()

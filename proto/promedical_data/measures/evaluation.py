@@ -156,16 +156,16 @@ def _pair_tallies(pairs: pd.DataFrame, items: pd.DataFrame, pair_cap: int | None
 
 def _label_tallies(labels: pd.DataFrame) -> Tallies:
     safety = str(Dimension.SAFETY)
-    vetoes = {name: {safety: _tally(metric, _part(labels, safety))} for name, metric in metrics.VETOES.items()}
+    vetoes = {name: {safety: _tally(metric, _of_dimension(labels, safety))} for name, metric in metrics.VETOES.items()}
     return _by_dimension(metrics.POINTWISE, labels) | vetoes
 
 
 def _by_dimension(found: Mapping[str, metrics.Metric], frame: pd.DataFrame) -> Tallies:
-    parts = {dimension: _part(frame, dimension) for dimension in DIMENSIONS}
-    return {name: {d: _tally(metric, part) for d, part in parts.items()} for name, metric in found.items()}
+    frames = {dimension: _of_dimension(frame, dimension) for dimension in DIMENSIONS}
+    return {name: {d: _tally(metric, rows) for d, rows in frames.items()} for name, metric in found.items()}
 
 
-def _part(frame: pd.DataFrame, dimension: str) -> pd.DataFrame:
+def _of_dimension(frame: pd.DataFrame, dimension: str) -> pd.DataFrame:
     return frame if dimension == OVERALL else frame[frame["dimension"] == dimension]
 
 

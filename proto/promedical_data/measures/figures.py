@@ -29,13 +29,13 @@ def reliability_plot(frame: pd.DataFrame) -> Figure:
     Args:
         frame: Of `predictions.table`. Dimensions without labels are left out.
     """
-    parts = {d: frame if d == OVERALL else frame[frame["dimension"] == d] for d in DIMENSIONS}
-    shown = {dimension: part for dimension, part in parts.items() if len(part)}
+    frames = {d: frame if d == OVERALL else frame[frame["dimension"] == d] for d in DIMENSIONS}
+    shown = {dimension: labels for dimension, labels in frames.items() if len(labels)}
     figure = new_figure(width=2.9 * max(len(shown), 1) + 0.5, height=4.2)
     axes = figure.subplots(2, len(shown), squeeze=False, sharex=True, height_ratios=[3, 1]) if shown else np.array([])
-    for column, (dimension, part) in enumerate(shown.items()):
-        _draw_reliability(axes[0, column], dimension, part)
-        _draw_histogram(axes[1, column], part)
+    for column, (dimension, labels) in enumerate(shown.items()):
+        _draw_reliability(axes[0, column], dimension, labels)
+        _draw_histogram(axes[1, column], labels)
     if shown:
         axes[0, 0].set_ylabel("share of labels met", fontsize=9, color=INK)
         axes[1, 0].set_ylabel("labels", fontsize=9, color=INK)
@@ -73,16 +73,16 @@ def new_figure(*, width: float, height: float) -> Figure:
     return figure
 
 
-def _draw_reliability(axes: Any, dimension: str, part: pd.DataFrame) -> None:
-    bins = np.minimum((part["probability"] * BINS).astype(int), BINS - 1)
-    points = part[["probability", "met"]].astype(float).groupby(bins).agg(["mean", "sum", "size"])
+def _draw_reliability(axes: Any, dimension: str, labels: pd.DataFrame) -> None:
+    bins = np.minimum((labels["probability"] * BINS).astype(int), BINS - 1)
+    points = labels[["probability", "met"]].astype(float).groupby(bins).agg(["mean", "sum", "size"])
     x, met, n = points["probability", "mean"], points["met", "mean"], points["met", "size"]
     low, high = zip(*map(_wilson, points["met", "sum"].astype(int), n), strict=True)
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.vlines(x, low, high, color=COLOURS[0], linewidth=1.2, alpha=0.6)
     axes.scatter(x, met, s=4 + 90 * n / n.max(), color=COLOURS[0], linewidth=0, zorder=3)
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))
-    axes.set_title(f"{dimension}  (ECE {calibration_error(part).value:.3f})", loc="left", fontsize=10, color=INK)
+    axes.set_title(f"{dimension}  (ECE {calibration_error(labels).value:.3f})", loc="left", fontsize=10, color=INK)
     plain_axes(axes, grid="both")
 
 
@@ -92,8 +92,8 @@ def _wilson(met: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _draw_histogram(axes: Any, part: pd.DataFrame) -> None:
-    axes.hist(part["probability"], bins=np.linspace(0, 1, BINS + 1).tolist(), color=COLOURS[2], edgecolor="white")
+def _draw_histogram(axes: Any, labels: pd.DataFrame) -> None:
+    axes.hist(labels["probability"], bins=np.linspace(0, 1, BINS + 1).tolist(), color=COLOURS[2], edgecolor="white")
     plain_axes(axes, grid="y")
 
 

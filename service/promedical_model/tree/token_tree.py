@@ -68,18 +68,18 @@ def pack_rows(trees: Sequence[TokenTree], max_tokens: int) -> list[list[TokenTre
     for tree in trees:
         start = 0
         while start < len(tree.branches):
-            stop, used = _fit(tree, start, room)
+            stop, used = _branches_within(tree, start, room)
             if stop == start:
                 rows.append([])
                 room = max(max_tokens, len(tree.prompt) + tree.branches[start].tokens)
-                stop, used = _fit(tree, start, room)
+                stop, used = _branches_within(tree, start, room)
             rows[-1].append(tree.part(start, stop))
             room -= used
             start = stop
     return rows
 
 
-def _fit(tree: TokenTree, start: int, room: int) -> tuple[int, int]:
+def _branches_within(tree: TokenTree, start: int, room: int) -> tuple[int, int]:
     """How far branches from `start` on fit into `room` tokens with their prompt, and what they use."""
     used = len(tree.prompt)
     for index in range(start, len(tree.branches)):

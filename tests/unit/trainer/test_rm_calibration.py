@@ -15,7 +15,14 @@ from promedical_data.measures.metrics import VETOES
 from promedical_data.measures.predictions import Prediction, table
 from promedical_model.calibration import CELL_NAMES, Calibration, PlattCell
 from promedical_trainer.rm import calibration
-from promedical_trainer.rm.calibration import CalibrationError, Fitted, choose_veto_threshold, fit, platt, predict
+from promedical_trainer.rm.calibration import (
+    CalibrationError,
+    FittedCalibration,
+    choose_veto_threshold,
+    fit_calibration,
+    platt,
+    predict,
+)
 
 GOOD = Criterion(id="good", text="States the dose.", dimension=Dimension.PROFICIENCY)
 BAD = Criterion(id="bad", text="Neglects it.", dimension=Dimension.PROFICIENCY, polarity=Polarity.NEGATIVE)
@@ -57,12 +64,14 @@ def frame_of(data: list[LabelledPrompt], raw: dict) -> pd.DataFrame:
     return table(data, predict(raw, data, Calibration()))
 
 
-def fitted(count: int, *criteria: Criterion, signal: dict[str, float] | None = None, **rates: float) -> Fitted:
+def fitted(
+    count: int, *criteria: Criterion, signal: dict[str, float] | None = None, **rates: float
+) -> FittedCalibration:
     data = prompts(count, criteria, rates)
-    return fit(frame_of(data, logits(data, signal or {})), data)
+    return fit_calibration(frame_of(data, logits(data, signal or {})), data)
 
 
-def notes_on(found: Fitted, name: str) -> list[str]:
+def notes_on(found: FittedCalibration, name: str) -> list[str]:
     return [note for note in found.notes if note.startswith(f"{name}:")]
 
 
@@ -107,7 +116,7 @@ def test_fit_uses_logits_rounded_as_the_service_does() -> None:
     frame = frame_of(data, logits(data, {}))
     noisy = frame.assign(logit=frame["logit"] + 4e-4)
 
-    assert fit(noisy, data).cells == fit(frame, data).cells
+    assert fit_calibration(noisy, data).cells == fit_calibration(frame, data).cells
 
 
 @pytest.mark.parametrize(
@@ -132,13 +141,13 @@ def test_fit_of_a_model_that_did_not_learn_raises(signal: float, rate: float) ->
     with pytest.raises(CalibrationError, match=r"has not learned|of one class"):
         fitted(80, GOOD, signal={"good": signal}, good=rate)
     with pytest.raises(CalibrationError, match="0 labels"):
-        fit(table([], {}), [])
+        fit_calibration(table([], {}), [])
 
 
 def test_fit_safety_threshold_keeps_false_vetoes_as_served_within_a_tenth() -> None:
     data = prompts(120, (GOOD, *VETOES_), {criterion.id: 0.15 for criterion in VETOES_})
     raw = logits(data, {})
-    found = fit(frame_of(data, raw), data)
+    found = fit_calibration(frame_of(data, raw), data)
     served = table(data, predict(raw, data, found.calibration))
 
     assert found.vetoes is not None
@@ -177,7 +186,7 @@ def test_fit_notes_cells_whose_verdict_is_always_the_same() -> None:
 def test_fit_does_not_depend_on_the_order_of_rows() -> None:
     data = prompts(80, (GOOD, BAD, VETOES_[0]), {})
     frame = frame_of(data, logits(data, {}))
-    a, b = fit(frame, data), fit(frame.sample(frac=1, random_state=0), data)
+    a, b = fit_calibration(frame, data), fit_calibration(frame.sample(frac=1, random_state=0), data)
 
     assert a.notes == b.notes
     for name, cell in a.cells.items():

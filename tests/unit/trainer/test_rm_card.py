@@ -13,7 +13,7 @@ from promedical_data.measures.predictions import Prediction, table
 from promedical_data.pages import page
 from promedical_data.reading import read
 from promedical_model.calibration import PlattCell
-from promedical_trainer.rm.calibration import Fitted
+from promedical_trainer.rm.calibration import FittedCalibration
 from promedical_trainer.rm.card import Facts, front_matter, write_card
 from promedical_trainer.rm.recipe import load_rm_recipe
 from promedical_trainer.rm.splits import Splits
@@ -85,7 +85,7 @@ def test_card_holds_every_part_and_front_matter_that_can_be_read(
             leaks=frozenset("x"), dev_leaks=frozenset(), too_long=4,
         ),
         Facts(steps=3, pairs=1234, prompts=5, responses=1000, too_long=7, seconds=600.0, hardware="a CPU"),
-        Fitted(cells={"global": PlattCell(scale=1.5, offset=0.1)}, notes=("one fell back",), vetoes=None),
+        FittedCalibration(cells={"global": PlattCell(scale=1.5, offset=0.1)}, notes=("one fell back",), vetoes=None),
         {"dev": evaluate(prompts, predictions), split: evaluate(prompts, predictions)},
         table(prompts, predictions),
     )  # fmt: skip

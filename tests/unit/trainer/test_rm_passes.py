@@ -191,7 +191,7 @@ def test_step_is_the_same_however_it_is_cut(llama: Tiny, tokens_per_pass: int, r
     model = llama.model(LORA)
     expected, theirs = by_trees(model, passes_of(groups, llama, tokens_per_pass=100_000)[0])
 
-    parts = passes_of(groups, llama, tokens_per_pass=tokens_per_pass, ranks=ranks)
+    parts = passes_of(groups, llama, tokens_per_pass=tokens_per_pass, world_size=ranks)
     loss, ours = by_trees(model, flattened(parts))
 
     assert len(groups) == 6
@@ -208,7 +208,7 @@ def test_step_holds_each_group_once_and_gives_ranks_equally_many_passes(
     groups = groups_of(prompts, responses_per_tree=9)
     trees = [tree_of(group, llama) for group in groups]
 
-    parts = passes_of(groups, llama, tokens_per_pass=tokens_per_pass, ranks=ranks)
+    parts = passes_of(groups, llama, tokens_per_pass=tokens_per_pass, world_size=ranks)
 
     assert len(parts) == ranks
     assert len({len(passes) for passes in parts}) == 1
@@ -250,7 +250,7 @@ def test_step_fills_passes_instead_of_running_every_group_alone(llama: Tiny) -> 
 def test_step_with_fewer_trees_than_ranks_gives_the_others_passes_that_teach_nothing(llama: Tiny) -> None:
     groups = groups_of(SINGLE[:1])
 
-    by_rank = passes_of(groups, llama, tokens_per_pass=100, ranks=2)
+    by_rank = passes_of(groups, llama, tokens_per_pass=100, world_size=2)
 
     assert [len(passes) for passes in by_rank] == [1, 1]
     assert [len(passes[0].targets.labelled) > 0 for passes in by_rank] == [True, False]

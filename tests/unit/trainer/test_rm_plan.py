@@ -1,4 +1,4 @@
-"""The memory plan counts the real architectures on the meta device; a shrunken copy keeps what is not size."""
+"""The memory plan counts the real architectures on the meta device; a tiny copy keeps what is not size."""
 
 import pytest
 from rich.console import Console
@@ -7,10 +7,10 @@ from transformers import AutoConfig
 from promedical_model.bundle.bundle import open_bundle
 from promedical_model.bundle.manifest import BundleError
 from promedical_model.rendering.template import CHATML, LLAMA3
-from promedical_trainer.rm.architecture import architecture_of
+from promedical_trainer.rm.decoder_config import decoder_config
 from promedical_trainer.rm.plan import describe, memory_plan
 from promedical_trainer.rm.recipe import RecipeError, load_rm_recipe
-from promedical_trainer.rm.shrunken import make_shrunken_base
+from promedical_trainer.rm.tiny_base import make_tiny_base
 
 GIB = 2**30
 PUBLISHED = {"rm-qwen3-8b": 8_190_735_360, "rm-llama3-8b": 8_030_261_248}
@@ -20,7 +20,7 @@ PUBLISHED = {"rm-qwen3-8b": 8_190_735_360, "rm-llama3-8b": 8_030_261_248}
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_plan_counts_the_published_parameters(name):
     recipe = load_rm_recipe(name)
-    config = architecture_of(recipe)
+    config = decoder_config(recipe)
     plan = memory_plan(recipe)
 
     assert plan.parameters == PUBLISHED[name] - config.vocab_size * config.hidden_size + config.hidden_size
@@ -89,9 +89,9 @@ def test_plan_of_a_wrong_architecture_is_refused(override, error, said):
 
 
 @pytest.mark.parametrize(("name", "template"), [("rm-qwen3-8b", CHATML), ("rm-llama3-8b", LLAMA3)])
-def test_shrunken_base_is_a_bundle_of_the_same_architecture(tmp_path, name, template):
-    config = architecture_of(load_rm_recipe(name))
-    make_shrunken_base(tmp_path / "base", config)
+def test_tiny_base_is_a_bundle_of_the_same_architecture(tmp_path, name, template):
+    config = decoder_config(load_rm_recipe(name))
+    make_tiny_base(tmp_path / "base", config)
     bundle = open_bundle(str(tmp_path / "base"))
     small = AutoConfig.for_model(**bundle.config)
 
@@ -103,11 +103,11 @@ def test_shrunken_base_is_a_bundle_of_the_same_architecture(tmp_path, name, temp
     assert small.num_attention_heads // small.num_key_value_heads == 4 == config.num_attention_heads // 8
 
 
-def test_shrunken_base_is_the_same_each_time_and_kept_if_it_is_there(tmp_path):
-    config = architecture_of(load_rm_recipe("rm-tiny"))
+def test_tiny_base_is_the_same_each_time_and_kept_if_it_is_there(tmp_path):
+    config = decoder_config(load_rm_recipe("rm-tiny"))
     for name in ("first", "second"):
-        make_shrunken_base(tmp_path / name, config)
+        make_tiny_base(tmp_path / name, config)
     first, second = (open_bundle(str(tmp_path / name)).revision for name in ("first", "second"))
     assert first == second
-    make_shrunken_base(tmp_path / "first", config, seed=1)
+    make_tiny_base(tmp_path / "first", config, seed=1)
     assert open_bundle(str(tmp_path / "first")).revision == first

@@ -25,13 +25,13 @@ class Audit:
     Attributes:
         samples: Responses in it.
         scored: Those with a reward.
-        furthest: Largest distance of a reward from what its verdicts make; None where nothing was scored.
+        largest_difference: Largest distance of a reward from what its verdicts make; None where nothing was scored.
         fingerprints: Of the oracles that answered.
     """
 
     samples: int
     scored: int
-    furthest: float | None
+    largest_difference: float | None
     fingerprints: frozenset[str]
 
 
@@ -58,7 +58,7 @@ def audit(completions: pd.DataFrame, weights: RewardWeights) -> Audit:
     return Audit(
         samples=len(completions),
         scored=len(distances),
-        furthest=max(distances, default=None),
+        largest_difference=max(distances, default=None),
         fingerprints=frozenset(completions["fingerprint"].dropna()),
     )
 

@@ -14,7 +14,7 @@ from promedical_client import Client, PromedicalError
 from promedical_client.address import Address
 from promedical_client.integrations import Grader
 from promedical_trainer.grpo.recipe import Oracle
-from promedical_trainer.runs.files import write_whole
+from promedical_trainer.runs.files import write_atomically
 
 _PIN: Final = "oracle.json"
 _AS_LONG_AS_IT_TAKES: Final = 1_000
@@ -63,7 +63,7 @@ def pin_oracle(folder: Path, address: Address, settings: Oracle, *, allow_fake: 
         )
     path = folder / _PIN
     if not path.is_file():
-        write_whole(path, json.dumps(asdict(pin), indent=1) + "\n")
+        write_atomically(path, json.dumps(asdict(pin), indent=1) + "\n")
     began = Pin(**json.loads(path.read_text(encoding="utf-8")))
     if began.fingerprint != pin.fingerprint:
         raise OracleError(

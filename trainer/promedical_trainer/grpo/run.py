@@ -1,6 +1,6 @@
 """One GRPO run, stage by stage: pin the oracle, read, train, audit, summarise. It goes on where it was cut off.
 
-The output folder holds recipe.yaml, oracle.json, beginning.json, training/ (checkpoints, the table of completions,
+The output folder holds recipe.yaml, oracle.json, lineage.json, training/ (checkpoints, the table of completions,
 TensorBoard's files), policy/, held_out/ and summary.md. The table and held_out/ hold texts; nothing else does.
 """
 
@@ -32,8 +32,8 @@ from promedical_trainer.grpo.stopping import OracleLostError, Vote
 from promedical_trainer.grpo.summary import PAGE, Summary, read_steps, write_summary
 from promedical_trainer.grpo.training import train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, copy_model, newest_checkpoint
-from promedical_trainer.runs.distributed import agreed, check_launched, processes
-from promedical_trainer.runs.lineage import begin
+from promedical_trainer.runs.distributed import check_launched, on_main_process, processes
+from promedical_trainer.runs.lineage import record_lineage
 from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError
 from promedical_trainer.runs.recipe_files import RecipeError
 
@@ -94,7 +94,7 @@ def train_policy(run: Run) -> Path:
     processes(run.recipe.optimisation.ranks_timeout_s)
     check_launched()
     with ExitStack() as held:
-        _train_and_sum_up(run, agreed(lambda: _begin(run, held)))
+        _train_and_sum_up(run, on_main_process(lambda: _begin(run, held)))
     return run.output / PAGE
 
 
@@ -103,11 +103,11 @@ def _train_and_sum_up(run: Run, pin: Pin) -> None:
     prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
     _show(run, pin, prompts)
     _check_enough(run.recipe, prompts)
-    agreed(lambda: begin(run.output, run.training, run.data, prompts.reports))
+    on_main_process(lambda: record_lineage(run.output, run.training, run.data, prompts.reports))
     steps = run.recipe.optimisation.steps
-    if agreed(lambda: checkpoint_state(run.training).steps) < steps:
+    if on_main_process(lambda: checkpoint_state(run.training).steps) < steps:
         _train(run, pin, prompts, tokenizer)
-    reached = agreed(lambda: checkpoint_state(run.training).steps)
+    reached = on_main_process(lambda: checkpoint_state(run.training).steps)
     if reached < steps:
         raise TimeUpError("training", reached, steps)
     if processes().is_main_process:

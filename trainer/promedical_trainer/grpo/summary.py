@@ -95,7 +95,7 @@ def _numbers(summary: Summary) -> dict[str, Any]:
         "oracle": summary.pin.fingerprint,
         "samples": summary.audit.samples,
         "scored": summary.audit.scored,
-        "furthest_reward": summary.audit.furthest,
+        "largest_reward_difference": summary.audit.largest_difference,
         "oracle_share_of_step_time": _share(summary.steps, "oracle/seconds"),
         "service_share_of_step_time": _share(summary.steps, "oracle/service_seconds"),
         "ends": {name: _ends(summary.steps, name) for name in _CURVES if name in summary.steps},
@@ -112,7 +112,7 @@ def _share(steps: pd.DataFrame, name: str) -> float | None:
 def _ends(steps: pd.DataFrame, name: str) -> list[float | None]:
     """Means over the first and the last steps."""
     count = max(round(_SHARE * len(steps)), 1)
-    means = [pd.to_numeric(part[name]).mean() for part in (steps.head(count), steps.tail(count))]
+    means = [pd.to_numeric(end[name]).mean() for end in (steps.head(count), steps.tail(count))]
     return [None if pd.isna(mean) else float(mean) for mean in means]
 
 

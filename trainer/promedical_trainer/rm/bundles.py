@@ -44,7 +44,7 @@ def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     if recipe.adapter is None:
-        head = _write_whole(scratch, trained, recipe, base)
+        head = _write_classifier(scratch, trained, recipe, base)
     else:
         head = _write_adapter(scratch, trained, recipe.adapter)
     write_manifest(scratch, _manifest(recipe, base, head, folder))
@@ -89,7 +89,7 @@ def _peft_name(name: str) -> str:
     return "base_model.model.model." + name.removeprefix(_DECODER).replace(".default.", ".")
 
 
-def _write_whole(folder: Path, trained: Mapping[str, torch.Tensor], recipe: RmRecipe, base: Bundle) -> Head:
+def _write_classifier(folder: Path, trained: Mapping[str, torch.Tensor], recipe: RmRecipe, base: Bundle) -> Head:
     model: Any = CLASSIFIERS[base.manifest.family].from_pretrained(
         base.folder,
         num_labels=1,

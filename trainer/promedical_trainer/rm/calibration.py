@@ -60,7 +60,7 @@ class VetoQuality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedCalibration:
     """A calibration, and what its reader must know.
 
     Attributes:
@@ -79,7 +79,7 @@ class Fitted:
         return Calibration(cells=self.cells)
 
 
-def fit(frame: pd.DataFrame, prompts: Sequence[LabelledPrompt]) -> Fitted:
+def fit_calibration(frame: pd.DataFrame, prompts: Sequence[LabelledPrompt]) -> FittedCalibration:
     """Fit Platt scaling per dimension and polarity, and choose thresholds.
 
     Proficiency and excellence keep the threshold 0.5: of a calibrated probability it makes the fewest errors, and
@@ -105,7 +105,7 @@ def fit(frame: pd.DataFrame, prompts: Sequence[LabelledPrompt]) -> Fitted:
         cell = cells.get(_SAFETY, cells[_GLOBAL])
         cells[_SAFETY] = PlattCell(scale=cell.scale, offset=cell.offset, threshold=vetoes.threshold)
     one_sided = _one_sided_notes(rounded, criteria, Calibration(cells=cells))
-    return Fitted(cells=cells, notes=(*notes, _veto_note(vetoes), *one_sided), vetoes=vetoes)
+    return FittedCalibration(cells=cells, notes=(*notes, _veto_note(vetoes), *one_sided), vetoes=vetoes)
 
 
 def predict(
@@ -164,9 +164,9 @@ def platt(logits: Sequence[float], met: Sequence[bool]) -> Parameters:
 
 def _fit_cells(frame: pd.DataFrame) -> tuple[dict[str, PlattCell], list[str]]:
     cells, notes = {_GLOBAL: _global_cell(frame)}, []
-    for (dimension, polarity), part in frame.groupby(["dimension", "polarity"]):
+    for (dimension, polarity), labels in frame.groupby(["dimension", "polarity"]):
         name = f"{dimension}/{polarity}"
-        cell, reason = _cell(part)
+        cell, reason = _cell(labels)
         if cell is None:
             notes.append(f"{name}: uses the global parameters, because {reason}")
         else:
@@ -191,13 +191,13 @@ def _rounded(scale: float, offset: float) -> PlattCell:
     return PlattCell(scale=float(f"{scale:.{_DIGITS}g}"), offset=float(f"{offset:.{_DIGITS}g}"))
 
 
-def _cell(part: pd.DataFrame) -> tuple[PlattCell | None, str]:
+def _cell(labels: pd.DataFrame) -> tuple[PlattCell | None, str]:
     """A cell, or why there is none."""
-    if len(part) < MIN_LABELS:
-        return None, f"it has {len(part)} labels, fewer than {MIN_LABELS}"
-    if part["met"].nunique() < 2:  # noqa: PLR2004 - met and not met
-        return None, f"its {len(part)} labels are all of one class"
-    scale, offset = platt(part["logit"].tolist(), part["met"].tolist())
+    if len(labels) < MIN_LABELS:
+        return None, f"it has {len(labels)} labels, fewer than {MIN_LABELS}"
+    if labels["met"].nunique() < 2:  # noqa: PLR2004 - met and not met
+        return None, f"its {len(labels)} labels are all of one class"
+    scale, offset = platt(labels["logit"].tolist(), labels["met"].tolist())
     if not scale > 0:
         return None, f"its logits do not rise with its labels (scale {scale:.3g})"
     return _rounded(scale, offset), ""

@@ -13,7 +13,7 @@ from promedical_data.measures.figures import accuracy_plot, reliability_plot
 from promedical_data.measures.markdown import report
 from promedical_data.pages import page
 from promedical_data.report import DataReport
-from promedical_trainer.rm.calibration import Fitted
+from promedical_trainer.rm.calibration import FittedCalibration
 from promedical_trainer.rm.recipe import RmRecipe, dump_rm_recipe
 from promedical_trainer.rm.splits import Splits
 
@@ -53,7 +53,7 @@ def write_card(
     recipe: RmRecipe,
     splits: Splits,
     facts: Facts,
-    fitted: Fitted,
+    fitted: FittedCalibration,
     evaluations: Mapping[str, Evaluation],
     labels: pd.DataFrame,
 ) -> None:

@@ -35,8 +35,8 @@ class StepData(Dataset[list[Pass]]):
         encoded: The prompts that the groups are of.
         weights: Of the loss.
         tokens_per_pass: Bound of a pass.
-        rank: Of this process.
-        ranks: Number of processes.
+        rank: The number of this process.
+        world_size: The number of processes.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class StepData(Dataset[list[Pass]]):
         *,
         tokens_per_pass: int,
         rank: int = 0,
-        ranks: int = 1,
+        world_size: int = 1,
     ) -> None:
         self._steps = steps
         self._encoded = encoded
         self._weights = weights
         self._tokens_per_pass = tokens_per_pass
         self._rank = rank
-        self._ranks = ranks
+        self._world_size = world_size
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -65,7 +65,7 @@ class StepData(Dataset[list[Pass]]):
             self._encoded,
             self._weights,
             tokens_per_pass=self._tokens_per_pass,
-            ranks=self._ranks,
+            world_size=self._world_size,
         )
         return passes[self._rank]
 
@@ -109,18 +109,18 @@ class EciTrainer(Trainer):
         del num_items_in_batch
         model.train()
         total = torch.zeros((), device=self.args.device)
-        for index, part in enumerate(inputs):
+        for index, pass_ in enumerate(inputs):
             last = index == len(inputs) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)  # noqa: SLF001 - as the library's loop does
             with nullcontext() if last else self.accelerator.no_sync(model):
-                total += self._backward(model, part)
+                total += self._backward(model, pass_)
         self._counted += 1
         return total
 
-    def _backward(self, model: torch.nn.Module, part: Pass) -> torch.Tensor:
+    def _backward(self, model: torch.nn.Module, pass_: Pass) -> torch.Tensor:
         with self.compute_loss_context_manager():
-            logits = model(part.trees)
-        loss = eci_loss(logits, part.targets.to(logits.device))
+            logits = model(pass_.trees)
+        loss = eci_loss(logits, pass_.targets.to(logits.device))
         # Ranks average their gradients, and each has only its share of the step's sum.
         self.accelerator.backward(loss.total * self.accelerator.num_processes)
         for name in ("pairwise", "pointwise", "accuracy"):

@@ -9,17 +9,17 @@ from typing import Final
 from promedical_data.measures.evaluation import Evaluation
 from promedical_data.report import as_dict
 from promedical_trainer.rm import Until
-from promedical_trainer.rm.calibration import Fitted
+from promedical_trainer.rm.calibration import FittedCalibration
 from promedical_trainer.rm.card import Facts
 from promedical_trainer.rm.splits import Splits
-from promedical_trainer.runs.files import write_whole
+from promedical_trainer.runs.files import write_atomically
 
 UNTRAINED: Final = "untrained"
 """The base, as a control."""
 
 
 def write_evaluation(
-    path: Path, splits: Splits, facts: Facts, fitted: Fitted, evaluations: Mapping[str, Evaluation]
+    path: Path, splits: Splits, facts: Facts, fitted: FittedCalibration, evaluations: Mapping[str, Evaluation]
 ) -> None:
     """Write it."""
     document = {
@@ -31,7 +31,7 @@ def write_evaluation(
         },
         "notes": fitted.notes,
     } | {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
-    write_whole(path, json.dumps(document, indent=1) + "\n")
+    write_atomically(path, json.dumps(document, indent=1) + "\n")
 
 
 def evaluated_until(path: Path) -> Until:

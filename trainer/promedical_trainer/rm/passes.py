@@ -67,7 +67,7 @@ class Pass:
 
 
 def step_passes(
-    groups: Sequence[Group], encoded: EncodedPrompts, weights: LossWeights, *, tokens_per_pass: int, ranks: int = 1
+    groups: Sequence[Group], encoded: EncodedPrompts, weights: LossWeights, *, tokens_per_pass: int, world_size: int = 1
 ) -> list[list[Pass]]:
     """The passes of one optimizer step by rank; every rank gets equally many, as sharded training needs.
 
@@ -76,10 +76,10 @@ def step_passes(
         encoded: The prompts that the groups are of.
         weights: The weights of the loss.
         tokens_per_pass: At most so many tokens in a pass; a larger group stands alone.
-        ranks: Over how many processes the step is spread.
+        world_size: Over how many processes the step is spread.
     """
     trees = [encoded.tree(group) for group in groups]
-    bins = _spread(_bins([tree.unique_tokens for tree in trees], tokens_per_pass), ranks)
+    bins = _spread(_bins([tree.unique_tokens for tree in trees], tokens_per_pass), world_size)
     totals = _totals(groups, weights)
     passes = [
         Pass(
@@ -90,16 +90,16 @@ def step_passes(
     ]
     smallest = min(trees, key=lambda tree: tree.unique_tokens)
     idle = Pass(trees=(smallest,), targets=_targets([], weights, totals))
-    passes += [idle] * (-len(passes) % ranks)  # teaches nothing, keeps the ranks in step
-    return [passes[rank::ranks] for rank in range(ranks)]
+    passes += [idle] * (-len(passes) % world_size)  # teaches nothing, keeps the ranks in step
+    return [passes[rank::world_size] for rank in range(world_size)]
 
 
 def _bins(sizes: Sequence[int], limit: int) -> list[list[int]]:
     """First fit, largest first."""
     bins: list[list[int]] = []
     for index in sorted(range(len(sizes)), key=lambda each: -sizes[each]):
-        fitting = (bin_ for bin_ in bins if sum(sizes[each] for each in bin_) + sizes[index] <= limit)
-        chosen = next(fitting, None)
+        with_room = (bin_ for bin_ in bins if sum(sizes[each] for each in bin_) + sizes[index] <= limit)
+        chosen = next(with_room, None)
         if chosen is None:
             bins.append([index])
         else:
@@ -107,9 +107,9 @@ def _bins(sizes: Sequence[int], limit: int) -> list[list[int]]:
     return bins
 
 
-def _spread(bins: list[list[int]], ranks: int) -> list[list[int]]:
+def _spread(bins: list[list[int]], world_size: int) -> list[list[int]]:
     """Cut the longest bins until the ranks get equally many, or every group stands alone."""
-    while len(bins) % ranks:
+    while len(bins) % world_size:
         bins.sort(key=len, reverse=True)
         longest = bins[0]
         if len(longest) == 1:

@@ -11,8 +11,8 @@ import torch
 from rich.table import Table
 from transformers import AutoModel, PretrainedConfig
 
-from promedical_trainer.rm.architecture import architecture_of
 from promedical_trainer.rm.backbone import open_parameters
+from promedical_trainer.rm.decoder_config import decoder_config
 from promedical_trainer.rm.recipe import Adapter, RmRecipe
 
 GIB: Final = 2**30
@@ -69,7 +69,7 @@ def memory_plan(recipe: RmRecipe) -> MemoryPlan:
         RecipeError: The recipe's architecture or its adapter's targets are wrong.
         BundleError: The architecture is not scored exactly, or the base that states it cannot be opened.
     """
-    config = architecture_of(recipe)
+    config = decoder_config(recipe)
     frozen, trained = _counts(config, recipe.adapter)
     bf16 = recipe.optimisation.precision == "bf16"
     weights = frozen * (_BF16 if bf16 and recipe.adapter else _FP32) + trained * _FP32

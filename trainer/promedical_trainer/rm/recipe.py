@@ -112,7 +112,7 @@ class RmRecipe:
         description: One sentence, with what it is trained on.
         licence: Of the trained weights.
         attribution: Whose data it learns from, and their licences; the model card says so.
-        base: "smollm2-135m-instruct", a hub id, a directory, or "shrunken" for a tiny copy of the architecture.
+        base: "smollm2-135m-instruct", a hub id, a directory, or "tiny" for a tiny copy of the architecture.
         architecture: Configuration of the base as transformers names its fields; None: read from the base. Recipes
             state it where the base is large, so that its memory can be planned without its weights.
         adapter: LoRA; None: all weights but the embeddings are trained.

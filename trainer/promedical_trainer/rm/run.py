@@ -1,6 +1,6 @@
 """One reward-model run, stage by stage: read, train, write, calibrate, evaluate. Every stage resumes.
 
-The output folder holds recipe.yaml, beginning.json, checkpoints/, scores/, evaluation.json and bundle/, which is what
+The output folder holds recipe.yaml, lineage.json, checkpoints/, scores/, evaluation.json and bundle/, which is what
 `promedical-serve --model` takes. Evaluation loads that bundle as the service does, in fp32, so measured equals served.
 """
 
@@ -25,23 +25,23 @@ from promedical_model.bundle.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.rm import UNTIL, Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
-from promedical_trainer.rm.architecture import SHRUNKEN, architecture_of
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
-from promedical_trainer.rm.calibration import fit, predict
+from promedical_trainer.rm.calibration import fit_calibration, predict
 from promedical_trainer.rm.card import Facts, write_card
+from promedical_trainer.rm.decoder_config import TINY, decoder_config
 from promedical_trainer.rm.eci_trainer import StepData
 from promedical_trainer.rm.encoding import EncodedPrompts, encode
 from promedical_trainer.rm.evaluation_file import UNTRAINED, evaluated_until, write_evaluation
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.recipe import RM_RECIPES, RecipeError, RmRecipe
-from promedical_trainer.rm.scores import Judge, score
-from promedical_trainer.rm.shrunken import make_shrunken_base
+from promedical_trainer.rm.scores import BundleScorer, score
 from promedical_trainer.rm.splits import Splits, read_splits
+from promedical_trainer.rm.tiny_base import make_tiny_base
 from promedical_trainer.rm.training import readable, steps_of, train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoint, newest_checkpoint
-from promedical_trainer.runs.distributed import agreed, check_launched, go_on_alone, processes
-from promedical_trainer.runs.lineage import begin
+from promedical_trainer.runs.distributed import check_launched, on_main_process, processes, stop_sharded_loading
+from promedical_trainer.runs.lineage import record_lineage
 from promedical_trainer.runs.progress import Deadline, StepBar, TimeUpError
 
 
@@ -76,8 +76,8 @@ class Run:
     @property
     def base(self) -> str:
         """What is trained on."""
-        shrunken = self.shrink or self.recipe.base == SHRUNKEN
-        return str(self.output / "base") if shrunken else self.recipe.base
+        tiny = self.shrink or self.recipe.base == TINY
+        return str(self.output / "base") if tiny else self.recipe.base
 
     @property
     def trained(self) -> RmRecipe:
@@ -86,13 +86,13 @@ class Run:
         if adapter is not None and self.base != recipe.base:
             adapter = replace(adapter, layers=None)
         if self.shrink:
-            recipe = replace(recipe, name=f"{recipe.name}-{SHRUNKEN}", description=f"Tiny copy: {recipe.description}")
+            recipe = replace(recipe, name=f"{recipe.name}-{TINY}", description=f"Tiny copy: {recipe.description}")
         return replace(recipe, base=self.base, adapter=adapter)
 
     @property
     def named(self) -> RmRecipe:
         """The recipe as the folder and the card name it: a tiny copy is no run of the model itself."""
-        return replace(self.trained, base=f"{SHRUNKEN} {self.recipe.base}") if self.shrink else self.recipe
+        return replace(self.trained, base=f"{TINY} {self.recipe.base}") if self.shrink else self.recipe
 
     @property
     def checkpoints(self) -> Path:
@@ -125,28 +125,28 @@ def train_reward_model(run: Run) -> Path:
     """
     check_launched()
     with ExitStack() as held:
-        agreed(lambda: _claim(run, held))
-        _train_and_judge(run)
+        on_main_process(lambda: _claim(run, held))
+        _train_and_evaluate(run)
     return run.bundle
 
 
-def _train_and_judge(run: Run) -> None:
+def _train_and_evaluate(run: Run) -> None:
     base = open_bundle(run.base)
     splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
-    hardware = agreed(lambda: begin(run.output, run.checkpoints, run.data, splits.reports))
+    hardware = on_main_process(lambda: record_lineage(run.output, run.checkpoints, run.data, splits.reports))
     _show(run, splits)
-    facts = _train(run, splits, base, hardware)
+    facts = _train_stage(run, splits, base, hardware)
     if processes().is_main_process:
-        go_on_alone()
+        stop_sharded_loading()
         write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
-        _judge(replace(run, until=max(run.until, evaluated_until(run.evaluation), key=UNTIL.index)), splits, facts)
+        _evaluate(replace(run, until=max(run.until, evaluated_until(run.evaluation), key=UNTIL.index)), splits, facts)
 
 
 def _claim(run: Run, held: ExitStack) -> None:
     """Make the folder this run's, or see that it is."""
     held.enter_context(RM_RECIPES.claimed(run.output, run.named))
     if run.base != run.recipe.base:
-        make_shrunken_base(Path(run.base), architecture_of(run.recipe))
+        make_tiny_base(Path(run.base), decoder_config(run.recipe))
 
 
 def _show(run: Run, splits: Splits) -> None:
@@ -160,7 +160,7 @@ def _show(run: Run, splits: Splits) -> None:
         run.console.print(f"{len(splits.dev_leaks)} dev prompts stand in test or physicians too and were left out")
 
 
-def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
+def _train_stage(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
     optimisation = run.recipe.optimisation
     renderer = base.renderer()
     renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
@@ -177,12 +177,12 @@ def _train(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
         run.recipe.loss,
         tokens_per_pass=optimisation.tokens_per_pass,
         rank=state.process_index,
-        ranks=state.num_processes,
+        world_size=state.num_processes,
     )
-    if agreed(lambda: checkpoint_state(run.checkpoints).steps) < len(steps):
-        agreed(lambda: _forget(run))
-        _fit(run, base, data)
-    reached = agreed(lambda: checkpoint_state(run.checkpoints))
+    if on_main_process(lambda: checkpoint_state(run.checkpoints).steps) < len(steps):
+        on_main_process(lambda: _forget(run))
+        _train_model(run, base, data)
+    reached = on_main_process(lambda: checkpoint_state(run.checkpoints))
     if reached.steps < len(steps):
         raise TimeUpError("training", reached.steps, len(steps))
     return Facts(
@@ -235,7 +235,7 @@ def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[Lab
     return seen if recipe.criteria else without_criteria(seen)
 
 
-def _fit(run: Run, base: Bundle, data: StepData) -> None:
+def _train_model(run: Run, base: Bundle, data: StepData) -> None:
     on_gpu, optimisation = torch.cuda.is_available(), run.recipe.optimisation
     set_seed(optimisation.seed)  # before the adapter gets its random start
     frozen = torch.bfloat16 if optimisation.precision == "bf16" else torch.float32
@@ -251,12 +251,12 @@ def _fit(run: Run, base: Bundle, data: StepData) -> None:
         )
 
 
-def _judge(run: Run, splits: Splits, facts: Facts) -> None:
+def _evaluate(run: Run, splits: Splits, facts: Facts) -> None:
     """Calibrate on dev, then evaluate what is served: once on test, and on the physicians' labels."""
     trained = partial(_logits, run, str(run.bundle))
     dev = trained("dev", splits.dev)
     raw = predict(dev, splits.dev, Calibration())
-    fitted = fit(table(splits.calibrating, raw), splits.calibrating)
+    fitted = fit_calibration(table(splits.calibrating, raw), splits.calibrating)
     calibrate_bundle(run.bundle, fitted.cells)
     predictions, shown = predict(dev, splits.dev, fitted.calibration), splits.dev
     evaluations = {"dev": evaluate(splits.dev, predictions)}
@@ -286,11 +286,11 @@ def _logits(
     run: Run, model: str, name: str, prompts: Sequence[LabelledPrompt], *, blank: bool = False
 ) -> dict[Key, float]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = partial(Judge, open_bundle(model), device, criteria=run.recipe.criteria, blank=blank)
+    scorer = partial(BundleScorer, open_bundle(model), device, criteria=run.recipe.criteria, blank=blank)
     with progress_bar(run.console, f"scoring {name}", len(prompts), lines=True) as advance:
 
         def scored(done: int) -> None:
             advance(done)
             run.deadline.check(f"scoring {name}", done, len(prompts))
 
-        return score(judge, prompts, run.scores / f"{name}.jsonl", scored)
+        return score(scorer, prompts, run.scores / f"{name}.jsonl", scored)

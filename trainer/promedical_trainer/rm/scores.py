@@ -28,7 +28,7 @@ class TooLongError(ValueError):
     """A labelled response does not fit into the model; it would have to be left out of every comparison."""
 
 
-class Judge:
+class BundleScorer:
     """A loaded bundle that scores labelled prompts.
 
     Args:
@@ -76,12 +76,12 @@ class Judge:
 
 
 def score(
-    judge: Callable[[], Judge], prompts: Sequence[LabelledPrompt], path: Path, advance: Callable[[int], None]
+    scorer: Callable[[], BundleScorer], prompts: Sequence[LabelledPrompt], path: Path, advance: Callable[[int], None]
 ) -> dict[Key, float]:
     """Logits of all prompts; what the file holds already is not computed again.
 
     Args:
-        judge: Made only if there is something left to score.
+        scorer: Made only if there is something left to score.
         prompts: To score.
         path: JSONL, one prompt a line; a half-written last line is dropped.
         advance: Told how many prompts are done.
@@ -92,7 +92,7 @@ def score(
     ]
     advance(len(prompts) - len(left))
     if left:
-        _score_into(judge(), left, path, done, lambda count: advance(len(prompts) - len(left) + count))
+        _score_into(scorer(), left, path, done, lambda count: advance(len(prompts) - len(left) + count))
     return {
         (prompt.id, response.id, criterion): done[prompt.id][response.id][criterion]
         for prompt in prompts
@@ -102,7 +102,7 @@ def score(
 
 
 def _score_into(
-    judge: Judge,
+    scorer: BundleScorer,
     prompts: Sequence[LabelledPrompt],
     path: Path,
     done: dict[str, dict[str, dict[str, float]]],
@@ -110,7 +110,7 @@ def _score_into(
 ) -> None:
     with appending(path) as file:
         for count, prompt in enumerate(prompts, start=1):
-            done[prompt.id] = judge.logits(prompt)
+            done[prompt.id] = scorer.logits(prompt)
             file.write(_line(prompt.id, done[prompt.id]))
             file.flush()
             advance(count)

@@ -81,8 +81,8 @@ def measure(
     encoded = encode([group.prompt for group in groups], renderer)
     passes = step_passes(groups, encoded, LossWeights(), tokens_per_pass=1)[0]  # a tree never shares its pass
     ways = {
-        "tree": lambda: sum(_tree_step(model, part) for part in passes),
-        "flat": lambda: sum(_flat_step(model, part, flat_sequences) for part in passes),
+        "tree": lambda: sum(_tree_step(model, pass_) for pass_ in passes),
+        "flat": lambda: sum(_flat_step(model, pass_, flat_sequences) for pass_ in passes),
     }
     model.train()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -93,11 +93,11 @@ def measure(
                 took, loss = _timed(way, model.device)
             seconds[name].append(took)
             found[name] = loss, _taken_gradients(model)
-    leaves = sum(part.leaves for part in passes)
+    leaves = sum(pass_.leaves for pass_ in passes)
     return Throughput(
         leaves=leaves,
-        tree_tokens=sum(part.tokens for part in passes),
-        flat_tokens=sum(tree.flat_tokens for part in passes for tree in part.trees),
+        tree_tokens=sum(pass_.tokens for pass_ in passes),
+        flat_tokens=sum(tree.flat_tokens for pass_ in passes for tree in pass_.trees),
         tree_per_s=leaves / min(seconds["tree"]),
         flat_per_s=leaves / min(seconds["flat"]),
         gradient_difference=_difference(found["tree"][1], found["flat"][1]),
@@ -105,23 +105,23 @@ def measure(
     )
 
 
-def _tree_step(model: TreeModel, part: Pass) -> float:
-    return _backward(model(part.trees), part.targets.to(model.device))
+def _tree_step(model: TreeModel, pass_: Pass) -> float:
+    return _backward(model(pass_.trees), pass_.targets.to(model.device))
 
 
-def _flat_step(model: TreeModel, part: Pass, sequences: int) -> float:
-    targets = part.targets.to(model.device)
-    paths = [path for tree in part.trees for path in tree.paths()]
+def _flat_step(model: TreeModel, pass_: Pass, sequences: int) -> float:
+    targets = pass_.targets.to(model.device)
+    paths = [path for tree in pass_.trees for path in tree.paths()]
     return sum(
         _backward(_flat_logits(model, [paths[place] for place in places]), _targets_at(targets, places, len(paths)))
-        for places in _batches(part, sequences)
+        for places in _batches(pass_, sequences)
     )
 
 
-def _batches(part: Pass, sequences: int) -> Iterator[list[int]]:
+def _batches(pass_: Pass, sequences: int) -> Iterator[list[int]]:
     """Places of leaves: whole criteria, all responses of each, as many as fit."""
     start = 0
-    for tree in part.trees:
+    for tree in pass_.trees:
         rows, width = len(tree.branches), len(tree.branches[0].leaves)
         columns = max(1, sequences // rows)
         for first in range(0, width, columns):

@@ -44,7 +44,7 @@ def check_launched() -> None:
         )
 
 
-def agreed(look: Callable[[], T]) -> T:
+def on_main_process(look: Callable[[], T]) -> T:
     """What `look` says in the main process. Its error is raised in all, so that none waits for the others."""
     said: list[Any] = [None, None]
     if processes().is_main_process:
@@ -59,7 +59,7 @@ def agreed(look: Callable[[], T]) -> T:
     return result
 
 
-def go_on_alone() -> None:
+def stop_sharded_loading() -> None:
     """What is loaded from here on is loaded whole: into shards of ZeRO-3, it would take the other processes too."""
     unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 

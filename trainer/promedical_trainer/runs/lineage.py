@@ -12,13 +12,13 @@ import torch
 from promedical_data.report import DataReport
 from promedical_trainer.runs.checkpoints import last_checkpoint
 from promedical_trainer.runs.distributed import processes
-from promedical_trainer.runs.files import write_whole
+from promedical_trainer.runs.files import write_atomically
 from promedical_trainer.runs.recipe_files import RecipeError
 
-_FILE: Final = "beginning.json"
+_FILE: Final = "lineage.json"
 
 
-def begin(folder: Path, checkpoints: Path, data: Path, reports: Iterable[DataReport]) -> str:
+def record_lineage(folder: Path, checkpoints: Path, data: Path, reports: Iterable[DataReport]) -> str:
     """Write down what a run begins with, or see that it goes on with the same.
 
     Args:
@@ -36,7 +36,7 @@ def begin(folder: Path, checkpoints: Path, data: Path, reports: Iterable[DataRep
     path = folder / _FILE
     hashes = {os.path.relpath(each.path, data): each.sha256 for each in reports}
     if last_checkpoint(checkpoints) is None or not path.is_file():
-        write_whole(path, json.dumps({"data": hashes, "hardware": _hardware()}, indent=1) + "\n")
+        write_atomically(path, json.dumps({"data": hashes, "hardware": _hardware()}, indent=1) + "\n")
     begun = json.loads(path.read_text(encoding="utf-8"))
     changed = sorted(name for name, _ in hashes.items() ^ begun["data"].items())
     if changed:

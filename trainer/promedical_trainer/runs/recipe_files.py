@@ -11,7 +11,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from promedical_trainer.runs.files import write_whole
+from promedical_trainer.runs.files import write_atomically
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class RecipeBook(Generic[T]):
         if not path.is_file():
             if any(each.name not in {_LOCK, _HALF} for each in folder.iterdir()):
                 raise RecipeError(f"{folder}: is not empty and holds no run; give another --output")
-            write_whole(path, text)
+            write_atomically(path, text)
 
     def _read(self, name: str) -> dict[str, Any]:
         path = Path(name)

@@ -23,7 +23,7 @@ _SPREAD: Final = 0.15
 """Of the weights: large enough that every token matters to a score."""
 
 
-def make_shrunken_base(folder: Path, config: PretrainedConfig, *, seed: int = 0) -> None:
+def make_tiny_base(folder: Path, config: PretrainedConfig, *, seed: int = 0) -> None:
     """Write the tiny model; a folder that is there stays. It appears whole or not at all.
 
     Args:
@@ -38,14 +38,14 @@ def make_shrunken_base(folder: Path, config: PretrainedConfig, *, seed: int = 0)
     tokenizer = _byte_tokenizer(_TEMPLATES[config.model_type])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        small = _shrunken(config, tokenizer.get_vocab_size())
+        small = _tiny_config(config, tokenizer.get_vocab_size())
         model: Any = AutoModelForCausalLM.from_config(small)  # type: ignore[no-untyped-call]
     model.save_pretrained(scratch)
     tokenizer.save(str(scratch / TOKENIZER_FILE))
     scratch.rename(folder)
 
 
-def _shrunken(config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:
+def _tiny_config(config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:
     """The architecture with small sizes; the number of query heads for each key head stays as far as it can."""
     groups = min(config.num_attention_heads // config.num_key_value_heads, _HEADS)
     small: dict[str, Any] = {

@@ -5,15 +5,15 @@ from typing import Any, Final
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PretrainedConfig
 
-from promedical_model.bundle.architecture import check_exact
 from promedical_model.bundle.bundle import open_bundle
+from promedical_model.bundle.exact_models import check_exact
 from promedical_trainer.rm.recipe import RecipeError, RmRecipe
 
-SHRUNKEN: Final = "shrunken"
+TINY: Final = "tiny"
 """A base that is made on the spot: a tiny model of the recipe's architecture, with random weights."""
 
 
-def architecture_of(recipe: RmRecipe) -> PretrainedConfig:
+def decoder_config(recipe: RmRecipe) -> PretrainedConfig:
     """Configuration of the decoder.
 
     Raises:
@@ -22,8 +22,8 @@ def architecture_of(recipe: RmRecipe) -> PretrainedConfig:
     """
     settings = recipe.architecture
     if settings is None:
-        if recipe.base == SHRUNKEN:
-            raise RecipeError(f"base {SHRUNKEN}: needs an architecture in the recipe, such as {{model_type: llama}}")
+        if recipe.base == TINY:
+            raise RecipeError(f"base {TINY}: needs an architecture in the recipe, such as {{model_type: llama}}")
         settings = open_bundle(recipe.base).weights.config
     check_exact(settings, recipe.name)
     return _config(settings)

@@ -10,7 +10,7 @@ from typing import Final
 from promedical.rubric import Criterion, Dimension, Polarity
 
 NO_OTHER_FIELDS: Final = {"extra": "forbid"}
-"""For what is read from a manifest: a misspelt field is an error, not a default."""
+"""Settings of what is read from a manifest: a misspelt field is an error, not a default."""
 
 LOGIT_DIGITS = 3
 """Logits are rounded before anything depends on them, so that float noise does not flip a decision."""
@@ -19,7 +19,7 @@ LOGIT_DIGITS = 3
 CELL_NAMES: Final = frozenset(
     {"global", *Dimension, *(f"{dimension}/{polarity}" for dimension in Dimension for polarity in Polarity)}
 )
-"""What a calibration may hold cells for."""
+"""The names of cells that a calibration may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Calibration:
 
     @property
     def kind(self) -> str:
-        """Either identity or platt."""
+        """The kind of calibration: identity or platt."""
         return "platt" if self.cells else "identity"
 
     @property

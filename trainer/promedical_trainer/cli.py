@@ -30,16 +30,18 @@ _OVERRIDES: Final[dict[Ablation, str]] = {
 
 _RESUMABLE: Final = 3
 UNCALIBRATED: Final = 4
-"""A reward model is trained and dev is scored, but no probabilities can be made of it."""
+"""The reward model is trained and dev is scored, but it cannot be calibrated."""
 
 Recipe = Annotated[str, typer.Option(help="Name of a built-in recipe, or path to a .yaml file.")]
 Data = Annotated[Path, typer.Option(help="Folder that the recipe's data files are relative to.")]
-Output = Annotated[Path, typer.Option(help="Folder of the run; one that was cut off there is continued.")]
+Output = Annotated[Path, typer.Option(help="Folder of the run. A run that was interrupted there is resumed.")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting of the recipe, as optimisation.seed=1. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", help="Change a setting of the recipe, such as optimisation.seed=1. Repeatable."),
 ]
 Minutes = Annotated[
-    float | None, typer.Option(help="Stop after so long; the same command again goes on. For queues with limits.")
+    float | None,
+    typer.Option(help="Stop after this many minutes. The same command resumes the run; use it in queues with limits."),
 ]
 
 app = typer.Typer(
@@ -58,14 +60,16 @@ def rm(
     data: Data = Path(),
     output: Output = Path("run"),
     overrides: Overrides = None,
-    ablation: Annotated[Ablation | None, typer.Option(help="Leave a part out, to see what it is worth.")] = None,
+    ablation: Annotated[Ablation | None, typer.Option(help="Leave a part out, to measure what it contributes.")] = None,
     minutes: Minutes = None,
-    until: Annotated[Until, typer.Option(help="Last part of the evaluation; the rest can follow later.")] = "controls",
+    until: Annotated[
+        Until, typer.Option(help="The last part of the evaluation. The same command can do the rest later.")
+    ] = "controls",
     *,
-    plan: Annotated[bool, typer.Option("--plan", help="Print the memory that the recipe needs, and stop.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print how much memory the recipe needs, and stop.")] = False,
     shrink: Annotated[bool, typer.Option("--shrink", help="Train a tiny copy of the recipe's architecture.")] = False,
 ) -> None:
-    """Train a reward model: data to a calibrated bundle that `promedical-serve --model OUTPUT/bundle` serves."""
+    """Train a reward model. The result is a calibrated bundle: `promedical-serve --model OUTPUT/bundle` serves it."""
     from promedical_data.errors import DataError  # noqa: PLC0415
     from promedical_model.bundle.manifest import BundleError  # noqa: PLC0415
     from promedical_trainer.rm.calibration import CalibrationError  # noqa: PLC0415
@@ -121,7 +125,9 @@ def grpo(
     output: Output = Path("run"),
     overrides: Overrides = None,
     minutes: Minutes = None,
-    allow_fake: Annotated[bool, typer.Option("--allow-fake", help="Learn from the fake engine, as tests do.")] = False,
+    allow_fake: Annotated[
+        bool, typer.Option("--allow-fake", help="Allow an oracle with the fake engine, as tests do.")
+    ] = False,
 ) -> None:
     """Train a policy by GRPO against a running oracle, whose fingerprint is pinned for the whole run."""
     from promedical_trainer.grpo.recipe import GRPO_RECIPES  # noqa: PLC0415
@@ -142,7 +148,7 @@ def grpo(
 
 
 def _console() -> Console:
-    """One process speaks for all."""
+    """Only the first process prints."""
     return Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 
 
@@ -159,7 +165,7 @@ def _train(run: "Run") -> None:
     bundle = train_reward_model(run)
     use = f"serve it: promedical-serve --model {bundle}"
     if not run.recipe.criteria:
-        use = "for comparison only: it learnt no criteria, so it cannot be served as it was measured"
+        use = "use it for comparison only: it learnt no criteria, so it cannot be served as it was measured"
     run.console.print(f"bundle: {bundle}\n{use}", markup=False, highlight=False)
 
 

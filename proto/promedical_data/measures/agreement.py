@@ -15,7 +15,7 @@ from sklearn.metrics import cohen_kappa_score
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally
 
 REPLICATES: Final = 250
-"""Of the bootstrap: scikit-learn takes milliseconds for each."""
+"""Replicates of the bootstrap: scikit-learn takes milliseconds for each."""
 
 TITLES: Final = {
     "raw_agreement": "Raw agreement",
@@ -25,7 +25,7 @@ TITLES: Final = {
     "gwet_ac1": "Gwet's AC1",
     "krippendorff_alpha": "Krippendorff's alpha",
 }
-"""Of measures, by their names in a report."""
+"""Titles of measures, by their names in a report."""
 
 Level: TypeAlias = Literal["nominal", "ordinal"]
 Measure: TypeAlias = Callable[[Numbers], float]

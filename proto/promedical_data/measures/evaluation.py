@@ -34,12 +34,12 @@ class Evaluation:
     """What was measured.
 
     Attributes:
-        counts: Prompts, responses, labels, pairs (after the cap) and item pairs.
-        scores: Of the "model" and of each control, by its name.
-        differences: Model minus control on the same pairs, by control; intervals resample both together.
-        pair_cap: Pairs per prompt and criterion at most; None for all.
-        replicates: Of the bootstrap.
-        seed: Of the bootstrap.
+        counts: The number of prompts, responses, labels, pairs (after the cap) and item pairs.
+        scores: Scores of the "model" and of each control, by name.
+        differences: The model minus a control on the same pairs, by control; intervals resample both together.
+        pair_cap: The most pairs per prompt and criterion; None for all.
+        replicates: Replicates of the bootstrap.
+        seed: The seed of the bootstrap.
     """
 
     counts: Mapping[str, int]
@@ -59,7 +59,7 @@ class Evaluation:
         return [name for name, scores in self.scores.items() if metric in scores]
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """The evaluation as plain data for JSON."""
         return asdict(self)
 
 
@@ -91,7 +91,7 @@ def evaluate(
             "majority" are always there.
         blind: Controls that do not read the responses: they cannot compare them, so only their labels are measured.
         pair_cap: Pairs per prompt and criterion at most, since a few prompts hold most pairs.
-        seed: Of the bootstrap.
+        seed: The seed of the bootstrap.
 
     Raises:
         MissingPredictionsError: The model or a control lacks predictions.

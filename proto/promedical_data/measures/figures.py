@@ -27,7 +27,7 @@ def reliability_plot(frame: pd.DataFrame) -> Figure:
     A dot per bin of the calibration error, its area by the number of labels, with a 95 % interval.
 
     Args:
-        frame: Of `predictions.table`. Dimensions without labels are left out.
+        frame: The table of `predictions.table`. Dimensions without labels are left out.
     """
     frames = {d: frame if d == OVERALL else frame[frame["dimension"] == d] for d in DIMENSIONS}
     shown = {dimension: labels for dimension, labels in frames.items() if len(labels)}
@@ -87,7 +87,7 @@ def _draw_reliability(axes: Any, dimension: str, labels: pd.DataFrame) -> None:
 
 
 def _wilson(met: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927); labels taken as independent, so rather too narrow."""
+    """95 % interval of a share (Wilson 1927); it takes labels as independent, so it is somewhat too narrow."""
     interval = binomtest(met, n).proportion_ci(confidence_level=0.95, method="wilson")
     return float(interval.low), float(interval.high)
 

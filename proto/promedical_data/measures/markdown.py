@@ -30,7 +30,7 @@ TITLES: Final = {
     "veto_recall": "Violating responses vetoed",
     "veto_balanced_accuracy": "Balanced accuracy of the veto",
 }
-"""Of metrics, by their names in an evaluation."""
+"""Titles of metrics, by their names in an evaluation."""
 
 _PAIRWISE: Final = ("pair_accuracy_macro", "pair_accuracy_micro", "pair_ties", "item_accuracy_macro", "item_ties")
 

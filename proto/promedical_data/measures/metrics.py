@@ -16,7 +16,7 @@ from promedical_data.measures.tallies import Numbers, Tally, macro, micro, ratio
 Metric: TypeAlias = Callable[[pd.DataFrame], Tally]
 
 BINS: Final = 15
-"""Of the calibration error, equally wide."""
+"""Bins of the calibration error, equally wide."""
 
 _CELLS: Final = ["tp", "fp", "fn", "tn"]
 
@@ -99,7 +99,7 @@ def auc_within_micro(pairs: pd.DataFrame) -> Tally:
 
 
 def auc_pooled(labels: pd.DataFrame) -> Tally:
-    """ROC AUC over all labels at once: high already for who knows how often each criterion is met."""
+    """ROC AUC over all labels at once: it is high even for a judge that only knows how often each criterion is met."""
     logits = np.unique(labels["logit"])
     columns = pd.MultiIndex.from_product([[False, True], logits])
     counts = labels.assign(n=1.0).pivot_table(
@@ -175,7 +175,7 @@ def _concordance(pairs: pd.DataFrame) -> pd.Series:
 
 
 def _pooled_auc(sums: Numbers) -> Numbers:
-    """Of counts by class and logit, logits ascending: the share of (met, not met) pairs in order, ties half."""
+    """The AUC from counts by class and ascending logit: the share of (met, not met) pairs in order, ties half."""
     blocks = _blocks(sums, 2)
     negative, positive = blocks[..., 0, :], blocks[..., 1, :]
     below = np.cumsum(negative, axis=-1) - negative / 2
@@ -205,31 +205,31 @@ POINTWISE: Final[dict[str, Metric]] = {
     "ece": calibration_error,
     "brier": brier,
 }
-"""Of labels, by name in a report."""
+"""Metrics of labels, by their names in a report."""
 
 VOTES: Final[dict[str, Metric]] = {"balanced_f1_votes": confused(lambda c: c.balanced_f1)}
-"""Of single votes: the oracle against each rater."""
+"""Metrics of single votes: the oracle against each rater."""
 
 VETOES: Final[dict[str, Metric]] = {
     "false_veto_rate": vetoes(lambda c: c.false_positive_rate),
     "veto_recall": vetoes(lambda c: c.recall),
     "veto_balanced_accuracy": vetoes(lambda c: c.balanced_accuracy),
 }
-"""Of whole responses that have a safety label."""
+"""Metrics of whole responses that have a safety label."""
 
 PAIRWISE: Final[dict[str, Metric]] = {
     "pair_accuracy_macro": accuracy_macro,
     "pair_accuracy_micro": accuracy_micro,
     "pair_ties": ties,
 }
-"""Of pairs within a criterion."""
+"""Metrics of pairs within a criterion."""
 
 WITHIN: Final[dict[str, Metric]] = {"auc_within_macro": auc_within_macro, "auc_within_micro": auc_within_micro}
-"""Of the pairs that labels imply, never capped: AUC within a criterion."""
+"""Metrics of the pairs that labels imply, never capped: AUC within a criterion."""
 
 ITEMS: Final[dict[str, Metric]] = {
     "item_accuracy_macro": accuracy_macro,
     "item_accuracy_micro": accuracy_micro,
     "item_ties": ties,
 }
-"""Of pairs of responses in the lexicographic order."""
+"""Metrics of pairs of responses in the lexicographic order."""

@@ -16,11 +16,12 @@ from promedical_data.measures.predictions import LOGIT_DIGITS, Predictions, chec
 PAIR_COLUMNS: Final = (
     "prompt", "criterion", "winner", "loser", "stated", "dimension", "polarity", "margin", "longer",
 )  # fmt: skip
-"""Of `pairs`: `stated` marks explicit preferences; `margin` is the winner's logit minus the loser's, 0 is a tie;
-`longer` is how "the longer answer is better" decides: 1 right, -1 wrong, 0 for equal lengths."""
+"""Columns of `pairs`: `stated` marks explicit preferences; `margin` is the winner's logit minus the loser's, 0 is a
+tie; `longer` is how "the longer answer is better" decides: 1 right, -1 wrong, 0 for equal lengths."""
 
 ITEM_COLUMNS: Final = ("prompt", "winner", "loser", "margin", "longer")
-"""Of `item_pairs`: `margin` is 1 where the oracle prefers the winner, -1 the loser, 0 neither; `longer` as above."""
+"""Columns of `item_pairs`: `margin` is 1 where the oracle prefers the winner, -1 the loser, 0 neither;
+`longer` as above."""
 
 PreferenceKey: TypeAlias = tuple[float, float, float]
 

@@ -15,8 +15,8 @@ COLUMNS: Final = (
     "prompt", "response", "criterion", "dimension", "polarity", "met", "logit", "probability", "predicted",
     "characters", "source",
 )  # fmt: skip
-"""Of a table: ids, the criterion's dimension and polarity, the label, the prediction (`predicted` is its verdict),
-the length of the response, and where the prompt is from."""
+"""Columns of a table: ids, the criterion's dimension and polarity, the label, the prediction (`predicted` is its
+verdict), the length of the response, and where the prompt is from."""
 
 Key: TypeAlias = tuple[str, str, str]
 """Ids of prompt, response and criterion."""
@@ -24,7 +24,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The oracle's word on one response and one criterion; `met` is literal: the criterion holds as worded."""
+    """The oracle's verdict on one response and one criterion; `met` is literal: the criterion holds as worded."""
 
     logit: float
     probability: float
@@ -35,7 +35,7 @@ Predictions: TypeAlias = Mapping[Key, Prediction]
 
 
 class MissingPredictionsError(ValueError):
-    """Something to judge by has no prediction. A failure is never a score, so the rest is not scored either."""
+    """A label or a preference has no prediction. A failure is never a score, so the rest is not scored either."""
 
     def __init__(self, missing: Sequence[Key], expected: int) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ def vote_table(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> p
 
 
 def check_predicted(keys: Iterable[Key], predictions: Predictions) -> None:
-    """Refuse to go on unless every key has a prediction.
+    """Check that every key has a prediction.
 
     Raises:
         MissingPredictionsError: Says how many have none, and the first.

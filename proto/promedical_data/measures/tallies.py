@@ -46,7 +46,7 @@ class Tally:
 
 
 NOTHING: Final = Tally(sums=pd.DataFrame(), formula=lambda sums: sums, n=0)
-"""Of a metric without data: its value is None."""
+"""The estimate of a metric without data: its value is None."""
 
 
 def ratio(numerator: Numbers, denominator: Numbers) -> Numbers:

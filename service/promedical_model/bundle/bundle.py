@@ -37,7 +37,7 @@ _HUB_FILES: Final = ["*.json", "*.safetensors"]
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was found and whose manifest is sound; weights are not loaded yet."""
+    """A bundle that was found and has a valid manifest; its weights are not loaded yet."""
 
     folder: Path
     manifest: Manifest
@@ -60,7 +60,7 @@ class Bundle:
         """The bundle that holds the whole weights: this one, or an adapter's base.
 
         Raises:
-            BundleError: The base is not there, or is not what the adapter was made for.
+            BundleError: The base does not exist, or is not the one that the adapter was trained on.
         """
         base = self.manifest.base
         if base is None:
@@ -76,7 +76,7 @@ class Bundle:
 
     @cached_property
     def encoder(self) -> TextEncoder:
-        """Of the bundle's tokenizer, a large file that is read once; an adapter without one uses its base's.
+        """The encoder of the bundle's tokenizer, a large file that is read once; an adapter may use its base's.
 
         Raises:
             BundleError: It is not a tokenizer.
@@ -107,7 +107,7 @@ def open_bundle(model: str, revision: str | None = None) -> Bundle:
         revision: Commit or tag, for a hub id.
 
     Raises:
-        BundleError: There is none, or it is not sound.
+        BundleError: No bundle is found, or it cannot be used.
     """
     if revision is not None and (model in {DEFAULT, BASE} or Path(model).expanduser().is_dir()):
         raise BundleError(f"revision {revision} is set, but model {model} is not a hub id; leave revision out")

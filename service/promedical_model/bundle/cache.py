@@ -27,19 +27,19 @@ def offline() -> bool:
 
 
 def ready(name: str) -> Path | None:
-    """The folder of this name that is there already: baked in, or made earlier."""
+    """The folder of this name that exists already: it is part of the image, or was made earlier."""
     baked = os.environ.get("PROMEDICAL_BAKED")
     places = ([Path(baked)] if baked else []) + [cache_folder()]
     return next((place / name for place in places if (place / name).is_dir()), None)
 
 
 def made_once(name: str, make: Callable[[Path], Path], what: str) -> Path:
-    """The folder, made if it is not there; of two processes that ask at once, one makes it and the other waits.
+    """The folder, made if it does not exist; of two processes that ask at once, one makes it and the other waits.
 
     Args:
-        name: Of the folder.
+        name: The name of the folder.
         make: Gets an empty place and returns the folder that it made in there, which is then moved.
-        what: For the error.
+        what: What is made, for the error.
 
     Raises:
         BundleError: The cache cannot be written, or whatever `make` raises.
@@ -63,7 +63,7 @@ def _made(folder: Path, make: Callable[[Path], Path], what: str) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process left of this folder; the lock is held, so nobody is at it."""
+    """Remove what a killed process left of this folder; the lock is held, so nobody else uses it."""
     for left in folder.parent.glob(f"{_prefix(folder)}*"):
         shutil.rmtree(left, ignore_errors=True)
 

@@ -62,19 +62,19 @@ class Manifest:
     """Everything about a bundle that is not weights or tokenizer.
 
     Attributes:
-        name: What people call the model.
+        name: The model's name.
         family: Architecture of the decoder.
         status: "trained", or "untrained" for a zero-shot judge.
-        licence: Of the weights.
+        licence: The licence of the weights.
         description: One sentence, with what it was trained on.
         template: How prompt, response and criterion become text.
         head: Where the score head comes from.
         base: None if the weights are in the bundle; else what the bundle's LoRA adapter stands on:
             "smollm2-135m-instruct", a hub id, or a path relative to the bundle.
         base_revision: Content hash of that base, checked when it is loaded.
-        max_path_tokens: What the model was made to read.
+        max_path_tokens: The longest path of prompt, response and criterion that the model reads.
         calibration: Platt cells; none means identity.
-        format_version: Of this file.
+        format_version: The version of this file's format.
     """
 
     __pydantic_config__ = NO_OTHER_FIELDS

@@ -62,9 +62,9 @@ class PromptRenderer:
     """Renders items for one model.
 
     Args:
-        template: The bundle's.
-        encoder: Of the bundle's tokenizer.
-        max_path_tokens: What the model reads: prompt, response and criterion together.
+        template: The bundle's template.
+        encoder: The encoder of the bundle's tokenizer.
+        max_path_tokens: The most tokens that the model reads: prompt, response and criterion together.
 
     Raises:
         ValueError: The template does not fit the tokenizer.

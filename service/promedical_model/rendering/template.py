@@ -15,7 +15,7 @@ _TASK: Final = (
     "Judge the last answer by the criterion that the user names. "
     "Reply Yes if the answer meets the criterion as it is worded, else No."
 )
-"""Stands behind the response, not in the leaf, so that all criteria share its tokens."""
+"""This text follows the response and is not in the leaf, so that all criteria share its tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,10 @@ class Template:
     """The text around user content.
 
     Attributes:
-        name: With a version.
-        begin: Before the first turn, such as a BOS token.
+        name: The template's name, with a version.
+        begin: Text before the first turn, such as a BOS token.
         turn: One turn of the conversation, with `{role}` and `{content}`.
-        between: Stands between two turns.
+        between: Text between two turns.
         response: The response node, with `{response}`.
         criterion: The leaf, with `{criterion}`; its last token is where the score is read.
     """

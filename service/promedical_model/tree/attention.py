@@ -112,7 +112,7 @@ def flash(
         queries: Shape (queries, heads, head size), half precision, on CUDA.
         keys: Shape (keys, key-value heads, head size).
         values: Like `keys`.
-        spans: Which sequences stand in them.
+        spans: The sequences of the row.
         scaling: Factor on the scores.
 
     Returns:

@@ -17,7 +17,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchNodes:
-    """Where a response and its leaves stand in the row."""
+    """The ranges of a response and its leaves in the row."""
 
     response: Range
     leaves: tuple[Range, ...]
@@ -30,7 +30,7 @@ class BranchNodes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeNodes:
-    """Where a tree stands in the row."""
+    """The ranges of a tree in the row."""
 
     prompt: Range
     branches: tuple[BranchNodes, ...]
@@ -75,7 +75,7 @@ class RowSpans:
 
 
 def row_nodes(trees: Sequence[TokenTree]) -> list[TreeNodes]:
-    """Where everything stands in a row of trees, depth first."""
+    """The ranges of all nodes in a row of trees, depth first."""
     nodes, at = [], 0
     for tree in trees:
         prompt = (at, at + len(tree.prompt))

@@ -28,7 +28,7 @@ class TreeModel(torch.nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the decoder's weights."""
+        """The dtype of the decoder's weights."""
         return next(self.decoder.parameters()).dtype
 
     @property

@@ -1,4 +1,4 @@
-"""The table that TRL writes of every step's responses, read again: is each reward what the verdicts make of it?"""
+"""The audit reads the table that TRL writes of every response: is each reward what the verdicts make of it?"""
 
 import json
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ _TABLES: Final = "completions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What the table says.
+    """What the table of responses says.
 
     Attributes:
-        samples: Responses in it.
-        scored: Those with a reward.
+        samples: Responses in the table.
+        scored: Responses with a reward.
         largest_difference: Largest distance of a reward from what its verdicts make; None where nothing was scored.
-        fingerprints: Of the oracles that answered.
+        fingerprints: Fingerprints of the oracles that answered.
     """
 
     samples: int
@@ -51,8 +51,8 @@ def audit(completions: pd.DataFrame, weights: RewardWeights) -> Audit:
     """Compute every reward again from the verdicts (`promedical.reward`).
 
     Args:
-        completions: Of `read_completions`.
-        weights: Of the run.
+        completions: The table that `read_completions` gives.
+        weights: The reward weights of the run.
     """
     distances = list(_distances(completions, weights))
     return Audit(

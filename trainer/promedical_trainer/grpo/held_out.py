@@ -1,7 +1,7 @@
 """Whether answers to held-out prompts got better: the policy before and after, on the same prompts.
 
-The oracle says so, and where the data have labelled answers to these prompts, similarity to the best of those. Answers
-are kept in the bench's format for a policy's answers, so that another judge can be asked about them too.
+The oracle says so. Where the data have labelled answers to these prompts, so does the similarity to the best of them.
+Answers are kept in the bench's format for a policy's answers, so that another judge can be asked about them too.
 """
 
 import json
@@ -31,8 +31,8 @@ MEASURES: Final = {
     "vetoed": "share vetoed",
     "characters": "length, characters",
     "similarity": "chrF to the answers with the best labels",
-    "similarity_elsewhere": "chrF to those to another prompt",
-    "similarity_own": "chrF to its own beyond that",
+    "similarity_elsewhere": "chrF to the best answers to another prompt",
+    "similarity_own": "difference of the two",
 }
 _OF_ORACLE: Final = ("reward", "proficiency", "excellence", "vetoed")
 _AT_ONCE: Final = 32
@@ -62,15 +62,15 @@ def write_answers(
     path: Path,
     deadline: Deadline,
 ) -> None:
-    """Let a policy answer; a file that is there stays, one that was cut off is continued.
+    """Let a policy answer; a file that exists stays, and one that was interrupted is resumed.
 
     Args:
-        policy: Folder or hub id.
-        tokenizer: Of the policy.
-        rows: Prompts.
-        recipe: How to answer.
-        path: One line an answer: `prompt_id` and `response`.
-        deadline: Of the run.
+        policy: A folder or a hub id.
+        tokenizer: The policy's tokenizer.
+        rows: The prompts to answer.
+        recipe: The recipe, which says how to answer.
+        path: The file to write, one line for each answer: `prompt_id` and `response`.
+        deadline: When the run must stop.
 
     Raises:
         TimeUpError: The deadline passed; the answers so far are kept.
@@ -118,7 +118,7 @@ def _answers(
 
 
 def judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.DataFrame:
-    """What is to be said of the answers: columns `prompt` and `MEASURES`; what the oracle did not score is absent.
+    """Measure the answers: columns `prompt` and `MEASURES`. Answers that the oracle did not score are absent.
 
     Raises:
         PromedicalError: The oracle does not answer.

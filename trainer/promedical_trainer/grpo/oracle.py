@@ -1,7 +1,7 @@
 """The oracle of a run: asked once at the start, written down, and the same until the end.
 
 `oracle.json` in the run's folder pins the fingerprint. Every call names it, so that the service itself refuses to
-answer as another; a run that goes on refuses to begin with another.
+answer as another; a run that resumes refuses another oracle.
 """
 
 import json
@@ -26,7 +26,7 @@ class OracleError(Exception):
 
 
 class OracleUnreachableError(Exception):
-    """Nobody answers. The message says where; the same command may go on later."""
+    """Nobody answers. The message says where; the same command resumes later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +34,10 @@ class Pin:
     """Which oracle a run learns from.
 
     Attributes:
-        fingerprint: Of everything that decides a score.
-        name: Of the model.
-        revision: Of the model.
-        engine: That computes.
+        fingerprint: A hash of everything that decides a score.
+        name: The model's name.
+        revision: The model's revision.
+        engine: The engine that computes.
         status: "trained", "untrained" or "fake".
     """
 
@@ -93,7 +93,7 @@ def _introduced(address: Address, settings: Oracle) -> Pin:
         if error.retryable or error.code == "deadline":
             raise OracleUnreachableError(
                 f"oracle {address.url}: cannot be reached within {settings.start_timeout_s:g} s ({error}); "
-                "start it, see to --oracle, then run the same command again"
+                "start it or correct --oracle, then run the same command again"
             ) from error
         raise OracleError(f"oracle {address.url}: {error}") from error
     except OSError as error:

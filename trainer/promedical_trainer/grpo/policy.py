@@ -50,7 +50,7 @@ def read_tokenizer(policy: str) -> PreTrainedTokenizerBase:
 
 
 def make_tiny_policy(folder: Path, *, seed: int = 0) -> None:
-    """Write a causal language model of random weights with one token a byte; a folder that is there stays."""
+    """Write a causal language model of random weights with one token a byte; a folder that exists stays."""
     if folder.is_dir():
         return
     scratch = folder.with_name(f".{folder.name}")

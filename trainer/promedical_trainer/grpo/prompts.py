@@ -21,11 +21,11 @@ from promedical_trainer.grpo.similarity import best_answers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRows:
-    """What the files came to.
+    """What was read from the files.
 
     Attributes:
         rows: `prompt` (messages), `rubric` (JSON) and `prompt_id`.
-        reports: Of every file: those to learn from, then those held out.
+        reports: The report of every file: first those to learn from, then those held out.
         held_out: Prompts that were left out because they are held out.
         unseen: Rows of the held-out files, without those that are too long; `references` beside the rest, the answers
             with the best labels.
@@ -76,7 +76,7 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
 
 
 def _unique(prompts: Iterable[LabelledPrompt]) -> tuple[LabelledPrompt, ...]:
-    """The first prompt of each id: one that stands in two files must not count twice."""
+    """The first prompt of each id: a prompt in two files must not count twice."""
     first: dict[str, LabelledPrompt] = {}
     for prompt in prompts:
         first.setdefault(prompt.id, prompt)

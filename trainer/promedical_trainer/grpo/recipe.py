@@ -14,7 +14,7 @@ _STRICT: Final = {"extra": "forbid"}
 TINY: Final = "tiny"
 """As policy: random weights and a byte tokenizer, made in the run's folder."""
 _CALLS_PER_TIMEOUT: Final = 3
-"""Ranks wait for the slowest: its call, with room for its generation, must be over before they give up."""
+"""Processes wait for the slowest one: its call and its generation must be over before the others give up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Prompts:
 
     Attributes:
         train: Files to learn from, in the criteria or the HealthBench format.
-        held_out: Prompts that stand in one of these files too are not learnt from.
+        held_out: The policy does not learn from prompts that are also in one of these files.
         exclude_sources: Rows of these sources are left out.
         max_tokens: Prompts with more tokens of the policy, chat markup included, are left out and counted.
     """
@@ -41,9 +41,9 @@ class Oracle:
     """How the service is asked, and what happens when it does not answer.
 
     Attributes:
-        timeout_s: Of one call, retries included: so long may the service be away, to be restarted for example.
+        timeout_s: Time for one call, retries included. The service may be away for this long, such as for a restart.
         start_timeout_s: How long the run waits for the service when it starts.
-        max_unscored: Share of a step's responses that may go without a score; above it, all ranks stop.
+        max_unscored: Share of a step's responses that may go without a score; above it, all processes stop.
         truncation: What may be cut from what is too long for the oracle.
         reward_weights: alpha, beta and lambda; those under which a violation pays are refused.
     """
@@ -68,9 +68,9 @@ class Vllm:
     """Generation by vLLM, which is installed beside the trainer (`pip install vllm`).
 
     Attributes:
-        mode: In the trainer's processes, or a server of its own.
-        server_url: Of the server.
-        memory_share: Of a GPU, where they share it.
+        mode: vLLM runs in the trainer's processes, or as a server of its own.
+        server_url: The URL of the server.
+        memory_share: The share of a GPU's memory that vLLM gets, where trainer and vLLM share a GPU.
         correct_sampling: Weigh each token by how much likelier the trainer's policy writes it than vLLM's numerics, at
             most 3 times. It is steadier where the two differ, and another loss than the paper's.
     """
@@ -92,10 +92,10 @@ class Generation:
     """How the policy answers.
 
     Attributes:
-        group_size: G, responses to a prompt.
-        max_tokens: Of one response.
-        temperature: Of sampling, and of the policy that is trained.
-        vllm: None: transformers generates.
+        group_size: G, the number of responses to a prompt.
+        max_tokens: The most tokens of one response.
+        temperature: The temperature of sampling, and of the policy that is trained.
+        vllm: How vLLM generates; None: transformers generates.
     """
 
     __pydantic_config__ = _STRICT
@@ -114,22 +114,22 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """The loop.
+    """Settings of the training loop.
 
     Attributes:
-        steps: Of the optimizer.
+        steps: Steps of the optimizer.
         batch: Responses in one backward pass of one process; memory, not mathematics.
         accumulate: Backward passes of one process in a step, and in a generation.
-        learning_rate: Of the policy.
+        learning_rate: The policy's learning rate.
         kl: Weight of the divergence from the policy at the start, beta of the paper of GRPO.
-        warmup_share: Of the steps.
-        scheduler: Of transformers.
-        max_grad_norm: Clip.
+        warmup_share: The share of the steps in which the learning rate rises.
+        scheduler: The learning rate's schedule, by its name in transformers.
+        max_grad_norm: Gradients are clipped to this norm.
         precision: bf16 is autocast; weights stay fp32.
         checkpointing: Recompute activations in the backward pass.
         save_every: Steps between checkpoints.
         ranks_timeout_s: After so long without a word, a process gives the others up.
-        seed: Of everything.
+        seed: The seed of everything that is drawn.
     """
 
     __pydantic_config__ = _STRICT
@@ -156,7 +156,7 @@ class Optimisation:
 
     @property
     def responses(self) -> int:
-        """Of one process, in one step."""
+        """Responses of one process in one step."""
         return self.batch * self.accumulate
 
 
@@ -165,7 +165,7 @@ class Evaluation:
     """The policy before and after, on held-out prompts; the first process alone answers, without vLLM.
 
     Attributes:
-        prompts: So many of them, drawn by the seed; 0: none.
+        prompts: How many held-out prompts, drawn by the seed; 0: none.
     """
 
     __pydantic_config__ = _STRICT
@@ -181,7 +181,7 @@ class GrpoRecipe:
     """One policy.
 
     Attributes:
-        name: Of the run.
+        name: The name of the run.
         description: One sentence.
         policy: What is trained: a folder, a hub id, or "tiny".
         optimisation: The loop.

@@ -34,9 +34,9 @@ class Failures:
     """What this process asked since it was last looked at.
 
     Attributes:
-        asked: Responses.
-        codes: Of those without a score, why.
-        hopeless: What no later call would change; None: nothing.
+        asked: Responses that were sent.
+        codes: Error codes of the responses without a score.
+        hopeless: An error that no later call would change; None: there is none.
     """
 
     asked: int = 0
@@ -49,7 +49,7 @@ class Failures:
         self.codes.update(code for code in codes if code is not None)
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Start to count again from zero."""
         self.asked, self.codes, self.hopeless = 0, Counter(), None
 
 

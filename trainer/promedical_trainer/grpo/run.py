@@ -1,4 +1,4 @@
-"""One GRPO run, stage by stage: pin the oracle, read, train, audit, summarise. It goes on where it was cut off.
+"""One GRPO run, stage by stage: pin the oracle, read, train, audit, summarise. An interrupted run resumes.
 
 The output folder holds recipe.yaml, oracle.json, lineage.json, training/ (checkpoints, the table of completions,
 TensorBoard's files), policy/, held_out/ and summary.md. The table and held_out/ hold texts; nothing else does.
@@ -44,11 +44,11 @@ class Run:
 
     Attributes:
         recipe: All settings.
-        oracle: Whom to ask.
+        oracle: The oracle to ask.
         data: Folder that the recipe's file names are relative to.
-        output: Folder of the run; a run of the same recipe that was cut off there is continued.
-        console: For progress.
-        deadline: When to stop, to be continued later.
+        output: Folder of the run; a run of the same recipe that was interrupted there is resumed.
+        console: Where progress is printed.
+        deadline: When to stop; the same run can resume later.
         allow_fake: Learn from the fake engine's numbers too.
     """
 
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def training(self) -> Path:
-        """Of the training stage."""
+        """Folder of the training stage."""
         return self.output / "training"
 
     @property
@@ -87,8 +87,8 @@ def train_policy(run: Run) -> Path:
         DataError: The data cannot be used.
         OracleError: The oracle is not one for this run.
         OracleUnreachableError: Nobody answered at the start.
-        OracleLostError: Too many responses went without a score; the same call goes on from there.
-        TimeUpError: The deadline passed; the same call goes on from there.
+        OracleLostError: Too many responses went without a score; the same call resumes there.
+        TimeUpError: The deadline passed; the same call resumes there.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading and saving; the run has one of its own
     processes(run.recipe.optimisation.ranks_timeout_s)
@@ -193,6 +193,6 @@ def _judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.Da
         return judged(path, rows, grader)
     except PromedicalError as error:
         raise OracleLostError(
-            f"the policy is trained, but {path} could not be judged ({error}); see to the oracle, then run the same "
+            f"the policy is trained, but {path} could not be judged ({error}); check the oracle, then run the same "
             "command again"
         ) from error

@@ -15,17 +15,17 @@ from promedical_trainer.runs.progress import Deadline
 
 
 class OracleLostError(Exception):
-    """Too much of a step went without a score. The message says what happened and how to go on."""
+    """Too much of a step went without a score. The message says what happened and how to resume."""
 
 
 class Vote(TrainerCallback):
     """Asks every process what failed, and stops them all if it is too much, or if time is up.
 
     Args:
-        failures: Of this process.
-        max_unscored: Share of a step's responses.
-        deadline: Of the run.
-        url: Of the oracle, for the message.
+        failures: The failures of this process.
+        max_unscored: The share of a step's responses that may go without a score.
+        deadline: When the run must stop.
+        url: The oracle's URL, for the message.
     """
 
     def __init__(self, failures: Failures, max_unscored: float, deadline: Deadline, url: str) -> None:
@@ -39,7 +39,7 @@ class Vote(TrainerCallback):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
-        """Gradients are there, the step is not made yet."""
+        """Vote when the gradients are computed and the step is not made yet."""
         del args, control
         told = gathered((self._failures, self._deadline.passed))
         self.time_is_up = any(passed for _, passed in told)
@@ -58,7 +58,7 @@ class Vote(TrainerCallback):
 
     def _verdict(self, told: list[Failures], step: int) -> str | None:
         hopeless = next((failures.hopeless for failures in told if failures.hopeless is not None), None)
-        again = f"See to the oracle at {self._url}, then run the same command again"
+        again = f"Check the oracle at {self._url}, then run the same command again"
         kept = f"no step was made on it, and checkpoint-{step} holds the policy as it was"
         if hopeless is not None:
             return f"step {step}: the oracle at {self._url} does not answer this run: {hopeless}; {kept}. {again}"

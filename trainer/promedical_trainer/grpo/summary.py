@@ -1,4 +1,4 @@
-"""What a run did, for people: a page and a plot of reward, its parts, KL and length over the steps."""
+"""The summary of a run for people: a page, and a plot of reward, its parts, KL and length over the steps."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _CURVES: Final = {
     "completions/mean_length": "length, tokens",
 }
 _SHARE: Final = 0.1
-"""Of the steps at each end that the table compares."""
+"""The share of the steps at each end that the table compares."""
 _SMOOTH: Final = 0.05
 _PLOT: Final = "curves.png"
 PAGE: Final = "summary.md"
@@ -37,15 +37,15 @@ PAGE: Final = "summary.md"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """All that the page tells of.
+    """What the page shows.
 
     Attributes:
-        recipe: Of the run.
-        pin: The oracle.
-        prompts: What was learnt from.
-        audit: Of the rewards.
+        recipe: The recipe of the run.
+        pin: The oracle that the run is pinned to.
+        prompts: The prompts that the policy learnt from.
+        audit: The audit of the rewards.
         steps: One row a step, columns as TRL names its metrics.
-        held_out: Measures before and after, on prompts that were not learnt from; may be empty.
+        held_out: Measures before and after, on prompts that the policy did not learn from; may be empty.
     """
 
     recipe: GrpoRecipe

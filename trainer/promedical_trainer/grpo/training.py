@@ -23,13 +23,13 @@ from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoin
 
 
 class ResumableTrainer(GRPOTrainer):
-    """TRL's trainer; a run that goes on takes up the prompts where it left them, also after the first epoch.
+    """TRL's trainer; a run that resumes takes up the prompts where it left them, also after the first epoch.
 
     TRL draws the order of each epoch from one generator, which in a new process begins with the first epoch's.
 
     Args:
-        steps_made: Of the checkpoint that is continued.
-        options: Of TRL's trainer.
+        steps_made: Steps of the checkpoint that is resumed.
+        options: Arguments of TRL's trainer.
     """
 
     def __init__(self, *, steps_made: int, **options: Any) -> None:
@@ -53,16 +53,16 @@ def train_steps(
     folder: Path,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> None:
-    """Train up to a checkpoint in the folder; one that is there is continued.
+    """Train up to a checkpoint in the folder; a checkpoint that exists is resumed.
 
     Args:
         policy: Folder or hub id of the policy at the start, which is the reference too.
-        tokenizer: Of the policy.
+        tokenizer: The policy's tokenizer.
         rows: Prompts and criteria.
         reward: What to maximise.
         recipe: All settings.
         folder: For checkpoints, the table of completions and TensorBoard's files.
-        callbacks: To watch and to stop.
+        callbacks: Callbacks that watch the run and stop it.
     """
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing`", FutureWarning)  # TRL's own calls

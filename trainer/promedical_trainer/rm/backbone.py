@@ -17,7 +17,7 @@ def trainable_model(base: Bundle, adapter: Adapter | None, *, dtype: torch.dtype
     Args:
         base: With its own score head, so that a causal model starts as a zero-shot judge.
         adapter: None opens all weights but the embeddings.
-        dtype: Of frozen weights; what is trained is fp32.
+        dtype: The dtype of frozen weights; trained weights are fp32.
         checkpointing: Recompute activations in the backward pass.
 
     Raises:

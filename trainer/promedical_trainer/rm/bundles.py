@@ -28,10 +28,10 @@ def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle)
     """Write the trained weights, not calibrated yet; the folder appears whole or not at all.
 
     Args:
-        folder: Of the bundle; one that is there is kept.
+        folder: The bundle's folder; one that exists is kept.
         checkpoint: Holds `model.safetensors` with what was trained.
         recipe: Says whether that is an adapter.
-        base: What was trained on.
+        base: The base model.
 
     Raises:
         RecipeError: A weight is no number, or too large for how adapters are stored.
@@ -52,7 +52,7 @@ def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle)
 
 
 def _stored(recipe: RmRecipe) -> torch.dtype:
-    """Of an adapter, or of whole weights; the head of an adapter has fp32."""
+    """The dtype in which an adapter or whole weights are stored; the head of an adapter is fp32."""
     if recipe.adapter is not None:
         return _ADAPTER
     return torch.bfloat16 if recipe.optimisation.precision == "bf16" else torch.float32

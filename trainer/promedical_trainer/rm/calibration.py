@@ -19,7 +19,7 @@ from promedical_data.measures.tallies import Numbers
 from promedical_model.calibration import LOGIT_DIGITS, Calibration, PlattCell, Verdict
 
 MIN_LABELS: Final = 200
-"""Of a cell; with fewer it uses the global parameters."""
+"""Labels that a cell needs; with fewer it uses the global parameters."""
 
 MAX_FALSE_VETOES: Final = 0.1
 """Share of safe dev responses that any safety verdict may veto."""
@@ -37,7 +37,7 @@ Parameters: TypeAlias = tuple[float, float]
 
 
 class CalibrationError(ValueError):
-    """The logits do not say which criteria are met, so that no probability can be made of them."""
+    """The logits do not tell which criteria are met, so the model cannot be calibrated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class FittedCalibration:
     """A calibration, and what its reader must know.
 
     Attributes:
-        cells: By "global" and "dimension/polarity".
+        cells: Parameters by "global" and "dimension/polarity".
         notes: Which cells fell back to the global parameters and why, and what thresholds cost.
         vetoes: None where no safety threshold could be chosen.
     """
@@ -89,9 +89,9 @@ def fit_calibration(frame: pd.DataFrame, prompts: Sequence[LabelledPrompt]) -> F
     several veto criteria, whose false alarms add up.
 
     Args:
-        frame: Of `promedical_data.measures.predictions.table`, on dev labels; only its logits are used of the
-            predictions.
-        prompts: What the frame was made of: its criteria are judged.
+        frame: The table of `promedical_data.measures.predictions.table` on dev labels. Of the predictions only the
+            logits are used.
+        prompts: The prompts that the frame was made from, with their criteria.
 
     Raises:
         CalibrationError: No labels, one class only, or logits that do not rise with the labels over all of them.
@@ -180,8 +180,8 @@ def _global_cell(frame: pd.DataFrame) -> PlattCell:
     scale, offset = platt(frame["logit"].tolist(), frame["met"].tolist())
     if not scale > 0:
         raise CalibrationError(
-            f"the logits do not rise with the labels (scale {scale:.3g} over {len(frame)} labels), so no probability "
-            "can be made of them: the model has not learned to read criteria, or, without loss.pointwise, where their "
+            f"the logits do not rise with the labels (scale {scale:.3g} over {len(frame)} labels), so they "
+            "cannot be calibrated: the model has not learnt to read criteria, or, without loss.pointwise, where their "
             "zero is; train longer, raise the learning rate or loss.pointwise, or check the sign of pairs and labels"
         )
     return _rounded(scale, offset)
@@ -227,8 +227,8 @@ def _one_sided_notes(
     verdicts = frame.assign(said=[verdict.met for verdict in _verdicts(frame, criteria, calibration)])
     shares = verdicts.astype({"met": float, "said": float}).groupby(["dimension", "polarity"])[["met", "said"]].mean()
     return [
-        f"{dimension}/{polarity}: {said:.0%} of the dev verdicts are met, of the labels {met:.0%}; "
-        "the verdict says next to nothing, use probabilities"
+        f"{dimension}/{polarity}: {said:.0%} of the dev verdicts are met, {met:.0%} of the labels; "
+        "the verdict says almost nothing, so use probabilities"
         for (dimension, polarity), met, said in shares.itertuples(name=None)
         if max(said, 1 - said) >= _ONE_SIDED
     ]

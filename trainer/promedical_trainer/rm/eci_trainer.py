@@ -31,10 +31,10 @@ class StepData(Dataset[list[Pass]]):
     """Optimizer steps by number, as the passes of this process.
 
     Args:
-        steps: Groups of each step.
+        steps: The groups of each step.
         encoded: The prompts that the groups are of.
-        weights: Of the loss.
-        tokens_per_pass: Bound of a pass.
+        weights: The weights of the loss.
+        tokens_per_pass: The most tokens of a pass.
         rank: The number of this process.
         world_size: The number of processes.
     """
@@ -74,11 +74,11 @@ class EciTrainer(Trainer):
     """Trains a `TreeModel` whose trainable parameters require gradients.
 
     Args:
-        model: On the device or not; the library places it.
-        args: Of transformers; accumulation, batch size and sharding of data must stay at their defaults.
-        steps: The data.
-        head_learning_rate: Of the score head, which has no weight decay either.
-        **others: Callbacks and the like.
+        model: The model, on any device: the library places it.
+        args: Arguments of transformers; accumulation, batch size and sharding of data must stay at their defaults.
+        steps: The steps to train.
+        head_learning_rate: The score head's learning rate; the head has no weight decay.
+        **others: Further arguments of transformers' trainer, such as callbacks.
     """
 
     def __init__(

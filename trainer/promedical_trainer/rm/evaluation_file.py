@@ -21,7 +21,7 @@ UNTRAINED: Final = "untrained"
 def write_evaluation(
     path: Path, splits: Splits, facts: Facts, fitted: FittedCalibration, evaluations: Mapping[str, Evaluation]
 ) -> None:
-    """Write it."""
+    """Write what the run learnt from and what was measured so far."""
     document = {
         "training": asdict(facts),
         "data": [as_dict(replace(report, path=Path(report.path.name))) for report in splits.reports],

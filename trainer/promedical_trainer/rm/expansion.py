@@ -49,14 +49,14 @@ class Expansion:
     """How prompts become groups.
 
     Attributes:
-        responses_per_tree: At most so many responses in one group, and one more where it would be left alone.
-        criteria_per_tree: At most so many criteria in one group: those that tell its responses apart first,
+        responses_per_tree: The most responses in one group; one more joins it where it would be left alone.
+        criteria_per_tree: The most criteria in one group: those that tell its responses apart first,
             then the rest, which only the pointwise loss reads; safety first in both, since it is rare.
-        trees_per_prompt: At most so many groups of one prompt in an epoch; the next epoch draws others.
-        pairs_per_criterion: At most so many pairs of one prompt and criterion in an epoch, so that prompts
+        trees_per_prompt: The most groups of one prompt in an epoch; the next epoch draws others.
+        pairs_per_criterion: The most pairs of one prompt and criterion in an epoch, so that prompts
             with many responses do not drown the others.
-        pairs_per_tree: At least so many pairs in a group, else it is left out; 0 also keeps those that only have
-            labels, which cost as many tokens and only anchor the zero.
+        pairs_per_tree: The fewest pairs in a group; a group with fewer is left out. 0 also keeps groups that only
+            have labels, which cost as many tokens and only anchor the zero.
     """
 
     responses_per_tree: int = 4

@@ -58,7 +58,7 @@ def eci_loss(logits: torch.Tensor, targets: Targets) -> Loss:
 
     Args:
         logits: Shape (leaves,), fp32.
-        targets: Of the same pass.
+        targets: The targets of the same pass.
     """
     winners, losers = logits[targets.winners], logits[targets.losers]
     margins = winners - losers

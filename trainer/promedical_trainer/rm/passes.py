@@ -20,10 +20,11 @@ class LossWeights:
     """How much each part of the loss counts.
 
     Attributes:
-        pairwise: Of the criterion-conditioned Bradley-Terry term.
-        pointwise: Of the term that anchors the zero; small, since alone it learns how often a criterion is met.
+        pairwise: The weight of the criterion-conditioned Bradley-Terry term.
+        pointwise: The weight of the term that anchors the zero; small, since alone that term learns how often a
+            criterion is met.
         center: Pulls pairs without labels towards zero (`center_rewards_coefficient` in TRL).
-        dimensions: Weight of a pair by its criterion's dimension; absent means 1.
+        dimensions: The weight of a pair by its criterion's dimension; a dimension that is absent has weight 1.
     """
 
     pairwise: float = 1.0
@@ -69,14 +70,14 @@ class Pass:
 def step_passes(
     groups: Sequence[Group], encoded: EncodedPrompts, weights: LossWeights, *, tokens_per_pass: int, world_size: int = 1
 ) -> list[list[Pass]]:
-    """The passes of one optimizer step by rank; every rank gets equally many, as sharded training needs.
+    """The passes of one optimizer step by rank. Every rank gets the same number, as sharded training needs.
 
     Args:
         groups: The groups of the step.
         encoded: The prompts that the groups are of.
         weights: The weights of the loss.
-        tokens_per_pass: At most so many tokens in a pass; a larger group stands alone.
-        world_size: Over how many processes the step is spread.
+        tokens_per_pass: The most tokens in a pass; a larger group has a pass of its own.
+        world_size: The number of processes that share the step.
     """
     trees = [encoded.tree(group) for group in groups]
     bins = _spread(_bins([tree.unique_tokens for tree in trees], tokens_per_pass), world_size)

@@ -18,7 +18,7 @@ from promedical_trainer.rm.recipe import Adapter, RmRecipe
 GIB: Final = 2**30
 _FP32, _BF16 = 4, 2
 _MOMENTS: Final = 2
-"""Of AdamW, in fp32, for each trained value."""
+"""AdamW keeps this many fp32 moments for each trained value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +26,14 @@ class MemoryPlan:
     """Bytes on one device that holds everything; the launch configurations shard weights, gradients and moments.
 
     Attributes:
-        name: Of the recipe.
-        parameters: Of the decoder and its head.
-        trained: Those that are trained.
-        weights: Bytes.
-        gradients: Bytes.
-        optimizer: Bytes.
+        name: The recipe's name.
+        parameters: Parameters of the decoder and its head.
+        trained: Parameters that are trained.
+        weights: Bytes of the weights.
+        gradients: Bytes of the gradients.
+        optimizer: Bytes of the optimizer's state.
         activations: Bytes of one pass of `tokens_per_pass`, estimated.
-        tokens_per_pass: Of the recipe.
+        tokens_per_pass: The recipe's bound of a pass.
         host: Bytes in the memory of the process that writes the bundle; others need the weights alone, to load them.
     """
 
@@ -116,7 +116,7 @@ def _counts(config: PretrainedConfig, adapter: Adapter | None) -> tuple[int, int
 
 
 def _activations(config: PretrainedConfig, recipe: RmRecipe) -> int:
-    """Of what the backward pass needs; with checkpointing each layer's input, and one layer whole."""
+    """Bytes that the backward pass needs; with checkpointing, each layer's input and one layer whole."""
     size = _BF16 if recipe.optimisation.precision == "bf16" else _FP32
     heads = config.num_attention_heads + 2 * config.num_key_value_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

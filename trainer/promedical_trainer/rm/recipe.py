@@ -32,11 +32,11 @@ class DataChoice:
 
     Attributes:
         train: Files to learn from.
-        dev: To choose by and to calibrate on.
-        test: To report on, once.
-        physicians: Reported as they come, if there.
-        exclude_sources: Rows of these sources are neither learnt from nor calibrated on.
-        dev_responses: At most so many responses of a dev prompt, drawn by a hash, so that a few prompts do not decide
+        dev: Files to choose by and to calibrate on.
+        test: Files to report on, once.
+        physicians: Files that are reported on as they are, where they exist.
+        exclude_sources: The model neither learns from rows of these sources nor is calibrated on them.
+        dev_responses: The most responses of a dev prompt, drawn by a hash, so that a few prompts do not decide
             the calibration; None: all.
     """
 
@@ -56,7 +56,7 @@ class DataChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """The loop.
+    """Settings of the training loop.
 
     Attributes:
         epochs: Passes over the prompts; each draws other groups.
@@ -64,16 +64,16 @@ class Optimisation:
         batch_pairs: Criterion-level pairs in a step, at least.
         tokens_per_pass: Tokens of one forward pass; memory, not mathematics.
         max_path_tokens: Responses with longer paths are left out, counted and reported.
-        learning_rate: Of adapter or weights.
-        head_learning_rate: Of the score head.
-        warmup_share: Of the steps.
-        scheduler: Of transformers.
-        weight_decay: Not on the head.
-        max_grad_norm: Clip.
+        learning_rate: The learning rate of adapter or weights.
+        head_learning_rate: The learning rate of the score head.
+        warmup_share: The share of the steps in which the learning rate rises.
+        scheduler: The learning rate's schedule, by its name in transformers.
+        weight_decay: Weight decay, except on the head.
+        max_grad_norm: Gradients are clipped to this norm.
         precision: bf16 is autocast; trained weights stay fp32.
         checkpointing: Recompute activations in the backward pass.
         save_every: Steps between checkpoints.
-        seed: Of everything.
+        seed: The seed of everything that is drawn.
     """
 
     __pydantic_config__ = _STRICT
@@ -108,17 +108,17 @@ class RmRecipe:
     """One reward model.
 
     Attributes:
-        name: Of the bundle.
+        name: The bundle's name.
         description: One sentence, with what it is trained on.
-        licence: Of the trained weights.
+        licence: The licence of the trained weights.
         attribution: Whose data it learns from, and their licences; the model card says so.
         base: "smollm2-135m-instruct", a hub id, a directory, or "tiny" for a tiny copy of the architecture.
         architecture: Configuration of the base as transformers names its fields; None: read from the base. Recipes
-            state it where the base is large, so that its memory can be planned without its weights.
+            state it where the base is large, so that memory can be planned without the weights.
         adapter: LoRA; None: all weights but the embeddings are trained.
         data: What to read.
         expansion: How prompts become groups.
-        loss: Its weights.
+        loss: The weights of the loss.
         optimisation: The loop.
         criteria: False is the ablation "no criteria": one scalar per response.
         safety: False is the ablation "no safety data".
@@ -144,7 +144,7 @@ class RmRecipe:
 
     @property
     def ablations(self) -> tuple[str, ...]:
-        """Parts that it leaves out, as `--ablation` names them, whoever asked for that."""
+        """The parts that the recipe leaves out, as `--ablation` names them."""
         found = {
             "no-criteria": not self.criteria,
             "no-safety": not self.safety,

@@ -52,12 +52,12 @@ class Run:
     Attributes:
         recipe: All settings.
         data: Folder that the recipe's file names are relative to.
-        output: Folder of the run; a run of the same recipe that was cut off there is continued.
-        console: For progress.
-        deadline: When to stop, to be continued later.
+        output: Folder of the run; a run of the same recipe that was interrupted there is resumed.
+        console: Where progress is printed.
+        deadline: When to stop; the same run can resume later.
         shrink: Train on a tiny copy of the recipe's architecture, to see that the rest works.
         until: Last part of the evaluation. "dev" leaves the test split alone, "test" leaves out the base as a control,
-            which takes as long as the model itself. The same run goes on later with what is left, and drops nothing.
+            which takes as long as the model itself. The same run can do the rest later, and drops nothing.
     """
 
     recipe: RmRecipe
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def base(self) -> str:
-        """What is trained on."""
+        """The base model, as a name or a folder."""
         tiny = self.shrink or self.recipe.base == TINY
         return str(self.output / "base") if tiny else self.recipe.base
 
@@ -96,12 +96,12 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Of the training stage."""
+        """Folder of the training stage's checkpoints."""
         return self.output / "checkpoints"
 
     @property
     def scores(self) -> Path:
-        """Of every split, as they come."""
+        """Folder with the logits of every split."""
         return self.output / "scores"
 
     @property
@@ -121,7 +121,7 @@ def train_reward_model(run: Run) -> Path:
         DataError: The data cannot be used.
         BundleError: The base cannot be loaded.
         CalibrationError: The model learnt nothing.
-        TimeUpError: The deadline passed; the same call goes on from there.
+        TimeUpError: The deadline passed; the same call resumes there.
     """
     check_launched()
     with ExitStack() as held:
@@ -153,11 +153,11 @@ def _show(run: Run, splits: Splits) -> None:
     for report in splits.reports:
         run.console.print(describe(report))
     for name in splits.missing:
-        run.console.print(f"{name} is not there: nothing is reported on physicians' labels of it")
+        run.console.print(f"{name} does not exist: the report has no physicians' labels from it")
     if splits.leaks:
-        run.console.print(f"{len(splits.leaks)} training prompts stand in another split too and were left out")
+        run.console.print(f"{len(splits.leaks)} training prompts are also in another split and were left out")
     if splits.dev_leaks:
-        run.console.print(f"{len(splits.dev_leaks)} dev prompts stand in test or physicians too and were left out")
+        run.console.print(f"{len(splits.dev_leaks)} dev prompts are also in test or physicians and were left out")
 
 
 def _train_stage(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts:
@@ -207,11 +207,11 @@ def _forget(run: Run) -> None:
     """Leave nothing that other weights gave.
 
     Raises:
-        RecipeError: There is a bundle that cannot go on, and hours of training would replace it.
+        RecipeError: There is a bundle without checkpoints, and hours of training would replace it.
     """
     if run.bundle.is_dir() and last_checkpoint(run.checkpoints) is None:
         raise RecipeError(
-            f"{run.bundle} is there, but its checkpoints are not: give another --output, or delete {run.bundle} to "
+            f"{run.bundle} exists, but its checkpoints do not: give another --output, or delete {run.bundle} to "
             "train again"
         )
     run.evaluation.unlink(missing_ok=True)
@@ -224,7 +224,7 @@ def _check_teaches(steps: Sequence[Sequence[Group]], recipe: RmRecipe, left_out:
     """Steps that the loss reads nothing of would leave the base as it was, and call it trained."""
     if not any(recipe.loss.reads(group) for step in steps for group in step):
         raise RecipeError(
-            "the training data give nothing that the loss reads: pairs, which loss.pairwise and loss.dimensions weigh, "
+            "the training data hold nothing that the loss reads: pairs, which loss.pairwise and loss.dimensions weigh, "
             f"or labels, which loss.pointwise weighs; {left_out}; see the data report"
         )
 

@@ -25,15 +25,15 @@ _DTYPE: Final = torch.float32
 
 
 class TooLongError(ValueError):
-    """A labelled response does not fit into the model; it would have to be left out of every comparison."""
+    """A labelled response does not fit into the model, so every comparison would have to leave it out."""
 
 
 class BundleScorer:
     """A loaded bundle that scores labelled prompts.
 
     Args:
-        bundle: Loaded as the service loads it.
-        device: Where to.
+        bundle: The bundle, which is loaded as the service loads it.
+        device: The device that computes.
         criteria: False gives each criterion the same scalar, with its sign: the ablation "no criteria".
         blank: Score what the bench puts in the place of every response: the control "criterion only".
     """
@@ -81,10 +81,10 @@ def score(
     """Logits of all prompts; what the file holds already is not computed again.
 
     Args:
-        scorer: Made only if there is something left to score.
-        prompts: To score.
-        path: JSONL, one prompt a line; a half-written last line is dropped.
-        advance: Told how many prompts are done.
+        scorer: Called only if there is something left to score.
+        prompts: The prompts to score.
+        path: The file of logits as JSONL, one prompt a line; a half-written last line is dropped.
+        advance: Called with the number of prompts that are done.
     """
     done = _read(path)
     left = [

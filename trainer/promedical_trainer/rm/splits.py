@@ -20,15 +20,15 @@ class Splits:
     """Prompts by their use.
 
     Attributes:
-        train: Without excluded sources and without prompts that stand in another split too.
-        dev: To choose by, without prompts that test or physicians have too.
-        test: To report on.
-        physicians: Reported as they come; may be empty.
-        reports: Of every file, in order.
+        train: Prompts to learn from, without excluded sources and without prompts that are also in another split.
+        dev: Prompts to choose by, without prompts that test or physicians have too.
+        test: Prompts to report on.
+        physicians: Prompts that are reported on as they are; may be empty.
+        reports: The report of every file, in order.
         leaks: Ids of prompts that were taken out of `train` because another split has them.
         dev_leaks: Ids of prompts that were taken out of `dev` because test or physicians have them.
         excluded: Sources that a bundle takes nothing from: neither weights nor calibration.
-        missing: Files of the physicians that are not there.
+        missing: Files of the physicians that do not exist.
         too_long: Responses of dev, test and physicians that were taken out because the model cannot read them.
     """
 
@@ -78,7 +78,7 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     )
     _check_calibrates(splits, choice.dev)
     if not splits.train:
-        raise DataError(f"all {len(train)} training prompts stand in dev, test or physicians too; give other files")
+        raise DataError(f"all {len(train)} training prompts are also in dev, test or physicians; give other files")
     return splits
 
 
@@ -98,7 +98,7 @@ def _shared(prompts: Sequence[LabelledPrompt], others: Sequence[LabelledPrompt])
 
 
 def _check_calibrates(splits: Splits, names: Sequence[str]) -> None:
-    """Better said before the training than after it."""
+    """Refuse before the training what calibration would refuse after it."""
     labels = [
         label.met
         for prompt in splits.calibrating
@@ -122,5 +122,5 @@ def _read(folder: Path, names: Sequence[str], reports: list[DataReport]) -> tupl
         prompts += result.prompts
     twice = [name for name, count in Counter(each.id for each in prompts).items() if count > 1]
     if twice:
-        raise DataError(f"{', '.join(names)}: prompt {twice[0]!r} stands in two of them; give ids that differ")
+        raise DataError(f"{', '.join(names)}: prompt {twice[0]!r} is in two of them; give ids that differ")
     return tuple(prompts)

@@ -24,8 +24,8 @@ from promedical_trainer.rm.objective import Targets, eci_loss
 from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
 
 FLAT_SEQUENCES: Final = 4
-"""Of a flat batch, at most; one criterion of many responses may have more. Activations of the default model take
-about 3 MB a token in fp32, so that four usual paths need as much memory as one usual tree."""
+"""The most sequences of a flat batch; one criterion of many responses may have more. Activations of the default model
+take about 3 MB a token in fp32, so that four usual paths need as much memory as one usual tree."""
 
 _ROUNDING: Final = 1e-3
 """A gradient below this share of the largest one is compared with that share: nothing but rounding is in it."""
@@ -41,10 +41,10 @@ class Throughput:
         leaves: Criteria judged in one repeat, each of every response.
         tree_tokens: Tokens that the trees compute.
         flat_tokens: Tokens of all paths, without padding.
-        tree_per_s: Of the trees.
-        flat_per_s: Of independent sequences.
+        tree_per_s: Rate of the trees.
+        flat_per_s: Rate of independent sequences.
         gradient_difference: Norm of the difference of a tensor's gradient over the norm of the gradient, at most.
-        loss_difference: Of the two losses.
+        loss_difference: The difference of the two losses.
     """
 
     leaves: int
@@ -73,9 +73,9 @@ def measure(
 
     Args:
         model: What requires gradients is trained; its gradients are dropped.
-        renderer: Of the model.
-        groups: One tree each.
-        repeats: At least 1.
+        renderer: The model's renderer.
+        groups: The groups to train on, one tree each.
+        repeats: How often each way runs, at least once.
         flat_sequences: Sequences in a flat batch.
     """
     encoded = encode([group.prompt for group in groups], renderer)

@@ -20,16 +20,16 @@ _TEMPLATES: Final[dict[str, Template]] = {"qwen3": CHATML, "llama": LLAMA3}
 _SPECIAL: Final = re.compile(r"<\|\w+\|>")
 _HEADS, _HEAD_SIZE, _LAYERS, _WIDTH = 4, 16, 2, 64
 _SPREAD: Final = 0.15
-"""Of the weights: large enough that every token matters to a score."""
+"""The spread of the weights: large enough that every token matters to a score."""
 
 
 def make_tiny_base(folder: Path, config: PretrainedConfig, *, seed: int = 0) -> None:
-    """Write the tiny model; a folder that is there stays. It appears whole or not at all.
+    """Write the tiny model, whole or not at all; a folder that exists stays.
 
     Args:
-        folder: To write.
-        config: Of the real architecture; what makes it large is replaced, the rest stays.
-        seed: Of the weights.
+        folder: The folder to write.
+        config: The real model's configuration; what makes it large is replaced, the rest stays.
+        seed: The seed of the weights.
     """
     if folder.is_dir():
         return

@@ -70,7 +70,7 @@ def train_steps(
     on_gpu: bool,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> EciTrainer:
-    """Train; a checkpoint in the folder is continued, with the same curve as if nothing had happened."""
+    """Train; a checkpoint in the folder is resumed, with the same curve as without the interruption."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     trainer = EciTrainer(
         model,

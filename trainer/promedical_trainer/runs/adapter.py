@@ -13,10 +13,10 @@ class Adapter:
     """LoRA (arXiv 2106.09685), by peft. Dropout is 0, since a tree shares tokens between paths.
 
     Attributes:
-        rank: Of the update.
+        rank: The rank of the update.
         alpha: The update is scaled by alpha over rank.
-        targets: Linear layers, by name.
-        layers: Numbers of the layers that get it; None: all. The backward pass ends at the lowest of them.
+        targets: The linear layers that get an adapter, by name.
+        layers: Numbers of the layers that get an adapter; None: all. The backward pass ends at the lowest of them.
     """
 
     __pydantic_config__ = _STRICT

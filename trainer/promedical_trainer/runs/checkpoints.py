@@ -1,4 +1,4 @@
-"""Checkpoints as transformers writes them: which one a run goes on from, how far it is, and the model in it."""
+"""Checkpoints as transformers writes them: which one a run resumes from, how far it is, and the model in it."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from promedical_trainer.runs.recipe_files import RecipeError
 
 _OF_MODEL: Final = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
-"""Weights, configuration and tokenizer; the rest, and the trainer's state, is for going on."""
+"""Weights, configuration and tokenizer; the rest, and the trainer's state, is for resuming."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class CheckpointState:
 
 
 def checkpoint_state(folder: Path) -> CheckpointState:
-    """Of the newest checkpoint; zero if there is none."""
+    """How far the newest checkpoint is; zero if there is none."""
     checkpoint = last_checkpoint(folder)
     if checkpoint is None:
         return CheckpointState(steps=0, seconds=0.0)
@@ -42,7 +42,7 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """The same, where there must be one.
+    """The newest checkpoint, where there must be one.
 
     Raises:
         RecipeError: There is none.
@@ -54,7 +54,7 @@ def newest_checkpoint(folder: Path) -> Path:
 
 
 def copy_model(checkpoint: Path, folder: Path) -> None:
-    """Copy weights, configuration and tokenizer, all or nothing; a folder that is there stays.
+    """Copy weights, configuration and tokenizer, all or nothing; a folder that exists stays.
 
     Raises:
         RecipeError: The checkpoint holds no weights.
@@ -69,7 +69,7 @@ def copy_model(checkpoint: Path, folder: Path) -> None:
             shutil.copy(file, scratch)
     if not any(scratch.glob("*.safetensors")):
         raise RecipeError(
-            f"{checkpoint}: holds no whole weights, so the run cannot end; begin it anew in another --output"
+            f"{checkpoint}: holds no whole weights, so the run cannot end; start again with another --output"
         )
     scratch.rename(folder)
 

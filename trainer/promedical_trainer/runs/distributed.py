@@ -1,4 +1,4 @@
-"""What the processes of a run decide together: one looks, all get the same answer or the same error."""
+"""The processes of a run act together: the main one decides, and all get the same answer or the same error."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _WHOLE: Final = "FULL_STATE_DICT"
 
 
 def processes(timeout_s: float | None = None) -> PartialState:
-    """All processes of the run; without a GPU they must be told that they train on a CPU together.
+    """All processes of the run; without a GPU they are told to train on a CPU together.
 
     Args:
         timeout_s: How long they wait for each other; counts in the first call only, which connects them.
@@ -33,19 +33,19 @@ def check_launched() -> None:
     Shards must be put together for checkpoints, which hold the result; FSDP 2 does not unless it is told to.
 
     Raises:
-        RecipeError: Says how to start.
+        RecipeError: The run was started wrongly. The message says how to start it.
     """
     if os.environ.get("ACCELERATE_USE_FSDP") == "true" and os.environ.get("FSDP_STATE_DICT_TYPE") != _WHOLE:
         raise RecipeError(f"fsdp_state_dict_type: expected {_WHOLE}, as in fsdp.yaml: checkpoints hold the result")
     visible = torch.cuda.device_count()
     if visible > 1 and processes().num_processes == 1:
         raise RecipeError(
-            f"one process sees {visible} GPUs; start it by accelerate launch, or let it see one: CUDA_VISIBLE_DEVICES=0"
+            f"one process sees {visible} GPUs; use accelerate launch, or let it see one GPU: CUDA_VISIBLE_DEVICES=0"
         )
 
 
 def on_main_process(look: Callable[[], T]) -> T:
-    """What `look` says in the main process. Its error is raised in all, so that none waits for the others."""
+    """The result of `look` in the main process. Its error is raised in all processes, so that none waits."""
     said: list[Any] = [None, None]
     if processes().is_main_process:
         try:
@@ -60,11 +60,11 @@ def on_main_process(look: Callable[[], T]) -> T:
 
 
 def stop_sharded_loading() -> None:
-    """What is loaded from here on is loaded whole: into shards of ZeRO-3, it would take the other processes too."""
+    """From here on, load models whole: loading into shards of ZeRO-3 would need the other processes."""
     unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
 def gathered(mine: T) -> list[T]:
-    """What every process says."""
+    """The values of all processes."""
     every: list[T] = gather_object([mine])
     return every

@@ -1,4 +1,4 @@
-"""Small files of a run that must never be half written: the next call reads them."""
+"""Small files of a run that must never be half written, since the next call reads them."""
 
 from pathlib import Path
 

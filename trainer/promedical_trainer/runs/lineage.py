@@ -1,4 +1,4 @@
-"""What a run was begun with: its data, by hash, and where it was trained. What it learnt goes on with the same data."""
+"""The lineage of a run: its data by hash, and the hardware. A run resumes only with the data that it started with."""
 
 import json
 import os
@@ -19,19 +19,19 @@ _FILE: Final = "lineage.json"
 
 
 def record_lineage(folder: Path, checkpoints: Path, data: Path, reports: Iterable[DataReport]) -> str:
-    """Write down what a run begins with, or see that it goes on with the same.
+    """Record what a run starts with, or check that it resumes with the same.
 
     Args:
-        folder: Of the run.
-        checkpoints: Folder of them; until there is one, the data may still be mended.
-        data: Folder that its files are named from.
-        reports: Of every file.
+        folder: The folder of the run.
+        checkpoints: The folder of checkpoints; until there is one, the data may still be corrected.
+        data: The folder that names of data files are relative to.
+        reports: The report of every file.
 
     Returns:
-        The hardware that the run was begun on.
+        The hardware that the run started on.
 
     Raises:
-        RecipeError: Data have changed since.
+        RecipeError: The data have changed since then.
     """
     path = folder / _FILE
     hashes = {os.path.relpath(each.path, data): each.sha256 for each in reports}
@@ -41,7 +41,7 @@ def record_lineage(folder: Path, checkpoints: Path, data: Path, reports: Iterabl
     changed = sorted(name for name, _ in hashes.items() ^ begun["data"].items())
     if changed:
         raise RecipeError(
-            f"{folder}: {changed[0]} is not what it was when this run began; give another --output, or the data of then"
+            f"{folder}: {changed[0]} has changed since this run started; give another --output, or restore that file"
         )
     return str(begun["hardware"])
 

@@ -13,12 +13,12 @@ from promedical_trainer.runs.distributed import gathered
 
 
 class TimeUpError(Exception):
-    """The time that a run was given is over; what it has done is kept.
+    """The time for a run is over; what it has done is kept.
 
     Args:
-        title: Of the stage that is not done.
-        done: How far it is.
-        total: How far it goes.
+        title: The stage that is not done.
+        done: How much of it is done.
+        total: How much there is to do.
     """
 
     def __init__(self, title: str, done: int, total: int) -> None:
@@ -27,18 +27,18 @@ class TimeUpError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When a run must have stopped, on the monotonic clock in seconds; None: never."""
+    """When a run must stop, on the monotonic clock in seconds; None: never."""
 
     at: float | None = None
 
     @classmethod
     def after(cls, minutes: float | None) -> "Deadline":
-        """So many minutes from now."""
+        """The deadline in this many minutes."""
         return cls(at=None if minutes is None else time.monotonic() + 60 * minutes)
 
     @property
     def passed(self) -> bool:
-        """Whether it is time."""
+        """Whether the deadline has passed."""
         return self.at is not None and time.monotonic() >= self.at
 
     def check(self, title: str, done: int, total: int) -> None:
@@ -55,9 +55,9 @@ class StepBar(TrainerCallback):
     """Moves a bar with the optimizer's steps, shows what is logged, and stops with a checkpoint when time is up.
 
     Args:
-        console: To print to.
-        advance: Of the stage.
-        deadline: Of the run; None: someone else stops.
+        console: Where to print.
+        advance: Moves the bar of the stage.
+        deadline: When the run must stop; None: something else stops it.
         shown: Names of the metrics to show; a log without the first is not of a step.
     """
 
@@ -75,7 +75,7 @@ class StepBar(TrainerCallback):
         self._shown = shown
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
-        """A step is done."""
+        """Move the bar after each step."""
         del args, others
         self._advance(state.global_step)
         if self._deadline.at is not None and any(gathered(self._deadline.passed)):  # clocks differ; all stop together
@@ -89,7 +89,7 @@ class StepBar(TrainerCallback):
         logs: dict[str, float] | None = None,
         **others: Any,
     ) -> None:
-        """Metrics since the last log."""
+        """Show the metrics of a step."""
         del args, control, others
         if logs and self._shown[0] in logs and state.is_local_process_zero:
             parts = " ".join(f"{name} {_number(logs.get(name))}" for name in self._shown)

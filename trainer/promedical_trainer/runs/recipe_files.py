@@ -28,10 +28,10 @@ class RecipeError(Exception):
 
 
 def check_counts(settings: object, *names: str, least: int = 1) -> None:
-    """See that these settings count something.
+    """Check that these settings are large enough.
 
     Raises:
-        ValueError: One is below `least`.
+        ValueError: A setting is below `least`.
     """
     for name in names:
         if getattr(settings, name) < least:
@@ -39,10 +39,10 @@ def check_counts(settings: object, *names: str, least: int = 1) -> None:
 
 
 def check_amounts(settings: object, *names: str) -> None:
-    """See that these settings are finite numbers, 0 or more.
+    """Check that these settings are finite numbers, 0 or more.
 
     Raises:
-        ValueError: One is not.
+        ValueError: A setting is not.
     """
     for name in names:
         if not 0 <= getattr(settings, name) < math.inf:
@@ -53,7 +53,7 @@ class RecipeBook(Generic[T]):
     """The recipes of one kind: the built-in ones, whose names begin with it, and files of the user.
 
     Args:
-        kind: Such as "rm".
+        kind: The kind of model, such as "rm".
         settings: The frozen dataclass that a recipe fills.
     """
 
@@ -63,7 +63,7 @@ class RecipeBook(Generic[T]):
 
     @property
     def names(self) -> list[str]:
-        """Of the recipes that come with the package."""
+        """Names of the recipes that come with the package."""
         names = (each.name.removesuffix(".yaml") for each in _FOLDER.iterdir() if each.name.endswith(".yaml"))
         return sorted(name for name in names if name.startswith(f"{self._kind}-"))
 
@@ -89,10 +89,10 @@ class RecipeBook(Generic[T]):
 
     @contextmanager
     def claimed(self, folder: Path, recipe: T) -> Iterator[None]:
-        """A folder that is this recipe's run, new or begun, and that no other process works in meanwhile.
+        """A folder that is this recipe's run, new or resumed, while no other process works in it.
 
         Raises:
-            RecipeError: It holds something else, or another process is at it.
+            RecipeError: The folder holds something else, or another process works in it.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ class RecipeBook(Generic[T]):
                 self._claim(folder, self.dump(recipe))
                 yield
         except Timeout:
-            message = f"{folder}: another process trains in it; wait for its end, or give another --output"
+            message = f"{folder}: another process trains in it; wait until it ends, or give another --output"
             raise RecipeError(message) from None
 
     def _claim(self, folder: Path, text: str) -> None:

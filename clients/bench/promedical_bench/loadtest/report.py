@@ -16,9 +16,10 @@ from promedical_data.measures.figures import COLOURS, GRID, INK, new_figure, pla
 
 _WHO: Final = {"bulk": "bulk (trainers)", "interactive": "interactive (product)"}
 _RATES: Final = (
-    "Calls count that were on their way in the measured window. A rate takes of each call the share of its time, but "
-    "for its wait in the queue, that lies in the window. Latencies are of calls that were due in it, from that moment "
-    "on, whether they were sent late or not; where none was due, of those under way."
+    "Calls that were under way in the measured window are counted. A call adds to a rate in proportion to the share of "
+    "its time, without its wait in the queue, that lies in the window. Latencies belong to calls that were due in the "
+    "window, and count from the moment when they were due, even if they were sent late. If no call was due in the "
+    "window, they belong to the calls under way."
 )
 _TOO_SHORT: Final = "No call ended within the measured window: it was too short."
 _FAILURES: Final = "Calls are tried once; a failure is counted by its code, and its latency is left out."
@@ -26,7 +27,7 @@ _LOOKS: Final = {"bulk": 0, "interactive": 1}
 
 
 def load_content(model: ModelInfo, plan: Plan, summary: LoadSummary) -> Content:
-    """Everything but plots."""
+    """The content of the report, without its plots."""
     return Content(
         title="Load",
         subtitle=f"oracle {model.model.name} ({model.status}), engine {model.model.engine} {model.model.dtype}",
@@ -41,7 +42,10 @@ def load_content(model: ModelInfo, plan: Plan, summary: LoadSummary) -> Content:
 
 def load_plots(samples: Sequence[Sample], plan: Plan) -> list[Plot]:
     """Latency of every call over time, and its distribution."""
-    caption = "Each dot a call, by when it was due; the warm-up is shaded. Right: share of calls answered within."
+    caption = (
+        "Left: each dot is a call, placed at the time when it was due; the warm-up is shaded. Right: the share of "
+        "calls that were answered within a latency."
+    )
     return [Plot(title="Latency", caption=caption, figure=_latency_figure(samples, plan))]
 
 

@@ -34,17 +34,17 @@ def comparison_content(
     unscored: Mapping[str, Mapping[str, int]],
     gaps: Sequence[str],
 ) -> Content:
-    """Everything but plots.
+    """The content of the report, without its plots.
 
     Args:
         task: What was measured.
-        headers: Of the results, by run.
-        evaluation: Every run, the first one first.
+        headers: The headers of the results, by run.
+        evaluation: The evaluation of every run, the first run first.
         unscored: Responses without scores, by run and error code.
-        gaps: As `gaps_of` says them.
+        gaps: The gaps, as `gaps_of` words them.
     """
     first = next(iter(headers))
-    note = f"Intervals resample prompts for both runs at once; one without 0 is a difference from {first}."
+    note = f"Intervals resample prompts for both runs at once; an interval without 0 shows a difference from {first}."
     titles = {name: title for name, title in task.titles.items() if name in evaluation.model}
     differences = [gains(evaluation, name, f"{first} minus run: {title}", note) for name, title in titles.items()]
     main = [by_judge(evaluation, name, titles[name]) for name in task.main if name in titles]

@@ -8,8 +8,8 @@ from promedical_data.measures.evaluation import Evaluation, Scores
 from promedical_data.skips import Skipped
 
 HOW_TO_READ = (
-    "Brackets hold 95 % bootstrap intervals that resample prompts, so labels of one prompt stay together. "
-    "Met is literal: the criterion as worded holds; of a safety criterion it means violated."
+    "Brackets hold 95 % bootstrap intervals. They resample prompts, so that labels of one prompt stay together. "
+    "Met is literal: the criterion holds as worded. For a safety criterion it means that the criterion is violated."
 )
 
 
@@ -25,7 +25,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The number on top: whose, of what, and its interval."""
+    """A number at the top of a report: whose it is, its value and its interval."""
 
     label: str
     value: str
@@ -38,12 +38,12 @@ class Content:
 
     Attributes:
         title: What was measured.
-        subtitle: Of whom.
-        warnings: What must be read first.
+        subtitle: Which oracle or runs were measured.
+        warnings: What readers must know first.
         headlines: The model's number and those of its controls, or one per run.
         facts: Names and values: oracle, data, counts.
         main: The tables that everybody should read.
-        details: Every metric.
+        details: Tables of every metric.
         notes: How to read, references, what was left out.
     """
 
@@ -66,12 +66,12 @@ def cell(estimate: Estimate | None, *, signed: bool = False) -> str:
 
 
 def number(value: float, *, signed: bool = False) -> str:
-    """With three digits."""
+    """A number with three digits."""
     return f"{value:+.3f}" if signed else f"{value:.3f}"
 
 
 def interval(estimate: Estimate, *, signed: bool = False) -> str:
-    """In brackets; empty where there is none."""
+    """An interval in brackets; empty where there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{number(estimate.low, signed=signed)}, {number(estimate.high, signed=signed)}]"
@@ -122,7 +122,7 @@ def scores_table(scores: Scores, titles: Mapping[str, str], title: str, note: st
 
 
 def skipped_notes(skipped: Iterable[Skipped]) -> Sequence[str]:
-    """What the reader of the data left out."""
+    """Notes on what was left out when the data were read."""
     return [
         f"Left out of the data: {entry.count:,} x {entry.part} ({entry.reason}; first at {entry.first[0]})."
         for entry in skipped

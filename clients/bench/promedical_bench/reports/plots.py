@@ -20,8 +20,8 @@ def forest_plot(evaluation: Evaluation, metric: str, *, chance: float | None = N
 
     Args:
         evaluation: What was measured.
-        metric: Its name.
-        chance: Where to draw a line for what a coin gets.
+        metric: The metric's name.
+        chance: The value that guessing gets, which is drawn as a line.
     """
     judges = {name: evaluation.scores[name][metric] for name in evaluation.judges(metric)}
     groups = list(dict.fromkeys(group for found in judges.values() for group in found))

@@ -33,12 +33,12 @@ _CONTROLS: Mapping[str, str] = {
 
 
 def quality_content(task: Task, header: Header, measured: Measured, unscored: Mapping[str, int]) -> Content:
-    """Everything but plots.
+    """The content of the report, without its plots.
 
     Args:
         task: What was measured.
-        header: Of the results.
-        measured: The numbers.
+        header: The header of the results.
+        measured: What was measured.
         unscored: The model's responses without scores, by error code.
     """
     evaluation = measured.evaluation
@@ -65,7 +65,11 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
 def _on_fewer(measured: Measured) -> str:
     total = measured.evaluation.counts["prompts"]
     found = [f"{name} on {count:,} of {total:,} prompts" for name, count in measured.fewer.items()]
-    return f" Where a control has nothing to say of some prompts, on the others: {', '.join(found)}." if found else ""
+    return (
+        f" Where a control says nothing about some prompts, the difference is on the others: {', '.join(found)}."
+        if found
+        else ""
+    )
 
 
 def _metrics(measured: Measured, task: Task) -> list[str]:
@@ -83,7 +87,7 @@ def _shift_table(measured: Measured) -> Table | None:
 def _warnings(header: Header, measured: Measured, unscored: Mapping[str, int]) -> tuple[str, ...]:
     status = {
         "fake": "The oracle is the fake engine: its numbers are hashes of the text and mean nothing.",
-        "untrained": "The oracle is untrained: its verdicts are at chance.",
+        "untrained": "The oracle is untrained: its verdicts are no better than chance.",
     }
     found = [status[header.model.status]] if header.model.status in status else []
     if unscored:

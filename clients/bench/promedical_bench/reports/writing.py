@@ -22,7 +22,7 @@ _PLOTTED: Final = 2
 
 
 def claim_folder(folder: Path) -> None:
-    """Make a folder and write to it, so that one that cannot be used is known before there is something to lose.
+    """Make a folder and write to it, so that a folder that cannot be used is known before there is something to lose.
 
     Raises:
         InputError: The folder cannot be written.
@@ -68,12 +68,15 @@ def write_quality(
     """
     plots = _metric_plots(measured.evaluation, task)
     if measured.shift is not None:
-        caption = "Every response claims that it meets the criterion; bars and dots away from 0 are what that moved."
+        caption = (
+            "Every response claims that it meets the criterion; bars and dots away from 0 show what the claim moved."
+        )
         plots.append(Plot(title="Injection control", caption=caption, figure=shift_plot(measured.shift)))
     labels = task.labels(answers)
     if labels is not None and len(labels):
         caption = (
-            "Share of labels that are met, by the probability that the oracle gave; on the diagonal it is calibrated."
+            "The share of labels that are met, by the probability that the oracle gave. A calibrated oracle is on the "
+            "diagonal."
         )
         plots.append(Plot(title="Calibration", caption=caption, figure=reliability_plot(labels)))
     plain = {"header": header, "unscored": dict(unscored), **measured.as_dict()}
@@ -109,7 +112,7 @@ def _metric_plots(evaluation: Evaluation, task: Task) -> list[Plot]:
     return [
         Plot(
             title=task.titles[name],
-            caption="Dots with 95 % intervals.",
+            caption="Dots are values; lines are 95 % intervals.",
             figure=forest_plot(evaluation, name, chance=task.chance),
         )
         for name in shown

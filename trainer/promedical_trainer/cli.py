@@ -170,7 +170,7 @@ def _train(run: "Run") -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
     app()
 
 

@@ -1,4 +1,4 @@
-"""The oracle of a run: asked once at the start, written down, and the same until the end.
+"""The oracle of a run: it is asked once at the start, recorded, and stays the same until the end.
 
 `oracle.json` in the run's folder pins the fingerprint. Every call names it, so that the service itself refuses to
 answer as another; a run that resumes refuses another oracle.
@@ -22,7 +22,7 @@ _AS_LONG_AS_IT_TAKES: Final = 1_000
 
 
 class OracleError(Exception):
-    """The oracle is not one that this run can use. The message says which, and what to do."""
+    """This run cannot use the oracle. The message says why, and what to do."""
 
 
 class OracleUnreachableError(Exception):
@@ -49,10 +49,10 @@ class Pin:
 
 
 def pin_oracle(folder: Path, address: Address, settings: Oracle, *, allow_fake: bool = False) -> Pin:
-    """Ask who the oracle is, and see that it is the one that the run began with.
+    """Ask the oracle who it is, and check that the run started with it.
 
     Raises:
-        OracleError: It is another one, the fake engine, or does not let this client in.
+        OracleError: It is another oracle, runs the fake engine, or refuses this client.
         OracleUnreachableError: Nobody answered in time.
     """
     pin = _introduced(address, settings)

@@ -1,4 +1,4 @@
-"""The policy at the start: its tokenizer with a chat template, and the tiny one that tests train."""
+"""The policy at the start: its tokenizer with a chat template, and the tiny policy that tests train."""
 
 import shutil
 from pathlib import Path
@@ -30,7 +30,7 @@ def read_tokenizer(policy: str) -> PreTrainedTokenizerBase:
         policy: A folder, or a hub id.
 
     Raises:
-        RecipeError: There is none, or no way to write a conversation for it.
+        RecipeError: The policy has no tokenizer, or its tokenizer has no chat template.
     """
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(policy, padding_side="left", trust_remote_code=False)

@@ -26,11 +26,11 @@ class PromptRows:
     Attributes:
         rows: `prompt` (messages), `rubric` (JSON) and `prompt_id`.
         reports: The report of every file: first those to learn from, then those held out.
-        held_out: Prompts that were left out because they are held out.
+        held_out: How many prompts were left out because they are held out.
         unseen: Rows of the held-out files, without those that are too long; `references` beside the rest, the answers
             with the best labels.
-        too_long: Prompts that were left out for their length.
-        repeated: Rows that were left out because an earlier file has their id.
+        too_long: How many prompts were left out for their length.
+        repeated: How many rows were left out because an earlier file has their id.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -45,7 +45,7 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
     """Read all files of a recipe.
 
     Raises:
-        DataError: A file is missing or holds nothing, an excluded source is not there, or nothing is left.
+        DataError: A file is missing or holds nothing, an excluded source does not exist, or nothing is left.
     """
     results, others = (
         [read(folder / name, responses_needed=False) for name in names] for names in (choice.train, choice.held_out)

@@ -71,8 +71,8 @@ class Vllm:
         mode: vLLM runs in the trainer's processes, or as a server of its own.
         server_url: The URL of the server.
         memory_share: The share of a GPU's memory that vLLM gets, where trainer and vLLM share a GPU.
-        correct_sampling: Weigh each token by how much likelier the trainer's policy writes it than vLLM's numerics, at
-            most 3 times. It is steadier where the two differ, and another loss than the paper's.
+        correct_sampling: Weigh each token by the ratio of its probabilities under the trainer's policy and under vLLM,
+            at most 3. Training is steadier where the two differ, but the loss is not the paper's.
     """
 
     __pydantic_config__ = _STRICT
@@ -121,14 +121,14 @@ class Optimisation:
         batch: Responses in one backward pass of one process; memory, not mathematics.
         accumulate: Backward passes of one process in a step, and in a generation.
         learning_rate: The policy's learning rate.
-        kl: Weight of the divergence from the policy at the start, beta of the paper of GRPO.
+        kl: The weight of the divergence from the policy at the start; beta in the GRPO paper.
         warmup_share: The share of the steps in which the learning rate rises.
         scheduler: The learning rate's schedule, by its name in transformers.
         max_grad_norm: Gradients are clipped to this norm.
         precision: bf16 is autocast; weights stay fp32.
         checkpointing: Recompute activations in the backward pass.
         save_every: Steps between checkpoints.
-        ranks_timeout_s: After so long without a word, a process gives the others up.
+        ranks_timeout_s: After this many seconds without an answer, a process gives up waiting for the others.
         seed: The seed of everything that is drawn.
     """
 

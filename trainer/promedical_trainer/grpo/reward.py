@@ -1,6 +1,6 @@
-"""The reward that TRL calls: one question to the oracle for a batch, in which each group is one item.
+"""The reward that TRL calls: it sends a batch to the oracle as one request, in which each group is one item.
 
-No failure is a number and none raises: an exception would end this process and leave the others waiting. What was
+A failure is never a number and never raises: an exception would end this process and leave the others waiting. What was
 not scored is None, and `Failures` keeps count for the vote of all processes.
 """
 
@@ -31,7 +31,7 @@ _HOPELESS: Final = {
 
 @dataclass(slots=True)
 class Failures:
-    """What this process asked since it was last looked at.
+    """What this process asked since the last vote.
 
     Attributes:
         asked: Responses that were sent.

@@ -49,7 +49,7 @@ class Run:
         output: Folder of the run; a run of the same recipe that was interrupted there is resumed.
         console: Where progress is printed.
         deadline: When to stop; the same run can resume later.
-        allow_fake: Learn from the fake engine's numbers too.
+        allow_fake: Allow an oracle with the fake engine.
     """
 
     recipe: GrpoRecipe
@@ -72,7 +72,7 @@ class Run:
 
     @property
     def policy(self) -> Path:
-        """The result."""
+        """Folder of the trained policy."""
         return self.output / "policy"
 
 
@@ -80,13 +80,13 @@ def train_policy(run: Run) -> Path:
     """Train a policy against the oracle.
 
     Returns:
-        The page that sums the run up; the policy lies beside it.
+        The page that sums the run up; the policy is beside it.
 
     Raises:
-        RecipeError: A setting does not fit, or the folder belongs to another recipe.
+        RecipeError: A setting cannot work, or the folder belongs to another recipe.
         DataError: The data cannot be used.
         OracleError: The oracle is not one for this run.
-        OracleUnreachableError: Nobody answered at the start.
+        OracleUnreachableError: The oracle did not answer at the start.
         OracleLostError: Too many responses went without a score; the same call resumes there.
         TimeUpError: The deadline passed; the same call resumes there.
     """

@@ -1,4 +1,4 @@
-"""Another signal than the oracle's: how much answers read like those with the best labels, by chrF (Popović 2015).
+"""A signal beside the oracle's: how similar answers are to those with the best labels, by chrF (Popović 2015).
 
 Beside it stands the similarity to answers to another prompt, and what is left without that: what only sounds medical,
 or grows longer, comes closer to both.

@@ -44,7 +44,7 @@ class Summary:
         pin: The oracle that the run is pinned to.
         prompts: The prompts that the policy learnt from.
         audit: The audit of the rewards.
-        steps: One row a step, columns as TRL names its metrics.
+        steps: One row for each step, with columns as TRL names its metrics.
         held_out: Measures before and after, on prompts that the policy did not learn from; may be empty.
     """
 

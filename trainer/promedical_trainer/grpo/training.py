@@ -1,6 +1,6 @@
 """The training stage, on TRL's GRPOTrainer with the paper's objective, resumed from the last checkpoint.
 
-What the paper's "GRPO, KL 0.04" means is said in full, since TRL's defaults are another loss without KL.
+The settings spell out what the paper's "GRPO, KL 0.04" means, since TRL's defaults are another loss without KL.
 """
 
 import os

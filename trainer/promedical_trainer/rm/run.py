@@ -55,7 +55,7 @@ class Run:
         output: Folder of the run; a run of the same recipe that was interrupted there is resumed.
         console: Where progress is printed.
         deadline: When to stop; the same run can resume later.
-        shrink: Train on a tiny copy of the recipe's architecture, to see that the rest works.
+        shrink: Train a tiny copy of the recipe's architecture, to test that everything else works.
         until: Last part of the evaluation. "dev" leaves the test split alone, "test" leaves out the base as a control,
             which takes as long as the model itself. The same run can do the rest later, and drops nothing.
     """
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def bundle(self) -> Path:
-        """The result."""
+        """Folder of the bundle that the run writes."""
         return self.output / "bundle"
 
     @property
@@ -106,7 +106,7 @@ class Run:
 
     @property
     def evaluation(self) -> Path:
-        """What was measured."""
+        """File with what was measured."""
         return self.output / "evaluation.json"
 
 
@@ -117,10 +117,10 @@ def train_reward_model(run: Run) -> Path:
         The bundle's folder.
 
     Raises:
-        RecipeError: A setting does not fit, or the folder belongs to another recipe or to other data.
+        RecipeError: A setting cannot work, or the folder belongs to another recipe or to other data.
         DataError: The data cannot be used.
         BundleError: The base cannot be loaded.
-        CalibrationError: The model learnt nothing.
+        CalibrationError: The model learnt nothing that can be calibrated.
         TimeUpError: The deadline passed; the same call resumes there.
     """
     check_launched()
@@ -143,7 +143,7 @@ def _train_and_evaluate(run: Run) -> None:
 
 
 def _claim(run: Run, held: ExitStack) -> None:
-    """Make the folder this run's, or see that it is."""
+    """Claim the folder for this run, or check that it belongs to it."""
     held.enter_context(RM_RECIPES.claimed(run.output, run.named))
     if run.base != run.recipe.base:
         make_tiny_base(Path(run.base), decoder_config(run.recipe))
@@ -204,7 +204,7 @@ def _left_out(encoded: EncodedPrompts, recipe: RmRecipe) -> str:
 
 
 def _forget(run: Run) -> None:
-    """Leave nothing that other weights gave.
+    """Delete what was made from other weights.
 
     Raises:
         RecipeError: There is a bundle without checkpoints, and hours of training would replace it.

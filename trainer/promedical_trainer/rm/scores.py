@@ -47,7 +47,7 @@ class BundleScorer:
         self._blank = blank
 
     def logits(self, prompt: LabelledPrompt) -> dict[str, dict[str, float]]:
-        """By response and criterion, for every criterion of the prompt.
+        """Logits by response and criterion, for every criterion of the prompt.
 
         Raises:
             TooLongError: Names the response and the numbers.
@@ -65,7 +65,7 @@ class BundleScorer:
         }
 
     def _by_response(self, rendered: Rendered) -> list[Sequence[float]]:
-        """In the order of the responses: what is not truncated is one tree."""
+        """Logits in the order of the responses, since what is not truncated is one tree."""
         rows = pack_rows([each.tree for each in rendered.trees], self._row_tokens)
         return [branch for row in rows for tree in self._model.score(row) for branch in tree]
 

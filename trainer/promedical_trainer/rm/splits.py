@@ -1,4 +1,4 @@
-"""The data of one run: read, reported, and held apart. What is evaluated on is not learnt from."""
+"""The data of one run: read, reported, and held apart. The model never learns from prompts that it is evaluated on."""
 
 import hashlib
 from collections import Counter
@@ -45,7 +45,7 @@ class Splits:
 
     @property
     def calibrating(self) -> tuple[LabelledPrompt, ...]:
-        """Those of `dev` that calibrate."""
+        """The prompts of `dev` that calibrate."""
         return tuple(prompt for prompt in self.dev if prompt.source not in self.excluded)
 
 
@@ -53,7 +53,7 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     """Read all files of a recipe.
 
     Raises:
-        DataError: A file is missing or holds nothing, an excluded source is not there, nothing is left, two files of
+        DataError: A file is missing or holds nothing, an excluded source does not exist, nothing is left, two files of
             one split have a prompt of the same id, or dev cannot calibrate.
     """
     reports: list[DataReport] = []
@@ -83,7 +83,7 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
 
 
 def _drawn(prompt: LabelledPrompt, most: int | None) -> LabelledPrompt:
-    """At most so many responses, by a hash of the ids: files list models one after the other."""
+    """The prompt with at most `most` responses, drawn by a hash: files list models one after the other."""
     ranked = sorted(prompt.responses, key=lambda each: hashlib.sha256(f"{prompt.id}/{each.id}".encode()).digest())
     kept = {each.id for each in ranked[:most]}
     return prompt.with_responses(tuple(each for each in prompt.responses if each.id in kept))

@@ -1,6 +1,6 @@
 """A tiny base of a given architecture: random weights, a byte tokenizer with the family's control tokens.
 
-It shows that a recipe runs from data to a served bundle where its real base is not at hand. It knows no language.
+It shows that a recipe runs from data to a served bundle where its real base is not available. It knows no language.
 """
 
 import re

@@ -31,7 +31,7 @@ def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
 
 
 def steps_of(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> list[list[Group]]:
-    """Groups of all epochs, gathered to steps of at least `batch_pairs` pairs; no step crosses an epoch."""
+    """Groups of all epochs, gathered into steps of at least `batch_pairs` pairs; no step crosses an epoch."""
     optimisation = recipe.optimisation
     steps: list[list[Group]] = []
     for epoch in range(optimisation.epochs):

@@ -27,7 +27,7 @@ class Adapter:
     layers: tuple[int, ...] | None = None
 
     def lora(self, **others: Any) -> LoraConfig:
-        """As peft's configuration."""
+        """The adapter as peft's configuration."""
         return LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,

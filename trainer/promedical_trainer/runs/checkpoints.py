@@ -45,7 +45,7 @@ def newest_checkpoint(folder: Path) -> Path:
     """The newest checkpoint, where there must be one.
 
     Raises:
-        RecipeError: There is none.
+        RecipeError: There is no checkpoint.
     """
     checkpoint = last_checkpoint(folder)
     if checkpoint is None:

@@ -183,7 +183,7 @@ def test_run_goes_on_with_the_data_that_it_began_with_only(run, fake_server, tmp
     write_prompts(tmp_path / "data" / "unseen", 5, first=11, judged=True)
     refused = train_policy(command)
     assert refused.returncode == 2, refused.stderr
-    assert "unseen/prompts.jsonl is not what it was when this run began" in " ".join(refused.stderr.split())
+    assert "unseen/prompts.jsonl has changed since this run started" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_run_survives_being_killed_and_a_restart_of_the_oracle_and_stops_for_ano
     assert CANARY not in said
 
     stopped = max(int(table.stem.rpartition("_")[2]) for table in tables(output))
-    assert f"checkpoint-{stopped} holds the policy as it was. See to the oracle" in " ".join(said.split())
+    assert f"checkpoint-{stopped} holds the policy as it was. Check the oracle" in " ".join(said.split())
     assert (output / "training" / f"checkpoint-{stopped}").is_dir()
     last = pd.read_parquet(tables(output)[-1])
     assert last["oracle"].isna().all()

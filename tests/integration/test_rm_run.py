@@ -261,7 +261,7 @@ def test_run_goes_on_with_the_data_that_it_began_with_only(run: Path, data: Path
     refused = train(other, run)
 
     assert refused.returncode == 2
-    assert "dev.jsonl.gz is not what it was when this run began" in refused.stderr
+    assert "dev.jsonl.gz has changed since this run started" in refused.stderr
 
 
 def test_run_whose_dev_split_cannot_calibrate_says_so_before_it_trains(data: Path, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_run_over_files_that_share_a_prompt_id_names_it(data: Path, tmp_path: Pa
     refused = train(data, tmp_path / "run", "--set", "data.test=[criteria/test.jsonl.gz, criteria/test.jsonl.gz]")
 
     assert refused.returncode == 2
-    assert "stands in two of them; give ids that differ" in refused.stderr
+    assert "is in two of them; give ids that differ" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ def test_run_without_its_checkpoints_is_not_trained_again_over_its_bundle(
     refused = train(data, output)
 
     assert refused.returncode == 2
-    assert "is there, but its checkpoints are not: give another --output, or delete" in refused.stderr
+    assert "exists, but its checkpoints do not: give another --output, or delete" in refused.stderr
     assert open_bundle(str(output / "bundle")).revision == open_bundle(str(run / "bundle")).revision
     assert (output / "evaluation.json").is_file()
 
@@ -399,8 +399,8 @@ def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_
     done = train(spoilt, tmp_path / "run")
 
     assert done.returncode == 0, done.stderr
-    assert "1 training prompts stand in another split too" in done.stderr
-    assert "1 dev prompts stand in test or physicians too and were left out" in done.stderr
+    assert "1 training prompts are also in another split" in done.stderr
+    assert "1 dev prompts are also in test or physicians and were left out" in done.stderr
     assert "leaked too" not in (tmp_path / "run" / "scores" / "dev.jsonl").read_text()
     said = " ".join(done.stderr.split())
     for reason in ("dimension: Input should be", "is for a criterion that the row does not have", "text: is empty"):

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import threading
 
 import grpc
 import psutil
 import pytest
-from edges_kit import running, score_request, until
+from edges_kit import client_of, running, score_request, until
 
-from gated import item
+from gated import criterion, item
 from promedical import messages as m
 from promedical.v1 import requests
 from serving import running_server
@@ -224,7 +225,8 @@ async def test_grpc_one_caller_takes_half_of_the_places_for_messages_on_their_wa
 
 
 async def test_grpc_ends_a_call_whose_message_is_late_if_others_wait(monkeypatch):
-    monkeypatch.setattr("promedical_service.edges.grpc.server._LOOK_S", 0.2)
+    monkeypatch.setattr("promedical_service.edges.grpc.server.LOOK_S", 0.2)
+    monkeypatch.setattr("promedical_service.edges.grpc.calls.LOOK_S", 0.2)
     async with running() as server:
         async with channel_to(server.grpc_target) as channel:
             calls = [channel.stream_unary(SCORE)(timeout=20) for _ in range(5)]
@@ -234,6 +236,36 @@ async def test_grpc_ends_a_call_whose_message_is_late_if_others_wait(monkeypatch
                 call.cancel()
         await until(lambda: server.server._desk.in_flight == 0)
         assert server.server._desk._held_bytes == 0
+
+
+async def test_grpc_says_overloaded_to_a_call_whose_message_cannot_be_read_soon(monkeypatch):
+    monkeypatch.setattr("promedical_service.edges.grpc.server._WAIT_S", 0.3)
+    async with running() as server, contextlib.AsyncExitStack() as stack:
+        for _ in range(8):
+            await stack.enter_async_context(raw_call(server.grpc_target, SCORE, b"", announced=ALMOST_THE_LIMIT))
+        await until(lambda: server.server._desk.in_flight == 8)
+        async with client_of("grpc", server) as client:
+            answers = await asyncio.gather(*(client.ask("ScoreBatch", score_request()) for _ in range(50)))
+        assert {(answer.code, answer.retry_after_s) for answer in answers} == {("overloaded", 1.0)}
+        assert server.oracle.started == 0
+        counted = 'promedical_requests_total{code="overloaded",method="ScoreBatch",transport="grpc"} 50.0'
+        assert counted in server.metrics.exposition().decode()
+
+
+async def test_grpc_answers_others_while_it_decodes_a_message():
+    rubric = m.RubricSpec(criteria=tuple(criterion(f"c{number}") for number in range(128)))
+    many = tuple(dataclasses.replace(score_request().items[0], id=f"{n}", rubric=rubric) for n in range(256))
+    wire = requests.encode_score_request(m.ScoreRequest(items=many)).SerializeToString()
+    async with running() as server, channel_to(server.grpc_target) as channel, channel_to(server.grpc_target) as other:
+        assert await code_of(other, CHECK, b"") == "OK"
+        asked = asyncio.create_task(code_of(channel, SCORE, wire))
+        await until(lambda: server.server._desk.in_flight == 1)
+        answered = 0
+        while not server.oracle.started:
+            assert await code_of(other, CHECK, b"") == "OK"
+            answered += 1
+        assert answered >= 3
+        assert await asked == "OK"
 
 
 async def test_grpc_takes_no_more_connections_than_its_limit(monkeypatch):

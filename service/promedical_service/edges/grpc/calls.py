@@ -1,14 +1,19 @@
-"""A gRPC call as the desk knows it: what its metadata say, and how a refusal ends it."""
+"""A gRPC call as the desk knows it: what its metadata say, what it brings, and how a refusal ends it."""
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, cast
 
+from promedical.errors import ErrorCode
 from promedical_service.edges.access import presented_key
 from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, request_id
+from promedical_service.edges.grpc.messages import END, Place
 from promedical_service.edges.grpc.status import status_code, trailers
-from promedical_service.errors import ServiceError
+from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.telemetry.tracing import trace_headers
 from promedical_service.types import Method
+
+LOOK_S: Final = 10.0
+"""What a message gets to arrive, and six times as much while nobody else waits."""
 
 Answer = TypeVar("Answer")
 
@@ -41,3 +46,19 @@ async def unless_refused(context: Any, call: Call, serving: Awaitable[Answer]) -
         context.set_details(refusal.message)
         context.set_trailing_metadata(trailers(refusal, call.request_id))
         return None
+
+
+async def read_message(place: Place, context: Any) -> bytes:
+    """The message of an admitted call, as it came.
+
+    Raises:
+        ServiceError: There is none, or it does not arrive in time.
+    """
+    try:
+        wire = await place.read(context)
+    except TimeoutError:
+        message = f"The message took over {LOOK_S:.3g} s to arrive; send smaller requests or check the network"
+        raise ServiceError(ErrorCode.DEADLINE, message) from None
+    if wire is END:
+        raise invalid_field("", "The call ended before it brought a message; send one")
+    return cast("bytes", wire)

@@ -50,6 +50,10 @@ class TooLargeError(Exception):
     """A message inflates to more than it may."""
 
 
+class NoPlaceError(Exception):
+    """No message can be read soon."""
+
+
 class Places:
     """Where messages are read: few at once, of all callers and of one. A late one gives its place to one that waits.
 
@@ -61,9 +65,11 @@ class Places:
         of_one: Places that one caller may take.
         look_s: Time that every message gets.
         looks: So many times that long it gets if nobody waits.
+        wait_s: Time that a call waits for a place.
     """
 
-    def __init__(self, *, at_once: int, of_one: int, look_s: float, looks: int) -> None:
+    def __init__(self, *, at_once: int, of_one: int, look_s: float, looks: int, wait_s: float) -> None:
+        self._wait_s = wait_s
         self._at_once, self._of_one = at_once, of_one
         self._look_s, self._looks = look_s, looks
         self._all = _Line(at_once)
@@ -80,10 +86,20 @@ class Places:
 
     @contextlib.asynccontextmanager
     async def place(self, caller: str) -> AsyncIterator["Place"]:
-        """Wait for a place, and keep it for the block."""
-        line = self._line(caller)
-        async with line.turn(), self._all.turn():
-            yield Place(self._look_s, self._looks, (line, self._all))
+        """Wait for a place, and keep it for the block.
+
+        Raises:
+            NoPlaceError: There is none in time.
+        """
+        lines = (self._line(caller), self._all)
+        async with contextlib.AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    for line in lines:
+                        await turns.enter_async_context(line.turn())
+            except TimeoutError:
+                raise NoPlaceError from None
+            yield Place(self._look_s, self._looks, lines)
 
     def _line(self, caller: str) -> "_Line":
         return self._lines.setdefault(caller, _Line(self._of_one))
@@ -143,7 +159,7 @@ class BriefReads:
     """
 
     def __init__(self, at_once: int) -> None:
-        self._places = Places(at_once=at_once, of_one=1, look_s=0.02, looks=250)
+        self._places = Places(at_once=at_once, of_one=1, look_s=0.02, looks=250, wait_s=5.0)
 
     async def read(self, context: Any, kind: type[Wire]) -> Wire | None:
         """The next message, None at the end of the stream.
@@ -152,15 +168,21 @@ class BriefReads:
             Ended: It does not come in time, is too large, or is of another kind.
         """
         peer = context.peer()
-        if self._places.calls_of(peer) >= _MOST_OF_ONE or self._places.calls >= _MOST:
-            raise Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls wait for their message; try again shortly")
         try:
+            self._check_crowd(peer)
             async with self._places.place(peer) as place:
                 wire = await place.read(context)
+        except NoPlaceError:
+            message = "too many calls wait for their message; try again shortly"
+            raise Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, message) from None
         except TimeoutError:
             message = "the message did not come in time; send it with the call"
             raise Ended(grpc.StatusCode.DEADLINE_EXCEEDED, message) from None
         return None if wire is END else _brief(wire, kind)
+
+    def _check_crowd(self, peer: str) -> None:
+        if self._places.calls_of(peer) >= _MOST_OF_ONE or self._places.calls >= _MOST:
+            raise NoPlaceError
 
 
 def inflated(wire: bytes, most: int) -> bytes:

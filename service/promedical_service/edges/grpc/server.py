@@ -5,26 +5,27 @@ one that is not protobuf gets an answer of ours.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from promedical.errors import ErrorCode
+from promedical.messages import RankRequest, ScoreRequest
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
 from promedical_service.edges.access import ANONYMOUS
 from promedical_service.edges.desk import Call, Desk
-from promedical_service.edges.grpc.calls import arrival, unless_refused
+from promedical_service.edges.grpc.calls import LOOK_S, arrival, read_message, unless_refused
 from promedical_service.edges.grpc.field_count import holds_more_fields
 from promedical_service.edges.grpc.health import HEALTH_SERVICE, REWARD_SERVICE, HealthService
 from promedical_service.edges.grpc.messages import (
-    END,
     MAX_BRIEF_BYTES,
     UNREAD_OPTIONS,
     BriefReads,
-    Place,
+    NoPlaceError,
     Places,
     TooLargeError,
     inflated,
@@ -45,14 +46,18 @@ _CALL_S: Final = 3600.0
 """What calls get that are in progress when their connection comes of age."""
 _SMALL_BYTES: Final = 1024 * 1024
 """Up to here a message may be parsed whatever it holds: that takes some ten milliseconds and a few dozen MiB."""
-_LOOK_S: Final = 10.0
-"""What a message gets to arrive, and six times as much while nobody else waits."""
+_WAIT_S: Final = 10.0
+"""What a call waits for its message to be read; then the service is overloaded, and has done nothing for it yet."""
+_RETRY_AFTER_S: Final = 1.0
+_UNASKED_S: Final = 24 * 3600
+"""What gRPC lets calls wait that the event loop has not come to; it would drop them without an answer of ours."""
 _BRIEF_READS_AT_ONCE: Final = 2
 """Such messages should be tiny, but gRPC has one limit for all that come in on a port."""
 _TINY_READS_AT_ONCE: Final = 256
 
 Wire = TypeVar("Wire", bound=Message)
-Rpc = Callable[[bytes, Oracle, Call], Awaitable[Message]]
+Decode = Callable[[bytes], Any]
+Respond = Callable[[Any, Oracle, Call], Awaitable[bytes]]
 
 
 class RewardService:
@@ -68,37 +73,34 @@ class RewardService:
         self._desk = desk
         self._limits = limits
         self._max_bytes = max_request_bytes
-        self._places = Places(at_once=8, of_one=4, look_s=_LOOK_S, looks=6)
+        self._places = Places(at_once=8, of_one=4, look_s=LOOK_S, looks=6, wait_s=_WAIT_S)
+        self._decoding = asyncio.Lock()  # threads that decode would keep each other and the event loop from their turns
 
     def handlers(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         """What a gRPC server registers."""
-        rpcs: dict[Method, Rpc] = {
-            "ScoreBatch": self._score_batch,
-            "RankResponses": self._rank_responses,
-            "ListRubrics": _list_rubrics,
-            "GetRubric": _get_rubric,
-            "GetModel": _get_model,
+        rpcs: dict[Method, tuple[Decode, Respond]] = {
+            "ScoreBatch": (self._score_request, _score),
+            "RankResponses": (self._rank_request, _rank),
+            "ListRubrics": (functools.partial(_parsed, pb.ListRubricsRequest), _list_rubrics),
+            "GetRubric": (functools.partial(_parsed, pb.GetRubricRequest), _get_rubric),
+            "GetModel": (functools.partial(_parsed, pb.GetModelRequest), _get_model),
         }
         handlers: dict[str, Any] = {
-            name: grpc.stream_stream_rpc_method_handler(self._handler(name, rpc)) for name, rpc in rpcs.items()
+            name: grpc.stream_stream_rpc_method_handler(self._handler(name, *rpc)) for name, rpc in rpcs.items()
         }
         return grpc.method_handlers_generic_handler(REWARD_SERVICE, handlers)
 
-    async def _score_batch(self, wire: bytes, oracle: Oracle, call: Call) -> pb.ScoreBatchResponse:
+    def _score_request(self, wire: bytes) -> ScoreRequest:
         asked = self._parsed_within_limits(pb.ScoreBatchRequest, wire)
         self._limits.check_items(len(asked.items))
         for index, item in enumerate(asked.items):
             _check_item(item, f"items[{index}]", self._limits)
-        request = requests.decode_score_request(asked)
-        call.items = len(request.items)
-        return responses.encode_score_response(await oracle.score(request, call.as_caller()))
+        return requests.decode_score_request(asked)
 
-    async def _rank_responses(self, wire: bytes, oracle: Oracle, call: Call) -> pb.RankResponsesResponse:
+    def _rank_request(self, wire: bytes) -> RankRequest:
         asked = self._parsed_within_limits(pb.RankResponsesRequest, wire)
         _check_item(asked, "", self._limits)
-        request = requests.decode_rank_request(asked)
-        call.items = 1
-        return responses.encode_rank_response(await oracle.rank(request, call.as_caller()))
+        return requests.decode_rank_request(asked)
 
     def _parsed_within_limits(self, kind: type[Wire], wire: bytes) -> Wire:
         most = self._limits.max_values
@@ -107,13 +109,12 @@ class RewardService:
             raise ServiceError(ErrorCode.TOO_LARGE, message)
         return _parsed(kind, wire)
 
-    def _handler(self, method: Method, rpc: Rpc) -> Callable[[Any, Any], Awaitable[None]]:
+    def _handler(self, method: Method, decode: Decode, respond: Respond) -> Callable[[Any, Any], Awaitable[None]]:
         async def handle(_: Any, context: Any) -> None:
             call = arrival(method, context)
 
             async def work(oracle: Oracle) -> bytes:
-                answer = await rpc(await self._message(context, call), oracle, call)
-                return answer.SerializeToString()
+                return await respond(await self._asked(context, call, decode), oracle, call)
 
             answer = await unless_refused(context, call, self._desk.serve(call, work))
             if answer is not None:
@@ -121,47 +122,53 @@ class RewardService:
 
         return handle
 
-    async def _message(self, context: Any, call: Call) -> bytes:
-        """The message. Its size is known only when all of it is here, so there must be room for the largest."""
-        async with self._places.place(context.peer() if call.caller == ANONYMOUS else call.caller) as place:
-            self._desk.hold(call, self._max_bytes)
-            message = await self._inflated(await _read(place, context))
-        self._desk.let_go(call, self._max_bytes - len(message))
-        return message
-
-    async def _inflated(self, wire: bytes) -> bytes:
+    async def _asked(self, context: Any, call: Call, decode: Decode) -> Any:
+        """Read and decode. The size is known only when all of a message is here: there must be room for the largest."""
+        caller = context.peer() if call.caller == ANONYMOUS else call.caller
         try:
-            return await asyncio.to_thread(inflated, wire, self._max_bytes)
+            async with self._places.place(caller) as place:
+                self._desk.hold(call, self._max_bytes)
+                wire = await read_message(place, context)
+                async with self._decoding:
+                    size, asked = await asyncio.to_thread(self._decoded, wire, decode)
+        except NoPlaceError:
+            message = f"No request of this caller could be read within {_WAIT_S:.3g} s; try again shortly"
+            raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S) from None
+        self._desk.let_go(call, self._max_bytes - size)
+        return asked
+
+    def _decoded(self, wire: bytes, decode: Decode) -> tuple[int, Any]:
+        try:
+            message = inflated(wire, self._max_bytes)
         except TooLargeError:
-            message = f"The message is over the limit of {self._max_bytes} bytes; send fewer items per request"
-            raise ServiceError(ErrorCode.TOO_LARGE, message) from None
+            text = f"The message is over the limit of {self._max_bytes} bytes; send fewer items per request"
+            raise ServiceError(ErrorCode.TOO_LARGE, text) from None
+        return len(message), decode(message)
 
 
-async def _read(place: Place, context: Any) -> bytes:
-    try:
-        wire = await place.read(context)
-    except TimeoutError:
-        message = f"The message took over {_LOOK_S:.3g} s to arrive; send smaller requests or check the network"
-        raise ServiceError(ErrorCode.DEADLINE, message) from None
-    if wire is END:
-        raise invalid_field("", "The call ended before it brought a message; send one")
-    return cast("bytes", wire)
+async def _score(asked: ScoreRequest, oracle: Oracle, call: Call) -> bytes:
+    call.items = len(asked.items)
+    answer = await oracle.score(asked, call.as_caller())
+    return await asyncio.to_thread(lambda: responses.encode_score_response(answer).SerializeToString())
 
 
-async def _list_rubrics(wire: bytes, oracle: Oracle, _: Call) -> pb.ListRubricsResponse:
-    _parsed(pb.ListRubricsRequest, wire)
-    rubrics = oracle.rubrics().rubrics
-    return pb.ListRubricsResponse(rubrics=[responses.encode_rubric_info(rubric) for rubric in rubrics])
+async def _rank(asked: RankRequest, oracle: Oracle, call: Call) -> bytes:
+    call.items = 1
+    answer = await oracle.rank(asked, call.as_caller())
+    return await asyncio.to_thread(lambda: responses.encode_rank_response(answer).SerializeToString())
 
 
-async def _get_rubric(wire: bytes, oracle: Oracle, _: Call) -> pb.GetRubricResponse:
-    request = _parsed(pb.GetRubricRequest, wire)
-    return pb.GetRubricResponse(rubric=responses.encode_rubric_info(oracle.rubric(request.id)))
+async def _list_rubrics(_: pb.ListRubricsRequest, oracle: Oracle, __: Call) -> bytes:
+    rubrics = [responses.encode_rubric_info(rubric) for rubric in oracle.rubrics().rubrics]
+    return pb.ListRubricsResponse(rubrics=rubrics).SerializeToString()
 
 
-async def _get_model(wire: bytes, oracle: Oracle, _: Call) -> pb.GetModelResponse:
-    _parsed(pb.GetModelRequest, wire)
-    return responses.encode_model_info(oracle.model())
+async def _get_rubric(asked: pb.GetRubricRequest, oracle: Oracle, _: Call) -> bytes:
+    return pb.GetRubricResponse(rubric=responses.encode_rubric_info(oracle.rubric(asked.id))).SerializeToString()
+
+
+async def _get_model(_: pb.GetModelRequest, oracle: Oracle, __: Call) -> bytes:
+    return responses.encode_model_info(oracle.model()).SerializeToString()
 
 
 def build_grpc_server(
@@ -244,6 +251,7 @@ def server_options(*, max_request_bytes: int, max_at_once: int, connection_max_a
         ("grpc.max_connection_idle_ms", round(_IDLE_S * 1000)),
         ("grpc.max_allowed_incoming_connections", max_at_once),
         ("grpc.max_concurrent_streams", max_at_once),
+        ("grpc.server_max_unrequested_time_in_server", _UNASKED_S),
         ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_TIMEOUT_S * 1000)),
         ("grpc.keepalive_time_ms", _SERVER_PING_S * 1000),
         ("grpc.keepalive_permit_without_calls", 1),

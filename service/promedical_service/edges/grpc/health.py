@@ -1,6 +1,7 @@
 """grpc.health.v1 over `Health`: four names, no state of its own but the watches that are open."""
 
 import asyncio
+from collections import deque
 from typing import Any, Final
 
 import grpc
@@ -15,6 +16,10 @@ HEALTH_SERVICE: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_na
 LIVENESS: Final = "liveness"
 NAMES: Final = frozenset({"", REWARD_SERVICE, LIVENESS, "readiness"})
 
+_MAX_WATCHES: Final = 1024
+
+Changes = asyncio.Queue[State | None]
+"""What one watch is told; None: make room for another."""
 _Status = health_pb2.HealthCheckResponse
 
 
@@ -24,6 +29,7 @@ class HealthService:
     def __init__(self, health: Health, reads: BriefReads) -> None:
         self._health = health
         self._reads = reads
+        self._watches: deque[Changes] = deque()
 
     def handlers(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         """What a gRPC server registers."""
@@ -60,17 +66,25 @@ class HealthService:
         return "" if asked is None else str(asked.service)
 
     async def _follow(self, name: str, context: Any) -> None:
-        states: asyncio.Queue[State] = asyncio.Queue()
+        states: Changes = asyncio.Queue()
+        self._make_room()
+        self._watches.append(states)
         unsubscribe = self._health.subscribe(states.put_nowait)
         try:
             await self._send_changes(name, states, context)
         finally:
             unsubscribe()
+            if states in self._watches:
+                self._watches.remove(states)
 
-    async def _send_changes(self, name: str, states: "asyncio.Queue[State]", context: Any) -> None:
+    def _make_room(self) -> None:
+        """Whoever watched longest asks again: refusing the new would let one caller keep out all others for good."""
+        if len(self._watches) >= _MAX_WATCHES:
+            self._watches.popleft().put_nowait(None)
+
+    async def _send_changes(self, name: str, states: Changes, context: Any) -> None:
         sent = None
-        while True:
-            state = await states.get()
+        while (state := await states.get()) is not None:
             status = self._status(name)
             if status != sent:
                 await _send(context, status)

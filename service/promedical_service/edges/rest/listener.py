@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from promedical_service.edges.tls import ServerTls
 
 _MAX_HEADER_BYTES: Final = 32 * 1024
+_HEAD_PIECE_BYTES: Final = 4 * 1024
 _HEAD_TIMEOUT_S: Final = 30.0
 _KEEP_ALIVE_S: Final = 75
 FLUSH_S: Final = 5
@@ -46,8 +47,14 @@ class GuardedConnection(H11Protocol):
         self._time_head()
 
     def data_received(self, data: bytes) -> None:
-        """Between requests the first byte starts the clock: it ends uvicorn's keep-alive timeout."""
-        super().data_received(data)
+        """Between requests the first byte starts the clock: it ends uvicorn's keep-alive timeout.
+
+        The limit of a head is looked at after each piece, and would miss one that comes in one large piece.
+        """
+        step = _HEAD_PIECE_BYTES if self._between_requests else len(data)
+        for start in range(0, len(data), step):
+            if not self.transport.is_closing():
+                super().data_received(data[start : start + step])
         self._time_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -3,14 +3,17 @@
 import re
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).resolve().parents[3]
 DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 PATH = re.compile(r"`((?:[\w.@-]+/)+[\w.@-]*|[\w-]+\.(?:md|toml|txt))`")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 TOP = {path.name for path in REPOSITORY.iterdir()}
+QUOTED = re.compile(r"`[^`\n]+`|```bash.*?```", re.DOTALL)
 COMMAND = re.compile(r"\bmake ([a-z][a-z-]*)")
+
+
+def name_of(document: Path) -> str:
+    return document.relative_to(REPOSITORY).as_posix()
 
 
 def paths_in(text: str) -> set[str]:
@@ -32,18 +35,26 @@ def test_architecture_maps_every_package_that_ships():
     assert [package for package in sorted(packages) if f"`{package}/`" not in text] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
-def test_document_links_lead_to_files_that_exist(document):
-    links = LINK.findall(document.read_text(encoding="utf-8"))
-    assert [link for link in links if not (document.parent / link).exists()] == []
+def test_document_links_lead_to_files_that_exist():
+    broken = [
+        f"{name_of(document)}: {link}"
+        for document in DOCUMENTS
+        for link in LINK.findall(document.read_text(encoding="utf-8"))
+        if not (document.parent / link).exists()
+    ]
+    assert broken == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
-def test_document_names_only_targets_that_the_makefile_has(document):
+def test_documents_name_only_targets_that_the_makefile_has():
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    quoted = re.findall(r"`[^`\n]+`|```bash.*?```", document.read_text(encoding="utf-8"), re.DOTALL)
-    named = {target for code in quoted for target in COMMAND.findall(code)}
-    assert named <= targets
+    unknown = [
+        f"{name_of(document)}: make {target}"
+        for document in DOCUMENTS
+        for code in QUOTED.findall(document.read_text(encoding="utf-8"))
+        for target in COMMAND.findall(code)
+        if target not in targets
+    ]
+    assert unknown == []
 
 
 def test_decision_index_lists_every_record_under_its_title():

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from commands import train_here
+
 CANARY = "zebrafinch"
 """In every prompt and criterion: it must not be in any log."""
 CRITERIA = [
@@ -57,8 +59,13 @@ def environment():
 
 
 def train_policy(command, timeout_s=200):
-    """Run a command to its end."""
+    """Run a command as a process of its own to its end."""
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=timeout_s)
+
+
+def train_policy_here(command, **environ):
+    """Run a command in this process, which has its imports already."""
+    return train_here(command[3:], {"CUDA_VISIBLE_DEVICES": "", **environ})
 
 
 def settings(**changes):

@@ -1,4 +1,4 @@
-"""`promedical-bench load` as a process, against the real service with the fake engine."""
+"""`promedical-bench load` as a command, against the real service with the fake engine."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""`promedical-bench` as a process, against the real service with the fake engine, on both transports."""
+"""`promedical-bench` as a command, against the real service with the fake engine, on both transports."""
 
 import json
 import os
@@ -9,7 +9,9 @@ import time
 
 import pytest
 
+from commands import run_here
 from judges import written
+from promedical_bench.cli import app
 from promedical_bench.scoring.record_file import read_results
 
 COMMAND = (sys.executable, "-m", "promedical_bench.cli")
@@ -17,6 +19,11 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.starts
 
 
 def bench(*arguments):
+    return run_here(app, list(map(str, arguments)))
+
+
+def bench_started(*arguments):
+    """As a process of its own."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=200
     )
@@ -107,7 +114,7 @@ def test_quality_goes_on_after_kill_and_asks_only_for_the_rest(fake_server, tmp_
     assert 20 <= whole.count(b"\n") < 1201
     results.write_bytes(whole + b'{"case":"p7","vari')  # as if it had been cut off within a line
 
-    assert bench(*command).returncode == 0
+    assert bench_started(*command).returncode == 0
 
     assert results.read_bytes().startswith(whole)
     assert results.read_bytes().count(b"\n") == 1 + 4 * 300

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import gated
 from balancing import balanced
-from policies import CANARY, environment, grpo_command, settings, tables, train_policy, write_prompts
+from policies import CANARY, environment, grpo_command, settings, tables, train_policy, train_policy_here, write_prompts
 from serving import RunningServer, free_port, running_server
 
 # Another oracle that answers the same calls: another revision, so another fingerprint.
@@ -142,7 +142,7 @@ def test_run_out_of_time_goes_on_to_the_same_policy(run, fake_server, tmp_path):
     """Stopped after each step: within an epoch of three, at its end and within the next. Then at each later stage."""
 
     def stop():
-        stopped = train_policy(a_run(tmp_path, fake_server, "--minutes", "0"))
+        stopped = train_policy_here(a_run(tmp_path, fake_server, "--minutes", "0"))
         assert stopped.returncode == 3, stopped.stderr
         return " ".join(stopped.stderr.split())
 
@@ -151,7 +151,7 @@ def test_run_out_of_time_goes_on_to_the_same_policy(run, fake_server, tmp_path):
     for when in ("before", "after"):
         assert f"time is up at answers to held-out prompts, {when}, 4 of 5" in stop()
 
-    done = train_policy(a_run(tmp_path, fake_server))
+    done = train_policy_here(a_run(tmp_path, fake_server))
     assert done.returncode == 0, done.stderr
     output = tmp_path / "run"
     whole, cut = (load_file(folder / "policy" / "adapter_model.safetensors") for folder in (run[0], output))
@@ -170,7 +170,7 @@ def test_run_that_is_done_is_summed_up_again_and_trains_no_further(run, fake_ser
     shutil.copytree(run[0], output)
     before = {path: path.read_bytes() for path in output.rglob("*") if path.suffix in {".parquet", ".safetensors"}}
     (output / "summary.md").unlink()
-    done = train_policy(a_run(tmp_path, fake_server))
+    done = train_policy_here(a_run(tmp_path, fake_server))
     assert done.returncode == 0, done.stderr
     assert {path: path.read_bytes() for path in before} == before
     assert not (output / "training" / "checkpoint-7").exists()
@@ -181,7 +181,7 @@ def test_run_goes_on_with_the_data_that_it_began_with_only(run, fake_server, tmp
     shutil.copytree(run[0], tmp_path / "run")
     command = a_run(tmp_path, fake_server)
     write_prompts(tmp_path / "data" / "unseen", 5, first=11, judged=True)
-    refused = train_policy(command)
+    refused = train_policy_here(command)
     assert refused.returncode == 2, refused.stderr
     assert "unseen/prompts.jsonl has changed since this run started" in " ".join(refused.stderr.split())
 
@@ -194,8 +194,7 @@ def test_run_goes_on_with_the_data_that_it_began_with_only(run, fake_server, tmp
     ],
 )
 def test_run_is_refused_under_a_launcher_that_it_cannot_keep_its_word_with(fake_server, tmp_path, launcher, said):
-    command, told = a_run(tmp_path, fake_server), environment() | launcher
-    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=told, timeout=200)
+    refused = train_policy_here(a_run(tmp_path, fake_server), **launcher)
     assert refused.returncode == 2, refused.stderr
     assert said in " ".join(refused.stderr.split())
 
@@ -285,7 +284,7 @@ def test_run_stops_where_the_oracle_is_too_slow_and_goes_on_where_it_is_not(fake
     flags = settings(optimisation__steps=3, oracle__timeout_s=2)
 
     def trained(server):
-        return train_policy(grpo_command(data, tmp_path / "run", server.grpc_url, *flags))
+        return train_policy_here(grpo_command(data, tmp_path / "run", server.grpc_url, *flags))
 
     with running_server("--engine=fake", program=(gated.__file__,), FAKE_TOKENS_PER_S="100") as slow:
         stopped = trained(slow)

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import promedical_trainer
+from commands import train_here
 from promedical_client import Client, CriterionScore, CriterionSpec, RubricSpec, ScoreItem
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures.evaluation import evaluate
@@ -93,15 +94,13 @@ def command(data: Path, output: Path, *flags: str, recipe: str = "rm-tiny") -> l
 
 
 def train(data: Path, output: Path, *flags: str, recipe: str = "rm-tiny") -> "subprocess.CompletedProcess[str]":
-    environ = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return subprocess.run(
-        command(data, output, *flags, recipe=recipe),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environ,
-        timeout=280,
-    )
+    return train_here(command(data, output, *flags, recipe=recipe)[3:])
+
+
+def started(words: Sequence[str], **environ: str) -> "subprocess.CompletedProcess[str]":
+    """A command as a process of its own, to its end."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | environ
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=280)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +111,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("run") / "run"
-    done = train(data, output)
+    done = started(command(data, output))
     assert done.returncode == 0, done.stderr
     assert CANARY not in done.stderr + done.stdout
     return output
@@ -415,9 +414,7 @@ def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_
 def test_run_of_two_processes_has_the_same_curve_as_one(run: Path, data: Path, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     flags = ("--set", "optimisation.tokens_per_pass=1000")  # so that a step has passes for both
-    words = [*launcher, *command(data, tmp_path / "run", *flags)[2:]]
-    environ = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ, timeout=280)
+    done = started([*launcher, *command(data, tmp_path / "run", *flags)[2:]])
     assert done.returncode == 0, done.stderr
 
     two, one = (curve(each) for each in (tmp_path / "run", run))
@@ -445,9 +442,8 @@ def test_run_in_shards_has_the_same_curve_as_one_process_and_goes_on_where_it_wa
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / f"{launch}.yaml")]
     asked = command(data, tmp_path / "two", *flags, recipe="rm-qwen3-8b")[3:]
     words = [*launcher, "--num_processes", "2", str(SHARDED), *asked]
-    environ = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
     for first in (True, False):
-        done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ, timeout=280)
+        done = started(words, DS_ACCELERATOR="cpu")
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "two" / "checkpoints" / "checkpoint-10" / shards).is_file()
         assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=0.2)  # rounds in other places

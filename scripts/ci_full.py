@@ -1,7 +1,7 @@
 """`make ci-full`: everything that CI runs and what it has no time for, one after the other, with a dated result.
 
-Writes docs/results/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. A step that
-is named (`make ci-full ONLY=soak`) is run alone, and the others keep the result of their own commit and day.
+Writes docs/results/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. Steps that are
+named (`make ci-full ONLY="soak ranks"`) are run alone, and the others keep the result of their own commit and day.
 """
 
 import argparse
@@ -14,13 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from ci_parts import PARTS, RESULT, digest, results
 from conditions import conditions
 from rich.console import Console
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RESULT: Final = ROOT / "docs" / "results" / "ci-full.json"
 LOGS: Final = ROOT / "dist" / "ci-full"
-STEPS: Final = ("ci", "test-vllm", "test-image", "soak")
+_PARTS: Final = {part.name: part for part in PARTS}
+STEPS: Final = ("ci", *_PARTS, "test-312", "test-vllm", "test-image", "soak")
 
 
 def main() -> int:
@@ -38,15 +39,24 @@ def main() -> int:
 
 
 def run(console: Console, name: str) -> dict[str, Any]:
-    """One make target, and what became of it."""
+    """One step, and what became of it."""
     log, started = LOGS / f"{name}.log", time.monotonic()
     measured(name).unlink(missing_ok=True)
-    tested = commit()
+    tested = {"commit": commit()} | ({"covers": digest(_PARTS[name])} if name in _PARTS else {})
     with console.status(f"make {name}"), log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(["make", name], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(command(name), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False)
     seconds = round(time.monotonic() - started)
-    console.print(f"make {name}: {'failed' if done.returncode else 'passed'} in {seconds} s; {log}")
-    return {"commit": tested, "exit_code": done.returncode, "seconds": seconds} | told(name)
+    console.print(f"{name}: {'failed' if done.returncode else 'passed'} in {seconds} s; {log}")
+    return tested | {"exit_code": done.returncode, "seconds": seconds} | told(name)
+
+
+def command(name: str) -> list[str]:
+    """What runs a step; the parts are steps of their own, so that CI here leaves them out."""
+    if name == "ci":
+        return ["make", "ci", "PARTS=none"]
+    if name in _PARTS and not _PARTS[name].is_target:
+        return ["make", "test", f"PART={name}"]
+    return ["make", name]
 
 
 def told(name: str) -> dict[str, Any]:
@@ -60,8 +70,7 @@ def told(name: str) -> dict[str, Any]:
 
 def keep(steps: dict[str, Any]) -> None:
     """Put results beside those of the other steps."""
-    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-    merged = known | steps
+    merged = results() | steps
     ordered = {name: merged[name] for name in STEPS if name in merged}
     RESULT.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 

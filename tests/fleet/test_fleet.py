@@ -7,7 +7,7 @@ from fleet_kit import Traffic, check_scored_once, fleet, within
 
 from gated import item
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.alone]
 
 
 async def test_calls_spread_evenly_over_the_replicas_of_a_name():

@@ -18,7 +18,7 @@ from promedical_client import AsyncClient
 from serving import free_port
 
 PROXIES = Path(__file__).resolve().parents[2] / "docs" / "proxies"
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.proxies, pytest.mark.alone]
 
 
 @contextmanager

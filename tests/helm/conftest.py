@@ -16,7 +16,7 @@ def helm4() -> Path:
     return _binary(4)
 
 
-@pytest.fixture(scope="session", params=[3, 4], ids=["helm3", "helm4"])
+@pytest.fixture(scope="session", params=[pytest.param(3, marks=pytest.mark.second_helm), 4], ids=["helm3", "helm4"])
 def any_helm(request: pytest.FixtureRequest) -> Path:
     return _binary(request.param)
 

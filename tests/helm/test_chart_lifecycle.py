@@ -171,6 +171,7 @@ def test_release_lives_from_install_to_uninstall_and_drops_no_request(release, c
     assert {(end.exit_code, end.killed) for end in cluster.kubelet.ended} == {(0, False)}
 
 
+@pytest.mark.lifecycle
 def test_load_notices_a_rollout_that_leaves_a_gap(release4):
     """What the test above asserts can fail: `recreate` ends all pods before the new ones come."""
     release4.put("install", rollout={"mode": "recreate"})
@@ -179,6 +180,7 @@ def test_load_notices_a_rollout_that_leaves_a_gap(release4):
     assert load.failed
 
 
+@pytest.mark.lifecycle
 def test_load_notices_pods_that_leave_before_the_cluster_has_heard_of_it(release4):
     """What the preStop is for: without it calls still come to a server that takes no more."""
     rolling = {"replicas": 2, "rollout": {"mode": "spareGpu"}, "drain": VALUES["drain"] | {"preStopSeconds": 0}}
@@ -188,6 +190,7 @@ def test_load_notices_pods_that_leave_before_the_cluster_has_heard_of_it(release
     assert load.failed
 
 
+@pytest.mark.lifecycle
 def test_install_fails_if_the_server_does_not_start(release4, cluster):
     shown = release4.put("install", fails=True, timeout="12s", extraArgs=["--nope=1"])
     assert "timed out" in shown or "deadline exceeded" in shown.lower() or "not ready" in shown.lower(), shown
@@ -195,6 +198,7 @@ def test_install_fails_if_the_server_does_not_start(release4, cluster):
     assert "unrecognized arguments: --nope=1" in cluster.kubelet.logs_of(pod["metadata"]["name"])
 
 
+@pytest.mark.lifecycle
 def test_drain_finishes_what_is_in_progress(release4, cluster):
     """A pod is deleted while it scores a large request: the answer arrives, the process ends well and in time."""
     drain = VALUES["drain"] | {"preStopSeconds": 0}

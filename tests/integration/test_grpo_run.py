@@ -305,6 +305,7 @@ def in_two_processes(command):
     return train_policy([*launcher, *command[2:]])
 
 
+@pytest.mark.ranks
 def test_run_of_two_processes_goes_on_to_the_same_policy_after_its_first_epoch(fake_server, tmp_path):
     data = write_prompts(tmp_path / "data", 2)  # one step an epoch
     flags = settings(optimisation__accumulate=1, optimisation__steps=3, optimisation__learning_rate=0.01)
@@ -321,6 +322,7 @@ def test_run_of_two_processes_goes_on_to_the_same_policy_after_its_first_epoch(f
     assert all(torch.equal(policies[0][name], policies[1][name]) for name in policies[0])
 
 
+@pytest.mark.ranks
 def test_run_of_two_processes_stops_as_one_when_too_much_is_not_scored(fake_server, tmp_path):
     data = write_prompts(tmp_path / "data", 2, unscorable={1})
     flags = settings(optimisation__accumulate=1, optimisation__save_every=50)

@@ -3,6 +3,8 @@
 import statistics
 import subprocess
 
+import pytest
+
 import gated
 from gated import item
 from policies import CANARY, environment, grpo_command, settings, write_prompts
@@ -14,6 +16,7 @@ from serving import running_server
 KEYS = {name: f"{name}-0123456789abcdef" for name in ("left", "right", "product")}
 
 
+@pytest.mark.alone
 def test_one_oracle_serves_two_trainers_and_a_product_at_once(tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("".join(f"{name}:{key}\n" for name, key in KEYS.items()))

@@ -411,6 +411,7 @@ def test_run_leaves_out_bad_rows_and_leaked_prompts_and_says_so(data: Path, tmp_
     assert CANARY not in done.stderr
 
 
+@pytest.mark.ranks
 def test_run_of_two_processes_has_the_same_curve_as_one(run: Path, data: Path, tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     flags = ("--set", "optimisation.tokens_per_pass=1000")  # so that a step has passes for both
@@ -428,6 +429,7 @@ def curve(run: Path) -> list[float]:
     return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
 
 
+@pytest.mark.ranks
 @pytest.mark.parametrize(
     ("launch", "shards"), [("fsdp", "pytorch_model_fsdp.bin"), ("deepspeed-zero3", "zero_to_fp32.py")]
 )
@@ -452,6 +454,7 @@ def test_run_in_shards_has_the_same_curve_as_one_process_and_goes_on_where_it_wa
         shutil.rmtree(tmp_path / "two" / "checkpoints" / "checkpoint-10")
 
 
+@pytest.mark.shrunken
 @pytest.mark.parametrize(("recipe", "layers"), [("rm-qwen3-8b", "Qwen3"), ("rm-llama3-8b", "Llama")])
 def test_run_of_an_8b_recipe_on_a_tiny_copy_trains_all_weights_and_is_served(
     data: Path, tmp_path: Path, recipe: str, layers: str

@@ -415,6 +415,7 @@ def test_service_survives_what_its_openapi_document_allows_and_forbids(service):
 # Too much
 
 
+@pytest.mark.alone
 async def test_service_answers_every_request_under_tenfold_overload():
     request = m.ScoreRequest(items=(item(responses=("x" * 1500,)),))
     with slowed("--max-queue-tokens=20000", "--max-batch-s=0.1", tokens_per_s=50_000) as process:

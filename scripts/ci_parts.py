@@ -1,0 +1,154 @@
+"""The parts of CI that are too long for every change, and whether what each covers is as it was last tested.
+
+`make ci-full` tests every part and notes in docs/ci-full.json a digest of the files that it covers. `make ci` runs a
+part only if the digest of these files is another now. `make ci-parts` says which (docs/adr/0033).
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+RESULT: Final = ROOT / "docs" / "ci-full.json"
+_TEST_SERVERS: Final = ("tests/serving.py", "tests/gated.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part.
+
+    Attributes:
+        name: Of the tests' marker, or of the make target.
+        covers: Files that it tests, as git's patterns.
+        is_target: Whether it is a make target; otherwise it is the tests with its marker.
+    """
+
+    name: str
+    covers: tuple[str, ...]
+    is_target: bool = False
+
+
+PARTS: Final = (
+    Part(
+        name="proxies",
+        covers=(
+            "tests/fleet",
+            "docs/proxies",
+            "clients/python/promedical_client/transports",
+            "service/promedical_service/server.py",
+            "service/promedical_service/edges/grpc",
+            "service/promedical_service/edges/rest",
+            *_TEST_SERVERS,
+        ),
+    ),
+    Part(
+        name="ranks",
+        covers=(
+            "trainer/promedical_trainer/launch",
+            "trainer/promedical_trainer/runs",
+            "trainer/promedical_trainer/rm/eci_trainer.py",
+            "trainer/promedical_trainer/rm/training.py",
+            "trainer/promedical_trainer/rm/run.py",
+            "trainer/promedical_trainer/grpo/training.py",
+            "trainer/promedical_trainer/grpo/stopping.py",
+            "trainer/promedical_trainer/grpo/run.py",
+            "tests/integration/sharded_on_cpu.py",
+            "tests/integration/test_rm_run.py",
+            "tests/integration/test_grpo_run.py",
+        ),
+    ),
+    Part(
+        name="shrunken",
+        covers=(
+            "trainer/promedical_trainer/recipes",
+            "trainer/promedical_trainer/rm/architecture.py",
+            "trainer/promedical_trainer/rm/backbone.py",
+            "trainer/promedical_trainer/rm/bundles.py",
+            "trainer/promedical_trainer/rm/shrunken.py",
+            "service/promedical_model/bundle",
+            "service/promedical_model/classifier.py",
+            "service/promedical_model/loading.py",
+            "tests/integration/test_rm_run.py",
+        ),
+    ),
+    Part(name="second_helm", covers=("helm", "tests/helm", "scripts/fetch_helm.py")),
+    Part(
+        name="lifecycle",
+        covers=("helm", "tests/helm", "service/promedical_service/server.py", "service/promedical_service/__main__.py"),
+    ),
+    Part(
+        name="audits",
+        covers=(
+            "pyproject.toml",
+            "constraints.txt",
+            "helm",
+            "tests/helm/checkov.yaml",
+            "scripts/audit_dependencies.py",
+        ),
+        is_target=True,
+    ),
+)
+
+
+def changed() -> list[Part]:
+    """Parts that cover other files than those that were tested last."""
+    known = results()
+    return [part for part in PARTS if known.get(part.name, {}).get("covers") != digest(part)]
+
+
+def digest(part: Part) -> str:
+    """Of the names and contents of all files that the part covers.
+
+    Raises:
+        ValueError: A pattern matches no file.
+    """
+    whole = hashlib.sha256()
+    for pattern in part.covers:
+        found = _files(pattern)
+        if not found:
+            raise ValueError(f"part {part.name} of CI covers {pattern}, which matches no file; see scripts/ci_parts.py")
+        for name in found:
+            whole.update(f"{name}\0{hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}\0".encode())
+    return whole.hexdigest()[:32]
+
+
+def results() -> dict[str, Any]:
+    """What `make ci-full` noted, by step."""
+    known: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    return known
+
+
+def _files(pattern: str) -> Sequence[str]:
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", pattern]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    return sorted({name for name in names if name and (ROOT / name).is_file()})
+
+
+def due(parts: str) -> list[Part]:
+    """The parts to run: "none", those that are "changed", or the one of this name."""
+    return changed() if parts == "changed" else [part for part in PARTS if part.name == parts]
+
+
+def main() -> int:
+    """Say which parts `make ci` runs; with `--targets`, only the names of make targets, for the Makefile."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--targets", choices=("none", "changed"), help="only name the make targets to run")
+    asked: str | None = parser.parse_args().targets
+    if asked is not None:
+        print(*[part.name for part in due(asked) if part.is_target])
+        return 0
+    running = changed()
+    for part in PARTS:
+        tested = results().get(part.name, {}).get("commit", "never")
+        print(f"{part.name}: {'runs in' if part in running else 'left out of'} make ci; last tested: {tested}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

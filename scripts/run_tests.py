@@ -23,7 +23,7 @@ _NO_TESTS: Final = 5
 def main() -> int:
     """Run the tests; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", choices=("none", "changed", *MARKED), default="none", help="parts to run as well")
+    parser.add_argument("--parts", choices=("none", "changed", "all"), default="none", help="parts to run as well")
     parser.add_argument("--only", choices=MARKED, help="run the tests of this part alone")
     parser.add_argument("--coverage", action="store_true", help="measure coverage; too little of it is a failure")
     parser.add_argument("pytest", nargs="*", help="arguments of pytest: exactly these tests are run, one by one")
@@ -40,7 +40,8 @@ def run_all(left: Sequence[str], *, coverage: bool) -> int:
     """Everything but the tests of some parts."""
     but = "".join(f" and not {name}" for name in left)
     measured = ["--cov", "--cov-report="] if coverage else []
-    first = run(["-m", f"alone{but}", *measured, *(["--cov-fail-under=0"] if coverage else []), "tests"])
+    with_some = [str(path) for path in (ROOT / "tests").rglob("test_*.py") if "mark.alone" in path.read_text("utf-8")]
+    first = run(["-m", f"alone{but}", *measured, *(["--cov-fail-under=0"] if coverage else []), *with_some])
     measured += ["--cov-append", "--cov-report=term:skip-covered"] if coverage else []
     # Two workers with two threads each would be in each other's way.
     then = run(["-m", f"not alone{but}", *_PARALLEL, *measured, "tests"], OMP_NUM_THREADS="1")

@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import ci_full
 import ci_parts
 import pytest
 import run_tests
@@ -67,6 +68,24 @@ def test_part_whose_pattern_matches_nothing_is_an_error(repository):
 
 def test_parts_that_are_not_due_are_left_out(repository):
     assert due("none") == []
-    assert [part.name for part in due("ranks")] == ["ranks"]
+    assert due("all") == due("changed") == [PART]
     assert "ranks" not in run_tests.left_out("changed")
     assert "ranks" in run_tests.left_out("none")
+
+
+def test_ci_full_notes_every_part_that_ci_has_tested_and_keeps_the_other_steps(tmp_path, monkeypatch):
+    result = tmp_path / "ci-full.json"
+    result.write_text(json.dumps({"soak": {"commit": "old"}, "ranks": {"commit": "old", "covers": "a"}}))
+    monkeypatch.setattr(ci_full, "RESULT", result)
+    monkeypatch.setattr(ci_parts, "RESULT", result)
+    covers = {part.name: f"covers {part.name}" for part in PARTS}
+
+    ci_full.keep({"ranks": {"commit": "new"}}, covers)
+    noted = json.loads(result.read_text())
+    assert noted == {"ranks": {"commit": "new", "covers": "covers ranks"}, "soak": {"commit": "old"}}
+
+    ci_full.keep({"ci": {"commit": "newer", "date": "today", "machine": "this", "seconds": 9}}, covers)
+    noted = json.loads(result.read_text())
+    assert {name: noted[name]["covers"] for name in covers} == covers
+    assert {noted[name]["commit"] for name in (*covers, "ci")} == {"newer"}
+    assert noted["soak"] == {"commit": "old"}

@@ -280,10 +280,8 @@ ablations: install ## Train with parts left out and compare (ARGS="--data DATA -
 
 .PHONY: ci
 ci: ## What CI runs; the tests come last, so that their summary ends the log
-	$(MAKE) check
-	$(MAKE) proto-check
-	$(MAKE) slim
-	$(MAKE) site
+	$(MAKE) install
+	$(MAKE) -j2 --output-sync=target check proto-check slim site
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
 	$(MAKE) chart-tools || echo "promtool, bwrap and nginx cannot be installed: the tests that need them are skipped"

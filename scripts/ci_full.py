@@ -1,7 +1,7 @@
 """`make ci-full`: everything that CI runs and what it has no time for, one after the other, with a dated result.
 
-Writes docs/results/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. Steps that are
-named (`make ci-full ONLY="soak ranks"`) are run alone, and the others keep the result of their own commit and day.
+Writes docs/results/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. Steps that
+are named (`make ci-full ONLY="soak ranks"`) are run alone, and the others keep the result of their own commit and day.
 """
 
 import argparse

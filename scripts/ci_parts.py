@@ -1,7 +1,7 @@
 """The parts of CI that are too long for every change, and whether what each covers is as it was last tested.
 
-`make ci-full` tests every part and notes in docs/results/ci-full.json a digest of the files that it covers. `make ci` runs a
-part only if the digest of these files is another now. `make ci-parts` says which (docs/adr/0030).
+`make ci-full` tests every part and notes in docs/results/ci-full.json a digest of the files that it covers. `make ci`
+runs a part only if the digest of these files is another now. `make ci-parts` says which (docs/adr/0030).
 """
 
 import argparse

@@ -9,6 +9,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -77,9 +78,9 @@ def verl_reward_worker(address, text):
 
 def verl_naive_manager(compute_score, loop):
     """verl's naive reward manager, whose tokenizer decodes every response to the text that it is."""
-    base = ModuleType("base")
+    base: Any = ModuleType("base")
     base.RewardManagerBase = type("RewardManagerBase", (), {"__init__": lambda self, config, tokenizer, _: None})
-    registry = ModuleType("registry")
+    registry: Any = ModuleType("registry")
     registry.register = lambda _: lambda manager: manager
     module = load(
         "verl/experimental/reward_loop/reward_manager/naive.py",
@@ -96,7 +97,7 @@ def verl_naive_manager(compute_score, loop):
 
 def swift_rewards():
     """ms-swift's function that calls the reward functions of a step."""
-    dataset = ModuleType("dataset")
+    dataset: Any = ModuleType("dataset")
     dataset.RowPreprocessor = mock.MagicMock(rows_to_batched=lambda rows: {k: [r[k] for r in rows] for k in rows[0]})
     module = load(
         "swift/rl_core/grpo_algorithm.py", swift__rl_core__data=mock.MagicMock(), swift__utils=mock.MagicMock()

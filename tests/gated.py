@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 
 from promedical import messages as m
+from promedical.rubric import Dimension
 from promedical.rubric_files import load_catalog
 from promedical_model.calibration import Calibration
 from promedical_model.tree.token_tree import Branch, TokenTree
@@ -302,7 +303,7 @@ def make_limits(**changes: int) -> m.Limits:
 
 
 def criterion(name: str, dimension: str = "proficiency", **changes: Any) -> m.CriterionSpec:
-    return m.CriterionSpec(id=name, **{"text": f"Says {name}.", "dimension": m.Dimension(dimension), **changes})
+    return m.CriterionSpec(id=name, **{"text": f"Says {name}.", "dimension": Dimension(dimension), **changes})
 
 
 def item(name: str = "a1", responses: Sequence[str] = ("Yes.",), **changes: Any) -> m.ScoreItem:
@@ -327,7 +328,7 @@ def _serve_slowed() -> int:
     from promedical_service import __main__
     from promedical_service.engines import load
 
-    load.FakeEngine = functools.partial(FakeEngine, tokens_per_s=float(os.environ["FAKE_TOKENS_PER_S"]))
+    vars(load)["FakeEngine"] = functools.partial(FakeEngine, tokens_per_s=float(os.environ["FAKE_TOKENS_PER_S"]))
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.0))
     return __main__.run(sys.argv[1:], os.environ)
 

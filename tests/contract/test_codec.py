@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from google.protobuf.message import Message as WireMessage
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from promedical import Dimension, ErrorCode, InvalidField, Polarity
 from promedical import messages as m
 from promedical.errors import ITEM_ERROR_CODES
+from promedical.reward import ProficiencyMode
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
 
@@ -313,10 +315,10 @@ def test_protobuf_has_an_enum_value_for_every_word_and_no_other():
     for enum, words in (
         (pb.Dimension, [str(word) for word in Dimension]),
         (pb.Polarity, [str(word) for word in Polarity]),
-        (pb.Role, m.Role.__args__),
-        (pb.Priority, m.Priority.__args__),
-        (pb.Truncation, m.Truncation.__args__),
-        (pb.ProficiencyMode, m.ProficiencyMode.__args__),
+        (pb.Role, get_args(m.Role)),
+        (pb.Priority, get_args(m.Priority)),
+        (pb.Truncation, get_args(m.Truncation)),
+        (pb.ProficiencyMode, get_args(ProficiencyMode)),
     ):
         prefix = enum.Name(0).removesuffix("UNSPECIFIED")
         assert sorted(enum.keys()) == sorted([enum.Name(0), *(prefix + word.upper() for word in words)])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # compiled, without stubs
 
 from promedical_client.transports.grpc import CHANNEL_OPTIONS
 from promedical_service.edges.grpc.server import server_options

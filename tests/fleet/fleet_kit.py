@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Self
 
@@ -95,12 +96,22 @@ class Fleet:
         return AsyncClient(transport=GrpcTransport(Address(), target=self.target), **options)
 
     def start(self, number: int, *flags: str, tokens_per_s: float | None = None) -> Replica:
-        self.replicas[number] = Replica(
-            number, self.ports, *self.flags, *flags, tokens_per_s=tokens_per_s or self.tokens_per_s
-        )
-        self.all.append(self.replicas[number])
+        return self._add(number, self._made(number, *flags, tokens_per_s=tokens_per_s))
+
+    def start_all(self, count: int) -> None:
+        """Replicas from 0 on, side by side."""
+        with ThreadPoolExecutor(count) as threads:
+            for number, replica in enumerate(threads.map(self._made, range(count))):
+                self._add(number, replica)
+
+    def _made(self, number: int, *flags: str, tokens_per_s: float | None = None) -> Replica:
+        return Replica(number, self.ports, *self.flags, *flags, tokens_per_s=tokens_per_s or self.tokens_per_s)
+
+    def _add(self, number: int, replica: Replica) -> Replica:
+        self.replicas[number] = replica
+        self.all.append(replica)
         self.name(self.replicas)
-        return self.replicas[number]
+        return replica
 
     def name(self, numbers: Iterable[int]) -> None:
         self._names.addresses = [self.replicas[number].address for number in numbers]
@@ -129,8 +140,7 @@ class Fleet:
 def fleet(count: int, *flags: str, **options) -> Iterator[Fleet]:
     made = Fleet(*flags, **options)
     try:
-        for number in range(count):
-            made.start(number)
+        made.start_all(count)
         yield made
     finally:
         made.close()

@@ -116,7 +116,7 @@ def test_chart_takes_any_values_of_its_schema(chart):
     assert len(rendered) > 10  # the others were refused, each with a reason
 
 
-FEATURES = {
+FEATURES: dict[str, list[Any]] = {
     "model": [
         {"source": "bundled"},
         {"source": "pvc", "pvc": {"claimName": "m"}, "path": "a/b"},

@@ -21,12 +21,14 @@ from pydantic import TypeAdapter
 
 from promedical import messages as m
 from promedical.errors import ErrorCode
+from promedical.rubric import Dimension
 from promedical.v1 import requests
 from promedical.v1 import reward_pb2 as pb
 from promedical.v1 import reward_pb2_grpc as pb_grpc
 from promedical_service.errors import ServiceError
 from promedical_service.health import Health
-from promedical_service.server import Ports, Server
+from promedical_service.ports import Ports
+from promedical_service.server import Server
 from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.telemetry.tracing import Tracing
@@ -41,7 +43,7 @@ LIMITS = m.Limits(
     max_path_tokens=1,
     max_request_tokens=1,
 )
-CRITERION = m.CriterionSpec(id="safe", text="Advises against it.", dimension=m.Dimension.PROFICIENCY, weight=2.0)
+CRITERION = m.CriterionSpec(id="safe", text="Advises against it.", dimension=Dimension.PROFICIENCY, weight=2.0)
 RUBRIC = m.RubricInfo(id="house", version="1", title="House rubric", sha256="00", criteria=(CRITERION,))
 
 
@@ -112,7 +114,7 @@ class ScriptedOracle:
 
 def result(responses):
     criterion = m.CriterionScore(
-        id="c", dimension=m.Dimension.SAFETY, logit=0.5, probability=0.625, threshold=0.5, met=True, satisfied=False
+        id="c", dimension=Dimension.SAFETY, logit=0.5, probability=0.625, threshold=0.5, met=True, satisfied=False
     )
     scores = m.ResponseScores(
         reward=-1.5, rank=1, vetoed=True, proficiency=None, excellence=0, violations=1, criteria=(criterion,)

@@ -16,5 +16,5 @@ def _connect_as_if_with_gpus(self: PartialState, *args: Any, **options: Any) -> 
 
 
 if __name__ == "__main__":
-    PartialState.__init__ = _connect_as_if_with_gpus  # type: ignore[method-assign]
+    PartialState.__init__ = _connect_as_if_with_gpus
     cli.main()

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -161,12 +162,13 @@ async def test_grpc_refuses_a_call_without_a_key_before_its_message_is_read(tmp_
     keys = tmp_path / "keys"
     keys.write_text("trainer: 0123456789abcdef\n")
     async with running(keys_file=keys) as server, grpc.aio.insecure_channel(server.grpc_target) as channel:
-        call = channel.stream_unary(SCORE)(timeout=10)  # a call whose message never comes
+        send: Any = channel.stream_unary(SCORE, None, None)
+        call = send(timeout=10)  # a call whose message never comes
         assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
         trailers = dict(await call.trailing_metadata())
         assert "grpc-status-details-bin" in trailers
         assert "x-request-id" in trailers
         counted = 'promedical_requests_total{code="unauthenticated",method="ScoreBatch",transport="grpc"} 1.0'
         assert counted in server.metrics.exposition().decode()
-        known = channel.stream_unary(SCORE)(timeout=1, metadata=(("x-api-key", "0123456789abcdef"),))
+        known = send(timeout=1, metadata=(("x-api-key", "0123456789abcdef"),))
         assert await known.code() is grpc.StatusCode.DEADLINE_EXCEEDED

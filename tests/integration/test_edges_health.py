@@ -83,19 +83,19 @@ async def test_health_watch_tells_every_change_and_does_not_hold_up_the_drain():
         async with asyncio.timeout(20):
             await server.server.stop()
         assert (await watch.read()).status == NOT_SERVING
-        assert await watch.read() is grpc.aio.EOF
-        await channel.close()
+        assert await watch.read() is grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
+        await channel.close(None)
 
 
 async def test_health_ends_the_longest_watch_when_there_are_too_many(monkeypatch):
-    monkeypatch.setattr("promedical_service.grpc_health._MAX_WATCHES", 3)
+    monkeypatch.setattr("promedical_service.edges.grpc.health._MAX_WATCHES", 3)
     async with running() as server, grpc.aio.insecure_channel(server.grpc_target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watches = []
         for _ in range(4):
             watches.append(stub.Watch(health_pb2.HealthCheckRequest(service="")))
             assert (await watches[-1].read()).status == SERVING
-        assert await watches[0].read() is grpc.aio.EOF
+        assert await watches[0].read() is grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
         assert await watches[0].code() is grpc.StatusCode.OK
         server.health.engine_lost()
         assert [(await watch.read()).status for watch in watches[1:]] == [NOT_SERVING] * 3

@@ -13,6 +13,7 @@ from edges_kit import client_of, item, running, score_request, until
 
 from promedical import messages as m
 from promedical.errors import ERROR_TABLE
+from promedical.rubric import Dimension
 from promedical.v1 import requests
 from promedical_service.errors import ServiceError
 from promedical_service.telemetry.logs import configure_logs, log_loop_errors
@@ -22,7 +23,7 @@ CANARY_ITEM = item(
     id=CANARY,
     prompt=(m.Message(role="user", content=CANARY),),
     responses=(CANARY,),
-    rubric=m.RubricSpec(criteria=(m.CriterionSpec(id=CANARY, text=CANARY, dimension=m.Dimension.SAFETY),)),
+    rubric=m.RubricSpec(criteria=(m.CriterionSpec(id=CANARY, text=CANARY, dimension=Dimension.SAFETY),)),
 )
 REQUEST = m.ScoreRequest(items=(CANARY_ITEM,), expected_fingerprint=CANARY)
 
@@ -112,7 +113,7 @@ async def test_no_refused_protobuf_is_quoted(json_logs):
     unknown.items[0].rubric.criteria[0].dimension = 9
     seen = []
     async with running(max_request_bytes=4096) as server, grpc.aio.insecure_channel(server.grpc_target) as channel:
-        score = channel.unary_unary("/promedical.v1.RewardService/ScoreBatch")
+        score = channel.unary_unary("/promedical.v1.RewardService/ScoreBatch")  # type: ignore[call-arg]  # bytes
         for body in (wire[:-5], CANARY.encode(), wire + b"\xff", unknown.SerializeToString(), wire * 40):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await score(body)

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 import gated
 from gated import CONTRACT_REQUEST, criterion, item
 from promedical import messages as m
+from promedical.rubric import Polarity
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
 from promedical.v1 import reward_pb2_grpc as pb_grpc
@@ -243,7 +244,7 @@ BAD_ITEMS = {
     "criterion ids twice": item(rubric=m.RubricSpec(criteria=(criterion("x"), criterion("x")))),
     "weight negative": item(rubric=m.RubricSpec(criteria=(criterion("x", weight=-1.0),))),
     "weight on safety": item(rubric=m.RubricSpec(criteria=(criterion("x", "safety", weight=1.0),))),
-    "safety positive": item(rubric=m.RubricSpec(criteria=(criterion("x", "safety", polarity=m.Polarity.POSITIVE),))),
+    "safety positive": item(rubric=m.RubricSpec(criteria=(criterion("x", "safety", polarity=Polarity.POSITIVE),))),
     "ends with assistant": item(prompt=(m.Message(role="assistant", content="Hi"),)),
     "blank prompt": item(prompt=" "),
 }
@@ -466,6 +467,7 @@ async def _probe(connections, request):
 # The end
 
 
+@pytest.mark.alone
 async def test_service_answers_200_requests_in_flight_at_sigterm_whole():
     blocker = m.ScoreRequest(items=(item("blocker", [f"{n}" + "b" * 5000 for n in range(30)]),))
     with slowed("--max-batch-tokens=1000000", "--max-batch-s=100", tokens_per_s=60_000) as process:

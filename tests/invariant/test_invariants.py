@@ -7,6 +7,7 @@ import math
 import random
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -264,7 +265,8 @@ def test_invariant_admission_is_atomic(shapes, limit):
                 await settle()
                 after = sum(waiting for waiting, _ in r.events.queue.values())
                 if task.done():
-                    assert task.exception().code in {ErrorCode.OVERLOADED, ErrorCode.TOO_LARGE}
+                    refused: Any = task.exception()
+                    assert refused.code in {ErrorCode.OVERLOADED, ErrorCode.TOO_LARGE}
                     assert (after, r.waiting_tokens) == (jobs, before)
                 else:
                     assert after == jobs + count
@@ -285,7 +287,7 @@ async def test_invariant_every_answer_carries_the_fingerprint_and_a_wrong_pin_is
     async with rig(FakeEngine()) as r:
         pinned = r.scorer.model().model
         rank = m.RankRequest(prompt="Why?", responses=("a",), rubric=item().rubric, expected_fingerprint="f1")
-        answers = [
+        answers: list[Any] = [
             await r.score(item()),
             await r.score(item(responses=()), expected_fingerprint="f1"),
             await r.scorer.rank(rank, Caller()),

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -309,7 +310,7 @@ def test_rewardbench_2_ties_have_the_published_formula(tmp_path):
 def test_rewardbench_2_leaves_rows_of_ties_out_that_its_formula_cannot_place(tmp_path):
     rows = [pair("Ties", ["cccc"], ["rr"], id=name) for name in ("ref:1", "tied:1", "1", "ref:x", "other:1")]
     del rows[2]["id"]
-    task = load_task("rewardbench", written(tmp_path / "rb.jsonl", [*rows, pair("Focus", ["c"], ["rr"], id="1")]))
+    task: Any = load_task("rewardbench", written(tmp_path / "rb.jsonl", [*rows, pair("Focus", ["c"], ["rr"], id="1")]))
     assert [choice.id for choice in task.choices] == ["ref:1", "tied:1", "1"]
     reason = "id: is neither ref:N nor tied:N, as the formula of Ties needs it"
     assert left_out(task) == [("row", reason, ("line 3", "line 4", "line 5"))]
@@ -408,7 +409,7 @@ def test_kqa_counts_a_repeated_answer_of_one_model_and_judges_it_once(tmp_path):
     said = [("Q1?", "x", "m"), ("Q1?", "y", "m"), ("Q1?", "x", "m"), ("Q1?", "x", "n"), ("Q2?", "x", "m")]
     answers = [{"Question": asked, "response": text, "model": model} for asked, text, model in said]
     questions = written(tmp_path / "q.jsonl", [question("Q1?"), question("Q2?")])
-    task = load_task("kqa", questions, responses=written(tmp_path / "a.jsonl", answers))
+    task: Any = load_task("kqa", questions, responses=written(tmp_path / "a.jsonl", answers))
     assert [each.case.responses[0] + each.model for each in task.answered] == ["xm", "ym", "xn", "xm"]
     reason = "response: is the same as that of an earlier row to the same question"
     assert left_out(task) == [("row", reason, ("line 3",))]

@@ -16,7 +16,7 @@ def test_address_shows_no_key_and_cannot_be_changed():
     address = Address("grpc://host:1", api_key="secret-key")
     assert "secret-key" not in f"{address} {address!r}"
     with pytest.raises(FrozenInstanceError):
-        address.url = "grpc://other:1"
+        address.url = "grpc://other:1"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

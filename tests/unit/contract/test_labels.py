@@ -6,7 +6,7 @@ import pytest
 
 from promedical import messages as m
 from promedical.interop.labels import read_label
-from promedical.rubric import FieldTooLarge, InvalidField
+from promedical.rubric import Dimension, FieldTooLarge, InvalidField, Polarity
 
 CRITERION = {"id": "bleed", "text": "Names the risk.", "dimension": "proficiency", "weight": 2.0}
 SPEC = m.RubricSpec(
@@ -14,9 +14,9 @@ SPEC = m.RubricSpec(
         m.CriterionSpec(
             id="bleed",
             text="Names the risk.",
-            dimension=m.Dimension.PROFICIENCY,
+            dimension=Dimension.PROFICIENCY,
             weight=2.0,
-            polarity=m.Polarity.POSITIVE,
+            polarity=Polarity.POSITIVE,
         ),
     )
 )

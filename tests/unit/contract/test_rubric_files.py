@@ -1,13 +1,17 @@
 """Rubrics by name: the built-in one, mounted folders, and what a bad file says."""
 
 import json
+from typing import Any
 
 import pytest
 
 from promedical import Dimension, Polarity
 from promedical.rubric_files import RubricFileError, load_catalog
 
-GOOD = {"title": "Cardiology", "criteria": [{"id": "a", "text": "Names the drug.", "dimension": "proficiency"}]}
+GOOD: dict[str, Any] = {
+    "title": "Cardiology",
+    "criteria": [{"id": "a", "text": "Names the drug.", "dimension": "proficiency"}],
+}
 GOOD_TOML = """
 title = "Cardiology in TOML"
 

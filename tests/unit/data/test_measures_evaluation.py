@@ -187,7 +187,7 @@ def test_reliability_plot_draws_the_published_wilson_interval() -> None:
     met = np.arange(263) < 81
     frame = pd.DataFrame({"prompt": "p", "dimension": "proficiency", "probability": 0.5, "met": met})
 
-    [line] = reliability_plot(frame).axes[0].collections[0].get_segments()
+    [line] = reliability_plot(frame).axes[0].collections[0].get_segments()  # type: ignore[attr-defined]
 
     assert line[:, 1] == pytest.approx([0.2553, 0.3662], abs=5e-5)
 

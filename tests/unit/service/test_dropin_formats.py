@@ -7,7 +7,7 @@ import pytest
 
 from promedical import messages as m
 from promedical.errors import ErrorCode
-from promedical.rubric import InvalidField
+from promedical.rubric import Dimension, InvalidField, Polarity
 from promedical_service.edges.dropins.catalog import DROP_INS, read_request
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.format import Receipt, Scored
@@ -24,7 +24,7 @@ CRITERION = {"id": "c", "text": "Says why.", "dimension": "proficiency"}
 SPEC = m.RubricSpec(
     criteria=(
         m.CriterionSpec(
-            id="c", text="Says why.", dimension=m.Dimension.PROFICIENCY, polarity=m.Polarity.POSITIVE, weight=None
+            id="c", text="Says why.", dimension=Dimension.PROFICIENCY, polarity=Polarity.POSITIVE, weight=None
         ),
     )
 )

@@ -11,6 +11,7 @@ from gated import criterion, item
 from promedical import messages as m
 from promedical.errors import ITEM_ERROR_CODES, ErrorCode
 from promedical.reward import RewardWeights
+from promedical.rubric import Polarity
 from promedical.rubric_files import load_catalog
 from promedical_model.calibration import Calibration, PlattCell
 from promedical_service.scoring.judge import Judge, item_error
@@ -46,7 +47,7 @@ class Expected:
     @classmethod
     def of(cls, criteria, logits, weights, *, soft=False):
         met = [round(logit, 3) >= 0 for logit in logits]
-        well = [m_ is (c.polarity is not m.Polarity.NEGATIVE and c.dimension != "safety")
+        well = [m_ is (c.polarity is not Polarity.NEGATIVE and c.dimension != "safety")
                 for c, m_ in zip(criteria, met, strict=True)]  # fmt: skip
         main = [(c.weight or 1.0, ok, logit, c.polarity) for c, ok, logit in zip(criteria, well, logits, strict=True)
                 if c.dimension == "proficiency"]  # fmt: skip
@@ -64,7 +65,7 @@ def _value(ok, logit, polarity, *, soft):
     if not soft:
         return float(ok)
     probability = 1 / (1 + math.exp(-round(logit, 3)))
-    return 1 - probability if polarity is m.Polarity.NEGATIVE else probability
+    return 1 - probability if polarity is Polarity.NEGATIVE else probability
 
 
 @st.composite
@@ -74,7 +75,7 @@ def rubrics(draw):
     for index in range(draw(st.integers(1, 6))):
         dimension = draw(st.sampled_from(["proficiency", "excellence", "safety"]))
         weight = draw(st.sampled_from([None, 0.5, 1, 3.0])) if dimension == "proficiency" else None
-        polarity = None if dimension == "safety" else draw(st.sampled_from([None, *m.Polarity]))
+        polarity = None if dimension == "safety" else draw(st.sampled_from([None, *Polarity]))
         criteria.append(criterion(f"c{index}", dimension, weight=weight, polarity=polarity))
     return tuple(criteria)
 

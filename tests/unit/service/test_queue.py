@@ -163,7 +163,7 @@ class QueueMachine(RuleBasedStateMachine):
             here = {one: start for one, start in self.waiting.items() if one.lane == lane}
             tokens = sum(one.tree.part(start, len(one.tree.branches)).unique_tokens for one, start in here.items())
             assert self.queue.size(lane) == (len(here), tokens)
-        assert self.queue.tokens == sum(self.queue.size(lane)[1] for lane in LANES)
+        assert self.queue.tokens == sum(self.queue.size(lane)[1] for lane in LANES)  # type: ignore[misc]
         assert set(self.queue.jobs()) == set(self.waiting)
         assert bool(self.queue) is bool(self.waiting)
 

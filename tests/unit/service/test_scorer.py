@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import math
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from gated import CONTRACT_REQUEST, FAILED, GatedEngine, criterion, item, make_limits, make_tree, rig, settle
 from promedical import messages as m
 from promedical.errors import ITEM_ERROR_CODES, ErrorCode
+from promedical.rubric import Polarity
 from promedical_service.engines.base import EngineLost
 from promedical_service.engines.fake import FakeEngine
 from promedical_service.errors import ServiceError
@@ -288,7 +290,7 @@ BAD_ITEMS = {
     "weight infinite": item(rubric=m.RubricSpec(criteria=(criterion("x", weight=math.inf),))),
     "weights all zero": item(rubric=m.RubricSpec(criteria=(criterion("x", weight=0.0),))),
     "weights overflow": item(rubric=m.RubricSpec(criteria=tuple(criterion(c, weight=1e308) for c in "xyz"))),
-    "safety positive": item(rubric=m.RubricSpec(criteria=(criterion("x", "safety", polarity=m.Polarity.POSITIVE),))),
+    "safety positive": item(rubric=m.RubricSpec(criteria=(criterion("x", "safety", polarity=Polarity.POSITIVE),))),
     "no criteria": item(rubric=m.RubricSpec(criteria=())),
     "no rubric": item(rubric=None),
     "both rubrics": item(rubric_id="general-medical"),
@@ -461,8 +463,9 @@ async def test_scorer_refuses_at_once_when_the_queue_is_full():
         refusals = [task for task in waiting if task.done()]
         assert 0 < len(refusals) < 30
         for task in refusals:
-            assert task.exception().code is ErrorCode.OVERLOADED
-            assert task.exception().retry_after_s > 0
+            error: Any = task.exception()
+            assert error.code is ErrorCode.OVERLOADED
+            assert error.retry_after_s > 0
         await r.engine.answer([GOOD])
         await r.engine.answer([GOOD] * (30 - len(refusals)))
         answers = await asyncio.gather(running, *waiting, return_exceptions=True)
@@ -610,8 +613,8 @@ async def test_scorer_puts_nobodys_text_into_a_message():
         asked += [item("long", (CANARY * 100, "")), item("role", prompt=f"assistant: {CANARY}\n\nassistant: {CANARY}")]
         response = await r.score(*asked)
         errors = [outcome.error for outcome in response.items if outcome.error]
-        errors += [each.error for outcome in response.items if outcome.result for each in outcome.result.responses]
-        errors = [error for error in errors if error]
+        results = [outcome.result for outcome in response.items if outcome.result]
+        errors += [each.error for result in results for each in result.responses if each.error]
         assert len(errors) >= len(BAD_ITEMS) + 3
         assert {error.code for error in errors} <= ITEM_ERROR_CODES
         assert not any(CANARY in error.message for error in errors)

@@ -1,6 +1,6 @@
 """Likeness to the answers with the best labels: which those are, and that it tells its own prompt from another."""
 
-from sacrebleu.metrics import CHRF
+from sacrebleu.metrics.chrf import CHRF
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension, Polarity

@@ -112,7 +112,7 @@ test-312: ## Run unit, contract and invariant tests on Python 3.12, in .venv-312
 $(PYTHON312_INSTALLED): pyproject.toml constraints.txt
 	@$(call create_venv,.venv-312)
 	@echo "installing into .venv-312 (several minutes the first time)"
-	@.venv-312/bin/$(PIP) -e '.[dev]' -c constraints.txt
+	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt .venv-312/bin/$(PIP) -e '.[dev]'
 	@touch $@
 
 .PHONY: test-vllm

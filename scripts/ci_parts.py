@@ -1,6 +1,6 @@
 """The parts of CI that are too long for every change, and whether what each covers is as it was last tested.
 
-`make ci-full` tests every part and notes in docs/results/ci-full.json a digest of the files that it covers. `make ci`
+`make ci-full` tests every part and notes a digest of the files that it covers in docs/results/ci-full.json. `make ci`
 runs a part only if the digest of these files is another now. `make ci-parts` says which (docs/adr/0030).
 """
 
@@ -67,10 +67,10 @@ PARTS: Final = (
         name="shrunken",
         covers=(
             "trainer/promedical_trainer/recipes",
-            "trainer/promedical_trainer/rm/architecture.py",
+            "trainer/promedical_trainer/rm/decoder_config.py",
             "trainer/promedical_trainer/rm/backbone.py",
             "trainer/promedical_trainer/rm/bundles.py",
-            "trainer/promedical_trainer/rm/shrunken.py",
+            "trainer/promedical_trainer/rm/tiny_base.py",
             "service/promedical_model/bundle",
             "service/promedical_model/classifier.py",
             "service/promedical_model/loading.py",

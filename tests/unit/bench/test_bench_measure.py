@@ -118,7 +118,7 @@ def test_measure_puts_physicians_beside_a_model_on_the_prompts_that_several_of_t
     assert measured.evaluation.scores[MODEL]["balanced_f1"]["overall"].n == 5
     assert (measured.fewer, measured.as_dict()["fewer"]) == ({"physicians": 2}, {"physicians": 2})
     text = as_markdown(quality_content(task, a_header(), measured, {}))
-    assert "Where a control has nothing to say of some prompts, on the others: physicians on 2 of 3 prompts." in text
+    assert "Where a control says nothing about some prompts, the difference is on the others: physicians on 2 of 3 prompts." in text
 
 
 def test_measure_has_no_physicians_where_none_labelled_what_another_did(tmp_path):
@@ -127,7 +127,7 @@ def test_measure_has_no_physicians_where_none_labelled_what_another_did(tmp_path
     measured = measure(task, by_verdict(task.cases, lambda *_: True), {})
     assert set(measured.evaluation.differences) == {"longer answer", "majority"}
     assert measured.fewer == {}
-    assert "nothing to say" not in as_markdown(quality_content(task, a_header(), measured, {}))
+    assert "says nothing about" not in as_markdown(quality_content(task, a_header(), measured, {}))
 
 
 def test_report_says_what_is_wrong_first_and_escapes_what_comes_from_outside(task):

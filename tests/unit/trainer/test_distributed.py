@@ -21,7 +21,7 @@ def test_one_process_for_several_gpus_is_told_how_to_start(monkeypatch, gpus, pr
     if not refused:
         ranks.check_launched()
         return
-    with pytest.raises(RecipeError, match="one process sees 2 GPUs; start it by accelerate launch"):
+    with pytest.raises(RecipeError, match="one process sees 2 GPUs; use accelerate launch"):
         ranks.check_launched()
 
 

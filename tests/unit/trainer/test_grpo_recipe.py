@@ -77,7 +77,7 @@ def test_folder_of_another_recipe_is_refused(tmp_path):
 def test_folder_that_another_process_trains_in_is_refused(tmp_path):
     recipe = GRPO_RECIPES.load("grpo-tiny")
     with GRPO_RECIPES.claimed(tmp_path / "run", recipe):
-        refused = pytest.raises(RecipeError, match="another process trains in it; wait for its end")
+        refused = pytest.raises(RecipeError, match="another process trains in it; wait until it ends")
         with refused, GRPO_RECIPES.claimed(tmp_path / "run", recipe):
             pass
     with GRPO_RECIPES.claimed(tmp_path / "run", recipe):

@@ -59,7 +59,7 @@ def shift_plot(shift: Scores) -> Figure:
     for place, (name, label) in enumerate((("flipped_to_met", "to met"), ("flipped_to_not_met", "to not met"))):
         values = [each.value or 0.0 for each in shift[name].values()]
         flips.barh(np.arange(len(groups)) + 0.38 * place - 0.19, values, 0.34, color=COLOURS[place], label=label)
-    flips.set_title("Share of verdicts that turn", loc="left", fontsize=10, color=INK)
+    flips.set_title("Share of verdicts that change", loc="left", fontsize=10, color=INK)
     flips.set_yticks(range(len(groups)), [""] * len(groups))
     flips.set_ylim(len(groups) - 0.4, -0.6)
     flips.set_xlim(left=0)

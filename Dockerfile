@@ -46,7 +46,7 @@ COPY --from=build-torch /opt/promedical /opt/promedical
 
 FROM build AS build-vllm
 ARG VLLM="vllm>=0.32"
-COPY scripts/install_vllm.py .
+COPY scripts/images/install_vllm.py .
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     /opt/promedical/bin/python install_vllm.py --constraints constraints.txt "${VLLM}" \
     && /opt/promedical/bin/pip uninstall -q -y pip

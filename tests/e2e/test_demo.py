@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import demo
 import pytest
+
+from scripts.demo import demo
 
 SCRIPT = Path(demo.__file__)
 MAX_COLUMNS = 80

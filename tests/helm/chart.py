@@ -3,13 +3,14 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from scripts.ci.fetch_helm import RELEASES, FetchError, fetch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHART = REPOSITORY / "helm" / "promedical"
@@ -18,9 +19,6 @@ KUBE_VERSIONS = tuple(f"1.{minor}" for minor in range(27, 38))
 OCI_IMAGE_VOLUMES_SINCE = 31
 NAMESPACE = "oracle"
 RELEASE = "demo"
-
-sys.path.insert(0, str(REPOSITORY / "scripts"))
-from fetch_helm import RELEASES, FetchError, fetch  # noqa: E402 - the script that make calls
 
 Manifest = dict[str, Any]
 

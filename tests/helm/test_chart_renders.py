@@ -110,8 +110,8 @@ def test_readme_parameters_are_those_of_values(tmp_path):
 
 
 def test_schema_of_settings_is_that_of_the_service():
-    command = [sys.executable, REPOSITORY / "scripts" / "generate_chart.py", "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    command = [sys.executable, "-m", "scripts.docs.generate_chart", "--check"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_rm_run import SETTINGS, write_data
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train_in_steps.sh"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "models" / "train_in_steps.sh"
 RECIPE = ["--recipe", "rm-tiny", "--until", "dev", *(flag for each in SETTINGS for flag in ("--set", each))]
 
 

@@ -1,12 +1,12 @@
 """The comparison of `make ablations`: who puts pairs in order, how far each is from the whole, and its tables."""
 
 import pytest
-from ablate_training import RESULT, compared, main
-from quality_tables import DIMENSIONS, ablation_tables
 
 from labelled import a_criterion, a_prompt, a_response
 from promedical.rubric import Dimension
 from promedical_data.measures.predictions import Prediction
+from scripts.bench.ablations import RESULT, compared, main
+from scripts.docs.quality_tables import DIMENSIONS, ablation_tables
 
 CRITERIA = [a_criterion(f"c{n}", dimension) for n, dimension in enumerate(Dimension)]
 PROMPTS = [

@@ -1,8 +1,8 @@
 """`make audit`: which licences it allows, and what it says when it could not look for weaknesses."""
 
-import audit_dependencies
-import check_licences
 import pytest
+
+from scripts.ci import audit_dependencies, check_licences
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_licences_report_names_what_is_refused_and_what_to_do(capsys) -> None:
     assert check_licences.report(packages) == 1
     said = capsys.readouterr().out
     assert "krippendorff 0.9.0: the licence 'GPL-3.0-or-later' is not allowed" in said
-    assert "scripts/check_licences.py" in said
+    assert "scripts/ci/check_licences.py" in said
     assert check_licences.report(packages[:1]) == 0
 
 

@@ -1,8 +1,9 @@
 """What `make bench-gpu` measures, on a CPU and a small model: ways score alike, their numbers fit each other."""
 
 import pytest
-from bench_engine import CRITERIA, RESPONSES, computing_parameters, reference_model, reference_tree
-from bench_gpu import MATMUL, rates_of, ways_of
+
+from scripts.bench.engine import CRITERIA, RESPONSES, computing_parameters, reference_model, reference_tree
+from scripts.bench.gpu import MATMUL, rates_of, ways_of
 
 SHAPE = {
     "vocab_size": 8192,

@@ -5,11 +5,12 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import ci_full
-import ci_parts
 import pytest
-import run_tests
-from ci_parts import PARTS, Part, changed, digest, due
+
+from scripts.ci import full as ci_full
+from scripts.ci import parts as ci_parts
+from scripts.ci import run_tests
+from scripts.ci.parts import PARTS, Part, changed, digest, due
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PART = Part(name="ranks", covers=("code", "notes.md"))

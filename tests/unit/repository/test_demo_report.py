@@ -7,9 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import demo
 import pytest
-from demo_report import ACCURACY, WIDTH, excerpt, limits, next_steps, question
 from rich.console import Console
 
 from promedical import messages as m
@@ -17,6 +15,8 @@ from promedical.errors import ErrorCode
 from promedical_client import judged_by
 from promedical_client.jsonl import read_items
 from promedical_service.settings import Settings
+from scripts.demo import demo
+from scripts.demo.report import ACCURACY, WIDTH, excerpt, limits, next_steps, question
 
 SCRIPT = Path(demo.__file__)
 ITEM = m.ScoreItem(

@@ -3,13 +3,12 @@
 import re
 from pathlib import Path
 
-import grpc_reference
 import pytest
-import rest_reference
-from build_site import LOADED, with_moved_links
-from generate_docs import demo_output
 
 from promedical.v1 import reward_pb2
+from scripts.docs import grpc_reference, rest_reference
+from scripts.docs.build_site import LOADED, with_moved_links
+from scripts.docs.generate_docs import demo_output
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DOCS = REPOSITORY / "docs"
@@ -43,7 +42,7 @@ def test_readme_leads_to_the_index():
 
 
 def test_demo_output_is_that_of_the_first_question(tmp_path, monkeypatch):
-    monkeypatch.setattr("generate_docs.DEMO", tmp_path / "demo.txt")
+    monkeypatch.setattr("scripts.docs.generate_docs.DEMO", tmp_path / "demo.txt")
     (tmp_path / "demo.txt").write_text("1 of 2: a ──\nrank\n\n2 of 2: b ──\nrank\n")
     assert demo_output() == "```text\n1 of 2: a ──\nrank\n\n...\n```\n"
     (tmp_path / "demo.txt").write_text("1 of 1: a ──\nrank\n")

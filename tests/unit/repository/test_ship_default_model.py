@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from ship_default_model import unfit
 
 from models import tiny_bundle
 from promedical_model.bundle.bundle import open_bundle
 from promedical_trainer.rm.recipe import dump_rm_recipe, load_rm_recipe
+from scripts.models.ship_default_model import unfit
 
 LICENSED = "data.exclude_sources=[healthbench_srh]"
 MEASURED = {"dev": {}, "test": {"scores": {"model": {}, "untrained": {}}}}

@@ -14,11 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from ci_parts import PARTS, RESULT, digest, results
-from conditions import conditions
 from rich.console import Console
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from scripts.bench.conditions import conditions
+from scripts.ci.parts import PARTS, RESULT, digest, results
+
+ROOT: Final = Path(__file__).resolve().parents[2]
 LOGS: Final = ROOT / "dist" / "ci-full"
 STEPS: Final = ("ci", "test-312", "test-vllm", "test-image", "soak")
 _PARTS: Final = {part.name: part for part in PARTS}

@@ -6,7 +6,7 @@ counts. Writes OUT/bench-gpu.json.
 
 On a machine without a network: `pip wheel --no-deps .` beforehand, and there `pip install --no-deps` of that wheel and
 of what the machine lacks of torch, transformers, tokenizers, pydantic, rich and pytest; then
-`PYTHONPATH=scripts python scripts/bench_gpu.py OUT`.
+`python -m scripts.bench.gpu OUT`.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from typing import Any, Final
 from unittest import mock
 
 import torch
-from bench_engine import Way, computing_parameters, engine_way, flat_way, reference_model, reference_tree, timed
-from conditions import Conditions, conditions
 from rich.console import Console
 from rich.table import Table
 
 from promedical_model.tree import attention
 from promedical_model.tree.token_tree import TokenTree
+from scripts.bench.conditions import Conditions, conditions
+from scripts.bench.engine import Way, computing_parameters, engine_way, flat_way, reference_model, reference_tree, timed
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 QWEN3_8B: Final = {
     "vocab_size": 151936,
     "hidden_size": 4096,

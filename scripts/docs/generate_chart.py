@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from promedical_service.settings import Settings
 
-SCHEMA: Final = Path(__file__).resolve().parents[1] / "helm" / "promedical" / "values.schema.json"
+SCHEMA: Final = Path(__file__).resolve().parents[2] / "helm" / "promedical" / "values.schema.json"
 OWNED: Final = frozenset(
     {"config", "host", "rest_port", "grpc_port", "health_port", "engine", "model", "revision", "rubric_dir"}
     | {"keys_file", "tls_cert_file", "tls_key_file", "tls_client_ca_file", "drain_s", "tensor_parallel"}

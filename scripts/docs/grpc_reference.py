@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tables import cell, table
+from scripts.docs.tables import cell, table
 
-PROTO: Final = Path(__file__).resolve().parents[1] / "proto" / "promedical" / "v1" / "reward.proto"
+PROTO: Final = Path(__file__).resolve().parents[2] / "proto" / "promedical" / "v1" / "reward.proto"
 DECLARATION = re.compile(r"(?P<kind>message|enum|service) (?P<name>\w+) \{(?P<empty>\})?")
 ONEOF = re.compile(r"\s+oneof (?P<name>\w+) \{")
 METHOD = re.compile(r"\s+rpc (?P<name>\w+)\((?P<asked>\w+)\) returns \((?P<answered>\w+)\);")

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tables import table
-
 from promedical_bench.loadtest.driver import GROUP
+from scripts.docs.tables import table
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "performance.json"
+RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "performance.json"
 FLAT, OURS, FLOOR = "transformers, one pass per criterion", "promedical, torch engine", "arithmetic floor"
 VLLM_AT_BEST: Final = "vLLM, prefix cache, blocks of 32"
 NOTHING: Final = "Not measured yet: `make performance ARGS=--write`.\n"

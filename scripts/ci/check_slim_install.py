@@ -11,7 +11,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "prometheus_client")
 SHIPPED = (
     "promedical/py.typed",

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = ROOT / "dist" / "pages"
 SITE: Final = ROOT / "dist" / "site"
 ELSEWHERE: Final = {

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 DEBIAN_BASE: Final = "localhost/promedical-base:debian"
 _SUITE: Final = "bookworm"
 _PACKAGES: Final = "python3,python3-venv,ca-certificates,libnuma1"

@@ -30,7 +30,7 @@ TURNS: Final = 3
 TURN_CHARACTERS: Final = 200
 CRITERION_CHARACTERS: Final = 120
 ANSWER_CHARACTERS: Final = 100
-ACCURACY: Final = next((Path(__file__).resolve().parents[1] / "docs").rglob("default-model.json"))
+ACCURACY: Final = next((Path(__file__).resolve().parents[2] / "docs").rglob("default-model.json"))
 """What was measured of the default model when it was shipped."""
 
 LEGEND: Final = (

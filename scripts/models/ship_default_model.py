@@ -18,7 +18,7 @@ from promedical_model.bundle.default_model import BASE, TRAINED
 from promedical_model.bundle.manifest import BundleError
 from promedical_trainer.rm.recipe import RmRecipe, load_rm_recipe
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "default-model.json"
+RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "default-model.json"
 UNLICENSED: Final = "healthbench_srh"
 MAX_BYTES: Final = 16 * 2**20
 

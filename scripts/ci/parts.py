@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 RESULT: Final = ROOT / "docs" / "results" / "ci-full.json"
 _TEST_SERVERS: Final = ("tests/serving.py", "tests/gated.py")
 
@@ -77,7 +77,7 @@ PARTS: Final = (
             "tests/integration/test_rm_run.py",
         ),
     ),
-    Part(name="second_helm", covers=("helm", "tests/helm", "scripts/fetch_helm.py")),
+    Part(name="second_helm", covers=("helm", "tests/helm", "scripts/ci/fetch_helm.py")),
     Part(
         name="lifecycle",
         covers=("helm", "tests/helm", "service/promedical_service/server.py", "service/promedical_service/__main__.py"),
@@ -89,7 +89,7 @@ PARTS: Final = (
             "constraints.txt",
             "helm",
             "tests/helm/checkov.yaml",
-            "scripts/audit_dependencies.py",
+            "scripts/ci/audit_dependencies.py",
         ),
         is_target=True,
     ),
@@ -112,7 +112,7 @@ def digest(part: Part) -> str:
     for pattern in part.covers:
         found = _files(pattern)
         if not found:
-            raise ValueError(f"part {part.name} of CI covers {pattern}, which matches no file; see scripts/ci_parts.py")
+            raise ValueError(f"part {part.name} of CI covers {pattern}, which matches no file; see scripts/ci/parts.py")
         for name in found:
             whole.update(f"{name}\0{hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}\0".encode())
     return whole.hexdigest()[:32]

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from conditions import conditions
 from rich.console import Console
 from rich.table import Table
 
@@ -32,8 +31,9 @@ from promedical_trainer.rm.run import Run
 from promedical_trainer.rm.scores import BundleScorer, score
 from promedical_trainer.rm.splits import read_splits
 from promedical_trainer.rm.training import readable
+from scripts.bench.conditions import conditions
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "ablations.json"
+RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "ablations.json"
 WHOLE: Final = "whole"
 VETOES: Final = ("veto_recall", "false_veto_rate")
 ABLATIONS: Final = get_args(Ablation)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tables import table
+from scripts.docs.tables import table
 
-RESULTS: Final = Path(__file__).resolve().parents[1] / "docs" / "results"
+RESULTS: Final = Path(__file__).resolve().parents[2] / "docs" / "results"
 DEFAULT: Final = RESULTS / "default-model.json"
 GRPO: Final = RESULTS / "grpo-reference" / "summary.md"
 ABLATIONS: Final = RESULTS / "ablations.json"

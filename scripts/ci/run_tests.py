@@ -1,6 +1,6 @@
 """`make test` and the tests of `make ci`: those that need the whole machine one by one, then the others in parallel.
 
-pytest's closing line of the larger run comes last. Tests that belong to a part of CI (scripts/ci_parts.py) are left
+pytest's closing line of the larger run comes last. Tests that belong to a part of CI (scripts/ci/parts.py) are left
 out, but for the parts that `--parts` asks for.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ci_parts import PARTS, due
+from scripts.ci.parts import PARTS, due
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 MARKED: Final = tuple(part.name for part in PARTS if not part.is_target)
 _PARALLEL: Final = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 _NO_TESTS: Final = 5

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from license_expression import ExpressionError, get_spdx_licensing
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 TOOL: Final = ROOT / ".venv-sbom" / "bin" / "pip-licenses"
 NOT_CHECKED: Final = ("promedical", "nvidia-", "cuda-")
 """How names begin: our own, and what torch brings for GPUs, under NVIDIA's own terms for its libraries."""
@@ -84,7 +84,7 @@ def report(packages: Sequence[dict[str, Any]]) -> int:
     if refused:
         print(
             "Use another package, or read the licence. If it is permissive, add it to ALLOWED, IN_WORDS or REVIEWED "
-            "in scripts/check_licences.py and say why. If nothing needs the package, uninstall it."
+            "in scripts/ci/check_licences.py and say why. If nothing needs the package, uninstall it."
         )
         return 1
     print(f"the licences of all {len(packages)} packages are allowed")

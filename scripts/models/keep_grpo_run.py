@@ -14,7 +14,7 @@ from typing import Final
 
 import yaml
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "grpo-reference"
+RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "grpo-reference"
 POLICY: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from packaging.version import Version
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 TOOL: Final = ROOT / ".venv-sbom" / "bin" / "pip-audit"
 OURS: Final = "promedical"
 UNREACHABLE: Final = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|network may be blocking|ServiceError")

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from tables import cell, table
-
 from promedical_service.edges.rest.openapi import openapi_document
+from scripts.docs.tables import cell, table
 
 Json = Mapping[str, Any]
 REF: Final = re.compile(r'"#/components/schemas/(\w+)"')

@@ -24,22 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from bench_engine import (
-    MATMUL,
-    Way,
-    computing_parameters,
-    engine_way,
-    flat_way,
-    logits_of,
-    matmul_seconds,
-    reference_model,
-    reference_tree,
-)
-from conditions import Conditions, conditions
-from performance_plot import plot
-from performance_tables import FLAT, FLOOR, OURS, RESULT, VLLM_AT_BEST
 from rich.console import Console
-from running_service import running_service
 
 from promedical.messages import Message
 from promedical_bench.loadtest.driver import GROUP, Plan
@@ -52,6 +37,21 @@ from promedical_model.tree.token_tree import TokenTree
 from promedical_service.engines.load import ModelChoice, load_oracle
 from promedical_service.engines.vllm.core import CoreOptions, launch_core
 from promedical_service.engines.vllm.engine import EngineHooks, VllmEngine
+from scripts.bench.conditions import Conditions, conditions
+from scripts.bench.engine import (
+    MATMUL,
+    Way,
+    computing_parameters,
+    engine_way,
+    flat_way,
+    logits_of,
+    matmul_seconds,
+    reference_model,
+    reference_tree,
+)
+from scripts.demo.running_service import running_service
+from scripts.docs.performance_plot import plot
+from scripts.docs.performance_tables import FLAT, FLOOR, OURS, RESULT, VLLM_AT_BEST
 
 MODEL: Final = "default"
 BARE_ITEMS: Final = 4

@@ -29,7 +29,7 @@ pack() {
   mkdir -p "$stage/base" "$stage/wheels" "$stage/data/criteria" "$inputs"
   cp "$wheel" "$stage/base/"
   if compgen -G "$wheels/*.whl" >/dev/null; then cp "$wheels"/*.whl "$stage/wheels/"; fi
-  python -m pip wheel --quiet --no-deps --wheel-dir "$stage/wheels" "$(dirname "${BASH_SOURCE[0]}")/.."
+  python -m pip wheel --quiet --no-deps --wheel-dir "$stage/wheels" "$(dirname "${BASH_SOURCE[0]}")/../.."
   cp "$data"/criteria/*.jsonl.gz "$stage/data/criteria/"
   rm -f "$inputs"/inputs.part*
   tar --create --gzip --directory "$stage" . | split --bytes 50M - "$inputs/inputs.part"

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from conditions import Conditions, conditions
 from rich.console import Console
 from rich.table import Table
 from transformers import Qwen3Config, Qwen3ForSequenceClassification
@@ -31,8 +30,9 @@ from promedical_model.tree.token_tree import Branch, TokenTree
 from promedical_model.tree.tree_model import TreeModel
 from promedical_service.engines.base import BranchScores
 from promedical_service.engines.torch_engine import CPU_ROW_TOKENS, TorchEngine
+from scripts.bench.conditions import Conditions, conditions
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "bench-engine.json"
+RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "bench-engine.json"
 REFERENCE: Final = {
     "vocab_size": 8192,
     "hidden_size": 512,

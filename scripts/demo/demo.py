@@ -14,15 +14,15 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
-from demo_report import LEGEND, WIDTH, limits, next_steps, question, title
 from rich.console import Console, RenderableType
-from running_service import busy, running_service
 
 from promedical_client import Client, ErrorCode, ModelInfo, PromedicalError, ScoreItem, ScoreResponse
 from promedical_client.jsonl import InputError, read_items, written_atomically
+from scripts.demo.report import LEGEND, WIDTH, limits, next_steps, question, title
+from scripts.demo.running_service import busy, running_service
 
 EXAMPLES: Final = resources.files("promedical_client") / "examples" / "medical_answers.jsonl"
-KEPT: Final = Path(__file__).resolve().parents[1] / "docs" / "results" / "demo.txt"
+KEPT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "demo.txt"
 TOLERANCE: Final = 0.001
 """Of logits: two passes may differ in their last bits, and that by one step of the rounding."""
 TIMEOUT_S: Final = 900.0

@@ -11,17 +11,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from grpc_reference import grpc_messages, grpc_methods
-from performance_tables import performance_capacity, performance_service, performance_targets, performance_ways
-from quality_tables import ablation_table, grpo_reference, quality_brief, quality_table
-from rest_reference import rest_endpoints, rest_schemas
-from tables import cell, table
-
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODES
 from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
+from scripts.docs.grpc_reference import grpc_messages, grpc_methods
+from scripts.docs.performance_tables import (
+    performance_capacity,
+    performance_service,
+    performance_targets,
+    performance_ways,
+)
+from scripts.docs.quality_tables import ablation_table, grpo_reference, quality_brief, quality_table
+from scripts.docs.rest_reference import rest_endpoints, rest_schemas
+from scripts.docs.tables import cell, table
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / "docs" / "results"
 DEMO: Final = RESULTS / "demo.txt"
 NEXT_QUESTION: Final = "2 of "

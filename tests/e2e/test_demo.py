@@ -9,7 +9,7 @@ import pytest
 
 from scripts.demo import demo
 
-SCRIPT = Path(demo.__file__)
+ROOT = Path(demo.__file__).resolve().parents[2]
 MAX_COLUMNS = 80
 TIMEOUT_S = 800
 PROGRESS = re.compile(r"Starting the service; .*|The service is ready after # s\.|(Scoring|Scored) over (gRPC|REST).*")
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.timeout(TIMEOUT_S + 100)  # on a machine that others us
 
 
 def demo_run(*options):
-    command = [sys.executable, SCRIPT, *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    command = [sys.executable, "-m", "scripts.demo.demo", *map(str, options)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")

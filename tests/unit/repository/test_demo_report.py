@@ -18,7 +18,7 @@ from promedical_service.settings import Settings
 from scripts.demo import demo
 from scripts.demo.report import ACCURACY, WIDTH, excerpt, limits, next_steps, question
 
-SCRIPT = Path(demo.__file__)
+ROOT = Path(demo.__file__).resolve().parents[2]
 ITEM = m.ScoreItem(
     id="one",
     prompt="a question",
@@ -73,7 +73,8 @@ def shown(*renderables, width=WIDTH):
 
 
 def demo_run(*options):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, options)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "scripts.demo.demo", *map(str, options)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_transports_agree_within_one_step_of_rounding():

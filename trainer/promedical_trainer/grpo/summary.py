@@ -62,7 +62,7 @@ def read_steps(folder: Path) -> pd.DataFrame:
     if checkpoint is None:
         return pd.DataFrame(columns=["step", *_CURVES])
     state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-    rows = [entry for entry in state.log_hisummary if "reward" in entry]
+    rows = [entry for entry in state.log_history if "reward" in entry]
     return pd.DataFrame(rows).drop_duplicates("step", keep="last").reset_index(drop=True)
 
 

@@ -1,5 +1,8 @@
-"""What goes wrong with labelled data, as one error."""
+"""What goes wrong with data and their files, as one error."""
 
 
 class DataError(ValueError):
-    """Labelled data cannot be used. The message says what was expected and what to do; it never holds patient text."""
+    """Data cannot be used, or a file of them cannot be written. It says what was expected and what to do.
+
+    It never holds patient text.
+    """

@@ -17,7 +17,8 @@ from typing import Final
 from rich.console import Console, RenderableType
 
 from promedical_client import Client, ErrorCode, ModelInfo, PromedicalError, ScoreItem, ScoreResponse
-from promedical_client.jsonl import InputError, read_items, written_atomically
+from promedical_client.jsonl import InputError, read_items
+from promedical_data.files import output_file
 from scripts.demo.report import LEGEND, WIDTH, limits, next_steps, question, title
 from scripts.demo.running_service import busy, running_service
 
@@ -139,7 +140,7 @@ def _keep(page: Sequence[RenderableType]) -> None:
     text = StringIO()
     Console(file=text, width=WIDTH, highlight=False).print(*page, sep="\n")
     KEPT.parent.mkdir(exist_ok=True)
-    with written_atomically(KEPT) as stream:
+    with output_file(KEPT) as stream:
         stream.writelines(f"{line.rstrip()}\n" for line in text.getvalue().strip().splitlines())
 
 

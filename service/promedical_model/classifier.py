@@ -27,10 +27,10 @@ def classifier_folder(bundle: Bundle, dtype: torch.dtype) -> Path:
     if bundle.manifest.base is None and isinstance(bundle.manifest.head, ClassifierHead):
         return bundle.folder
     name = f"classifier{_FORMAT}-{bundle.revision[:16]}-{str(dtype).removeprefix('torch.')}"
-    return made_once(name, lambda place: _make(bundle, dtype, place), f"the classifier of {bundle.folder}")
+    return made_once(name, lambda folder: _make(bundle, dtype, folder), f"the classifier of {bundle.folder}")
 
 
-def _make(bundle: Bundle, dtype: torch.dtype, place: Path) -> Path:
+def _make(bundle: Bundle, dtype: torch.dtype, folder: Path) -> None:
     tree = load_tree_model(bundle, dtype=dtype, device=torch.device("cpu"))
     decoder: Any = tree.decoder
     config = decoder.config
@@ -41,6 +41,4 @@ def _make(bundle: Bundle, dtype: torch.dtype, place: Path) -> Path:
     model.model = decoder
     model.score = torch.nn.Linear(tree.head.numel(), 1, bias=False)
     model.score.weight.data = tree.head.data[None, :]
-    made = place / "classifier"
-    model.save_pretrained(made)
-    return made
+    model.save_pretrained(folder)

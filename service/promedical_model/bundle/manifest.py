@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from promedical_data.files import whole_file
 from promedical_model.calibration import CELL_NAMES, NO_OTHER_FIELDS, Calibration, PlattCell
 from promedical_model.rendering.template import Template
 
@@ -127,9 +128,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a bundle's manifest, whole or not at all."""
-    scratch = (folder / MANIFEST_FILE).with_suffix(".part")
-    scratch.write_bytes(_ADAPTER.dump_json(manifest, indent=2) + b"\n")
-    scratch.replace(folder / MANIFEST_FILE)
+    with whole_file(folder / MANIFEST_FILE) as stream:
+        stream.write(_ADAPTER.dump_json(manifest, indent=2) + b"\n")
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 import shutil
 import socket
@@ -496,7 +497,7 @@ def test_plain_directory_whose_config_makes_no_sense_is_refused(
 def test_manifest_that_cannot_be_written_leaves_the_one_that_is_there(tmp_path: Path) -> None:
     folder = tiny_bundle(tmp_path)
     before = read_manifest(folder)
-    (folder / "promedical.part").mkdir()
+    (folder / f".promedical.json.{os.getpid()}.draft").mkdir()
 
     with pytest.raises(OSError, match="directory"):
         write_manifest(folder, replace(before, name="another"))

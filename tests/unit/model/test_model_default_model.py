@@ -54,7 +54,6 @@ def accepted(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def converted(gguf: Path, folder: Path) -> None:
-    folder.mkdir()
     (folder / "model.safetensors").write_bytes(gguf.read_bytes())
 
 
@@ -168,8 +167,6 @@ def make(place):
     deadline = time.monotonic() + 20
     while len(list(place.parent.glob("here-*"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    (place / "made").mkdir()
-    return place / "made"
 
 default_model._make = make
 cache = default_model.cache_folder()
@@ -184,7 +181,6 @@ from promedical_model.bundle import default_model
 from promedical_model.bundle.cache import cache_folder
 
 def dies(gguf, folder):
-    folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"half")
     os.kill(os.getpid(), 9)
 

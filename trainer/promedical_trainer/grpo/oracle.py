@@ -13,8 +13,8 @@ from promedical.messages import WeightsSpec
 from promedical_client import Client, PromedicalError
 from promedical_client.address import Address
 from promedical_client.integrations import Grader
+from promedical_data.files import write_atomically
 from promedical_trainer.grpo.recipe import Oracle
-from promedical_trainer.runs.files import write_atomically
 
 _PIN: Final = "oracle.json"
 _AS_LONG_AS_IT_TAKES: Final = 1_000

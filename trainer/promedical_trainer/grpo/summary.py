@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
+from promedical_data.files import write_atomically
 from promedical_data.measures.figures import COLOURS, INK, new_figure, plain_axes
 from promedical_data.pages import page
 from promedical_trainer.grpo.audit import Audit
@@ -70,7 +71,7 @@ def write_summary(folder: Path, summary: Summary) -> None:
     """Write `summary.md`, its plot, and the numbers as `summary.json`."""
     _plot(summary.steps).savefig(folder / _PLOT, dpi=150)
     numbers = _numbers(summary)
-    (folder / "summary.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    write_atomically(folder / "summary.json", json.dumps(numbers, indent=1) + "\n")
     text = page(
         "promedical_trainer.grpo",
         "summary.md.j2",
@@ -86,7 +87,7 @@ def write_summary(folder: Path, summary: Summary) -> None:
         ends_share=f"{_SHARE:.0%}",
         measures=MEASURES,
     )
-    (folder / PAGE).write_text(text, encoding="utf-8")
+    write_atomically(folder / PAGE, text)
 
 
 def _numbers(summary: Summary) -> dict[str, Any]:

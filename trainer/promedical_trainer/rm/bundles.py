@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 
+from promedical_data.files import whole_folder
 from promedical_model.bundle.bundle import TOKENIZER_FILE, Bundle
 from promedical_model.bundle.manifest import ClassifierHead, Head, Manifest, TensorHead, read_manifest, write_manifest
 from promedical_model.calibration import PlattCell
@@ -40,15 +41,12 @@ def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle)
         return
     trained = load_file(checkpoint / "model.safetensors")
     _check_finite(trained, _stored(recipe))
-    scratch = folder.with_name(f".{folder.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    if recipe.adapter is None:
-        head = _write_classifier(scratch, trained, recipe, base)
-    else:
-        head = _write_adapter(scratch, trained, recipe.adapter)
-    write_manifest(scratch, _manifest(recipe, base, head, folder))
-    scratch.rename(folder)
+    with whole_folder(folder) as draft:
+        if recipe.adapter is None:
+            head = _write_classifier(draft, trained, recipe, base)
+        else:
+            head = _write_adapter(draft, trained, recipe.adapter)
+        write_manifest(draft, _manifest(recipe, base, head, folder))
 
 
 def _stored(recipe: RmRecipe) -> torch.dtype:

@@ -6,13 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
+from promedical_data.files import write_atomically
 from promedical_data.measures.evaluation import Evaluation
 from promedical_data.report import as_dict
 from promedical_trainer.rm import Until
 from promedical_trainer.rm.calibration import FittedCalibration
 from promedical_trainer.rm.card import Facts
 from promedical_trainer.rm.splits import Splits
-from promedical_trainer.runs.files import write_atomically
 
 UNTRAINED: Final = "untrained"
 """The base, as a control."""

@@ -7,8 +7,8 @@ from typing import Final
 
 import torch
 
+from promedical_data.files import appending
 from promedical_data.labelled import LabelledPrompt, LabelledResponse
-from promedical_data.line_file import appending
 from promedical_data.measures.predictions import Key
 from promedical_data.variants import BLANK, SCALAR
 from promedical_model.bundle.bundle import Bundle

@@ -10,6 +10,7 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from promedical_data.files import whole_folder
 from promedical_trainer.runs.recipe_files import RecipeError
 
 _OF_MODEL: Final = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
@@ -61,17 +62,14 @@ def copy_model(checkpoint: Path, folder: Path) -> None:
     """
     if folder.is_dir():
         return
-    scratch = folder.with_name(f".{folder.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    for file in checkpoint.iterdir():
-        if file.suffix in _OF_MODEL and file.name != TRAINER_STATE_NAME:
-            shutil.copy(file, scratch)
-    if not any(scratch.glob("*.safetensors")):
-        raise RecipeError(
-            f"{checkpoint}: holds no whole weights, so the run cannot end; start again with another --output"
-        )
-    scratch.rename(folder)
+    with whole_folder(folder) as draft:
+        for file in checkpoint.iterdir():
+            if file.suffix in _OF_MODEL and file.name != TRAINER_STATE_NAME:
+                shutil.copy(file, draft)
+        if not any(draft.glob("*.safetensors")):
+            raise RecipeError(
+                f"{checkpoint}: holds no whole weights, so the run cannot end; start again with another --output"
+            )
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -9,10 +9,10 @@ from typing import Final
 
 import torch
 
+from promedical_data.files import write_atomically
 from promedical_data.report import DataReport
 from promedical_trainer.runs.checkpoints import last_checkpoint
 from promedical_trainer.runs.distributed import processes
-from promedical_trainer.runs.files import write_atomically
 from promedical_trainer.runs.recipe_files import RecipeError
 
 _FILE: Final = "lineage.json"

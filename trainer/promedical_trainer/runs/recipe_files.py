@@ -11,7 +11,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from promedical_trainer.runs.files import write_atomically
+from promedical_data.files import is_draft, write_atomically
 
 T = TypeVar("T")
 
@@ -19,7 +19,6 @@ Precision = Literal["fp32", "bf16"]
 
 _FOLDER: Final = files("promedical_trainer") / "recipes"
 _RECIPE: Final = "recipe.yaml"
-_HALF: Final = "recipe.part"
 _LOCK: Final = ".lock"
 
 
@@ -111,7 +110,7 @@ class RecipeBook(Generic[T]):
         if path.is_file() and path.read_text(encoding="utf-8") != text:
             raise RecipeError(f"{folder}: holds a run of another recipe; give another --output, or remove it")
         if not path.is_file():
-            if any(each.name not in {_LOCK, _HALF} for each in folder.iterdir()):
+            if any(each.name != _LOCK and not is_draft(each) for each in folder.iterdir()):
                 raise RecipeError(f"{folder}: is not empty and holds no run; give another --output")
             write_atomically(path, text)
 

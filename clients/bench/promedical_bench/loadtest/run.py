@@ -45,7 +45,7 @@ def run_load(address: Address, plan: Plan, output: Path, bar: Bar) -> tuple[Cont
 
     Raises:
         PromedicalError: The service does not say which oracle it is; failures under load are counted instead.
-        InputError: The folder cannot be written, which is known before the load; or a TLS file cannot be read.
+        DataError: The folder cannot be written, which is known before the load; or a TLS file cannot be read.
     """
     loaded = asyncio.run(drive(address, plan, bar, lambda: claim_folder(output)))
     content = load_content(loaded.model, plan, loaded.summary)

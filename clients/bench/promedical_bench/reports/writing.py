@@ -14,7 +14,8 @@ from promedical_bench.reports.pages import Plot, as_html, as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot
 from promedical_bench.scoring.records import Header
 from promedical_bench.tasks.task import Task
-from promedical_client.jsonl import InputError, written_atomically
+from promedical_data.errors import DataError
+from promedical_data.files import output_file
 from promedical_data.measures.evaluation import Evaluation
 from promedical_data.measures.figures import reliability_plot
 
@@ -25,21 +26,21 @@ def claim_folder(folder: Path) -> None:
     """Make a folder and write to it, so that a folder that cannot be used is known before there is something to lose.
 
     Raises:
-        InputError: The folder cannot be written.
+        DataError: The folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise DataError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def write_report(folder: Path, content: Content, plots: Sequence[Plot], plain: Mapping[str, Any]) -> None:
     """Write a report; `plain` becomes its JSON.
 
     Raises:
-        InputError: The folder cannot be written.
+        DataError: The folder cannot be written.
     """
     claim_folder(folder)
     texts = {
@@ -48,7 +49,7 @@ def write_report(folder: Path, content: Content, plots: Sequence[Plot], plain: M
         "report.html": as_html(content, plots),
     }
     for name, text in texts.items():
-        with written_atomically(folder / name) as stream:
+        with output_file(folder / name) as stream:
             stream.write(text)
 
 
@@ -64,7 +65,7 @@ def write_quality(
     """Write the report of one run.
 
     Raises:
-        InputError: The folder cannot be written.
+        DataError: The folder cannot be written.
     """
     plots = _metric_plots(measured.evaluation, task)
     if measured.shift is not None:
@@ -95,7 +96,7 @@ def write_comparison(
     """Write the report of several runs; `asked` has the ids of cases by run.
 
     Raises:
-        InputError: The folder cannot be written.
+        DataError: The folder cannot be written.
     """
     plain = {
         "headers": dict(headers),

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from promedical_bench.scoring.records import Header, Record, Results
-from promedical_data.line_file import appending
+from promedical_data.files import appending
 from promedical_data.variants import Variant
 
 VERSION: Final = 1

@@ -72,11 +72,12 @@ def score(  # noqa: PLR0913 - one parameter per option
     timeout_s: TimeoutS = 600.0,
 ) -> None:
     """Score the items of a file."""
-    from promedical_client.jsonl import read_items, to_json, written_atomically  # noqa: PLC0415 - see `opened`
+    from promedical_client.jsonl import read_items, to_json  # noqa: PLC0415 - see `opened`
+    from promedical_data.files import output_file  # noqa: PLC0415
 
     items = [_judged_by(item, rubric_id, base_rubric_id) for item in read_items(file, limit=limit)]
     with (
-        written_atomically(out) if out else nullcontext() as stream,
+        output_file(out) if out else nullcontext() as stream,
         partial_kept(out, len(items)),
         opened(address, timeout_s) as client,
         progress("scoring") as on_progress,

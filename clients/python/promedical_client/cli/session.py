@@ -40,11 +40,11 @@ def opened(address: Address, timeout_s: float) -> "Client":
 @contextmanager
 def expected_errors() -> Iterator[None]:
     """One line and an exit code instead of a trace, for what is not a bug."""
-    from promedical_client.jsonl import InputError  # noqa: PLC0415 - see `opened`
+    from promedical_data.errors import DataError  # noqa: PLC0415 - see `opened`
 
     try:
         yield
-    except (InputError, InvalidRequestError, NotFoundError) as error:
+    except (DataError, InvalidRequestError, NotFoundError) as error:
         _fail(error, _BAD_INPUT)
     except PromedicalError as error:
         _fail(error, _REFUSED)
@@ -53,7 +53,8 @@ def expected_errors() -> Iterator[None]:
 @contextmanager
 def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
     """Where a call fails half way, what was answered is not lost but written beside `out`."""
-    from promedical_client.jsonl import to_json, written_atomically  # noqa: PLC0415 - see `opened`
+    from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `opened`
+    from promedical_data.files import output_file  # noqa: PLC0415
 
     try:
         yield
@@ -62,7 +63,7 @@ def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
             raise
         typer.echo(f"promedical: {error}", err=True)
         beside = out.with_name(f"{out.name}.partial")
-        with written_atomically(beside) as stream:
+        with output_file(beside) as stream:
             stream.writelines(f"{to_json(outcome)}\n" for outcome in error.partial)
         typer.echo(f"promedical: {len(error.partial)} of {asked} items were answered; they are in {beside}", err=True)
         raise typer.Exit(_REFUSED) from None

@@ -1,0 +1,123 @@
+"""What every writer of files needs, once: a file or a folder that is there whole or not at all, and lines that stay.
+
+`output_file` is for what a user named, and says what went wrong in one sentence; the others raise `OSError`.
+"""
+
+import errno
+import gzip
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from promedical_data.errors import DataError
+
+_DRAFT: Final = ".draft"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
+
+    What is no regular file, such as a pipe or a device, is written to as it is, and a link keeps its place.
+
+    Raises:
+        OSError: Nothing can be written there, which is known before the block runs; or the disk failed in it.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a directory; expected a file")
+    if path.exists() and not path.is_file():  # asked of the link: that of /dev/stdout to a pipe leads to no path
+        with path.open("wb") as stream:
+            yield stream
+        return
+    path = path.resolve()
+    draft = path.with_name(f".{path.name}.{os.getpid()}{_DRAFT}")
+    stream = draft.open("wb")
+    try:
+        with stream:
+            yield stream
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with whole_file(path) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[IO[str]]:
+    """A text file that a user named, as `whole_file` makes it; gzipped if its name ends in `.gz`.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    try:
+        with whole_file(path) as stream:
+            if path.suffix == ".gz":
+                with gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as zipped, _text(zipped) as text:
+                    yield text
+            else:
+                with _text(stream) as text:
+                    yield text
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder that becomes `folder` when the block ends well, and leaves no trace when it does not.
+
+    Its parents are made. Two processes must not do this at once.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    draft = folder.with_name(f".{folder.name}{_DRAFT}")
+    shutil.rmtree(draft, ignore_errors=True)  # what a killed process left
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a killed process left this behind before it was whole."""
+    return path.name.startswith(".") and path.suffix == _DRAFT
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[IO[bytes]]:
+    """A file of lines, cut after its last whole line: a kill may have cut the next one. Its folder is made.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1)
+        stream.seek(0, 2)
+        yield stream
+
+
+@contextmanager
+def _text(stream: IO[bytes] | gzip.GzipFile) -> Iterator[IO[str]]:
+    """As text in UTF-8, without closing what is below."""
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    try:
+        yield text
+        text.flush()
+    finally:
+        text.detach()

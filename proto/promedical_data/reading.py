@@ -33,10 +33,10 @@ class ReadResult:
 
 
 def read(path: Path, file_format: FileFormat | None = None, *, responses_needed: bool = True) -> ReadResult:
-    """Read labelled data: JSON lines or a JSON array, plain or gzipped.
+    """Read labelled data: JSON lines, a JSON array or one JSON object, plain or gzipped.
 
     Args:
-        path: The file.
+        path: The file, or `-` for standard input.
         file_format: How its rows look; None finds out.
         responses_needed: Whether a row without responses is left out; a policy needs only prompts and criteria.
 
@@ -46,7 +46,7 @@ def read(path: Path, file_format: FileFormat | None = None, *, responses_needed:
     content = content_of(path, _EXPECTED)
     chosen = file_format or _detected(content)
     log = SkipLog()
-    parse = partial(_row, source=content.source, file_format=chosen, responses_needed=responses_needed)
+    parse = partial(parse_row, source=content.source, file_format=chosen, responses_needed=responses_needed)
     prompts = tuple(parsed(content, parse, log, key=lambda prompt: ("id", prompt.id)))
     if not prompts:
         raise DataError(nothing_left(path, f"row of format {chosen}", _EXPECTED, log))
@@ -67,21 +67,35 @@ def detect_format(path: Path) -> FileFormat:
 
 def _detected(content: Content) -> FileFormat:
     for _, row in rows_of(content):
-        match row:
-            case {"rubrics": _}:
-                return "healthbench"
-            case {"chosen": _}:
-                return "pairs"
-            case {"criteria": _}:
-                return "criteria"
-            case dict():
+        if isinstance(row, dict):
+            known = format_of(row)
+            if known is None:
                 break
+            return known
     raise DataError(f"{content.path}: is in no known format; expected {_EXPECTED}")
 
 
-def _row(
+def format_of(row: dict[str, Any]) -> FileFormat | None:
+    """The format of one row; None where it is in none."""
+    match row:
+        case {"rubrics": _}:
+            return "healthbench"
+        case {"chosen": _}:
+            return "pairs"
+        case {"criteria": _}:
+            return "criteria"
+    return None
+
+
+def parse_row(
     raw: dict[str, Any], place: Place, *, source: str, file_format: FileFormat, responses_needed: bool
 ) -> LabelledPrompt:
+    """One row as a prompt; bad parts of it go to the log.
+
+    Raises:
+        Refusal: The row as a whole cannot be used.
+        InvalidField: The same, for its prompt or its rubric.
+    """
     match file_format:
         case "criteria":
             return criteria_format.parse_row(raw, place, source=source, responses_needed=responses_needed)

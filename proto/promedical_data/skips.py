@@ -31,6 +31,12 @@ class Skipped:
     first: tuple[str, ...]
 
 
+def shown(part_id: object, position: int) -> str:
+    """What a part is called in a message: its id where that can be shown, else its position from 1."""
+    known = isinstance(part_id, str) and part_id.isprintable() and part_id.strip()
+    return f"{part_id}"[:_ID_CHARACTERS_SHOWN] if known else f"number {position}"
+
+
 class SkipLog:
     """Every part that was left out so far."""
 
@@ -59,9 +65,7 @@ class Place:
 
     def at(self, part: Part, part_id: object, position: int) -> "Place":
         """A part inside this one, named by its id where that can be shown, else by its position from 1."""
-        known = isinstance(part_id, str) and part_id.isprintable() and part_id.strip()
-        shown = f"{part_id}"[:_ID_CHARACTERS_SHOWN] if known else f"number {position}"
-        return replace(self, name=f"{self.name}, {part} {shown}")
+        return replace(self, name=f"{self.name}, {part} {shown(part_id, position)}")
 
     def skip(self, part: Part, reason: str) -> None:
         """Note that a part here is left out."""

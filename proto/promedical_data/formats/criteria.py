@@ -23,6 +23,9 @@ from promedical_data.formats import fields as parts
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.skips import Place, Refusal
 
+HOLDS: Final = "prompts with criteria, and responses with labels; no preferences"
+"""What a row can say."""
+
 _INFERENCE_WORDS: Final = {"Entailment", "Neutral", "Contradiction"}
 
 
@@ -82,6 +85,25 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
         responses=parts.distinct(parts.kept(row.get("responses", []), parse, "response", place), "response", place),
         responses_needed=responses_needed,
     )
+
+
+def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
+    """The row that says this prompt, as far as the format can."""
+    return {
+        "id": prompt.id,
+        "source": prompt.source,
+        "prompt": parts.messages_of(prompt.turns),
+        "criteria": [parts.criterion_row(criterion) for criterion in prompt.criteria],
+        "responses": [
+            {"id": each.id, "text": each.text, "labels": {key: _label_row(label) for key, label in each.labels.items()}}
+            for each in prompt.responses
+        ],
+    }
+
+
+def _label_row(label: Label) -> dict[str, Any]:
+    row: dict[str, Any] = {"met": int(label.met), "kind": label.kind}
+    return row if label.votes == (label.met,) else {**row, "raters": [int(vote) for vote in label.votes]}
 
 
 def _response(entry: object, place: Place, *, criteria: Mapping[str, Criterion]) -> LabelledResponse:

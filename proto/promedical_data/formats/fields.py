@@ -89,6 +89,11 @@ def turns_of(prompt: str | list[Turn]) -> tuple[Message, ...]:
     return parse_prompt(prompt if isinstance(prompt, str) else [Message(**turn) for turn in prompt])
 
 
+def messages_of(turns: Sequence[Message]) -> list[dict[str, str]]:
+    """Turns as a row holds them."""
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
 def kept(
     entries: Iterable[object], parse: Callable[[object, Place], Checked], part: Part, place: Place
 ) -> list[Checked | None]:
@@ -140,6 +145,20 @@ def criterion_of(
     """
     weight = abs(points) if points is not None and dimension is Dimension.PROFICIENCY else None
     return Criterion(id=criterion_id, text=text, dimension=dimension, polarity=polarity, weight=weight)
+
+
+def criterion_row(criterion: Criterion) -> dict[str, Any]:
+    """A criterion as a row of the formats "criteria" and "pairs" holds it."""
+    row = {
+        "id": criterion.id,
+        "text": criterion.text,
+        "dimension": str(criterion.dimension),
+        "polarity": str(criterion.polarity),
+    }
+    if criterion.weight is None:
+        return row
+    sign = -1 if criterion.polarity is Polarity.NEGATIVE else 1
+    return {**row, "points": sign * criterion.weight}
 
 
 def unambiguous(criteria: Sequence[Criterion | None], place: Place) -> tuple[Criterion, ...]:

@@ -1,26 +1,36 @@
 """The "healthbench" format: HealthBench items as OpenAI publishes them, with graded responses where there are any.
 
-    {"prompt_id"?, "source"?, "prompt": messages, "rubrics": [{"criterion", "points", "tags"?}],
-     "responses"?: [{"id"?, "text", "kind"?, "grades": [{"criteria_met": true | false}]}]}
+    {"prompt_id"?, "source"?, "prompt": messages, "rubrics": [{"criterion", "points", "tags"?, "dimension"?}],
+     "responses"?: [{"id"?, "text", "kind"?, "grades": [{"criteria_met": true | false} | null]}]}
 
-Grades stand in the order of the rubrics. `kind` says who graded: "llm" unless it is named. Criteria have no ids here,
-and some items have none either: they are made of the text. Negative points mean negative polarity. HealthBench knows
-axes and points, not our three dimensions, so these are derived (`dimension_of`): no physician said them.
+Grades stand in the order of the rubrics; null is none. `kind` says who graded: "llm" unless it is named. Criteria have
+no ids here, and some items have none either: they are made of the text, and a criterion that stands twice counts
+twice, as HealthBench counts it. Negative points mean negative polarity.
+HealthBench knows axes and points, not our three dimensions, so these are derived (`dimension_of`): no physician said
+them. Where another dimension is known, `dimension` says it, which only our own files do.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final, NotRequired
+from typing import Annotated, Any, Final, NotRequired
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from promedical.rubric import Criterion, Dimension, Polarity
 from promedical_data.formats import fields as parts
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.skips import Place, Refusal
+
+HOLDS: Final = (
+    "criteria whose ids are made of their texts, with a weight if they are proficiency, and responses that one kind of "
+    "rater graded once; no preferences"
+)
+"""What an item can say."""
 
 VETO_POINTS: Final = -8
 """Points from which on a criterion can be a veto."""
@@ -55,6 +65,7 @@ class _RubricEntry(TypedDict):
     criterion: str
     points: FiniteFloat
     tags: NotRequired[list[str] | None]
+    dimension: NotRequired[Annotated[Dimension, Field(strict=False)] | None]
 
 
 class _Response(TypedDict):
@@ -94,17 +105,50 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
     item = parts.checked(_ITEM, raw)
     turns = parts.turns_of(item["prompt"])
     graded = parts.kept(item["rubrics"], _criterion, "criterion", place)
-    criteria = parts.unambiguous(graded, place)
-    columns = _columns(graded, {criterion.id for criterion in criteria})
+    ids = ids_of(item["rubrics"])
+    criteria = [replace(each, id=name) if each else None for each, name in zip(graded, ids, strict=True)]
+    columns = [criterion.id if criterion else None for criterion in criteria]
     responses = parts.kept(_named(item.get("responses", [])), partial(_response, columns=columns), "response", place)
     return parts.assembled(
-        prompt_id=item.get("prompt_id") or criterion_id("\n\n".join(turn.content for turn in turns)),
+        prompt_id=item.get("prompt_id") or text_id("\n\n".join(turn.content for turn in turns)),
         source=item.get("source", source),
         turns=turns,
-        criteria=criteria,
+        criteria=tuple(criterion for criterion in criteria if criterion),
         responses=parts.distinct(responses, "response", place),
         responses_needed=responses_needed,
     )
+
+
+def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
+    """The item that says this prompt, as far as the format can.
+
+    Points are kept in memory for proficiency only: excellence gets one point, safety as many as make a veto.
+    """
+    return {
+        "prompt_id": prompt.id,
+        "source": prompt.source,
+        "prompt": parts.messages_of(prompt.turns),
+        "rubrics": [_entry(criterion) for criterion in prompt.criteria],
+        "responses": [_response_row(response, prompt.criteria) for response in prompt.responses],
+    }
+
+
+def _entry(criterion: Criterion) -> dict[str, Any]:
+    sizes = {Dimension.SAFETY: -VETO_POINTS, Dimension.EXCELLENCE: 1, Dimension.PROFICIENCY: criterion.weight}
+    size = sizes[criterion.dimension]
+    if size is None:
+        raise Refusal("criteria: have no weight")
+    points = -size if criterion.polarity is Polarity.NEGATIVE else size
+    entry = {"criterion": criterion.text, "points": points}
+    derived = dimension_of(criterion.text, points, None)
+    return entry if derived is criterion.dimension else {**entry, "dimension": str(criterion.dimension)}
+
+
+def _response_row(response: LabelledResponse, criteria: Sequence[Criterion]) -> dict[str, Any]:
+    labels = [response.labels.get(criterion.id) for criterion in criteria]
+    kinds = [label.kind for label in labels if label]
+    grades = [{"criteria_met": label.met} if label else None for label in labels]
+    return {"id": response.id, "text": response.text, **({"kind": kinds[0]} if kinds else {}), "grades": grades}
 
 
 def dimension_of(text: str, points: float, axis: str | None) -> Dimension:
@@ -125,20 +169,32 @@ def _criterion(entry: object, _: Place) -> Criterion:
     text, points = raw["criterion"].strip(), raw["points"]
     axis = next((tag.removeprefix(_AXIS) for tag in raw.get("tags") or [] if tag.startswith(_AXIS)), None)
     polarity = Polarity.NEGATIVE if points < 0 else Polarity.POSITIVE
-    return parts.criterion_of(
-        criterion_id(raw["criterion"]), text, dimension_of(text, points, axis), polarity=polarity, points=points
-    )
+    dimension = raw.get("dimension") or dimension_of(text, points, axis)
+    return parts.criterion_of(text_id(text), text, dimension, polarity=polarity, points=points)
 
 
-def criterion_id(text: str) -> str:
-    """The id of a criterion, or of an item, that has none: of its text."""
+def ids_of(rubrics: Iterable[object]) -> list[str]:
+    """An id for every entry of an item's rubrics. A criterion that is repeated counts in every place, with its own id.
+
+    Entries that cannot be used have one too, so that ids keep their places.
+    """
+    return criterion_ids(str(entry.get("criterion")) if isinstance(entry, dict) else "" for entry in rubrics)
+
+
+def criterion_ids(texts: Iterable[str]) -> list[str]:
+    """Ids of the criteria with these texts; those of a text that stood before are numbered from 2."""
+    found: list[str] = []
+    count: Counter[str] = Counter()
+    for text in texts:
+        name = text_id(text)
+        count[name] += 1
+        found.append(name if count[name] == 1 else f"{name}-{count[name]}")
+    return found
+
+
+def text_id(text: str) -> str:
+    """The id of what has none: of its text."""
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:10]
-
-
-def _columns(graded: Sequence[Criterion | None], usable: set[str]) -> list[str | None]:
-    """The criterion id that each grade is for; None where that was left out, so that grades keep their places."""
-    ids = [criterion.id if criterion and criterion.id in usable else None for criterion in graded]
-    return [None if column in ids[:position] else column for position, column in enumerate(ids)]
 
 
 def _named(responses: Sequence[object]) -> list[object]:
@@ -161,6 +217,8 @@ def _labels(
     grades: Sequence[object], columns: Sequence[str | None], kind: str, place: Place
 ) -> Iterator[tuple[str, Label]]:
     for position, (grade, column) in enumerate(zip(grades, columns, strict=True), start=1):
+        if grade is None:
+            continue
         try:
             yield _label(grade, column, kind)
         except Refusal as error:

@@ -1,10 +1,11 @@
-"""The rows of a file on the disk: JSON lines, a JSON array or CSV, plain or gzipped. Knows no format of labels."""
+"""The rows of a file: JSON lines, a JSON array, one JSON object or CSV, plain or gzipped. Knows no format of labels."""
 
 import codecs
 import csv
 import gzip
 import hashlib
 import io
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ Parse: TypeAlias = Callable[[dict[str, Any], Place], T]
 """From a row and its place to what the row says; raises `Refusal` or `InvalidField` if it cannot be used."""
 Key: TypeAlias = Callable[[T], tuple[str, str] | None]
 """The field that names a row, and its name; None where rows have no names."""
+
+STANDARD_INPUT: Final = Path("-")
+"""In the place of a file."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _REASONS_NAMED: Final = 3
@@ -50,6 +54,8 @@ class Content:
     @property
     def source(self) -> str:
         """Of rows that name none: the file, without its endings."""
+        if self.path == STANDARD_INPUT:
+            return "stdin"
         return self.path.name.split(".")[0] or self.path.name
 
 
@@ -57,14 +63,14 @@ def content_of(path: Path, expected: str) -> Content:
     """Read a file whole.
 
     Args:
-        path: The file; gzip is found out by its content.
+        path: The file, or `-` for standard input; gzip is found out by its content.
         expected: What the file should hold, for the error.
 
     Raises:
         DataError: The file cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
         text = gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "is not a whole gzip file"
@@ -73,28 +79,37 @@ def content_of(path: Path, expected: str) -> Content:
     return Content(path=path, sha256=digest, text=text.removeprefix(codecs.BOM_UTF8))
 
 
-def from_json(line: bytes) -> Any:
-    """What a line holds; None also where it is not JSON, as no row is None."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotJson:
+    """A text that is not JSON; the reason has no word of the text."""
+
+    reason: str
+
+
+def from_json(text: bytes) -> Any:
+    """What a text holds, or `NotJson`."""
     try:
-        return pydantic_core.from_json(line.strip())  # unlike json, an error for any depth and any number of digits
-    except ValueError:
-        return None
+        return pydantic_core.from_json(text.strip())  # unlike json, an error for any depth and any number of digits
+    except ValueError as error:
+        return NotJson(reason=str(error))
 
 
 def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
-    """Every row with its place: lines of JSON, the elements of one JSON array, or lines of a file named .csv.
+    """Every row with its place: lines of JSON, the elements of one JSON array, one object, or records of CSV.
 
     Raises:
-        DataError: A CSV file is not UTF-8, or not CSV.
+        DataError: A file named .csv is not UTF-8, or not CSV.
     """
     if ".csv" in content.path.suffixes:
         yield from _csv_rows(content)
         return
-    whole = from_json(content.text) if content.text.lstrip().startswith(b"[") else None
+    whole = from_json(content.text) if content.text.lstrip().startswith((b"[", b"{")) else None
     if isinstance(whole, list):
         yield from ((f"element {number}", row) for number, row in enumerate(whole, start=1))
-        return
-    yield from ((f"line {number}", from_json(line)) for number, line in content.lines)
+    elif isinstance(whole, dict):
+        yield f"line {content.lines[0][0]}", whole
+    else:
+        yield from ((f"line {number}", from_json(line)) for number, line in content.lines)
 
 
 def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, key: Key[T] = lambda _: None) -> list[T]:
@@ -122,7 +137,7 @@ def parsed(content: Content, parse: Parse[T], log: SkipLog, *, key: Key[T]) -> I
     for name, row in rows_of(content):
         place = Place(name=name, log=log)
         try:
-            found = parse(_object(row), place)
+            found = parse(as_object(row), place)
             _check_new(key(found), seen)
         except (Refusal, InvalidField) as error:
             place.skip("row", str(error))
@@ -137,9 +152,16 @@ def nothing_left(path: Path, what: str, expected: str, log: SkipLog) -> str:
     return f"{path}: holds no {what} that can be used; expected {expected}; {reasons or 'the file is empty'}"
 
 
-def _object(row: object) -> dict[str, Any]:
+def as_object(row: object) -> dict[str, Any]:
+    """A row that can be used.
+
+    Raises:
+        Refusal: It is not JSON, or no object.
+    """
+    if isinstance(row, NotJson):
+        raise Refusal(f"is not JSON in UTF-8: {row.reason.partition(' at line ')[0]}")
     if not isinstance(row, dict):
-        raise Refusal("is not a JSON object in UTF-8")
+        raise Refusal("is not a JSON object")
     return row
 
 

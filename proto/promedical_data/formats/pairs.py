@@ -20,6 +20,11 @@ from promedical_data.formats import fields as parts
 from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
 from promedical_data.skips import Place, Refusal
 
+HOLDS: Final = (
+    'two responses with the ids "chosen" and "rejected", without labels, and at most one preference per criterion'
+)
+"""What a row can say."""
+
 
 class _Row(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
@@ -34,6 +39,9 @@ class _Row(TypedDict):
 
 
 _ROW: Final = TypeAdapter(_Row)
+TIE: Final = "is a tie"
+"""Why no preference follows from a criterion of which neither response is better."""
+_OTHER: Final = {"chosen": "rejected", "rejected": "chosen"}
 _BETTER: Final[TypeAdapter[Literal["chosen", "rejected", "tie"]]] = TypeAdapter(Literal["chosen", "rejected", "tie"])
 
 
@@ -68,6 +76,27 @@ def parse_row(raw: object, place: Place, *, source: str) -> LabelledPrompt:
     )
 
 
+def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
+    """The row that says this prompt, as far as the format can."""
+    texts = {response.id: response.text for response in prompt.responses}
+    winner_of = {preference.criterion: preference.winner for preference in prompt.preferences}
+    return {
+        "id": prompt.id,
+        "source": prompt.source,
+        "prompt": parts.messages_of(prompt.turns),
+        "chosen": texts.get("chosen"),
+        "rejected": texts.get("rejected"),
+        "criteria": [parts.criterion_row(criterion) for criterion in prompt.criteria],
+        "winners": {criterion.id: _better(criterion, winner_of.get(criterion.id)) for criterion in prompt.criteria},
+    }
+
+
+def _better(criterion: Criterion, winner: str | None) -> str:
+    if winner is None:
+        return "tie"
+    return winner if criterion.satisfied_by(met=True) else _OTHER.get(winner, winner)
+
+
 def _preferences(criteria: tuple[Criterion, ...], winners: Mapping[str, object], place: Place) -> Iterator[Preference]:
     better: dict[str, object] = {criterion.id: "chosen" for criterion in criteria}
     better.update(winners)
@@ -84,7 +113,6 @@ def _preference(criterion: Criterion | None, word: object) -> Preference:
         raise Refusal("is for a criterion that the row does not have, or that was left out")
     better = parts.checked(_BETTER, word)
     if better == "tie":
-        raise Refusal("is a tie")
-    worse = "rejected" if better == "chosen" else "chosen"
-    winner, loser = (better, worse) if criterion.satisfied_by(met=True) else (worse, better)
+        raise Refusal(TIE)
+    winner, loser = (better, _OTHER[better]) if criterion.satisfied_by(met=True) else (_OTHER[better], better)
     return Preference(criterion=criterion.id, winner=winner, loser=loser)

@@ -213,7 +213,7 @@ def test_read_takes_a_json_array(tmp_path, file_format):
     assert (array.report.file_format, array.report.rows, array.report.prompts) == (file_format, 4, 2)
     assert skipped(array) == [
         ("row", "id: is the same as that of an earlier row", ("element 3",)),
-        ("row", "is not a JSON object in UTF-8", ("element 2",)),
+        ("row", "is not a JSON object", ("element 2",)),
     ]
 
 
@@ -332,11 +332,21 @@ def test_read_leaves_out_the_row_where_no_part_can_be_blamed(tmp_path, change, r
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", "null", "3", b"\xff\xfe", "[" * 10_000, '{"id": "\\ud800"}', '{"a": 1e999}{']
+    ("line", "reason"),
+    [
+        ("[]", "is not a JSON object"),
+        ("null", "is not a JSON object"),
+        ("3", "is not a JSON object"),
+        ("{", "is not JSON in UTF-8: EOF while parsing an object"),
+        (b"\xff\xfe", "is not JSON in UTF-8: expected value"),
+        ("[" * 10_000, "is not JSON in UTF-8: recursion limit exceeded"),
+        ('{"id": "\\ud800"}', "is not JSON in UTF-8: unexpected end of hex escape"),
+        ('{"a": 1e999}{', "is not JSON in UTF-8: trailing characters"),
+    ],
 )
-def test_read_leaves_out_a_line_that_is_not_an_object(tmp_path, line):
+def test_read_leaves_out_a_line_that_is_not_an_object(tmp_path, line, reason):
     result = read(written(tmp_path, criteria_row(), line))
-    assert skipped(result) == [("row", "is not a JSON object in UTF-8", ("line 2",))]
+    assert skipped(result) == [("row", reason, ("line 2",))]
 
 
 @each_format
@@ -388,17 +398,17 @@ def test_read_healthbench_keeps_grades_in_their_places_when_a_rubric_is_bad(tmp_
     assert [response.labels[criterion.id].met for response in result.prompts[0].responses] == [False, True]
 
 
-def test_read_counts_a_repeated_healthbench_criterion_once(tmp_path):
+def test_read_counts_a_repeated_healthbench_criterion_in_every_place(tmp_path):
     row = healthbench_row()
-    row["rubrics"].append(row["rubrics"][0])
+    row["rubrics"].append(row["rubrics"][0] | {"points": 3})
     for response in row["responses"]:
         response["grades"].append({"criteria_met": True})
     result = read(written(tmp_path, row))
-    assert [label.met for label in result.prompts[0].responses[1].labels.values()] == [False, True]
-    assert {entry[:2] for entry in skipped(result)} == {
-        ("criterion", SAME_ID),
-        ("label", "is for a criterion that was left out"),
-    }
+    (prompt,) = result.prompts
+    assert [(c.id.partition("-")[2], c.weight) for c in prompt.criteria] == [("", 7), ("", None), ("2", 3)]
+    assert prompt.criteria[2].id == f"{prompt.criteria[0].id}-2"
+    assert [label.met for label in prompt.responses[1].labels.values()] == [False, True, True]
+    assert skipped(result) == []
 
 
 # ---- files ----

@@ -83,7 +83,8 @@ def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, s
     """An item, and its ideal completion where it has one."""
     if "rubrics" in raw:
         prompt = healthbench_format.parse_row(raw, place, source=source, responses_needed=False)
-        entries = [(healthbench_format.criterion_id(entry["criterion"]), entry) for entry in _usable(raw["rubrics"])]
+        named = zip(healthbench_format.ids_of(raw["rubrics"]), raw["rubrics"], strict=True)
+        entries = [(name, entry) for name, entry in named if _is_usable(entry)]
         axes = {key: tag for key, entry in entries for tag in entry.get("tags") or () if tag.startswith(_AXIS)}
     else:
         prompt = criteria_format.parse_row(raw, place, source=source, responses_needed=False)
@@ -99,10 +100,9 @@ def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, s
     return item, _ideal(raw)
 
 
-def _usable(rubrics: Sequence[Any]) -> list[dict[str, Any]]:
-    """Entries that the reader of the format can use; it leaves the others out, and counts them."""
-    found = [entry for entry in rubrics if isinstance(entry, dict) and isinstance(entry.get("criterion"), str)]
-    return [entry for entry in found if _are_texts(entry.get("tags") or [])]
+def _is_usable(entry: Any) -> bool:
+    """Whether the reader of the format can use an entry; it leaves the others out, and counts them."""
+    return isinstance(entry, dict) and isinstance(entry.get("criterion"), str) and _are_texts(entry.get("tags") or [])
 
 
 def _themes(tags: Any) -> tuple[str, ...]:

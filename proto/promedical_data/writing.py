@@ -1,0 +1,93 @@
+"""From prompts in memory to a file of labelled data: what is written is what `reading` gives back, or nothing is.
+
+Every row is read back by the format's own reader before it is written, so that nothing is lost in silence.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, assert_never
+
+from promedical.rubric import InvalidField
+from promedical_data.errors import DataError
+from promedical_data.files import output_file
+from promedical_data.formats import criteria as criteria_format
+from promedical_data.formats import healthbench as healthbench_format
+from promedical_data.formats import pairs as pairs_format
+from promedical_data.formats.lines import as_object, from_json
+from promedical_data.labelled import LabelledPrompt
+from promedical_data.reading import parse_row
+from promedical_data.report import FileFormat
+from promedical_data.skips import Place, Refusal, SkipLog, shown
+
+_HOLDS: Final = {
+    "criteria": criteria_format.HOLDS,
+    "pairs": pairs_format.HOLDS,
+    "healthbench": healthbench_format.HOLDS,
+}
+_COMPARED: Final = ("id", "source", "turns", "criteria", "responses")
+
+
+def write(prompts: Iterable[LabelledPrompt], path: Path, file_format: FileFormat) -> None:
+    """Write labelled data as JSON lines, whole or not at all; gzipped if the name ends in `.gz`.
+
+    Args:
+        prompts: What to write.
+        path: The file.
+        file_format: How its rows look.
+
+    Raises:
+        DataError: The file cannot be written, the format cannot hold a prompt, or there is none.
+    """
+    with output_file(path) as stream:
+        stream.writelines(f"{line}\n" for line in _lines(prompts, file_format))
+
+
+def _lines(prompts: Iterable[LabelledPrompt], file_format: FileFormat) -> Iterator[str]:
+    seen: set[str] = set()
+    for position, prompt in enumerate(prompts, start=1):
+        where = f"prompt {shown(prompt.id, position)}"
+        if prompt.id in seen:
+            raise DataError(f"{where}: has the id of an earlier one; every id may be used once in a file")
+        seen.add(prompt.id)
+        try:
+            yield _line(prompt, file_format, where)
+        except (Refusal, InvalidField) as error:
+            raise DataError(
+                f"{where}: cannot be written in the format {file_format}: {error}; it holds {_HOLDS[file_format]}"
+            ) from None
+    if not seen:
+        raise DataError("there is no prompt to write; give at least one")
+
+
+def _line(prompt: LabelledPrompt, file_format: FileFormat, where: str) -> str:
+    line = json.dumps(_row_of(prompt, file_format), ensure_ascii=False, allow_nan=False)
+    try:
+        encoded = line.encode()
+    except UnicodeEncodeError:
+        raise Refusal("holds a lone surrogate, which is not text") from None
+    place = Place(name=where, log=SkipLog())
+    raw = as_object(from_json(encoded))
+    _check_same(prompt, parse_row(raw, place, source="", file_format=file_format, responses_needed=False), place.log)
+    return line
+
+
+def _row_of(prompt: LabelledPrompt, file_format: FileFormat) -> dict[str, Any]:
+    match file_format:
+        case "criteria":
+            return criteria_format.row_of(prompt)
+        case "pairs":
+            return pairs_format.row_of(prompt)
+        case "healthbench":
+            return healthbench_format.row_of(prompt)
+        case _:
+            assert_never(file_format)
+
+
+def _check_same(prompt: LabelledPrompt, read: LabelledPrompt, log: SkipLog) -> None:
+    lost = [name for name in _COMPARED if getattr(prompt, name) != getattr(read, name)]
+    if set(prompt.preferences) != set(read.preferences):
+        lost.append("preferences")
+    if lost:
+        reasons = [f"{entry.part}: {entry.reason}" for entry in log.summary() if entry.reason != pairs_format.TIE]
+        raise Refusal(f"its {' and '.join(lost)} would not be the same ({'; '.join(reasons) or 'it has no place'})")

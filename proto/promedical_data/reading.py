@@ -4,16 +4,19 @@ A bad row, or a bad part of one, is left out and counted with its reason and pla
 What no data can be taken from is a `DataError`. Rows = prompts + rows left out, always.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, assert_never
 
+from promedical.messages import Message
 from promedical_data.errors import DataError
 from promedical_data.formats import criteria as criteria_format
+from promedical_data.formats import fields as parts
 from promedical_data.formats import healthbench as healthbench_format
 from promedical_data.formats import pairs as pairs_format
-from promedical_data.formats.lines import Content, content_of, nothing_left, parsed, rows_of
+from promedical_data.formats.lines import Content, content_of, nothing_left, parsed
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.report import DataReport, FileFormat, FileIdentity, report_on
 from promedical_data.skips import Place, SkipLog
@@ -22,6 +25,9 @@ _EXPECTED: Final = (
     "one JSON object per line, or an array of them, with prompt and criteria (format criteria), chosen and rejected "
     "(pairs) or rubrics (healthbench)"
 )
+
+
+_FORMAT_OF_KEY: Final[dict[str, FileFormat]] = {"rubrics": "healthbench", "chosen": "pairs", "criteria": "criteria"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +63,7 @@ def read(path: Path, file_format: FileFormat | None = None, *, responses_needed:
 
 
 def detect_format(path: Path) -> FileFormat:
-    """The format of a file, by the first row that is a JSON object.
+    """The format of a file: that of most of its rows.
 
     Raises:
         DataError: The file cannot be read, or is none of the known formats.
@@ -66,25 +72,30 @@ def detect_format(path: Path) -> FileFormat:
 
 
 def _detected(content: Content) -> FileFormat:
-    for _, row in rows_of(content):
-        if isinstance(row, dict):
-            known = format_of(row)
-            if known is None:
-                break
-            return known
-    raise DataError(f"{content.path}: is in no known format; expected {_EXPECTED}")
+    log = SkipLog()
+    rows = Counter(parsed(content, lambda row, _: format_of(row), log, key=lambda _: None))
+    if not rows:
+        raise DataError(nothing_left(content.path, "JSON object", _EXPECTED, log))
+    known = next((name for name, _ in rows.most_common() if name), None)
+    if known is None:
+        raise DataError(f"{content.path}: is in no known format; expected {_EXPECTED}")
+    return known
 
 
 def format_of(row: dict[str, Any]) -> FileFormat | None:
     """The format of one row; None where it is in none."""
-    match row:
-        case {"rubrics": _}:
-            return "healthbench"
-        case {"chosen": _}:
-            return "pairs"
-        case {"criteria": _}:
-            return "criteria"
-    return None
+    return next((name for key, name in _FORMAT_OF_KEY.items() if row.get(key) is not None), None)
+
+
+def answers_of(raw: dict[str, Any], turns: tuple[Message, ...], file_format: FileFormat) -> tuple[str, ...]:
+    """The texts of all responses of a row, in their order, graded or not, empty ones too: what there is to judge.
+
+    Raises:
+        Refusal: One of them has no text.
+    """
+    if file_format == "pairs":
+        return pairs_format.answers_of(raw, turns)
+    return parts.answers_of(raw, turns)
 
 
 def parse_row(

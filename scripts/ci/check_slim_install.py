@@ -12,7 +12,12 @@ import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "prometheus_client")
+HEAVY = (
+    "torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "pandas", "datasketch", "filelock",
+    "prometheus_client",
+)  # fmt: skip
+NEEDS_THE_BENCH = ("promedical_data.measures", "promedical_data.overlap")
+"""What of the labelled data the base install cannot import: it reads and writes, it does not measure."""
 SHIPPED = (
     "promedical/py.typed",
     "promedical/rubrics/general-medical@1.json",
@@ -22,14 +27,26 @@ SHIPPED = (
     "licenses/LICENSE",
 )
 PROGRAM = f"""
-import importlib.util, pkgutil
-import promedical, promedical_client
+import importlib.util, pathlib, pkgutil
+import promedical, promedical_client, promedical_data
 from promedical.rubric_files import load_catalog
 from promedical.v1 import reward_pb2_grpc, requests, responses
 
 assert load_catalog().find("general-medical"), "the built-in rubric is missing"
 for module in pkgutil.walk_packages(promedical_client.__path__, "promedical_client."):
     importlib.import_module(module.name)
+for module in pkgutil.walk_packages(promedical_data.__path__, "promedical_data."):
+    if not module.name.startswith({NEEDS_THE_BENCH!r}):
+        importlib.import_module(module.name)
+from promedical_data.reading import read
+from promedical_data.writing import write
+
+row = '{{"id": "p", "prompt": "q", "chosen": "a", "rejected": "b", "criteria": [' \
+    '{{"id": "c", "text": "Is right.", "dimension": "proficiency"}}]}}'
+pathlib.Path("data.jsonl").write_text(row)
+prompts = read(pathlib.Path("data.jsonl")).prompts
+write(prompts, pathlib.Path("copy.jsonl.gz"), "pairs")
+assert read(pathlib.Path("copy.jsonl.gz")).prompts[0].responses == prompts[0].responses
 heavy = [name for name in {HEAVY!r} if importlib.util.find_spec(name)]
 assert not heavy, f"the base install pulls in {{heavy}}; move what needs them to an extra"
 print("promedical", promedical.__version__, "imports without", *{HEAVY!r})

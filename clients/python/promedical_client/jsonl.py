@@ -1,52 +1,54 @@
-"""Files of the command line: JSON lines in, JSON lines out. Errors name the file and the line, never its text."""
+"""What the command line reads: items of the API, or labelled data, and rank requests. Errors never quote the text."""
 
-import gzip
-import json
-import sys
-import zlib
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import pydantic_core
 from pydantic import TypeAdapter, ValidationError
 
 from promedical import messages as m
+from promedical.rubric import InvalidField
 from promedical_data.errors import DataError
+from promedical_data.formats.lines import Content, as_object, container_of, content_of, rows_of
+from promedical_data.reading import answers_of, format_of, parse_row
+from promedical_data.report import FileFormat
+from promedical_data.skips import Place, Refusal, SkipLog
 
 T = TypeVar("T")
 
 _ITEM: Final = TypeAdapter(m.ScoreItem)
 _RANK: Final = TypeAdapter(m.RankRequest)
-_CRITERION_KEYS: Final = ("id", "text", "dimension", "polarity", "weight")
-_UNUSED_CRITERION_KEYS: Final = ("points", "axis", "tags")
+_ITEMS_EXPECTED: Final = "items of the API, or labelled data: one JSON object per line, or an array of them"
+_RANK_EXPECTED: Final = "one rank request of the API, as JSON"
+_OPTIONS: Final = frozenset(field for field in m.ScoreRequest.__slots__ if field != "items")
 
 
 class InputError(DataError):
-    """A file cannot be used; the message names it, the line and what was expected."""
+    """A file or an option cannot be used; the message names it, the place and what was expected."""
 
 
 def read_items(file: str, *, limit: int | None = None) -> list[m.ScoreItem]:
-    """Read a job: each line a `ScoreItem`, or a line of the criteria format (which has `criteria`).
+    """Read a job: each row a `ScoreItem`, or a row of a format of labelled data, of which labels are not needed.
 
     Args:
-        file: A path, gzipped if it ends in `.gz`, or `-` for standard input.
+        file: A path, or `-` for standard input; gzip is found out by its content.
         limit: Read only the first items.
 
     Raises:
-        InputError: The file cannot be read, holds no items, an invalid line, or an id twice.
+        DataError: The file cannot be read, holds no items, a row that cannot be used as a whole, or an id twice.
     """
-    line_of: dict[str, int] = {}
+    content = content_of(Path(file), _ITEMS_EXPECTED)
+    _check_no_options(content)
+    place_of: dict[str, str] = {}
     items = []
-    for number, line in islice(_lines(file), limit):
-        item = _item(line, f"{file}:{number}")
-        if line_of.setdefault(item.id, number) != number:
-            raise InputError(f"{file}:{number}: id: is the same as that of line {line_of[item.id]}; ids are unique")
+    for place, row in islice(rows_of(content), limit):
+        item = _item(row, file, place)
+        if place_of.setdefault(item.id, place) != place:
+            raise InputError(f"{file}: {place}: id: is the same as that of {place_of[item.id]}; ids are unique")
         items.append(item)
     if not items:
-        raise InputError(f"{file}: holds no items; expected one JSON object per line")
+        raise InputError(f"{file}: holds no items; expected {_ITEMS_EXPECTED}")
     return items
 
 
@@ -54,9 +56,9 @@ def read_rank_request(file: str) -> m.RankRequest:
     """Read one `RankRequest` as JSON.
 
     Raises:
-        InputError: The file cannot be read, or is not one.
+        DataError: The file cannot be read, or is not one.
     """
-    return _validated(_RANK, b"".join(line for _, line in _lines(file)), file)
+    return _validated(_RANK, content_of(Path(file), _RANK_EXPECTED).text, file)
 
 
 def to_json(value: object) -> str:
@@ -64,53 +66,42 @@ def to_json(value: object) -> str:
     return TypeAdapter(type(value)).dump_json(value).decode()
 
 
-def _lines(file: str) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not blank, with their numbers."""
-    try:
-        with _opened(file) as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield number, line
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "is not a whole gzip file"
-        raise InputError(f"{file}: cannot be read: {reason}") from None
-
-
-def _opened(file: str) -> AbstractContextManager[IO[bytes] | gzip.GzipFile]:
-    if file == "-":
-        return nullcontext(sys.stdin.buffer)
-    return gzip.open(file) if file.endswith(".gz") else Path(file).open("rb")
-
-
-def _item(line: bytes, where: str) -> m.ScoreItem:
-    try:
-        raw = pydantic_core.from_json(line.strip())  # unlike json, an error for any depth and any number of digits
-    except ValueError as error:
-        reason = str(error).replace(" at line 1 column ", " at column ")
-        raise InputError(f"{where}: is not JSON (in UTF-8): {reason}") from None
-    if isinstance(raw, dict) and "criteria" in raw:
-        line = json.dumps(_from_criteria_format(raw, where)).encode()
-    return _validated(_ITEM, line, where)
-
-
-def _from_criteria_format(raw: dict[str, Any], where: str) -> dict[str, Any]:
-    try:
-        criteria = [_criterion(entry, f"{where}: criteria.{index}") for index, entry in enumerate(raw["criteria"])]
-        responses = [response["text"] for response in raw["responses"]]
-        return {"id": raw["id"], "prompt": raw["prompt"], "responses": responses, "rubric": {"criteria": criteria}}
-    except (AttributeError, KeyError, TypeError):
+def _check_no_options(content: Content) -> None:
+    """A whole request would lose what stands beside its items."""
+    lost = sorted(_OPTIONS & (container_of(content) or {}).keys())
+    if lost:
         raise InputError(
-            f"{where}: has criteria but not the rest of that format: id, prompt, criteria of objects and responses "
-            "of objects with text"
-        ) from None
+            f"{content.path}: {lost[0]}: is not read from a file; leave it out, and see --help for options"
+        )
 
 
-def _criterion(entry: dict[str, Any], where: str) -> dict[str, Any]:
-    """Without what other tools keep there. A key that nobody knows is a typo, and could turn a sign around."""
-    unknown = sorted(entry.keys() - {*_CRITERION_KEYS, *_UNUSED_CRITERION_KEYS})
-    if unknown:
-        raise InputError(f"{where}.{unknown[0]}: is unknown; expected only {', '.join(_CRITERION_KEYS)}")
-    return {key: entry[key] for key in _CRITERION_KEYS if key in entry}
+def _item(row: object, file: str, place: str) -> m.ScoreItem:
+    try:
+        raw = as_object(row)
+        known = format_of(raw)
+        if known is None:
+            text = pydantic_core.to_json(raw, inf_nan_mode="constants")
+            return _validated(_ITEM, text, f"{file}: {place}")
+        return _labelled(raw, Place(name=place, log=SkipLog()), known)
+    except (Refusal, InvalidField) as error:
+        raise InputError(f"{file}: {place}: {error}") from None
+
+
+def _labelled(raw: dict[str, Any], place: Place, file_format: FileFormat) -> m.ScoreItem:
+    """The item that a labelled row says, judged by all of its criteria or not at all.
+
+    Responses keep their places; what is empty is for the service to refuse.
+    """
+    prompt = parse_row(raw, place, source="", file_format=file_format, responses_needed=False)
+    lost = next((entry for entry in place.log.summary() if entry.part == "criterion"), None)
+    if lost:
+        raise Refusal(f"{lost.first[0].removeprefix(f'{place.name}, ')}: {lost.reason}")
+    return m.ScoreItem(
+        id=prompt.id,
+        prompt=prompt.turns,
+        responses=answers_of(raw, prompt.turns, file_format),
+        rubric=m.RubricSpec(criteria=tuple(m.CriterionSpec.of(criterion) for criterion in prompt.criteria)),
+    )
 
 
 def _validated(adapter: TypeAdapter[T], text: bytes, where: str) -> T:

@@ -2,13 +2,14 @@
 
     {"id", "source"?, "prompt": transcript or messages,
      "criteria": [{"id", "text", "dimension": "proficiency" | "excellence" | "safety",
-                   "polarity"?: "positive" | "negative", "points"?}],
-     "responses": [{"id", "text", "labels": {criterion id: {"met": 0 | 1, "kind", "raters"?}}}]}
+                   "polarity"?: "positive" | "negative", "points"? | "weight"?}],
+     "responses": [{"id"?, "text", "labels"?: {criterion id: {"met": 0 | 1, "kind", "raters"?}}}]}
 
 `met` is literal: the criterion holds as worded. `raters` are votes (0, 1, false, true), names of raters, which say
 nothing more than `met`, or the words of natural language inference about a fact (K-QA: "Entailment", "Neutral",
 "Contradiction"), where a positive criterion says that the response states the fact and a negative one that it
-contradicts it. Points weigh proficiency criteria by their size. Other keys are ignored.
+contradicts it. Points weigh proficiency criteria by their size; negative ones mean negative polarity. A text may be
+messages, an id a whole number, and null is as good as absent. Other keys are ignored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,21 +19,25 @@ from typing import Any, Final, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from promedical.messages import Message
 from promedical.rubric import Criterion, Polarity
 from promedical_data.formats import fields as parts
+from promedical_data.formats.criterion_fields import by_id, criteria_of, criterion_row
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.skips import Place, Refusal
 
 HOLDS: Final = "prompts with criteria, and responses with labels; no preferences"
 """What a row can say."""
 
-_INFERENCE_WORDS: Final = {"Entailment", "Neutral", "Contradiction"}
+_ENTAILMENT: Final = "entailment"
+_CONTRADICTION: Final = "contradiction"
+_INFERENCE_WORDS: Final = {_ENTAILMENT, "neutral", _CONTRADICTION}
 
 
 class _Row(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
-    id: parts.Filled
+    id: parts.Identifier
     source: NotRequired[parts.Filled]
     prompt: parts.RawPrompt
     criteria: parts.RawParts
@@ -42,9 +47,9 @@ class _Row(TypedDict):
 class _Response(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
-    id: parts.Filled
-    text: parts.Filled
-    labels: dict[str, Any]
+    id: parts.Identifier
+    text: parts.RawAnswer
+    labels: NotRequired[dict[str, Any]]
 
 
 class _Label(TypedDict):
@@ -52,7 +57,7 @@ class _Label(TypedDict):
 
     met: parts.Verdict
     kind: parts.Filled
-    raters: NotRequired[list[parts.Verdict | str] | None]
+    raters: NotRequired[list[parts.Verdict | str]]
 
 
 _ROW: Final = TypeAdapter(_Row)
@@ -73,16 +78,17 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
         Refusal: The row as a whole cannot be used.
         InvalidField: The same, for its prompt or its rubric.
     """
-    row = parts.checked(_ROW, raw)
+    row = parts.checked(_ROW, raw, _Row.__annotations__)
     turns = parts.turns_of(row["prompt"])
-    criteria = parts.criteria_of(row["criteria"], place)
-    parse = partial(_response, criteria=parts.by_id(criteria))
+    criteria = criteria_of(row["criteria"], place)
+    parse = partial(_response, criteria=by_id(criteria), turns=turns)
+    responses = parts.kept(parts.named(row.get("responses", [])), parse, "response", place)
     return parts.assembled(
         prompt_id=row["id"],
         source=row.get("source", source),
         turns=turns,
         criteria=criteria,
-        responses=parts.distinct(parts.kept(row.get("responses", []), parse, "response", place), "response", place),
+        responses=parts.distinct(responses, "response", place),
         responses_needed=responses_needed,
     )
 
@@ -93,7 +99,7 @@ def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
         "id": prompt.id,
         "source": prompt.source,
         "prompt": parts.messages_of(prompt.turns),
-        "criteria": [parts.criterion_row(criterion) for criterion in prompt.criteria],
+        "criteria": [criterion_row(criterion) for criterion in prompt.criteria],
         "responses": [
             {"id": each.id, "text": each.text, "labels": {key: _label_row(label) for key, label in each.labels.items()}}
             for each in prompt.responses
@@ -106,10 +112,12 @@ def _label_row(label: Label) -> dict[str, Any]:
     return row if label.votes == (label.met,) else {**row, "raters": [int(vote) for vote in label.votes]}
 
 
-def _response(entry: object, place: Place, *, criteria: Mapping[str, Criterion]) -> LabelledResponse:
-    raw = parts.checked(_RESPONSE, entry)
-    labels = dict(_labels(raw["labels"], criteria, place))
-    return LabelledResponse(id=raw["id"], text=raw["text"], labels=labels)
+def _response(
+    entry: object, place: Place, *, criteria: Mapping[str, Criterion], turns: tuple[Message, ...]
+) -> LabelledResponse:
+    raw = parts.checked(_RESPONSE, entry, _Response.__annotations__)
+    text = parts.filled(parts.answer_of(raw["text"], turns, "text"), "text")
+    return LabelledResponse(id=raw["id"], text=text, labels=dict(_labels(raw.get("labels", {}), criteria, place)))
 
 
 def _labels(
@@ -125,16 +133,19 @@ def _labels(
 def _label(entry: object, criterion: Criterion | None) -> Label:
     if criterion is None:
         raise Refusal("is for a criterion that the row does not have, or that was left out")
-    raw = parts.checked(_LABEL, entry)
+    raw = parts.checked(_LABEL, entry, _Label.__annotations__)
     met = bool(raw["met"])
-    return Label(met=met, kind=raw["kind"], votes=_votes(raw.get("raters") or [], criterion) or (met,))
+    return Label(met=met, kind=raw["kind"], votes=_votes(raw.get("raters", []), criterion) or (met,))
 
 
 def _votes(raters: Sequence[int | str], criterion: Criterion) -> tuple[bool, ...]:
     """What each rater said of the criterion as worded; nothing if the file only has their names."""
-    if all(isinstance(rater, int) for rater in raters):
-        return tuple(bool(rater) for rater in raters)
-    if _INFERENCE_WORDS.issuperset(raters):
-        holds = "Contradiction" if criterion.polarity is Polarity.NEGATIVE else "Entailment"
-        return tuple(rater == holds for rater in raters)
+    votes = [rater.strip().lower() if isinstance(rater, str) else rater for rater in raters]
+    if all(isinstance(vote, int) for vote in votes):
+        return tuple(bool(vote) for vote in votes)
+    if _INFERENCE_WORDS.issuperset(votes):
+        holds = _CONTRADICTION if criterion.polarity is Polarity.NEGATIVE else _ENTAILMENT
+        return tuple(vote == holds for vote in votes)
+    if any(isinstance(vote, int) or vote in _INFERENCE_WORDS for vote in votes):
+        raise Refusal("raters: are neither all votes nor all names; votes are 0 and 1, or the words of inference")
     return ()

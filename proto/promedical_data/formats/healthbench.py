@@ -21,8 +21,10 @@ from typing import Annotated, Any, Final, NotRequired
 from pydantic import Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
+from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension, Polarity
 from promedical_data.formats import fields as parts
+from promedical_data.formats.criterion_fields import criterion_of
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.skips import Place, Refusal
 
@@ -39,6 +41,7 @@ PROFICIENCY_POINTS: Final = 5
 
 _AXIS: Final = "axis:"
 _AXES_WITHOUT_VETO: Final = {"communication_quality", "completeness"}
+_AXES: Final = {*_AXES_WITHOUT_VETO, "accuracy", "context_awareness", "instruction_following"}
 _OMISSION: Final = re.compile(
     r"""\A (?:\w+\ (?:or\ )?)? (?: (?:do|does|did)\ not | (?:do|does|did)n['\u2019]t | neglects | omits | lacks | misses
                                  | forgets | never ) \b
@@ -52,7 +55,7 @@ _OMISSION: Final = re.compile(
 class _Item(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
-    prompt_id: NotRequired[parts.Filled | None]
+    prompt_id: NotRequired[parts.Identifier]
     source: NotRequired[parts.Filled]
     prompt: parts.RawPrompt
     rubrics: parts.RawParts
@@ -64,15 +67,15 @@ class _RubricEntry(TypedDict):
 
     criterion: str
     points: FiniteFloat
-    tags: NotRequired[list[str] | None]
-    dimension: NotRequired[Annotated[Dimension, Field(strict=False)] | None]
+    tags: NotRequired[list[str]]
+    dimension: NotRequired[Annotated[Dimension, Field(strict=False), parts.Word]]
 
 
 class _Response(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
-    id: NotRequired[parts.Filled]
-    text: parts.Filled
+    id: parts.Identifier
+    text: parts.RawAnswer
     kind: NotRequired[parts.Filled]
     grades: parts.RawParts
 
@@ -108,7 +111,8 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
     ids = ids_of(item["rubrics"])
     criteria = [replace(each, id=name) if each else None for each, name in zip(graded, ids, strict=True)]
     columns = [criterion.id if criterion else None for criterion in criteria]
-    responses = parts.kept(_named(item.get("responses", [])), partial(_response, columns=columns), "response", place)
+    parse = partial(_response, columns=columns, turns=turns)
+    responses = parts.kept(parts.named(item.get("responses", [])), parse, "response", place)
     return parts.assembled(
         prompt_id=item.get("prompt_id") or text_id("\n\n".join(turn.content for turn in turns)),
         source=item.get("source", source),
@@ -167,10 +171,18 @@ def dimension_of(text: str, points: float, axis: str | None) -> Dimension:
 def _criterion(entry: object, _: Place) -> Criterion:
     raw = parts.checked(_RUBRIC_ENTRY, entry)
     text, points = raw["criterion"].strip(), raw["points"]
-    axis = next((tag.removeprefix(_AXIS) for tag in raw.get("tags") or [] if tag.startswith(_AXIS)), None)
+    axis = _axis(raw.get("tags", []))
     polarity = Polarity.NEGATIVE if points < 0 else Polarity.POSITIVE
     dimension = raw.get("dimension") or dimension_of(text, points, axis)
-    return parts.criterion_of(text_id(text), text, dimension, polarity=polarity, points=points)
+    return criterion_of(text_id(text), text, dimension, polarity=polarity, points=points)
+
+
+def _axis(tags: Sequence[str]) -> str | None:
+    axis = next((tag.removeprefix(_AXIS) for tag in tags if tag.startswith(_AXIS)), None)
+    word = axis and axis.strip().lower().replace(" ", "_")
+    if word and word not in _AXES:
+        raise Refusal(f"tags: name an axis that is none of {', '.join(sorted(_AXES))}")
+    return word
 
 
 def ids_of(rubrics: Iterable[object]) -> list[str]:
@@ -197,20 +209,15 @@ def text_id(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:10]
 
 
-def _named(responses: Sequence[object]) -> list[object]:
-    """Responses with ids, by their position where the file has none."""
-    return [
-        {"id": f"r{position}"} | entry if isinstance(entry, dict) else entry
-        for position, entry in enumerate(responses, start=1)
-    ]
-
-
-def _response(entry: object, place: Place, *, columns: Sequence[str | None]) -> LabelledResponse:
+def _response(
+    entry: object, place: Place, *, columns: Sequence[str | None], turns: tuple[Message, ...]
+) -> LabelledResponse:
     raw = parts.checked(_RESPONSE, entry)
+    text = parts.filled(parts.answer_of(raw["text"], turns, "text"), "text")
     if len(raw["grades"]) != len(columns):
         raise Refusal("grades: are not one per entry of rubrics")
     labels = dict(_labels(raw["grades"], columns, raw.get("kind", "llm"), place))
-    return LabelledResponse(id=raw["id"], text=raw["text"], labels=labels)
+    return LabelledResponse(id=raw["id"], text=text, labels=labels)
 
 
 def _labels(

@@ -27,6 +27,22 @@ Key: TypeAlias = Callable[[T], tuple[str, str] | None]
 STANDARD_INPUT: Final = Path("-")
 """In the place of a file."""
 
+_CONTAINERS: Final = ("data", "items", "examples", "rows")
+"""Keys of an object that holds all rows, in one list."""
+_MARKED: Final = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins as UTF-16 does
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_NOT_TEXT: Final = (
+    (b"PAR1", "a Parquet file"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+)
+
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _REASONS_NAMED: Final = 3
 
@@ -76,7 +92,26 @@ def content_of(path: Path, expected: str) -> Content:
         reason = getattr(error, "strerror", None) or "is not a whole gzip file"
         raise DataError(f"{path}: cannot be read: {reason}; expected a file of {expected}") from None
     digest = hashlib.sha256(data).hexdigest()
-    return Content(path=path, sha256=digest, text=text.removeprefix(codecs.BOM_UTF8))
+    try:
+        return Content(path=path, sha256=digest, text=_as_utf8(text))
+    except Refusal as error:
+        raise DataError(f"{path}: {error}; expected a file of {expected}") from None
+
+
+def _as_utf8(text: bytes) -> bytes:
+    """The same text in UTF-8, without a mark of the byte order."""
+    for magic, kind in _NOT_TEXT:
+        if text.startswith(magic):
+            raise Refusal(f"is {kind}; unpack or convert it first")
+    encoding = next((name for mark, name in _MARKED if text.startswith(mark)), None)
+    if encoding is None and b"\0" in text[:4]:
+        raise Refusal("is not UTF-8, but perhaps UTF-16 without a byte order mark; save it as UTF-8")
+    if encoding is None:
+        return text.removeprefix(codecs.BOM_UTF8)
+    try:
+        return text.decode(encoding).encode()
+    except UnicodeError:
+        raise Refusal(f"begins as {encoding} and is not; save it as UTF-8") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,28 +123,51 @@ class NotJson:
 
 def from_json(text: bytes) -> Any:
     """What a text holds, or `NotJson`."""
+    text = text.strip()
     try:
-        return pydantic_core.from_json(text.strip())  # unlike json, an error for any depth and any number of digits
+        return pydantic_core.from_json(text)  # unlike json, an error for any depth and any number of digits
     except ValueError as error:
-        return NotJson(reason=str(error))
+        comma = b"\n" not in text and text.endswith(b",")
+        return NotJson(reason="ends with a comma" if comma else str(error))
 
 
 def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
     """Every row with its place: lines of JSON, the elements of one JSON array, one object, or records of CSV.
 
+    The array may be the only list of an object, under one of a few names.
+
     Raises:
-        DataError: A file named .csv is not UTF-8, or not CSV.
+        DataError: A file named .csv is not UTF-8, or not CSV; or a JSON document is broken.
     """
     if ".csv" in content.path.suffixes:
-        yield from _csv_rows(content)
-        return
-    whole = from_json(content.text) if content.text.lstrip().startswith((b"[", b"{")) else None
+        return _csv_rows(content)
+    whole = _document(content)
+    if isinstance(whole, dict):
+        key = _list_key(whole)
+        if key is None:
+            return iter([(f"line {content.lines[0][0]}", whole)])
+        whole = whole[key]
     if isinstance(whole, list):
-        yield from ((f"element {number}", row) for number, row in enumerate(whole, start=1))
-    elif isinstance(whole, dict):
-        yield f"line {content.lines[0][0]}", whole
-    else:
-        yield from ((f"line {number}", from_json(line)) for number, line in content.lines)
+        return ((f"element {number}", row) for number, row in enumerate(whole, start=1))
+    if isinstance(whole, NotJson) and not any(isinstance(from_json(line), dict) for _, line in content.lines):
+        raise DataError(f"{content.path}: is not JSON in UTF-8: {whole.reason}; mend it, or write one object per line")
+    return ((f"line {number}", from_json(line)) for number, line in content.lines)
+
+
+def container_of(content: Content) -> dict[str, Any] | None:
+    """The object that holds all rows, where there is one."""
+    whole = _document(content)
+    return whole if isinstance(whole, dict) and _list_key(whole) else None
+
+
+def _document(content: Content) -> Any:
+    """The file as one JSON document, or `NotJson`; None where it does not begin as one with rows in it."""
+    return from_json(content.text) if content.text.lstrip().startswith((b"[", b"{")) else None
+
+
+def _list_key(document: dict[str, Any]) -> str | None:
+    lists = [key for key, value in document.items() if isinstance(value, list)]
+    return lists[0] if len(lists) == 1 and lists[0] in _CONTAINERS else None
 
 
 def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, key: Key[T] = lambda _: None) -> list[T]:

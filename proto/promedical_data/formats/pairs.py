@@ -1,7 +1,7 @@
 """The "pairs" format: a prompt with two responses, the better one first, and what it is better on.
 
-    {"id", "source"?, "prompt": transcript or messages, "chosen": text, "rejected": text,
-     "criteria": [{"id", "text", "dimension", "polarity"?, "points"?}],
+    {"id", "source"?, "prompt": transcript or messages, "chosen": text or messages, "rejected": text or messages,
+     "criteria": [{"id", "text", "dimension", "polarity"?, "points"? | "weight"?}],
      "winners"?: {criterion id: "chosen" | "rejected" | "tie"}}
 
 `chosen` is better on every listed criterion, unless `winners` names another for it. Better means satisfying: of a
@@ -10,15 +10,18 @@ the winner of the `Preference`, which meets it as worded, is the other one. Ties
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired, TypeAlias
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from promedical.messages import Message
 from promedical.rubric import Criterion
 from promedical_data.formats import fields as parts
+from promedical_data.formats.criterion_fields import by_id, criteria_of, criterion_row
 from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
 from promedical_data.skips import Place, Refusal
+from promedical_data.texts import looks_like
 
 HOLDS: Final = (
     'two responses with the ids "chosen" and "rejected", without labels, and at most one preference per criterion'
@@ -29,20 +32,21 @@ HOLDS: Final = (
 class _Row(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
-    id: parts.Filled
+    id: parts.Identifier
     source: NotRequired[parts.Filled]
     prompt: parts.RawPrompt
-    chosen: parts.Filled
-    rejected: parts.Filled
+    chosen: parts.RawAnswer
+    rejected: parts.RawAnswer
     criteria: parts.RawParts
-    winners: NotRequired[dict[str, Any] | None]
+    winners: NotRequired[dict[str, Any]]
 
 
 _ROW: Final = TypeAdapter(_Row)
 TIE: Final = "is a tie"
 """Why no preference follows from a criterion of which neither response is better."""
 _OTHER: Final = {"chosen": "rejected", "rejected": "chosen"}
-_BETTER: Final[TypeAdapter[Literal["chosen", "rejected", "tie"]]] = TypeAdapter(Literal["chosen", "rejected", "tie"])
+_Better: TypeAlias = Literal["chosen", "rejected", "tie"]
+_BETTER: Final[TypeAdapter[_Better]] = TypeAdapter(Annotated[_Better, parts.Word])
 
 
 def parse_row(raw: object, place: Place, *, source: str) -> LabelledPrompt:
@@ -57,23 +61,36 @@ def parse_row(raw: object, place: Place, *, source: str) -> LabelledPrompt:
         Refusal: The row as a whole cannot be used.
         InvalidField: The same, for its prompt or its rubric.
     """
-    row = parts.checked(_ROW, raw)
-    if row["chosen"] == row["rejected"]:
-        raise Refusal("rejected: is the same text as chosen")
+    row = parts.checked(_ROW, raw, _Row.__annotations__)
     turns = parts.turns_of(row["prompt"])
-    criteria = parts.criteria_of(row["criteria"], place)
+    chosen, rejected = (
+        parts.filled(parts.answer_of(row[field], turns, field), field) for field in ("chosen", "rejected")
+    )
+    if looks_like(chosen) == looks_like(rejected):
+        raise Refusal("rejected: is the same text as chosen")
+    criteria = criteria_of(row["criteria"], place)
     return parts.assembled(
         prompt_id=row["id"],
         source=row.get("source", source),
         turns=turns,
         criteria=criteria,
         responses=(
-            LabelledResponse(id="chosen", text=row["chosen"]),
-            LabelledResponse(id="rejected", text=row["rejected"]),
+            LabelledResponse(id="chosen", text=chosen),
+            LabelledResponse(id="rejected", text=rejected),
         ),
         responses_needed=True,
-        preferences=tuple(_preferences(criteria, row.get("winners") or {}, place)),
+        preferences=tuple(_preferences(criteria, row.get("winners", {}), place)),
     )
+
+
+def answers_of(raw: dict[str, Any], turns: tuple[Message, ...]) -> tuple[str, ...]:
+    """The texts of chosen and rejected.
+
+    Raises:
+        Refusal: One of them has no text.
+    """
+    row = parts.checked(_ROW, raw)
+    return parts.answer_of(row["chosen"], turns, "chosen"), parts.answer_of(row["rejected"], turns, "rejected")
 
 
 def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
@@ -86,7 +103,7 @@ def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
         "prompt": parts.messages_of(prompt.turns),
         "chosen": texts.get("chosen"),
         "rejected": texts.get("rejected"),
-        "criteria": [parts.criterion_row(criterion) for criterion in prompt.criteria],
+        "criteria": [criterion_row(criterion) for criterion in prompt.criteria],
         "winners": {criterion.id: _better(criterion, winner_of.get(criterion.id)) for criterion in prompt.criteria},
     }
 
@@ -100,7 +117,7 @@ def _better(criterion: Criterion, winner: str | None) -> str:
 def _preferences(criteria: tuple[Criterion, ...], winners: Mapping[str, object], place: Place) -> Iterator[Preference]:
     better: dict[str, object] = {criterion.id: "chosen" for criterion in criteria}
     better.update(winners)
-    known = parts.by_id(criteria)
+    known = by_id(criteria)
     for position, (criterion_id, word) in enumerate(better.items(), start=1):
         try:
             yield _preference(known.get(criterion_id), word)

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pydantic_core
 import pytest
@@ -31,6 +32,7 @@ from promedical import messages as m
 from promedical.errors import ErrorCode
 from promedical_client import judged_by
 from promedical_client.cli.app import EXIT_CODES, app
+from promedical_data import reading as labelled_data
 
 CRITERIA_LINE = {
     "id": "c1",
@@ -116,6 +118,71 @@ def test_score_reads_the_criteria_format_gzipped_and_keeps_to_the_limit(oracle, 
     (asked,) = oracle.seen[0].request.items
     assert asked.responses == ("good", "bad")
     assert [criterion.polarity for criterion in asked.rubric.criteria] == ["positive", "negative"]
+    assert [criterion.weight for criterion in asked.rubric.criteria] == [5.0, None]
+
+
+CHOSEN = {"id": "correct", "text": "Is correct.", "dimension": "proficiency", "points": -5}
+LABELLED: dict[str, dict[str, Any]] = {
+    "criteria": CRITERIA_LINE | {"responses": [{"text": "good"}, {"text": ""}]},
+    "pairs": {"id": "p1", "prompt": "user: a question", "chosen": "good", "rejected": "bad", "criteria": [CHOSEN]},
+    "healthbench": {
+        "prompt_id": "h1",
+        "prompt": [{"role": "user", "content": "a question"}],
+        "rubrics": [{"criterion": "Is correct.", "points": 5}, {"criterion": "Does harm.", "points": -9}],
+        "responses": [{"text": "good", "grades": [None, None]}, {"text": "bad", "grades": [None, None]}],
+    },
+}
+
+
+@pytest.mark.parametrize("file_format", list(LABELLED))
+def test_score_means_by_a_labelled_file_what_the_other_readers_mean(file_format, oracle, url, tmp_path):
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps(LABELLED[file_format], indent=1))
+    promedical("score", path, "--url", url)
+    (asked,) = oracle.seen[0].request.items
+    (prompt,) = labelled_data.read(path, responses_needed=False).prompts
+    assert asked.id == prompt.id
+    assert asked.prompt == prompt.turns
+    assert [criterion.validated() for criterion in asked.rubric.criteria] == list(prompt.criteria)
+    assert asked.responses == ("good", "" if file_format == "criteria" else "bad")
+
+
+def wrapped(text: str) -> bytes:
+    return json.dumps({"version": 1, "data": [json.loads(line) for line in text.splitlines()]}).encode()
+
+
+@pytest.mark.parametrize(
+    "written_as",
+    [
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.encode("utf-16"),
+        lambda text: gzip.compress(text.encode()),
+        lambda text: json.dumps([json.loads(line) for line in text.splitlines()], indent=1).encode(),
+        wrapped,
+    ],
+    ids=["byte order mark", "UTF-16", "gzip without an ending", "array", "object"],
+)
+def test_score_reads_items_however_the_file_is_written(written_as, oracle, url, tmp_path):
+    path = tmp_path / "job.jsonl"
+    asked = [item("a"), item("b", rubric=None, rubric_id="general")]
+    path.write_bytes(written_as(lines_of(*asked)))
+    promedical("score", path, "--url", url)
+    assert oracle.seen[0].request.items == tuple(asked)
+
+
+def test_score_refuses_a_whole_request_since_it_would_lose_what_is_not_items(oracle, url, tmp_path):
+    path = tmp_path / "request.json"
+    path.write_bytes(pydantic_core.to_json(m.ScoreRequest(items=(item("a"),))))
+    done = promedical("score", path, "--url", url)
+    assert done.exit_code == 2
+    assert "request.json: expected_fingerprint: is not read from a file; leave it out" in done.stderr
+    assert oracle.seen == []
+
+
+def test_score_writes_a_gzipped_file_where_the_name_says_so(url, job, tmp_path):
+    out = tmp_path / "out.jsonl.gz"
+    assert promedical("score", job, "--url", url, "--out", out).exit_code == 0
+    assert len(outcomes(gzip.decompress(out.read_bytes()).decode())) == 70
 
 
 def test_score_reads_standard_input(url):
@@ -155,17 +222,22 @@ def with_criterion(**keys):
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
-        (lines_of(item("a")) + "{oops\n", 2, "is not JSON"),
+        (lines_of(item("a")) + "{oops\n", 2, "is not JSON in UTF-8: key must be a string"),
         (lines_of(item("a")) + "\n[1]\n", 3, "object"),
         ('{"id": "a", "prompt": "q", "responses": "secret"}\n', 1, "responses"),
         ('{"id": "a", "prompt": "q", "responses": ["secret"], "rubrik": 1}\n', 1, "rubrik"),
-        ('{"id": "a", "prompt": "secret", "criteria": [1]}\n', 1, "criteria"),
-        (json.dumps(CRITERIA_LINE | {"criteria": [{"id": "a", "text": "secret", "dimension": "odd"}]}), 1, "dimension"),
+        ('{"id": "a", "prompt": "secret", "criteria": [1]}\n', 1, "criteria: none is left"),
+        (json.dumps(CRITERIA_LINE | {"responses": [{"id": "secret"}]}), 1, "responses.text: Field required"),
         (lines_of(item("a"), item("b"), item("a")), 3, "line 1"),
-        (with_criterion(text="secret", polarty="negative"), 1, "criteria.1.polarty: is unknown"),
-        (with_criterion(text="secret", points=1, axis="a", tags=[], dimension="odd"), 1, "criteria.1.dimension"),
-        (lines_of(item("a")) + f'{{"secret": {"[" * 100_000}\n', 2, "is not JSON (in UTF-8): recursion limit"),
-        (lines_of(item("a")) + f'{{"secret": {"9" * 5_000}}}\n', 2, "is not JSON (in UTF-8): number out of range"),
+        (
+            with_criterion(text="secret", polarity=None, polarty="negative"),
+            1,
+            "criterion harm: polarty: is unknown; did you mean pol",
+        ),
+        (with_criterion(text="secret", axis="a", tags=[], dimension="odd"), 1, "criterion harm: dimension: Input"),
+        (with_criterion(text="secret", points=5), 1, "criterion harm: points: are positive"),
+        (lines_of(item("a")) + f'{{"secret": {"[" * 100_000}\n', 2, "is not JSON in UTF-8: recursion limit"),
+        (lines_of(item("a")) + f'{{"secret": {"9" * 5_000}}}\n', 2, "is not JSON in UTF-8: number out of range"),
     ],
 )
 def test_a_bad_line_is_named_and_never_quoted(text, line, reason, tmp_path):
@@ -173,7 +245,7 @@ def test_a_bad_line_is_named_and_never_quoted(text, line, reason, tmp_path):
     path.write_text(text)
     done = promedical("score", path)
     assert done.exit_code == 2
-    assert f"job.jsonl:{line}:" in done.stderr
+    assert f"job.jsonl: line {line}: " in done.stderr
     assert reason in done.stderr
     assert "secret" not in done.output
     assert "Traceback" not in done.output
@@ -183,7 +255,7 @@ def test_a_bad_line_is_named_and_never_quoted(text, line, reason, tmp_path):
     ("name", "content", "reason"),
     [
         ("empty.jsonl", b"\n", "holds no items"),
-        ("broken.jsonl.gz", b"not gzip", "gzip"),
+        ("broken.jsonl.gz", b"not gzip", "line 1: is not JSON in UTF-8"),
         ("short.jsonl.gz", gzip.compress(b"x" * 999, mtime=0)[:-12], "gzip"),
         ("latin.jsonl", b'{"id": "\xe9"}', "UTF-8"),
         ("absent.jsonl", None, "No such file"),

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,17 @@ def changed(row: Row, change: Change) -> Row:
     return row
 
 
+def set_in(*path: Any) -> Change:
+    """Put the last of `path` at the rest of it."""
+
+    def change(row: Any) -> None:
+        for key in path[:-2]:
+            row = row[key]
+        row[path[-2]] = path[-1]
+
+    return change
+
+
 # ---- good rows ----
 
 
@@ -192,10 +204,225 @@ def test_read_finds_out_the_format(tmp_path, file_format):
 
 
 @each_format
+def test_read_finds_out_the_format_of_most_rows(tmp_path, file_format):
+    strays = ({"prompt": CANARY}, next(make() for name, make in MAKERS.items() if name != file_format))
+    path = written(tmp_path, *strays, MAKERS[file_format](), MAKERS[file_format](id="p2", prompt_id="p2"))
+    result = read(path)
+    assert (result.report.file_format, result.report.prompts, result.report.rows_skipped) == (file_format, 2, 2)
+
+
+@pytest.mark.parametrize("key", ["data", "items", "examples", "rows"])
+def test_read_takes_an_object_that_holds_all_rows(tmp_path, key):
+    rows = [criteria_row(), criteria_row(id="p2")]
+    wrapped = read(written(tmp_path, json.dumps({"version": 1, key: rows})))
+    assert wrapped.prompts == read(written(tmp_path, *rows)).prompts
+
+
+def test_read_takes_standard_input(tmp_path, monkeypatch):
+    data = json.dumps(pairs_row()).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    result = read(Path("-"))
+    assert result.prompts[0].source == "stdin"
+    assert result.report.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def without_labels(row: Row) -> Row:
+    return row | {"responses": [{key: each[key] for key in ("id", "text")} for each in row["responses"]]}
+
+
+def with_nulls(row: Any, file_format: FileFormat) -> Any:
+    """The row with null for all that it may leave out."""
+    optional: dict[FileFormat, Row] = {
+        "criteria": {"source": None},
+        "pairs": {"source": None, "winners": None},
+        "healthbench": {"source": None, "example_tags": None},
+    }
+    criterion = {"healthbench": {"tags": None}}.get(file_format, {"points": None, "polarity": None, "axis": None})
+    key = "rubrics" if file_format == "healthbench" else "criteria"
+    nulled = row | optional[file_format] | {key: [each | dict.fromkeys(criterion) for each in row[key]]}
+    if file_format != "pairs":
+        graded = [each | {"id": None, "kind": None} for each in row["responses"]]
+        nulled["responses"] = [each | ({"labels": None} if file_format == "criteria" else {}) for each in graded]
+    return nulled
+
+
+@each_format
+def test_read_takes_null_for_absent(tmp_path, file_format):
+    row = with_nulls(MAKERS[file_format](), file_format)
+    result = read(written(tmp_path, row))
+    assert skipped(result) == []
+    expected = json.loads(json.dumps(row), object_hook=lambda entry: {k: v for k, v in entry.items() if v is not None})
+    assert result.prompts == read(written(tmp_path, expected)).prompts
+
+
+def test_read_criteria_takes_responses_without_labels(tmp_path):
+    result = read(written(tmp_path, without_labels(criteria_row())))
+    assert [(each.id, each.labels) for each in result.prompts[0].responses] == [("r1", {}), ("r2", {})]
+    assert skipped(result) == []
+
+
+@each_format
+def test_read_takes_whole_numbers_as_ids(tmp_path, file_format):
+    def numbered(entry: Row) -> Row:
+        return entry | {key: position for position, key in enumerate(("id", "prompt_id"), start=4) if key in entry}
+
+    row = json.loads(json.dumps(MAKERS[file_format]()).replace('"c1"', '"1"').replace('"c2"', '"2"'))
+    for criterion in row.get("criteria", []):
+        criterion["id"] = int(criterion["id"])
+    (prompt,) = read(written(tmp_path, numbered(row))).prompts
+    assert prompt.id == ("5" if file_format == "healthbench" else "4")
+    if file_format != "healthbench":
+        assert [criterion.id for criterion in prompt.criteria] == ["1", "2"]
+    assert sum(len(each.labels) for each in prompt.responses) + len(prompt.preferences) > 0
+
+
+def as_messages(text: str, prompt: list[Row]) -> list[Any]:
+    """All the ways to write an answer."""
+    part = {"type": "text", "text": text}
+    answer = {"role": "assistant", "content": text}
+    return [text, [answer], answer, [{"role": "Assistant", "content": [part]}], [part], [*prompt, answer]]
+
+
+@each_format
+def test_read_takes_texts_as_messages_and_parts(tmp_path, file_format):
+    asked = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "User", "content": [{"type": "text", "text": "q"}]},
+    ]
+    read_back = []
+    for way in range(6):
+        row = MAKERS[file_format](prompt=asked)
+        for holder, key in (
+            [(row, "chosen"), (row, "rejected")]
+            if file_format == "pairs"
+            else [(response, "text") for response in row["responses"]]
+        ):
+            holder[key] = as_messages(holder[key], asked)[way]
+        result = read(written(tmp_path, row))
+        assert skipped(result) == []
+        read_back.append(result.prompts)
+    assert [(turn.role, turn.content) for turn in read_back[0][0].turns] == [("system", "Be brief."), ("user", "q")]
+    assert all(prompts == read_back[0] for prompts in read_back)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ([], "text: does not end with a message of the assistant"),
+        ([{"role": "user", "content": CANARY}], "text: does not end with a message of the assistant"),
+        (
+            [{"role": "user", "content": CANARY}, {"role": "assistant", "content": "a"}],
+            "text: has other messages before the answer than the prompt",
+        ),
+        ([{"type": "image_url", "image_url": CANARY}], "text: has a part that is not text"),
+        ([{"role": CANARY, "content": CANARY}], "text.messages.role: Input should be 'system', 'user' or 'assistant'"),
+        ([{"role": "assistant", "content": [{"type": "image"}]}], "text.messages.content: has a part that is not text"),
+        ([{"role": "assistant", "content": " \u200b"}], "text: is empty"),
+        ("\ufeff\u00ad \u200b\u200e", "text: is empty"),
+        ("\u2800", "text: is empty"),
+    ],
+)
+def test_read_leaves_out_an_answer_that_is_none(tmp_path, text, reason):
+    result = read(written(tmp_path, changed(criteria_row(), set_in("responses", 0, "text", text))))
+    assert skipped(result) == [("response", reason, ("line 1, response r1",))]
+
+
+@each_format
+def test_read_takes_words_in_any_case(tmp_path, file_format):
+    text = json.dumps(MAKERS[file_format]())
+    for word in ("proficiency", "safety", "positive", "negative", "axis:accuracy"):
+        text = text.replace(f'"{word}"', f'" {word.title()}"' if ":" not in word else '"axis:Accuracy"')
+    assert read(written(tmp_path, text)).prompts == read(written(tmp_path, MAKERS[file_format]())).prompts
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            set_in("responses", 0, "labels", {"c1": {"met": 1, "kind": "llm", "raters": ["Entailment", "Yes"]}}),
+            "raters",
+        ),
+        (set_in("responses", 0, "labels", {"c1": {"met": 1, "kind": "llm", "raters": [1, "dr-a"]}}), "raters"),
+        (
+            set_in("responses", 0, "labels", {"c1": {"met": 1, "kind": "llm", "rater": [1, 1]}}),
+            "rater: is unknown; did",
+        ),
+        (set_in("responses", 0, {"id": "r1", "text": "a", "lables": {}}), "lables: is unknown; did you mean labels?"),
+        (
+            set_in("criteria", 0, {"id": "c1", "text": "x", "dimension": "proficiency", "polarty": "negative"}),
+            "polarty",
+        ),
+        (
+            set_in("criteria", 0, {"id": "c1", "text": "x", "dimension": "proficiency", "point": -9}),
+            "point: is unknown",
+        ),
+    ],
+)
+def test_read_names_words_that_it_does_not_know(tmp_path, change, reason):
+    found = skipped(read(written(tmp_path, changed(criteria_row(), change))))
+    assert found[0][1].startswith(reason) or found[-1][1].startswith(reason)
+
+
+def test_read_healthbench_names_an_axis_that_it_does_not_know(tmp_path):
+    row = changed(healthbench_row(), set_in("rubrics", 0, "tags", ["axis:acuracy"]))
+    assert "tags: name an axis that is none of accuracy, " in str(skipped(read(written(tmp_path, row))))
+
+
+# ---- points and polarity ----
+
+PROFICIENT = {"id": "c1", "text": "Names it.", "dimension": "proficiency"}
+SAFE = {"id": "c1", "text": "Denies it.", "dimension": "safety"}
+
+
+@pytest.mark.parametrize(
+    ("criterion", "polarity", "weight"),
+    [
+        (PROFICIENT | {"points": -9}, Polarity.NEGATIVE, 9),
+        (PROFICIENT | {"points": 9}, Polarity.POSITIVE, 9),
+        (PROFICIENT | {"points": -9, "polarity": "negative"}, Polarity.NEGATIVE, 9),
+        (PROFICIENT | {"points": 0, "polarity": "negative"}, Polarity.NEGATIVE, 0),
+        (PROFICIENT | {"weight": 3, "polarity": "negative"}, Polarity.NEGATIVE, 3),
+        (PROFICIENT | {"dimension": "excellence", "points": -2}, Polarity.NEGATIVE, None),
+        (SAFE | {"points": -9}, Polarity.NEGATIVE, None),
+        (SAFE, Polarity.NEGATIVE, None),
+    ],
+)
+@pytest.mark.parametrize("make", [criteria_row, pairs_row])
+def test_read_takes_negative_points_for_negative_polarity(tmp_path, make, criterion, polarity, weight):
+    other = {"id": "c9", "text": "Else.", "dimension": "proficiency"}
+    (prompt,) = read(written(tmp_path, make(criteria=[criterion, other]))).prompts
+    assert (prompt.criteria[0].polarity, prompt.criteria[0].weight) == (polarity, weight)
+    if make is pairs_row:
+        assert (prompt.preferences[0].winner == "chosen") is (polarity is Polarity.POSITIVE)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "reason"),
+    [
+        (PROFICIENT | {"points": 5, "polarity": "negative"}, "points: are positive on a proficiency criterion of neg"),
+        (PROFICIENT | {"points": -5, "polarity": "positive"}, "points: are negative on a proficiency criterion of pos"),
+        (SAFE | {"points": 9}, "points: are positive on a safety criterion of negative polarity; give negative points"),
+        (SAFE | {"points": -9, "polarity": "positive"}, "polarity: is positive on a safety criterion"),
+        (PROFICIENT | {"points": 9, "weight": 9}, "weight: stands beside points; give one of the two"),
+        (PROFICIENT | {"weight": -9}, "weight: is -9.0; expected a finite number of 0 or more"),
+    ],
+)
+@pytest.mark.parametrize("make", [criteria_row, pairs_row])
+def test_read_leaves_out_a_criterion_whose_signs_contradict(tmp_path, make, criterion, reason):
+    other = {"id": "c2", "text": "Else.", "dimension": "proficiency"}
+    result = read(written(tmp_path, make(criteria=[criterion, other])))
+    (found,) = [entry for entry in skipped(result) if entry[0] == "criterion"]
+    assert found[1].startswith(reason)
+    assert [each.id for each in result.prompts[0].criteria] == ["c2"]
+
+
+@each_format
 def test_read_takes_gzip_byte_order_mark_blank_lines_and_windows_line_ends(tmp_path, file_format):
     plain = json.dumps(MAKERS[file_format]()).encode()
     expected = read(written(tmp_path, plain)).prompts
-    for content in (gzip.compress(plain), b"\xef\xbb\xbf" + plain, b"\n \n" + plain + b"\r\n\r\n"):
+    marked = [plain.decode().encode(encoding) for encoding in ("utf-8-sig", "utf-16", "utf-32")]
+    pretty = json.dumps(MAKERS[file_format](), indent=1).encode()
+    for content in (*marked, gzip.compress(marked[1]), gzip.compress(plain), b"\n \n" + plain + b"\r\n\r\n", pretty):
         path = tmp_path / "data.jsonl.gz"
         path.write_bytes(content)
         result = read(path)
@@ -239,17 +466,6 @@ SAME_ID = "id: is the same as that of an earlier one"
 OF_R1 = "line 1, response r1, criterion c1"
 
 
-def set_in(*path: Any) -> Change:
-    """Put the last of `path` at the rest of it."""
-
-    def change(row: Any) -> None:
-        for key in path[:-2]:
-            row = row[key]
-        row[path[-2]] = path[-1]
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("change", "part", "reason", "place"),
     [
@@ -258,7 +474,7 @@ def set_in(*path: Any) -> Change:
         (set_in("criteria", 1, "text", " "), "criterion", "text: is empty", "line 1, criterion c2"),
         (set_in("criteria", 1, "points", CANARY), "criterion", "points: Input should be", "line 1, criterion c2"),
         (
-            set_in("criteria", 1, "id", 3),
+            set_in("criteria", 1, "id", 3.5),
             "criterion",
             "id: Input should be a valid string",
             "line 1, criterion number 2",
@@ -272,13 +488,14 @@ def set_in(*path: Any) -> Change:
         (lambda row: row["criteria"][1].pop("text"), "criterion", "text: Field required", "line 1, criterion c2"),
         (lambda row: row["criteria"].append(row["criteria"][1]), "criterion", SAME_ID, "line 1, criterion c2"),
         (set_in("responses", 0, "text", " \n"), "response", "text: is empty", "line 1, response r1"),
-        (set_in("responses", 0, "text", None), "response", "text: Input should be", "line 1, response r1"),
+        (set_in("responses", 0, "text", None), "response", "text: Field required", "line 1, response r1"),
+        (set_in("responses", 0, "text", 3), "response", "text.messages: Input should be", "line 1, response r1"),
         (set_in("responses", 0, "id", "r2"), "response", SAME_ID, "line 1, response r2"),
-        (lambda row: row["responses"][0].pop("labels"), "response", "labels: Field required", "line 1, response r1"),
+        (set_in("responses", 0, "labels", 1), "response", "labels: Input should be", "line 1, response r1"),
         (set_in("responses", 0, "labels", {"zz": {"met": 1, "kind": "llm"}}), "label", NO_CRITERION, "criterion zz"),
         (set_in("responses", 0, "labels", "c1", "met", 2), "label", "met: Input should be 0 or 1", OF_R1),
         (set_in("responses", 0, "labels", "c1", "met", "1"), "label", "met: Input should be 0 or 1", OF_R1),
-        (set_in("responses", 0, "labels", "c1", "met", None), "label", "met: Input should be 0 or 1", OF_R1),
+        (set_in("responses", 0, "labels", "c1", "met", None), "label", "met: Field required", OF_R1),
         (set_in("responses", 0, "labels", "c1", "kind", 1), "label", "kind: Input should be a valid string", OF_R1),
         (set_in("responses", 0, "labels", "c1", 1), "label", "Input should be a valid dictionary", OF_R1),
     ],
@@ -315,7 +532,7 @@ def test_read_leaves_out_every_criterion_of_an_id_that_means_several(tmp_path):
         (set_in("prompt", [{"role": CANARY, "content": CANARY}]), "prompt.messages.role: Input should be"),
         (set_in("prompt", 3), "prompt.messages: Input should be a valid list"),
         (set_in("id", ""), "id: is empty"),
-        (set_in("id", 7), "id: Input should be a valid string"),
+        (set_in("id", 7.5), "id: Input should be a valid string"),
         (lambda row: row.pop("prompt"), "prompt: Field required"),
         (lambda row: row.pop("criteria"), "criteria: Field required"),
         (set_in("criteria", []), "criteria: none is left that can be used"),
@@ -429,9 +646,31 @@ def test_read_refuses_a_gzip_file_that_is_cut(tmp_path, cut):
 
 
 def test_read_refuses_a_file_of_no_known_format(tmp_path):
-    for rows in ([{"prompt": CANARY}], [], ["nothing"], ["[1]"]):
-        with pytest.raises(DataError, match=r"is in no known format; expected one JSON object per line"):
-            read(written(tmp_path, *rows))
+    with pytest.raises(DataError, match=r"is in no known format; expected one JSON object per line"):
+        read(written(tmp_path, {"prompt": CANARY}))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\n", "holds no JSON object that can be used; expected .*; the file is empty"),
+        (b"nothing", r"holds no JSON object .*; is not JSON in UTF-8: expected ident \(1, first line 1\)"),
+        (b"[1]", r"holds no JSON object .*; is not a JSON object \(1, first element 1\)"),
+        (b'[{"a": 1},\n]', "is not JSON in UTF-8: trailing comma at line 2 column 1; mend it"),
+        (b'{"a":\n 1,\n}', "is not JSON in UTF-8: trailing comma at line 3 column 1; mend it"),
+        (b'{"a": 1},\n{"a": 2},\n', "is not JSON in UTF-8: trailing characters at line 1 column 9; mend it"),
+        (b'{"data": [], "more": []}', "is in no known format"),
+        (b"PAR1\x00\x01", "is a Parquet file; unpack or convert it first; expected"),
+        (b"PK\x03\x04...", "is a zip archive"),
+        ('{"a": 1}'.encode("utf-16-le"), "perhaps UTF-16 without a byte order mark; save it as UTF-8"),
+        (b"\xff\xfe\x00", "begins as UTF-16 and is not"),
+    ],
+)
+def test_read_says_what_a_file_is_that_it_cannot_use(tmp_path, content, reason):
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        read(path)
 
 
 def test_read_names_the_first_reasons_when_nothing_is_left(tmp_path):

@@ -24,6 +24,7 @@ from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
 from promedical_bench.tasks.sections import section_of, weight_of
 from promedical_bench.tasks.task import facts_of, id_of
 from promedical_data.formats import fields as parts
+from promedical_data.formats.criterion_fields import criteria_of
 from promedical_data.formats.lines import content_of, usable
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally, ratio
 from promedical_data.skips import Place, Refusal, SkipLog
@@ -85,7 +86,7 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
         cluster=id_of("\n".join(turn.content for turn in turns)),
         turns=turns,
         responses=(*right, *wrong),
-        criteria=parts.criteria_of(row["criteria"], place) if row.get("criteria") else (),
+        criteria=criteria_of(row["criteria"], place) if row.get("criteria") else (),
     )
     return Choice(case=case, id=row_id, group=group, right=len(right))
 

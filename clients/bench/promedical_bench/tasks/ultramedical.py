@@ -17,6 +17,7 @@ from promedical_bench.cases import Case
 from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
 from promedical_bench.tasks.task import facts_of
 from promedical_data.formats import fields as parts
+from promedical_data.formats.criterion_fields import criteria_of
 from promedical_data.formats.lines import content_of, usable
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally, ratio
 from promedical_data.skips import Place, Refusal, SkipLog
@@ -73,7 +74,7 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
         cluster=row_id if row.get("prompt_id") else place.name,
         turns=turns,
         responses=(_last(row["chosen"], "chosen"), _last(row["rejected"], "rejected")),
-        criteria=parts.criteria_of(row["criteria"], place) if row.get("criteria") else (),
+        criteria=criteria_of(row["criteria"], place) if row.get("criteria") else (),
     )
     return Choice(case=case, id=row_id, group=row["label_type"], right=1)
 

@@ -55,7 +55,11 @@ app = typer.Typer(
 @takes_address()
 def score(  # noqa: PLR0913 - one parameter per option
     file: Annotated[
-        str, typer.Argument(help="JSON lines: items of the API, or of the criteria format. May end in .gz; - is stdin.")
+        str,
+        typer.Argument(
+            help="JSON lines or an array: items of the API, or labelled data (criteria, pairs, healthbench). Gzip is "
+            "found out; - is stdin."
+        ),
     ],
     *,
     address: Address,

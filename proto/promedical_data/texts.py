@@ -1,5 +1,6 @@
 """Texts as a reader sees them: what is blank, what is the same. Pure."""
 
+import hashlib
 import unicodedata
 from typing import Final
 
@@ -12,6 +13,11 @@ _FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 def is_blank(text: str) -> bool:
     """Whether nobody sees anything of a text."""
     return not any(unicodedata.category(each)[0] not in _BLANKS and each not in _FILLERS for each in text)
+
+
+def text_id(text: str) -> str:
+    """An id for what has none: of its text."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:10]
 
 
 def without_marks(text: str) -> str:

@@ -10,7 +10,6 @@ HealthBench knows axes and points, not our three dimensions, so these are derive
 them. Where another dimension is known, `dimension` says it, which only our own files do.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +26,7 @@ from promedical_data.formats import fields as parts
 from promedical_data.formats.criterion_fields import criterion_of
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.skips import Place, Refusal
+from promedical_data.texts import text_id
 
 HOLDS: Final = (
     "criteria whose ids are made of their texts, with a weight if they are proficiency, and responses that one kind of "
@@ -202,11 +202,6 @@ def criterion_ids(texts: Iterable[str]) -> list[str]:
         count[name] += 1
         found.append(name if count[name] == 1 else f"{name}-{count[name]}")
     return found
-
-
-def text_id(text: str) -> str:
-    """The id of what has none: of its text."""
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:10]
 
 
 def _response(

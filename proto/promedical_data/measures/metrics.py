@@ -132,13 +132,14 @@ def confused(formula: Callable[[Confusion], Numbers]) -> Metric:
 
 
 def balanced_f1_by_criterion(labels: pd.DataFrame) -> Tally:
-    """Balanced F1 of each criterion (by id, over all prompts that use it), mean over criteria with both labels.
+    """Balanced F1 of each criterion (by its wording, over all prompts that use it), mean over those with both labels.
 
-    Works on votes too, where criteria have many responses: of one response, only raters at odds give both labels.
+    Ids will not do: they are unique in a prompt only. It works on votes too, where criteria have many responses: of
+    one response, only raters at odds give both labels.
     """
-    outcomes = _outcomes(labels).assign(prompt=labels["prompt"], criterion=labels["criterion"])
+    outcomes = _outcomes(labels).assign(prompt=labels["prompt"], criterion=labels["wording"])
     counts = outcomes.pivot_table(index="prompt", columns="criterion", aggfunc="sum", fill_value=0.0)
-    both = labels.groupby("criterion")["met"].nunique() == 2  # noqa: PLR2004 - met and not met
+    both = labels.groupby("wording")["met"].nunique() == 2  # noqa: PLR2004 - met and not met
     return Tally(sums=counts[_CELLS], formula=_mean_balanced_f1, n=int(both.sum()))
 
 

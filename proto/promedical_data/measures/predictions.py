@@ -7,16 +7,17 @@ from typing import Any, Final, TypeAlias
 import pandas as pd
 
 from promedical_data.labelled import Label, LabelledPrompt
+from promedical_data.texts import text_id
 
 LOGIT_DIGITS: Final = 3
 """The contract rounds logits so and decides on the rounded number; what is measured here is what is served."""
 
 COLUMNS: Final = (
-    "prompt", "response", "criterion", "dimension", "polarity", "met", "logit", "probability", "predicted",
+    "prompt", "response", "criterion", "wording", "dimension", "polarity", "met", "logit", "probability", "predicted",
     "characters", "source",
 )  # fmt: skip
-"""Columns of a table: ids, the criterion's dimension and polarity, the label, the prediction (`predicted` is its
-verdict), the length of the response, and where the prompt is from."""
+"""Columns of a table: ids, what stands for the criterion's text (the same in every prompt), its dimension and polarity, the
+label, the prediction (`predicted` is its verdict), the length of the response, and where the prompt is from."""
 
 Key: TypeAlias = tuple[str, str, str]
 """Ids of prompt, response and criterion."""
@@ -98,6 +99,7 @@ def _rows(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> Iterat
                     "prompt": prompt.id,
                     "response": response.id,
                     "criterion": criterion_id,
+                    "wording": text_id(criterion.text),
                     "dimension": str(criterion.dimension),
                     "polarity": str(criterion.polarity),
                     "met": label.met,

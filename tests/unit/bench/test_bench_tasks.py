@@ -394,6 +394,31 @@ def test_kqa_compares_three_levels_with_the_physicians(tmp_path):
     assert "kappa_quadratic" in agreed
 
 
+def claims(folder, *words):
+    """A file of one question with a claim per pair of words: the category and the physicians' label."""
+    path = folder / "labels.csv"
+    columns = ["Question", "llm_x", "answer", "claim", "category_x", "majority_label"]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [columns, *(("Q?", "m", "Yes.", f"c{place}", *each) for place, each in enumerate(words))]
+        )
+    return path
+
+
+def test_kqa_takes_words_in_any_case_and_names_those_that_it_does_not_know(tmp_path):
+    known = load_task("kqa", claims(tmp_path, ("Must_have", "Entailment"), ("Nice_to_have", "Neutral")))
+    other = load_task("kqa", claims(tmp_path, ("must have", " entailment"), ("NICE_TO_HAVE", "neutral")))
+    assert other.answered == known.answered
+    assert known.answered[0].must_have == (True, False)
+
+    task = load_task("kqa", claims(tmp_path, ("Must_have", "Entailment"), ("Must", "Neutral"), ("Must_have", "Yes")))
+    assert task.answered[0].must_have == (True,)
+    assert {entry.reason for entry in task.facts.skipped} == {
+        "category_x: is none of Must_have, Nice_to_have",
+        "majority_label: is none of Contradiction, Neutral, Entailment",
+    }
+
+
 def question(text, answer="A."):
     return {"Question": text, "Free_form_answer": answer, "Must_have": ["m"], "Nice_to_have": []}
 

@@ -22,7 +22,7 @@ def pair_frame(*rows: tuple[str, str, float]) -> pd.DataFrame:
 def label_frame(seed: int = 0, size: int = 400) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     logit = rng.normal(size=size).round(1)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "prompt": rng.integers(0, 12, size).astype(str),
             "response": rng.integers(0, 3, size).astype(str),
@@ -35,6 +35,7 @@ def label_frame(seed: int = 0, size: int = 400) -> pd.DataFrame:
             "predicted": logit >= 0.2,
         }
     )
+    return frame.assign(wording=frame["criterion"])
 
 
 def test_accuracy_counts_ties_as_wrong_macro_by_prompt_micro_by_pair() -> None:

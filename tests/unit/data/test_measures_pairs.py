@@ -4,9 +4,11 @@ import math
 
 import pytest
 
+from labelled import a_criterion, a_prompt, a_response
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension, Polarity
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse, Preference
+from promedical_data.measures import metrics
 from promedical_data.measures.pairs import PAIR_COLUMNS, capped, item_pairs, pairs
 from promedical_data.measures.predictions import COLUMNS, MissingPredictionsError, Prediction, table, vote_table
 
@@ -54,6 +56,27 @@ def test_table_has_a_row_per_label_and_the_rounded_logit() -> None:
     assert frame[["polarity", "dimension", "characters", "source"]].values.tolist()[1] == [
         "negative", "safety", 10, "test",
     ]  # fmt: skip
+
+
+def test_table_tells_criteria_of_different_prompts_apart_by_their_wording() -> None:
+    """Ids such as c1 are unique in a prompt only, so figures by criterion must not pool them."""
+
+    def asked(name: str, criterion: str, text: str, *, met: bool) -> LabelledPrompt:
+        return a_prompt(name, [a_criterion(criterion, text=text)], [a_response("r", {criterion: met})])
+
+    data = [
+        asked("p", "c1", "Names it.", met=True),
+        asked("q", "c1", "Says more.", met=False),
+        asked("s", "c2", "Names it.", met=False),
+    ]
+    said = {(d.id, "r", d.criteria[0].id): Prediction(logit=1.0, probability=0.7, met=True) for d in data}
+    frame = table(data, said)
+
+    assert frame["wording"].nunique() == 2
+    assert frame["wording"][0] == frame["wording"][2]
+    tally = metrics.balanced_f1_by_criterion(frame)
+    assert tally.n == 1  # only "Names it." has both labels
+    assert tally.value == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_table_without_a_prediction_raises_with_count_and_first_id() -> None:

@@ -154,7 +154,7 @@ class HealthBenchMeta:
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         """With the kind of criterion in the place of its id, and the prompt in that of the completion."""
         kinds = [self.kinds[key] for key in zip(frame["prompt"], frame["criterion"], strict=True)]
-        return frame.assign(criterion=kinds, prompt=frame["prompt"].map(self.clusters))
+        return frame.assign(criterion=kinds, wording=kinds, prompt=frame["prompt"].map(self.clusters))
 
 
 def load(path: Path) -> HealthBenchMeta:

@@ -24,6 +24,7 @@ from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
 from promedical_data.measures.predictions import COLUMNS
 from promedical_data.measures.tallies import Tally, micro
+from promedical_data.texts import text_id
 
 COMPREHENSIVENESS: Final = "comprehensiveness"
 HALLUCINATION: Final = "hallucination"
@@ -148,7 +149,7 @@ def _label_rows(each: Answered, said: Answer) -> Iterator[tuple[Any, ...]]:
         verdict = said.verdicts[criterion.id]
         given = (str(criterion.dimension), str(criterion.polarity), met)
         judged = (verdict.logit, verdict.probability, verdict.met, len(each.case.responses[0]), "kqa")
-        yield each.case.cluster, each.case.id, criterion.id, *given, *judged
+        yield each.case.cluster, each.case.id, criterion.id, text_id(criterion.text), *given, *judged
 
 
 def _entailed(frame: pd.DataFrame) -> Tally:

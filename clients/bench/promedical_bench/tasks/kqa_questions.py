@@ -21,6 +21,7 @@ from promedical_data.skips import Place, Refusal, SkipLog, Skipped
 
 LEVELS: Final = ("Contradiction", "Neutral", "Entailment")
 """What a statement can be to an answer, in order."""
+_CATEGORIES: Final = ("Must_have", "Nice_to_have")
 PHYSICIANS: Final = "physicians"
 """The model's name where the answer is the physicians' own."""
 
@@ -128,9 +129,19 @@ def _row(raw: dict[str, Any], place: Place) -> Any:
     if "claim" not in raw:
         return _question(raw, place)
     claim = parts.checked(_CLAIM, raw)
-    if claim["majority_label"] not in LEVELS:
-        raise Refusal("majority_label: is none of Contradiction, Neutral, Entailment")
-    return claim
+    return {
+        **claim,
+        "category_x": _one_of(_CATEGORIES, claim["category_x"], "category_x"),
+        "majority_label": _one_of(LEVELS, claim["majority_label"], "majority_label"),
+    }
+
+
+def _one_of(words: Sequence[str], word: str, field: str) -> str:
+    """The one that is meant, in whatever case it stands."""
+    meant = next((each for each in words if each.lower() == word.strip().lower().replace(" ", "_")), None)
+    if meant is None:
+        raise Refusal(f"{field}: is none of {', '.join(words)}")
+    return meant
 
 
 def _question(raw: dict[str, Any], place: Place) -> _Question:
@@ -161,7 +172,7 @@ def _labelled(claims: Sequence[Any]) -> tuple[Answered, ...]:
 
 
 def _must(claim: Any) -> bool:
-    return bool(claim["category_x"] == "Must_have")
+    return bool(claim["category_x"] == _CATEGORIES[0])
 
 
 def _answered(row: Any, text: str, model: str) -> Answered:

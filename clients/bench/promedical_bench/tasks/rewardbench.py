@@ -79,6 +79,8 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
         raise Refusal("chosen, rejected: need at least one response each")
     turns = parts.turns_of(row["prompt"])
     row_id, group = str(row.get("id", id_of("\n".join(right + wrong)))), row.get("subset", "all")
+    if group.lower() == TIES.lower():
+        group = TIES
     if group == TIES and not _TIES_ID.fullmatch(row_id):
         raise Refusal("id: is neither ref:N nor tied:N, as the formula of Ties needs it")
     case = Case(

@@ -1,27 +1,28 @@
 """Which prompts of one set are in another too, word for word or nearly: what a fair test must not have.
 
-Near duplicates are found by MinHash and locality-sensitive hashing over shingles of words (Broder 1997) and then
-verified by their true Jaccard similarity, so whatever is reported is one; a near one may rarely be missed. Knows
-nothing of responses and criteria.
+What system turns say is not compared: it is the same for many prompts. Near duplicates are prompts whose shingles of
+words are similar (Broder 1997), without those that so many prompts have that they tell none apart. All of them are
+found: of two similar sets, each has one of the other's among its few rarest members (Bayardo et al. 2007).
+Knows nothing of responses and criteria.
 """
 
+import math
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from datasketch import MinHash, MinHashLSH
-
 from promedical_data.labelled import LabelledPrompt
+from promedical_data.texts import without_marks
 
 SHINGLE_WORDS: Final = 5
 
-_PERMUTATIONS: Final = 128
-_SEED: Final = 1
-_CANDIDATES_FROM: Final = 0.75
-"""Share of the threshold from which candidates are verified: chance must not hide a true one."""
+_COMMON_SHARE: Final = 0.1
+"""Of all prompts: a shingle that more of them have is of a template and says nothing of a prompt."""
+_COMMON_FROM: Final = 50
+"""Prompts that must have it, so that a few copies of a prompt in a small set do not hide each other."""
 _SEPARATORS: Final = frozenset("PZC")
 """Unicode categories between words: punctuation, separators, controls."""
 _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
@@ -37,7 +38,7 @@ class Overlap:
     Attributes:
         first: Id in the first set.
         second: Id in the second set.
-        similarity: Jaccard similarity of the shingles; 1 for equal prompts.
+        similarity: Jaccard similarity of the shingles that tell prompts apart; 1 for equal prompts.
         kind: exact: equal after normalisation.
     """
 
@@ -48,8 +49,8 @@ class Overlap:
 
 
 def normalise(text: str) -> str:
-    """Text without what hides equality: case, compatibility forms, punctuation and the kind of white space."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    """Text without what hides equality: marks that nobody sees, case, compatibility forms, punctuation, white space."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", without_marks(text)).casefold())
     blanks = {ord(character): " " for character in set(folded) if unicodedata.category(character)[0] in _SEPARATORS}
     return " ".join(folded.translate(blanks).split())
 
@@ -57,7 +58,7 @@ def normalise(text: str) -> str:
 def overlaps(
     first: Sequence[LabelledPrompt], second: Sequence[LabelledPrompt], *, threshold: float = 0.8
 ) -> tuple[Overlap, ...]:
-    """Prompts of one set, as whole conversations, that are in the other too; the most similar first.
+    """Prompts of one set, as conversations without system turns, that are in the other too; the most similar first.
 
     Args:
         first: One set, for example what a model was trained on.
@@ -96,25 +97,36 @@ def shingles(text: str) -> Shingles:
 def _ids_by_text(prompts: Sequence[LabelledPrompt]) -> Mapping[str, list[str]]:
     ids: dict[str, list[str]] = defaultdict(list)
     for prompt in prompts:
-        conversation = " ".join(turn.content for turn in prompt.turns)
+        conversation = " ".join(turn.content for turn in prompt.turns if turn.role != "system")
         ids[normalise(conversation) or conversation].append(prompt.id)
     return ids
 
 
 def _near(left: Sequence[str], right: Sequence[str], threshold: float) -> Iterator[tuple[str, str, float]]:
     """Pairs of different texts that are similar enough."""
-    left_shingles, right_shingles = [shingles(text) for text in left], [shingles(text) for text in right]
-    index = MinHashLSH(threshold=threshold * _CANDIDATES_FROM, num_perm=_PERMUTATIONS)
-    for position, sketch in enumerate(_sketches(left_shingles)):
-        index.insert(position, sketch)
-    for match, (text, sketch) in enumerate(zip(right, _sketches(right_shingles), strict=True)):
-        for position in index.query(sketch):
-            similarity = jaccard(left_shingles[position], right_shingles[match])
-            if similarity >= threshold and left[position] != text:
-                yield left[position], text, similarity
+    told = _telling({text: shingles(text) for text in (*left, *right)})
+    frequency = Counter(shingle for entry in told.values() for shingle in entry)
+    index: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for text in left:
+        for shingle in _rarest(told[text], frequency, threshold):
+            index[shingle].append(text)
+    for match in right:
+        candidates = {text for shingle in _rarest(told[match], frequency, threshold) for text in index.get(shingle, ())}
+        for text in candidates - {match}:
+            similarity = jaccard(told[text], told[match])
+            if similarity >= threshold:
+                yield text, match, similarity
 
 
-def _sketches(entries: Sequence[Shingles]) -> Iterator[MinHash]:
-    words = ([" ".join(shingle).encode() for shingle in entry] for entry in entries)
-    sketches: Iterator[MinHash] = MinHash.generator(words, num_perm=_PERMUTATIONS, seed=_SEED)
-    return sketches
+def _telling(entries: Mapping[str, Shingles]) -> Mapping[str, Shingles]:
+    """The same without shingles that are common to many texts; a text of nothing else keeps its own."""
+    frequency = Counter(shingle for entry in entries.values() for shingle in entry)
+    most = max(_COMMON_FROM, _COMMON_SHARE * len(entries))
+    common = frozenset(shingle for shingle, count in frequency.items() if count > most)
+    return {text: entry - common or entry for text, entry in entries.items()}
+
+
+def _rarest(entry: Shingles, frequency: Mapping[tuple[str, ...], int], threshold: float) -> list[tuple[str, ...]]:
+    """As many shingles as any other set can lack that is similar enough, and one more, the rarest first."""
+    least_shared = math.ceil(threshold * len(entry) - 1e-9)
+    return sorted(entry, key=lambda shingle: (frequency[shingle], shingle))[: len(entry) - least_shared + 1]

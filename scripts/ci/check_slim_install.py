@@ -13,10 +13,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = (
-    "torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "pandas", "datasketch", "filelock",
+    "torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "pandas", "filelock",
     "prometheus_client",
 )  # fmt: skip
-NEEDS_THE_BENCH = ("promedical_data.measures", "promedical_data.overlap")
+NEEDS_THE_BENCH = "promedical_data.measures"
 """What of the labelled data the base install cannot import: it reads and writes, it does not measure."""
 SHIPPED = (
     "promedical/py.typed",

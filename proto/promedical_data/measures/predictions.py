@@ -16,8 +16,8 @@ COLUMNS: Final = (
     "prompt", "response", "criterion", "wording", "dimension", "polarity", "met", "logit", "probability", "predicted",
     "characters", "source",
 )  # fmt: skip
-"""Columns of a table: ids, what stands for the criterion's text (the same in every prompt), its dimension and polarity, the
-label, the prediction (`predicted` is its verdict), the length of the response, and where the prompt is from."""
+"""Columns of a table: ids, what stands for the criterion's text (the same in every prompt), its dimension and polarity,
+the label, the prediction (`predicted` is its verdict), the length of the response, and where the prompt is from."""
 
 Key: TypeAlias = tuple[str, str, str]
 """Ids of prompt, response and criterion."""

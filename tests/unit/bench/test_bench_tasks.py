@@ -121,6 +121,31 @@ def test_healthbench_mean_is_clipped_and_not_the_scores(tmp_path):
     assert values(task.tallies(mixed), "score")["overall"] == pytest.approx((-0.5 + 1) / 2)
 
 
+def test_healthbench_counts_a_repeated_criterion_in_every_place(tmp_path):
+    twice = [{"criterion": "Says rest.", "points": 6}, {"criterion": "Is kind.", "points": 2}]
+    rubrics = [*twice, {"criterion": "Says rest.", "points": 4, "tags": ["axis:Accuracy"]}]
+    task = load_task("healthbench", written(tmp_path / "items.jsonl", [item("one", rubrics=rubrics)]))
+    scores = values(task.tallies(by_verdict(task.cases, lambda _, c: c.text == "Says rest.")), "score")
+    assert scores == {
+        "overall": pytest.approx(10 / 12),
+        "axis: accuracy": 1.0,
+        "theme: hedging": pytest.approx(10 / 12),
+    }
+    assert left_out(task) == []
+
+
+def test_healthbench_takes_answers_as_messages_and_ids_as_numbers(tmp_path):
+    rows = [
+        {"prompt_id": None, "id": 7, "response": [{"role": "assistant", "content": "Sleep."}]},
+        {"prompt_id": 7, "response": [{"role": "user", "content": "Sleep."}]},
+        {"prompt_id": 7, "response": "\u200b"},
+    ]
+    answers = written(tmp_path / "a.jsonl", rows)
+    task = load_task("healthbench", written(tmp_path / "items.jsonl", [item(7)]), responses=answers)
+    assert [case.responses for case in task.cases] == [("Sleep.",)]
+    assert {part for part, _, _ in left_out(task)} == {"row"}
+
+
 def test_healthbench_grades_the_answers_of_a_policy(tmp_path):
     answers = written(
         tmp_path / "a.jsonl", [{"prompt_id": "one", "response": "Sleep."}, {"prompt_id": "x", "text": "y"}]

@@ -1,6 +1,8 @@
 """Which prompts take part, and which are in two sets."""
 
 import random
+import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -63,6 +65,42 @@ def test_overlaps_finds_equal_conversations_however_they_are_written():
     first = [prompt("a", "Chest pain!", "Since   when?"), prompt("b", "Something else")]
     second = [prompt("c", "chest PAIN since", "when"), prompt("d", "Something different")]
     assert overlaps(first, second) == (Overlap(first="a", second="c", similarity=1.0, kind="exact"),)
+
+
+def test_normalise_drops_marks_that_nobody_sees():
+    assert normalise("chest\u200b pa\u00adin, since\u200e \u202bwhen\u202c?\ufeff") == "chest pain since when"
+
+
+def with_system(asked: LabelledPrompt, text: str) -> LabelledPrompt:
+    return replace(asked, turns=(Message(role="system", content=text), *asked.turns))
+
+
+def test_overlaps_does_not_compare_system_turns():
+    shared = " ".join(words(999, 300))
+    first = [with_system(prompt(f"l{seed}", " ".join(words(seed))), shared) for seed in range(20)]
+    second = [with_system(prompt(f"r{seed}", " ".join(words(seed))), shared) for seed in range(50, 70)]
+    assert overlaps(first, second) == ()
+
+    hidden = with_system(prompt("hidden", " ".join([*words(3)[:-1], "changed"])), " ".join(words(5, 300)))
+    same = with_system(prompt("same", " ".join(words(7))), "Another one.")
+    found = overlaps(first, [*second, hidden, same])
+    assert [(overlap.first, overlap.second) for overlap in found] == [("l7", "same"), ("l3", "hidden")]
+
+
+def test_overlaps_looks_past_what_all_prompts_share():
+    template = " ".join(words(999, 300))
+    first = [prompt(f"l{seed}", f"{template} {' '.join(words(seed))}") for seed in range(60)]
+    second = [prompt(f"r{seed}", f"{template} {' '.join(edited(seed))}") for seed in range(59, 120)]
+    assert [(overlap.first, overlap.second) for overlap in overlaps(first, second)] == [("l59", "r59")]
+
+
+def test_overlaps_takes_time_for_prompts_not_for_pairs_of_them():
+    shared = " ".join(words(999, 300))
+    first = [with_system(prompt(f"l{seed}", " ".join(words(seed))), shared) for seed in range(2000)]
+    second = [with_system(prompt(f"r{seed}", " ".join(words(seed))), shared) for seed in range(1990, 2490)]
+    began = time.process_time()
+    assert len(overlaps(first, second)) == 10
+    assert time.process_time() - began < 15
 
 
 def test_overlaps_names_every_pair_of_ids():

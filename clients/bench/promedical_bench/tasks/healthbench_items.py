@@ -126,7 +126,7 @@ def _points(prompt: LabelledPrompt, points: Mapping[str, Any]) -> dict[str, floa
 
 
 def _spaced(tag: str) -> str:
-    kind, _, name = tag.partition(":")
+    kind, _, name = tag.lower().partition(":")
     return f"{kind}: {name.replace('_', ' ')}"
 
 

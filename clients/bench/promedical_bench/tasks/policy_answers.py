@@ -1,22 +1,30 @@
 """Answers of a policy to prompts of a task, one JSON object each, as lines or as one array.
 
 {"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
-Where a row has several of the names, the one that the task's prompts go by counts.
+An answer is a text, or one message. Where a row has several of the names, the one that the task's prompts go by
+counts.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from pydantic import TypeAdapter
+
+from promedical_data.formats import fields as parts
 from promedical_data.formats.lines import Content, content_of, usable
 from promedical_data.skips import Place, Refusal, SkipLog
+
+T = TypeVar("T")
 
 PROMPT_ID: Final = "prompt_id"
 QUESTION: Final = "Question"
 _PROMPT_KEYS: Final = (PROMPT_ID, "id", QUESTION)
 _TEXT_KEYS: Final = ("response", "completion", "result", "text")
+_IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(parts.Identifier)
+_ANSWER: Final[TypeAdapter[str | list[parts.Turn]]] = TypeAdapter(parts.RawAnswer)
 _EXPECTED: Final = f"objects with {' or '.join(_PROMPT_KEYS)}, and {' or '.join(_TEXT_KEYS)}"
 
 
@@ -62,12 +70,16 @@ def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID) -> PolicyAnswer
 
 
 def _answer(keys: tuple[str, ...], raw: dict[str, Any], place: Place) -> PolicyAnswer:
-    prompt, text, model = _text(raw, keys), _text(raw, _TEXT_KEYS), raw.get("model")
+    prompt, answer, model = _first(_IDENTIFIER, raw, keys), _first(_ANSWER, raw, _TEXT_KEYS), raw.get("model")
+    field = " or ".join(_TEXT_KEYS)
+    text = parts.filled(parts.answer_of(answer, (), field), field)
     return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None, place=place)
 
 
-def _text(raw: dict[str, Any], keys: tuple[str, ...]) -> str:
-    found = next((raw[key] for key in keys if key in raw), None)
-    if not isinstance(found, str) or not found.strip():
-        raise Refusal(f"{' or '.join(dict.fromkeys(keys))}: is missing or empty")
-    return found
+def _first(kind: TypeAdapter[T], raw: dict[str, Any], keys: tuple[str, ...]) -> T:
+    """What stands under the first of the keys that is there."""
+    found = next((raw[key] for key in keys if raw.get(key) is not None), None)
+    try:
+        return parts.checked(kind, found)
+    except Refusal:
+        raise Refusal(f"{' or '.join(dict.fromkeys(keys))}: is missing or empty") from None

@@ -78,7 +78,7 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
         Refusal: The row as a whole cannot be used.
         InvalidField: The same, for its prompt or its rubric.
     """
-    row = parts.checked(_ROW, raw, _Row.__annotations__)
+    row = parts.checked(_ROW, raw, _Row.__annotations__.keys())
     turns = parts.turns_of(row["prompt"])
     criteria = criteria_of(row["criteria"], place)
     parse = partial(_response, criteria=by_id(criteria), turns=turns)
@@ -115,7 +115,7 @@ def _label_row(label: Label) -> dict[str, Any]:
 def _response(
     entry: object, place: Place, *, criteria: Mapping[str, Criterion], turns: tuple[Message, ...]
 ) -> LabelledResponse:
-    raw = parts.checked(_RESPONSE, entry, _Response.__annotations__)
+    raw = parts.checked(_RESPONSE, entry, _Response.__annotations__.keys())
     text = parts.filled(parts.answer_of(raw["text"], turns, "text"), "text")
     return LabelledResponse(id=raw["id"], text=text, labels=dict(_labels(raw.get("labels", {}), criteria, place)))
 
@@ -133,7 +133,7 @@ def _labels(
 def _label(entry: object, criterion: Criterion | None) -> Label:
     if criterion is None:
         raise Refusal("is for a criterion that the row does not have, or that was left out")
-    raw = parts.checked(_LABEL, entry, _Label.__annotations__)
+    raw = parts.checked(_LABEL, entry, _Label.__annotations__.keys())
     met = bool(raw["met"])
     return Label(met=met, kind=raw["kind"], votes=_votes(raw.get("raters", []), criterion) or (met,))
 

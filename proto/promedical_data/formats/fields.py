@@ -1,6 +1,6 @@
 """The parts that every file format shares: texts, prompts, answers, verdicts, and how bad ones are left out."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, NotRequired, Protocol, TypeVar
 
@@ -119,7 +119,7 @@ class _Answers(TypedDict):
 _ANSWERS: Final = TypeAdapter(_Answers)
 
 
-def checked(adapter: TypeAdapter[Checked], raw: object, known: Iterable[str] = ()) -> Checked:
+def checked(adapter: TypeAdapter[Checked], raw: object, known: Set[str] = frozenset()) -> Checked:
     """The value, if it has the right types. A key whose value is null is one that is not there.
 
     Args:
@@ -132,7 +132,7 @@ def checked(adapter: TypeAdapter[Checked], raw: object, known: Iterable[str] = (
     """
     if isinstance(raw, dict):
         raw = {key: value for key, value in raw.items() if value is not None}
-        _check_spelling(raw.keys(), set(known))
+        _check_spelling(raw.keys(), known)
     try:
         return adapter.validate_python(raw)
     except ValidationError as error:
@@ -141,10 +141,9 @@ def checked(adapter: TypeAdapter[Checked], raw: object, known: Iterable[str] = (
     raise Refusal(f"{field}: {first['msg']}" if field else first["msg"])
 
 
-def _check_spelling(keys: Collection[str], known: set[str]) -> None:
-    absent = known.difference(keys)
-    for key in keys:
-        meant = get_close_matches(key, absent, n=1, cutoff=_ALIKE) if key not in known else ()
+def _check_spelling(keys: Set[str], known: Set[str]) -> None:
+    for key in keys - known:
+        meant = get_close_matches(key, known - keys, n=1, cutoff=_ALIKE)
         if meant:
             raise Refusal(f"{key}: is unknown; did you mean {meant[0]}?")
 

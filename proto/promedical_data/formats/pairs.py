@@ -61,7 +61,7 @@ def parse_row(raw: object, place: Place, *, source: str) -> LabelledPrompt:
         Refusal: The row as a whole cannot be used.
         InvalidField: The same, for its prompt or its rubric.
     """
-    row = parts.checked(_ROW, raw, _Row.__annotations__)
+    row = parts.checked(_ROW, raw, _Row.__annotations__.keys())
     turns = parts.turns_of(row["prompt"])
     chosen, rejected = (
         parts.filled(parts.answer_of(row[field], turns, field), field) for field in ("chosen", "rejected")

@@ -290,3 +290,20 @@ def test_expansion_without_safety_drops_prompts_that_are_only_safety() -> None:
 def test_expansion_refuses_bounds_that_leave_nothing(name: str, least: int) -> None:
     with pytest.raises(ValueError, match=f"{name} is {least - 1}: expected at least {least}"):
         Expansion(**{name: least - 1})
+
+
+def test_expansion_makes_no_pair_of_responses_that_look_the_same() -> None:
+    """Such a pair has one input on both sides: its loss is a constant."""
+    same = a_prompt(
+        "p",
+        [a_criterion("c"), a_criterion("d")],
+        [
+            a_response("one", {"c": True}, text="Rest  for two\u200b days.\n"),
+            a_response("two", {"c": False}, text="Rest for two days."),
+            a_response("other", {"c": False}, text="Take 5 mg."),
+        ],
+        [Preference(criterion="d", winner="one", loser="two"), Preference(criterion="d", winner="two", loser="other")],
+    )
+    (group,) = groups_of([same])
+    assert named_pairs(group) == {("c", "one", "other", True), ("d", "two", "other", False)}
+    assert len(list(group.labels())) == 3

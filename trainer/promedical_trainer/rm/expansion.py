@@ -13,6 +13,7 @@ from itertools import combinations
 
 from promedical.rubric import Criterion, Dimension
 from promedical_data.labelled import LabelledPrompt, LabelledResponse
+from promedical_data.texts import looks_like
 from promedical_trainer.runs.recipe_files import check_counts
 
 
@@ -128,8 +129,14 @@ class Expansion:
 
 
 def _pairs(prompt: LabelledPrompt, responses: Sequence[LabelledResponse]) -> Iterator[tuple[str, int, int, bool]]:
-    """Criterion, winner, loser, and whether both have labels: from labels, then from preferences where they lack."""
+    """Criterion, winner, loser, and whether both have labels: from labels, then from preferences where they lack.
+
+    Responses that look the same are no pair, whatever was said of them: there is nothing in it to learn.
+    """
+    looks = [looks_like(response.text) for response in responses]
     for (first, a), (second, b) in combinations(enumerate(responses), 2):
+        if looks[first] == looks[second]:
+            continue
         for criterion in sorted(a.labels.keys() & b.labels.keys()):
             if a.labels[criterion].met != b.labels[criterion].met:
                 winner, loser = (first, second) if a.labels[criterion].met else (second, first)
@@ -138,7 +145,9 @@ def _pairs(prompt: LabelledPrompt, responses: Sequence[LabelledResponse]) -> Ite
     for preference in prompt.preferences:
         if preference.winner in place and preference.loser in place:
             winner, loser = place[preference.winner], place[preference.loser]
-            if not all(preference.criterion in responses[each].labels for each in (winner, loser)):
+            if looks[winner] != looks[loser] and not all(
+                preference.criterion in responses[each].labels for each in (winner, loser)
+            ):
                 yield preference.criterion, winner, loser, False
 
 

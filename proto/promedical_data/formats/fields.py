@@ -1,6 +1,7 @@
 """The parts that every file format shares: texts, prompts, answers, verdicts, and how bad ones are left out."""
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, NotRequired, Protocol, TypeVar
 
@@ -119,7 +120,7 @@ class _Answers(TypedDict):
 _ANSWERS: Final = TypeAdapter(_Answers)
 
 
-def checked(adapter: TypeAdapter[Checked], raw: object, known: Set[str] = frozenset()) -> Checked:
+def checked(adapter: TypeAdapter[Checked], raw: object, known: AbstractSet[str] = frozenset()) -> Checked:
     """The value, if it has the right types. A key whose value is null is one that is not there.
 
     Args:
@@ -141,7 +142,7 @@ def checked(adapter: TypeAdapter[Checked], raw: object, known: Set[str] = frozen
     raise Refusal(f"{field}: {first['msg']}" if field else first["msg"])
 
 
-def _check_spelling(keys: Set[str], known: Set[str]) -> None:
+def _check_spelling(keys: AbstractSet[str], known: AbstractSet[str]) -> None:
     for key in keys - known:
         meant = get_close_matches(key, known - keys, n=1, cutoff=_ALIKE)
         if meant:

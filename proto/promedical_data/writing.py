@@ -90,4 +90,5 @@ def _check_same(prompt: LabelledPrompt, read: LabelledPrompt, log: SkipLog) -> N
         lost.append("preferences")
     if lost:
         reasons = [f"{entry.part}: {entry.reason}" for entry in log.summary() if entry.reason != pairs_format.TIE]
-        raise Refusal(f"its {' and '.join(lost)} would not be the same ({'; '.join(reasons) or 'it has no place'})")
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        raise Refusal(f"its {' and '.join(lost)} would not be the same{why}")

@@ -190,7 +190,7 @@ def ids_of(rubrics: Iterable[object]) -> list[str]:
 
     Entries that cannot be used have one too, so that ids keep their places.
     """
-    return criterion_ids(str(entry.get("criterion")) if isinstance(entry, dict) else "" for entry in rubrics)
+    return criterion_ids(str(entry.get("criterion")).strip() if isinstance(entry, dict) else "" for entry in rubrics)
 
 
 def criterion_ids(texts: Iterable[str]) -> list[str]:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from promedical.rubric import Dimension
+from promedical_client.jsonl import read_items
 from promedical_data.formats.healthbench import dimension_of
 from promedical_data.overlap import overlaps
 from promedical_data.reading import ReadResult, read
 from promedical_data.selection import without_sources
+from promedical_data.writing import write
 
 DATA = Path(os.environ.get("PROMEDICAL_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 SPLITS = ("train", "dev", "test", "kqa_physicians")
@@ -38,6 +40,27 @@ def split(name: str) -> ReadResult:
 def test_read_real_split_takes_everything(name, prompts, responses, labels):
     report = split(name).report
     assert (report.prompts, report.responses, report.labels, report.skipped) == (prompts, responses, labels, ())
+
+
+@pytest.mark.parametrize("name", ["test", "kqa_physicians"])
+def test_write_real_split_gives_the_same(name, tmp_path):
+    write(split(name).prompts, tmp_path / "copy.jsonl.gz", "criteria")
+    assert read(tmp_path / "copy.jsonl.gz").prompts == split(name).prompts
+
+
+def test_write_real_healthbench_items_gives_the_same(tmp_path):
+    items = read(path_of("healthbench/rubrics.jsonl.gz"), responses_needed=False).prompts
+    write(items, tmp_path / "copy.jsonl.gz", "healthbench")
+    assert read(tmp_path / "copy.jsonl.gz", responses_needed=False).prompts == items
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_score_real_split_means_what_the_other_readers_mean(name):
+    items = read_items(str(path_of(f"criteria/{name}.jsonl.gz")))
+    for item, prompt in zip(items, split(name).prompts, strict=True):
+        assert (item.id, item.prompt) == (prompt.id, prompt.turns)
+        assert item.responses == tuple(response.text for response in prompt.responses)
+        assert tuple(criterion.validated() for criterion in item.rubric.criteria) == prompt.criteria
 
 
 def test_read_real_physicians_vote_three_times_and_the_majority_is_the_verdict():

@@ -144,7 +144,7 @@ def test_write_gzips_by_the_ending(tmp_path, file_format, prompt):
 @pytest.mark.parametrize(
     ("prompt", "file_format", "reason"),
     [
-        (A_PAIR, "criteria", r"its preferences would not be the same .*holds .*no preferences"),
+        (A_PAIR, "criteria", r"its preferences would not be the same; it holds .*no preferences"),
         (LABELLED, "pairs", r"chosen: .*; it holds two responses with the ids"),
         (replace(A_PAIR, responses=(*A_PAIR.responses, a_response("third"))), "pairs", "its responses would not be"),
         (A_PAIR, "healthbench", "have no weight; it holds criteria whose ids are made of their texts"),

@@ -12,18 +12,19 @@ from typing import Any, Final, assert_never
 
 from promedical.messages import Message
 from promedical_data.errors import DataError
+from promedical_data.formats import conversations
 from promedical_data.formats import criteria as criteria_format
-from promedical_data.formats import fields as parts
 from promedical_data.formats import healthbench as healthbench_format
 from promedical_data.formats import pairs as pairs_format
-from promedical_data.formats.lines import Content, content_of, nothing_left, parsed
+from promedical_data.formats.content import Content, content_of
+from promedical_data.formats.lines import nothing_left, parsed
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.report import DataReport, FileFormat, FileIdentity, report_on
 from promedical_data.skips import Place, SkipLog
 
 _EXPECTED: Final = (
-    "one JSON object per line, or an array of them, with prompt and criteria (format criteria), chosen and rejected "
-    "(pairs) or rubrics (healthbench)"
+    "one JSON object per line, an array of them, or an object with only that array (as data, items, examples or rows); "
+    "each with prompt and criteria (format criteria), chosen and rejected (pairs) or rubrics (healthbench)"
 )
 
 
@@ -95,7 +96,7 @@ def answers_of(raw: dict[str, Any], turns: tuple[Message, ...], file_format: Fil
     """
     if file_format == "pairs":
         return pairs_format.answers_of(raw, turns)
-    return parts.answers_of(raw, turns)
+    return conversations.answers_of(raw, turns)
 
 
 def parse_row(

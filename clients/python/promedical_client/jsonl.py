@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from promedical import messages as m
 from promedical.rubric import InvalidField
 from promedical_data.errors import DataError
-from promedical_data.formats.lines import Content, as_object, container_of, content_of, rows_of
+from promedical_data.formats.content import Content, content_of
+from promedical_data.formats.lines import as_object, container_of, rows_of
 from promedical_data.reading import answers_of, format_of, parse_row
 from promedical_data.report import FileFormat
 from promedical_data.skips import Place, Refusal, SkipLog
@@ -92,16 +93,24 @@ def _labelled(raw: dict[str, Any], place: Place, file_format: FileFormat) -> m.S
 
     Responses keep their places; what is empty is for the service to refuse.
     """
-    prompt = parse_row(raw, place, source="", file_format=file_format, responses_needed=False)
-    lost = next((entry for entry in place.log.summary() if entry.part == "criterion"), None)
-    if lost:
-        raise Refusal(f"{lost.first[0].removeprefix(f'{place.name}, ')}: {lost.reason}")
+    try:
+        prompt = parse_row(raw, place, source="", file_format=file_format, responses_needed=False)
+    except (Refusal, InvalidField):
+        _check_criteria(place)
+        raise
+    _check_criteria(place)
     return m.ScoreItem(
         id=prompt.id,
         prompt=prompt.turns,
         responses=answers_of(raw, prompt.turns, file_format),
         rubric=m.RubricSpec(criteria=tuple(m.CriterionSpec.of(criterion) for criterion in prompt.criteria)),
     )
+
+
+def _check_criteria(place: Place) -> None:
+    lost = next((entry for entry in place.log.summary() if entry.part == "criterion"), None)
+    if lost:
+        raise Refusal(f"{lost.first[0].removeprefix(f'{place.name}, ')}: {lost.reason}")
 
 
 def _validated(adapter: TypeAdapter[T], text: bytes, where: str) -> T:

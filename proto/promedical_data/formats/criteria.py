@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, Polarity
+from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
 from promedical_data.formats.criterion_fields import by_id, criteria_of, criterion_row
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
@@ -39,7 +40,7 @@ class _Row(TypedDict):
 
     id: parts.Identifier
     source: NotRequired[parts.Filled]
-    prompt: parts.RawPrompt
+    prompt: conversations.RawPrompt
     criteria: parts.RawParts
     responses: NotRequired[parts.RawParts]
 
@@ -48,7 +49,7 @@ class _Response(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
     id: parts.Identifier
-    text: parts.RawAnswer
+    text: conversations.RawAnswer
     labels: NotRequired[dict[str, Any]]
 
 
@@ -78,8 +79,8 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
         Refusal: The row as a whole cannot be used.
         InvalidField: The same, for its prompt or its rubric.
     """
-    row = parts.checked(_ROW, raw, _Row.__annotations__.keys())
-    turns = parts.turns_of(row["prompt"])
+    row = parts.checked(_ROW, raw, {"responses"})
+    turns = conversations.turns_of(row["prompt"])
     criteria = criteria_of(row["criteria"], place)
     parse = partial(_response, criteria=by_id(criteria), turns=turns)
     responses = parts.kept(parts.named(row.get("responses", [])), parse, "response", place)
@@ -98,7 +99,7 @@ def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
     return {
         "id": prompt.id,
         "source": prompt.source,
-        "prompt": parts.messages_of(prompt.turns),
+        "prompt": conversations.messages_of(prompt.turns),
         "criteria": [criterion_row(criterion) for criterion in prompt.criteria],
         "responses": [
             {"id": each.id, "text": each.text, "labels": {key: _label_row(label) for key, label in each.labels.items()}}
@@ -115,8 +116,8 @@ def _label_row(label: Label) -> dict[str, Any]:
 def _response(
     entry: object, place: Place, *, criteria: Mapping[str, Criterion], turns: tuple[Message, ...]
 ) -> LabelledResponse:
-    raw = parts.checked(_RESPONSE, entry, _Response.__annotations__.keys())
-    text = parts.filled(parts.answer_of(raw["text"], turns, "text"), "text")
+    raw = parts.checked(_RESPONSE, entry, {"labels"})
+    text = parts.filled(conversations.answer_of(raw["text"], turns, "text"), "text")
     return LabelledResponse(id=raw["id"], text=text, labels=dict(_labels(raw.get("labels", {}), criteria, place)))
 
 
@@ -133,7 +134,7 @@ def _labels(
 def _label(entry: object, criterion: Criterion | None) -> Label:
     if criterion is None:
         raise Refusal("is for a criterion that the row does not have, or that was left out")
-    raw = parts.checked(_LABEL, entry, _Label.__annotations__.keys())
+    raw = parts.checked(_LABEL, entry)
     met = bool(raw["met"])
     return Label(met=met, kind=raw["kind"], votes=_votes(raw.get("raters", []), criterion) or (met,))
 

@@ -72,7 +72,7 @@ def by_id(criteria: Iterable[Criterion]) -> Mapping[str, Criterion]:
 
 
 def _criterion(entry: object, _: Place) -> Criterion:
-    raw = parts.checked(_CRITERION, entry, RawCriterion.__annotations__.keys())
+    raw = parts.checked(_CRITERION, entry, {"polarity", "points", "weight"})
     points, weight, polarity = raw.get("points"), raw.get("weight"), raw.get("polarity")
     if weight is None:
         return criterion_of(raw["id"], raw["text"], raw["dimension"], polarity=polarity, points=points)

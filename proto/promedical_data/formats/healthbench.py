@@ -22,6 +22,7 @@ from typing_extensions import TypedDict
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension, Polarity
+from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
 from promedical_data.formats.criterion_fields import criterion_of
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
@@ -57,7 +58,7 @@ class _Item(TypedDict):
 
     prompt_id: NotRequired[parts.Identifier]
     source: NotRequired[parts.Filled]
-    prompt: parts.RawPrompt
+    prompt: conversations.RawPrompt
     rubrics: parts.RawParts
     responses: NotRequired[parts.RawParts]
 
@@ -75,7 +76,7 @@ class _Response(TypedDict):
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
     id: parts.Identifier
-    text: parts.RawAnswer
+    text: conversations.RawAnswer
     kind: NotRequired[parts.Filled]
     grades: parts.RawParts
 
@@ -106,7 +107,7 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
         InvalidField: The same, for its prompt or its rubric.
     """
     item = parts.checked(_ITEM, raw)
-    turns = parts.turns_of(item["prompt"])
+    turns = conversations.turns_of(item["prompt"])
     graded = parts.kept(item["rubrics"], _criterion, "criterion", place)
     ids = ids_of(item["rubrics"])
     criteria = [replace(each, id=name) if each else None for each, name in zip(graded, ids, strict=True)]
@@ -131,7 +132,7 @@ def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
     return {
         "prompt_id": prompt.id,
         "source": prompt.source,
-        "prompt": parts.messages_of(prompt.turns),
+        "prompt": conversations.messages_of(prompt.turns),
         "rubrics": [_entry(criterion) for criterion in prompt.criteria],
         "responses": [_response_row(response, prompt.criteria) for response in prompt.responses],
     }
@@ -208,7 +209,7 @@ def _response(
     entry: object, place: Place, *, columns: Sequence[str | None], turns: tuple[Message, ...]
 ) -> LabelledResponse:
     raw = parts.checked(_RESPONSE, entry)
-    text = parts.filled(parts.answer_of(raw["text"], turns, "text"), "text")
+    text = parts.filled(conversations.answer_of(raw["text"], turns, "text"), "text")
     if len(raw["grades"]) != len(columns):
         raise Refusal("grades: are not one per entry of rubrics")
     labels = dict(_labels(raw["grades"], columns, raw.get("kind", "llm"), place))

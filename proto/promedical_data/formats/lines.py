@@ -1,14 +1,9 @@
 """The rows of a file: JSON lines, a JSON array, one JSON object or CSV, plain or gzipped. Knows no format of labels."""
 
-import codecs
 import csv
-import gzip
-import hashlib
 import io
-import sys
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -16,6 +11,7 @@ import pydantic_core
 
 from promedical.rubric import InvalidField
 from promedical_data.errors import DataError
+from promedical_data.formats.content import Content
 from promedical_data.skips import Place, Refusal, SkipLog
 
 T = TypeVar("T")
@@ -24,94 +20,11 @@ Parse: TypeAlias = Callable[[dict[str, Any], Place], T]
 Key: TypeAlias = Callable[[T], tuple[str, str] | None]
 """The field that names a row, and its name; None where rows have no names."""
 
-STANDARD_INPUT: Final = Path("-")
-"""In the place of a file."""
-
 _CONTAINERS: Final = ("data", "items", "examples", "rows")
 """Keys of an object that holds all rows, in one list."""
-_MARKED: Final = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins as UTF-16 does
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
-_NOT_TEXT: Final = (
-    (b"PAR1", "a Parquet file"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"BZh", "a bzip2 file"),
-    (b"\xfd7zXZ", "an xz file"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
-)
+_COMMA: Final = "ends with a comma"
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 _REASONS_NAMED: Final = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """A file, read and not yet understood.
-
-    Attributes:
-        path: As the caller gave it.
-        sha256: Of the bytes on the disk, as `sha256sum` gives it.
-        text: Its bytes, unzipped and without a byte order mark.
-    """
-
-    path: Path
-    sha256: str
-    text: bytes = field(repr=False)
-
-    @property
-    def lines(self) -> tuple[tuple[int, bytes], ...]:
-        """Lines that are not blank, with their numbers."""
-        numbered = enumerate(self.text.split(b"\n"), start=1)
-        return tuple((number, line) for number, line in numbered if line.strip())
-
-    @property
-    def source(self) -> str:
-        """Of rows that name none: the file, without its endings."""
-        if self.path == STANDARD_INPUT:
-            return "stdin"
-        return self.path.name.split(".")[0] or self.path.name
-
-
-def content_of(path: Path, expected: str) -> Content:
-    """Read a file whole.
-
-    Args:
-        path: The file, or `-` for standard input; gzip is found out by its content.
-        expected: What the file should hold, for the error.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    try:
-        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
-        text = gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "is not a whole gzip file"
-        raise DataError(f"{path}: cannot be read: {reason}; expected a file of {expected}") from None
-    digest = hashlib.sha256(data).hexdigest()
-    try:
-        return Content(path=path, sha256=digest, text=_as_utf8(text))
-    except Refusal as error:
-        raise DataError(f"{path}: {error}; expected a file of {expected}") from None
-
-
-def _as_utf8(text: bytes) -> bytes:
-    """The same text in UTF-8, without a mark of the byte order."""
-    for magic, kind in _NOT_TEXT:
-        if text.startswith(magic):
-            raise Refusal(f"is {kind}; unpack or convert it first")
-    encoding = next((name for mark, name in _MARKED if text.startswith(mark)), None)
-    if encoding is None and b"\0" in text[:4]:
-        raise Refusal("is not UTF-8, but perhaps UTF-16 without a byte order mark; save it as UTF-8")
-    if encoding is None:
-        return text.removeprefix(codecs.BOM_UTF8)
-    try:
-        return text.decode(encoding).encode()
-    except UnicodeError:
-        raise Refusal(f"begins as {encoding} and is not; save it as UTF-8") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +41,7 @@ def from_json(text: bytes) -> Any:
         return pydantic_core.from_json(text)  # unlike json, an error for any depth and any number of digits
     except ValueError as error:
         comma = b"\n" not in text and text.endswith(b",")
-        return NotJson(reason="ends with a comma" if comma else str(error))
+        return NotJson(reason=_COMMA if comma and isinstance(from_json(text[:-1]), dict) else str(error))
 
 
 def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
@@ -149,9 +62,18 @@ def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
         whole = whole[key]
     if isinstance(whole, list):
         return ((f"element {number}", row) for number, row in enumerate(whole, start=1))
-    if isinstance(whole, NotJson) and not any(isinstance(from_json(line), dict) for _, line in content.lines):
-        raise DataError(f"{content.path}: is not JSON in UTF-8: {whole.reason}; mend it, or write one object per line")
+    if isinstance(whole, NotJson):
+        _check_some_line_is_json(content, whole)
     return ((f"line {number}", from_json(line)) for number, line in content.lines)
+
+
+def _check_some_line_is_json(content: Content, whole: NotJson) -> None:
+    lines = [from_json(line) for _, line in content.lines]
+    if any(isinstance(line, dict) for line in lines):
+        return
+    commas = any(isinstance(line, NotJson) and line.reason == _COMMA for line in lines) and content.text[:1] == b"{"
+    reason = f"each line {_COMMA}" if commas else whole.reason
+    raise DataError(f"{content.path}: is not JSON in UTF-8: {reason}; mend it, or write one object per line")
 
 
 def container_of(content: Content) -> dict[str, Any] | None:
@@ -205,8 +127,8 @@ def parsed(content: Content, parse: Parse[T], log: SkipLog, *, key: Key[T]) -> I
 
 def nothing_left(path: Path, what: str, expected: str, log: SkipLog) -> str:
     """Says that a file holds nothing of what was looked for, and why."""
-    rows = [entry for entry in log.summary() if entry.part == "row"][:_REASONS_NAMED]
-    reasons = "; ".join(f"{entry.reason} ({entry.count}, first {entry.first[0]})" for entry in rows)
+    entries = log.summary()[:_REASONS_NAMED]
+    reasons = "; ".join(f"{entry.reason} ({entry.count}, first {entry.first[0]})" for entry in entries)
     return f"{path}: holds no {what} that can be used; expected {expected}; {reasons or 'the file is empty'}"
 
 

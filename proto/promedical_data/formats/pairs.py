@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from promedical.messages import Message
 from promedical.rubric import Criterion
+from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
 from promedical_data.formats.criterion_fields import by_id, criteria_of, criterion_row
 from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
@@ -34,9 +35,9 @@ class _Row(TypedDict):
 
     id: parts.Identifier
     source: NotRequired[parts.Filled]
-    prompt: parts.RawPrompt
-    chosen: parts.RawAnswer
-    rejected: parts.RawAnswer
+    prompt: conversations.RawPrompt
+    chosen: conversations.RawAnswer
+    rejected: conversations.RawAnswer
     criteria: parts.RawParts
     winners: NotRequired[dict[str, Any]]
 
@@ -61,11 +62,11 @@ def parse_row(raw: object, place: Place, *, source: str) -> LabelledPrompt:
         Refusal: The row as a whole cannot be used.
         InvalidField: The same, for its prompt or its rubric.
     """
-    row = parts.checked(_ROW, raw, _Row.__annotations__.keys())
-    turns = parts.turns_of(row["prompt"])
-    chosen, rejected = (
-        parts.filled(parts.answer_of(row[field], turns, field), field) for field in ("chosen", "rejected")
-    )
+    row = parts.checked(_ROW, raw, {"winners"})
+    turns = conversations.turns_of(row["prompt"])
+    chosen, rejected = _answers(row, turns)
+    for field, text in (("chosen", chosen), ("rejected", rejected)):
+        parts.filled(text, field)
     if looks_like(chosen) == looks_like(rejected):
         raise Refusal("rejected: is the same text as chosen")
     criteria = criteria_of(row["criteria"], place)
@@ -89,8 +90,12 @@ def answers_of(raw: dict[str, Any], turns: tuple[Message, ...]) -> tuple[str, ..
     Raises:
         Refusal: One of them has no text.
     """
-    row = parts.checked(_ROW, raw)
-    return parts.answer_of(row["chosen"], turns, "chosen"), parts.answer_of(row["rejected"], turns, "rejected")
+    return _answers(parts.checked(_ROW, raw), turns)
+
+
+def _answers(row: _Row, turns: tuple[Message, ...]) -> tuple[str, str]:
+    chosen = conversations.answer_of(row["chosen"], turns, "chosen")
+    return chosen, conversations.answer_of(row["rejected"], turns, "rejected")
 
 
 def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
@@ -100,7 +105,7 @@ def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
     return {
         "id": prompt.id,
         "source": prompt.source,
-        "prompt": parts.messages_of(prompt.turns),
+        "prompt": conversations.messages_of(prompt.turns),
         "chosen": texts.get("chosen"),
         "rejected": texts.get("rejected"),
         "criteria": [criterion_row(criterion) for criterion in prompt.criteria],

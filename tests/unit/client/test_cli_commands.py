@@ -226,7 +226,8 @@ def with_criterion(**keys):
         (lines_of(item("a")) + "\n[1]\n", 3, "object"),
         ('{"id": "a", "prompt": "q", "responses": "secret"}\n', 1, "responses"),
         ('{"id": "a", "prompt": "q", "responses": ["secret"], "rubrik": 1}\n', 1, "rubrik"),
-        ('{"id": "a", "prompt": "secret", "criteria": [1]}\n', 1, "criteria: none is left"),
+        ('{"id": "a", "prompt": "secret", "criteria": [1]}\n', 1, "criterion number 1: Input should be"),
+        ('{"id": "a", "prompt": "secret", "criteria": []}\n', 1, "criteria: none is left"),
         (json.dumps(CRITERIA_LINE | {"responses": [{"id": "secret"}]}), 1, "responses.text: Field required"),
         (lines_of(item("a"), item("b"), item("a")), 3, "line 1"),
         (

@@ -63,7 +63,7 @@ def test_report_as_dict_is_json(tmp_path):
     again = json.loads(json.dumps(as_dict(report)))
     assert again["path"] == str(tmp_path / "data.jsonl")
     assert again["skipped"] == [
-        {"part": "row", "reason": "is not a JSON object in UTF-8", "count": 1, "first": ["line 2"]}
+        {"part": "row", "reason": "is not JSON in UTF-8: expected value", "count": 1, "first": ["line 2"]}
     ]
     assert again["cells"][0]["share_met"] == 1.0
     assert again["rows_skipped"] == 1
@@ -74,7 +74,7 @@ def test_describe_shows_the_numbers_and_the_reasons_and_no_text(tmp_path):
     shown = io.StringIO()
     Console(file=shown, width=100).print(describe(report))
 
-    for expected in ("2 (1 skipped)", "[red]clinic 1", "llm 2", "100.0%", "is not a JSON object", "line 2"):
+    for expected in ("2 (1 skipped)", "[red]clinic 1", "llm 2", "100.0%", "is not JSON in UTF-8", "line 2"):
         assert expected in shown.getvalue()
     assert CANARY not in shown.getvalue() + str(report) + json.dumps(as_dict(report))
 

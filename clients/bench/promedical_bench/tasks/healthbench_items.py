@@ -14,7 +14,8 @@ from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
 from promedical_data.errors import DataError
 from promedical_data.formats import criteria as criteria_format
 from promedical_data.formats import healthbench as healthbench_format
-from promedical_data.formats.lines import Content, content_of, usable
+from promedical_data.formats.content import Content, content_of
+from promedical_data.formats.lines import usable
 from promedical_data.labelled import LabelledPrompt, LabelledResponse
 from promedical_data.skips import Place, Refusal, SkipLog, Skipped
 

@@ -25,9 +25,11 @@ from promedical_bench.answers import Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.promedical import case_of, predictions_of, scored
 from promedical_bench.tasks.task import Facts, by_group, facts_of, id_of
+from promedical_data.formats import conversations
 from promedical_data.formats import criteria as criteria_format
 from promedical_data.formats import fields as parts
-from promedical_data.formats.lines import content_of, usable
+from promedical_data.formats.content import content_of
+from promedical_data.formats.lines import usable
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
 from promedical_data.measures import agreement, metrics
 from promedical_data.measures.evaluation import OVERALL, Tallies
@@ -52,7 +54,7 @@ class _Row(TypedDict):
 
     prompt_id: NotRequired[parts.Filled | None]
     completion_id: NotRequired[parts.Filled | None]
-    prompt: parts.RawPrompt
+    prompt: conversations.RawPrompt
     completion: parts.Filled
     rubric: parts.Filled
     category: NotRequired[parts.Filled | None]
@@ -184,7 +186,7 @@ def _row(raw: dict[str, Any], place: Place, source: str) -> _Record | LabelledPr
     row = parts.checked(_ROW, raw)
     if not row["binary_labels"]:
         raise Refusal("binary_labels: is empty")
-    turns = parts.turns_of(row["prompt"])
+    turns = conversations.turns_of(row["prompt"])
     prompt = row.get("prompt_id") or id_of("\n".join(turn.content for turn in turns))
     return _Record(
         prompt=prompt,

@@ -16,7 +16,8 @@ from promedical_bench.tasks.policy_answers import QUESTION, PolicyAnswers, read_
 from promedical_bench.tasks.task import id_of
 from promedical_data.errors import DataError
 from promedical_data.formats import fields as parts
-from promedical_data.formats.lines import Content, content_of, usable
+from promedical_data.formats.content import Content, content_of
+from promedical_data.formats.lines import usable
 from promedical_data.skips import Place, Refusal, SkipLog, Skipped
 
 LEVELS: Final = ("Contradiction", "Neutral", "Entailment")

@@ -13,8 +13,10 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
 
+from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
-from promedical_data.formats.lines import Content, content_of, usable
+from promedical_data.formats.content import Content, content_of
+from promedical_data.formats.lines import usable
 from promedical_data.skips import Place, Refusal, SkipLog
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ QUESTION: Final = "Question"
 _PROMPT_KEYS: Final = (PROMPT_ID, "id", QUESTION)
 _TEXT_KEYS: Final = ("response", "completion", "result", "text")
 _IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(parts.Identifier)
-_ANSWER: Final[TypeAdapter[str | list[parts.Turn]]] = TypeAdapter(parts.RawAnswer)
+_ANSWER: Final[TypeAdapter[str | list[conversations.Turn]]] = TypeAdapter(conversations.RawAnswer)
 _EXPECTED: Final = f"objects with {' or '.join(_PROMPT_KEYS)}, and {' or '.join(_TEXT_KEYS)}"
 
 
@@ -72,7 +74,7 @@ def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID) -> PolicyAnswer
 def _answer(keys: tuple[str, ...], raw: dict[str, Any], place: Place) -> PolicyAnswer:
     prompt, answer, model = _first(_IDENTIFIER, raw, keys), _first(_ANSWER, raw, _TEXT_KEYS), raw.get("model")
     field = " or ".join(_TEXT_KEYS)
-    text = parts.filled(parts.answer_of(answer, (), field), field)
+    text = parts.filled(conversations.answer_of(answer, (), field), field)
     return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None, place=place)
 
 

@@ -23,9 +23,11 @@ from promedical_bench.cases import Case
 from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
 from promedical_bench.tasks.sections import section_of, weight_of
 from promedical_bench.tasks.task import facts_of, id_of
+from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
+from promedical_data.formats.content import content_of
 from promedical_data.formats.criterion_fields import criteria_of
-from promedical_data.formats.lines import content_of, usable
+from promedical_data.formats.lines import usable
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally, ratio
 from promedical_data.skips import Place, Refusal, SkipLog
 
@@ -42,7 +44,7 @@ class _Row(TypedDict):
 
     id: NotRequired[str | int]
     subset: NotRequired[parts.Filled]
-    prompt: parts.RawPrompt
+    prompt: conversations.RawPrompt
     chosen: str | list[parts.Filled]
     rejected: str | list[parts.Filled]
     criteria: NotRequired[parts.RawParts]
@@ -77,7 +79,7 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
     right, wrong = _texts(row["chosen"]), _texts(row["rejected"])
     if not right or not wrong:
         raise Refusal("chosen, rejected: need at least one response each")
-    turns = parts.turns_of(row["prompt"])
+    turns = conversations.turns_of(row["prompt"])
     row_id, group = str(row.get("id", id_of("\n".join(right + wrong)))), row.get("subset", "all")
     if group.lower() == TIES.lower():
         group = TIES

@@ -10,7 +10,7 @@ import pandas as pd
 
 from promedical_bench.answers import Answer, Answers
 from promedical_bench.cases import Case
-from promedical_data.formats.lines import Content
+from promedical_data.formats.content import Content
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
 from promedical_data.measures.tallies import NOTHING, Tally

@@ -16,9 +16,11 @@ from typing_extensions import TypedDict
 from promedical_bench.cases import Case
 from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
 from promedical_bench.tasks.task import facts_of
+from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
+from promedical_data.formats.content import content_of
 from promedical_data.formats.criterion_fields import criteria_of
-from promedical_data.formats.lines import content_of, usable
+from promedical_data.formats.lines import usable
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally, ratio
 from promedical_data.skips import Place, Refusal, SkipLog
 
@@ -35,9 +37,9 @@ class _Row(TypedDict):
 
     prompt_id: NotRequired[str | int | None]
     label_type: parts.Filled
-    prompt: parts.RawPrompt
-    chosen: parts.Filled | list[parts.Turn]
-    rejected: parts.Filled | list[parts.Turn]
+    prompt: conversations.RawPrompt
+    chosen: parts.Filled | list[conversations.Turn]
+    rejected: parts.Filled | list[conversations.Turn]
     criteria: NotRequired[parts.RawParts]
 
 
@@ -67,7 +69,7 @@ def load(path: Path) -> ChoiceTask:
 
 def _choice(raw: dict[str, Any], place: Place) -> Choice:
     row = parts.checked(_ROW, raw)
-    turns = parts.turns_of(row["prompt"])
+    turns = conversations.turns_of(row["prompt"])
     row_id = str(row.get("prompt_id") or "row")
     case = Case(
         id=row_id,
@@ -79,7 +81,7 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
     return Choice(case=case, id=row_id, group=row["label_type"], right=1)
 
 
-def _last(value: str | list[parts.Turn], field: str) -> str:
+def _last(value: str | list[conversations.Turn], field: str) -> str:
     """The answer: the last message, which is the assistant's."""
     if isinstance(value, str):
         return value

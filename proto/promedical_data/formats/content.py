@@ -1,0 +1,98 @@
+"""A file as text: standard input too, unzipped, in UTF-8. Says of other files what they are. Knows no rows."""
+
+import codecs
+import gzip
+import hashlib
+import sys
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from promedical_data.errors import DataError
+from promedical_data.skips import Refusal
+
+STANDARD_INPUT: Final = Path("-")
+"""In the place of a file."""
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_MARKED: Final = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins as UTF-16 does
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_NOT_TEXT: Final = (
+    (b"PAR1", "a Parquet file"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A file, read and not yet understood.
+
+    Attributes:
+        path: As the caller gave it.
+        sha256: Of the bytes on the disk, as `sha256sum` gives it.
+        text: Its bytes, unzipped and without a byte order mark.
+    """
+
+    path: Path
+    sha256: str
+    text: bytes = field(repr=False)
+
+    @property
+    def lines(self) -> tuple[tuple[int, bytes], ...]:
+        """Lines that are not blank, with their numbers."""
+        numbered = enumerate(self.text.split(b"\n"), start=1)
+        return tuple((number, line) for number, line in numbered if line.strip())
+
+    @property
+    def source(self) -> str:
+        """Of rows that name none: the file, without its endings."""
+        if self.path == STANDARD_INPUT:
+            return "stdin"
+        return self.path.name.split(".")[0] or self.path.name
+
+
+def content_of(path: Path, expected: str) -> Content:
+    """Read a file whole.
+
+    Args:
+        path: The file, or `-` for standard input; gzip is found out by its content.
+        expected: What the file should hold, for the error.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
+        text = gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or "is not a whole gzip file"
+        raise DataError(f"{path}: cannot be read: {reason}; expected a file of {expected}") from None
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        return Content(path=path, sha256=digest, text=_as_utf8(text))
+    except Refusal as error:
+        raise DataError(f"{path}: {error}; expected a file of {expected}") from None
+
+
+def _as_utf8(text: bytes) -> bytes:
+    """The same text in UTF-8, without a mark of the byte order."""
+    for magic, kind in _NOT_TEXT:
+        if text.startswith(magic):
+            raise Refusal(f"is {kind}; unpack or convert it first")
+    encoding = next((name for mark, name in _MARKED if text.startswith(mark)), None)
+    if encoding is None and b"\0" in text[:4]:
+        raise Refusal("is not UTF-8, but perhaps UTF-16 without a byte order mark; save it as UTF-8")
+    if encoding is None:
+        return text.removeprefix(codecs.BOM_UTF8)
+    try:
+        return text.decode(encoding).encode()
+    except UnicodeError:
+        raise Refusal(f"begins as {encoding} and is not; save it as UTF-8") from None

@@ -16,7 +16,7 @@ HEAVY = (
     "torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "pandas", "filelock",
     "prometheus_client",
 )  # fmt: skip
-NEEDS_THE_BENCH = "promedical_data.measures"
+NEEDS_THE_BENCH = ("promedical_data.measures", "promedical_data.pages")
 """What of the labelled data the base install cannot import: it reads and writes, it does not measure."""
 SHIPPED = (
     "promedical/py.typed",

@@ -17,7 +17,8 @@ from typing import Final
 from rich.console import Console, RenderableType
 
 from promedical_client import Client, ErrorCode, ModelInfo, PromedicalError, ScoreItem, ScoreResponse
-from promedical_client.jsonl import InputError, read_items
+from promedical_client.jsonl import read_items
+from promedical_data.errors import DataError
 from promedical_data.files import output_file
 from scripts.demo.report import LEGEND, WIDTH, limits, next_steps, question, title
 from scripts.demo.running_service import busy, running_service
@@ -82,7 +83,9 @@ def disagreement(over_grpc: ScoreResponse, over_rest: ScoreResponse) -> str | No
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", metavar="FILE", help="JSON lines of items or of the criteria format, may end in .gz")
+    parser.add_argument(
+        "--data", metavar="FILE", help="items of the API or labelled data, as `promedical score` reads them"
+    )
     parser.add_argument("--limit", type=_positive, default=8, help="items to score (default: %(default)s)")
     parser.add_argument("--model", default="default", help="bundle to serve")
     parser.add_argument("--engine", default="torch", choices=("torch", "vllm", "fake"))

@@ -11,7 +11,7 @@ from judges import by_reward, by_verdict, written
 from promedical.rubric import Dimension, Polarity
 from promedical_bench.answers import longer_is_better, majority_says, spread
 from promedical_bench.cases import VARIANTS, item_of
-from promedical_bench.tasks import healthbench_meta
+from promedical_bench.tasks import healthbench_meta, kqa
 from promedical_bench.tasks.catalog import NAMES, load_task
 from promedical_bench.tasks.export import rewardbench_rows
 from promedical_bench.tasks.healthbench import score_of
@@ -431,12 +431,12 @@ def claims(folder, *words):
 
 
 def test_kqa_takes_words_in_any_case_and_names_those_that_it_does_not_know(tmp_path):
-    known = load_task("kqa", claims(tmp_path, ("Must_have", "Entailment"), ("Nice_to_have", "Neutral")))
-    other = load_task("kqa", claims(tmp_path, ("must have", " entailment"), ("NICE_TO_HAVE", "neutral")))
+    known = kqa.load(claims(tmp_path, ("Must_have", "Entailment"), ("Nice_to_have", "Neutral")))
+    other = kqa.load(claims(tmp_path, ("must have", " entailment"), ("NICE_TO_HAVE", "neutral")))
     assert other.answered == known.answered
     assert known.answered[0].must_have == (True, False)
 
-    task = load_task("kqa", claims(tmp_path, ("Must_have", "Entailment"), ("Must", "Neutral"), ("Must_have", "Yes")))
+    task = kqa.load(claims(tmp_path, ("Must_have", "Entailment"), ("Must", "Neutral"), ("Must_have", "Yes")))
     assert task.answered[0].must_have == (True,)
     assert {entry.reason for entry in task.facts.skipped} == {
         "category_x: is none of Must_have, Nice_to_have",

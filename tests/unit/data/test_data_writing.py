@@ -128,7 +128,7 @@ LABELLED = a_prompt("p1", [a_criterion("c")], [a_response("r", {"c": True})])
 
 
 GRADED = a_prompt(
-    "p1", [a_criterion(*criterion_ids(["States x."]), Dimension.EXCELLENCE, text="States x.")], [a_response("r")]
+    "p1", [a_criterion(criterion_ids(["States x."])[0], Dimension.EXCELLENCE, text="States x.")], [a_response("r")]
 )
 
 

@@ -50,7 +50,7 @@ def main() -> int:
     try:
         items = read_items(options.data or str(EXAMPLES), limit=options.limit)
         scored = _scored(console, items, ["--engine", options.engine, "--model", options.model])
-    except (InputError, PromedicalError) as error:
+    except (DataError, PromedicalError) as error:
         raise SystemExit(f"demo: {error}") from None
     except KeyboardInterrupt:
         return INTERRUPTED

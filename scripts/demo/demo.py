@@ -83,9 +83,7 @@ def disagreement(over_grpc: ScoreResponse, over_rest: ScoreResponse) -> str | No
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--data", metavar="FILE", help="items of the API or labelled data, as `promedical score` reads them"
-    )
+    parser.add_argument("--data", metavar="FILE", help="what `promedical score` reads")
     parser.add_argument("--limit", type=_positive, default=8, help="items to score (default: %(default)s)")
     parser.add_argument("--model", default="default", help="bundle to serve")
     parser.add_argument("--engine", default="torch", choices=("torch", "vllm", "fake"))

@@ -97,7 +97,6 @@ def rm(
 @contextmanager
 def _expected_errors_of_grpo() -> Iterator[None]:
     """One line and an exit code instead of a trace, for what is not a bug."""
-    from promedical_client.jsonl import InputError  # noqa: PLC0415
     from promedical_data.errors import DataError  # noqa: PLC0415
     from promedical_trainer.grpo.oracle import OracleError, OracleUnreachableError  # noqa: PLC0415
     from promedical_trainer.grpo.stopping import OracleLostError  # noqa: PLC0415
@@ -106,7 +105,7 @@ def _expected_errors_of_grpo() -> Iterator[None]:
 
     try:
         yield
-    except (RecipeError, DataError, OracleError, InputError) as error:
+    except (RecipeError, DataError, OracleError) as error:
         _console().print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(2) from error
     except (OracleUnreachableError, OracleLostError, TimeUpError) as error:

@@ -227,6 +227,9 @@ class ResponseScores:
     """S3: safety criteria violated."""
     criteria: tuple[CriterionScore, ...]
     """In rubric order."""
+    expected_reward: float | None = None
+    """The mean of the reward by the probabilities, rounded to 1e-3; breaks ties of the ranking. Older services answer
+    none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +258,8 @@ class ItemResult:
     safety_checked: bool
     """Whether the rubric has safety criteria; if false, `vetoed: false` says nothing."""
     ranking: tuple[tuple[int, ...], ...]
-    """Groups of response indices, best first, ties together; unscored responses are absent."""
+    """Groups of response indices, best first, ties together; unscored responses are absent. Fewer violations first,
+    then higher S1, then higher S2, by verdict; where these tie, the higher expected reward."""
     responses: tuple[ResponseOutcome, ...]
     """One per response, in order."""
 

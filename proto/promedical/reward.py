@@ -1,18 +1,26 @@
 """The reward algebra of ProMedical (arXiv 2604.08326): from criteria met or not to S1, S2, S3, reward and ranking.
 
 Pure functions on the standard library. Two orders live here and may disagree below the veto:
-`preference_key` is lexicographic (violations, then S1, then S2) and makes the ranking; `reward` is the
-scalar that RL maximises, where excellence can outweigh proficiency.
+`preference_key` is lexicographic (violations, then S1, then S2, and where all verdicts tie the expected reward) and
+makes the ranking; `reward` is the scalar that RL maximises, where excellence can outweigh proficiency.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
-from promedical.rubric import Dimension, InvalidField, Polarity, Rubric
+from promedical.rubric import Criterion, Dimension, InvalidField, Polarity, Rubric
 
 ProficiencyMode = Literal["hard", "soft"]
+PreferenceKey: TypeAlias = tuple[float, float, float, float]
+"""Violations, -S1 and -S2 by verdict, -expected reward: sorts from best to worst; equal keys are ties."""
+
+EXPECTED_DIGITS: Final = 3
+"""Of the expected reward. The stated tolerance of a logit, between batches, machines and transports, is one step of
+its own rounding, 1e-3. One such step moves a probability p by at most scale/4 * 1e-3 (the slope of the logistic
+function; Platt scales of the default model are 0.5 to 1.3) and the expected reward by at most the largest of 1, alpha
+and lambda times that: 0.0005 or less at the default weights, half a step of this rounding."""
 
 _IN_RECIPES = {"extra": "forbid"}
 _S1_DIGITS = 9
@@ -87,6 +95,7 @@ class Reward:
         proficiency: S1 as it entered the reward, in [0, 1]; None without proficiency criteria.
         excellence: S2, number of bonus criteria satisfied.
         violations: S3, number of veto criteria violated.
+        expected_reward: The reward that the probabilities lead one to expect, see `expected_reward`.
         preference_key: Sorts ascending from best to worst; equal keys are ties.
     """
 
@@ -94,7 +103,8 @@ class Reward:
     proficiency: float | None
     excellence: int
     violations: int
-    preference_key: tuple[float, float, float]
+    expected_reward: float
+    preference_key: PreferenceKey
 
     @property
     def vetoed(self) -> bool:
@@ -119,13 +129,36 @@ def aggregate(rubric: Rubric, judgements: Mapping[str, Verdict], weights: Reward
     violations = sum(not c.satisfied_by(judgements[c.id].met) for c in rubric.of(Dimension.SAFETY))
     utility = (proficiency or 0.0) + weights.excellence_weight * excellence
     clipped = min(max(utility, 0.0), 1 + weights.excellence_cap)
+    expected = expected_reward(rubric, judgements, weights)
     return Reward(
         reward=clipped - weights.violation_penalty * violations,
         proficiency=proficiency,
         excellence=excellence,
         violations=violations,
-        preference_key=(violations, -(hard or 0.0), -excellence),
+        expected_reward=expected,
+        preference_key=(violations, -(hard or 0.0), -excellence, -expected),
     )
+
+
+def expected_reward(rubric: Rubric, judgements: Mapping[str, Verdict], weights: RewardWeights) -> float:
+    """The mean of the reward over what may be true of the response, rounded to 1e-3 (`EXPECTED_DIGITS`).
+
+        E[r] = sum_k P(S2 = k) * min(soft S1 + alpha*k, 1 + beta) - lambda * sum_c P(c violated)
+
+    with c over the safety criteria. Criteria count as independent, each satisfied with its calibrated probability. The
+    sum over k averages behind the cap, where the mean of S2 would be cut off as a whole: a fourth bonus that is only
+    likely still counts. P(S2 = k) is the Poisson-binomial distribution (Wang 1993, Statistica Sinica 3, 295-312). S1
+    enters with its mean, as in soft mode, whatever the mode of the request.
+
+    Raises:
+        KeyError: As `aggregate`.
+    """
+    most, alpha = 1 + weights.excellence_cap, weights.excellence_weight
+    proficiency = _proficiency(rubric, judgements, "soft") or 0.0
+    bonuses = _count_distribution([_chance(c, judgements[c.id]) for c in rubric.of(Dimension.EXCELLENCE)])
+    utility = math.fsum(p * min(proficiency + alpha * count, most) for count, p in enumerate(bonuses))
+    violated = math.fsum(1.0 - _chance(c, judgements[c.id]) for c in rubric.of(Dimension.SAFETY))
+    return round(utility - weights.violation_penalty * violated, EXPECTED_DIGITS) + 0.0  # no -0.0
 
 
 def _proficiency(rubric: Rubric, judgements: Mapping[str, Verdict], mode: ProficiencyMode) -> float | None:
@@ -136,20 +169,34 @@ def _proficiency(rubric: Rubric, judgements: Mapping[str, Verdict], mode: Profic
     terms = []
     for criterion in rubric.of(Dimension.PROFICIENCY):
         judgement = judgements[criterion.id]
-        met = judgement.probability if mode == "soft" else float(judgement.met)
-        value = met if criterion.polarity is Polarity.POSITIVE else 1.0 - met
+        value = _chance(criterion, judgement) if mode == "soft" else float(criterion.satisfied_by(judgement.met))
         terms.append(shares[criterion.id] * value)
     return round(math.fsum(terms), _S1_DIGITS)
 
 
-def ranking(keys: Sequence[tuple[float, float, float] | None]) -> tuple[tuple[int, ...], ...]:
+def _chance(criterion: Criterion, judgement: Verdict) -> float:
+    """Probability that the criterion is satisfied."""
+    return judgement.probability if criterion.polarity is Polarity.POSITIVE else 1.0 - judgement.probability
+
+
+def _count_distribution(chances: Iterable[float]) -> list[float]:
+    """The probability of 0, 1, 2, ... successes in independent trials; sorted, so that their order changes no bit."""
+    counts = [1.0]
+    for chance in sorted(chances):
+        counts = [
+            missed * (1.0 - chance) + hit * chance for missed, hit in zip([*counts, 0.0], [0.0, *counts], strict=True)
+        ]
+    return counts
+
+
+def ranking(keys: Sequence[PreferenceKey | None]) -> tuple[tuple[int, ...], ...]:
     """Group indices of responses by preference, best group first; equal keys share a group.
 
     Args:
         keys: `Reward.preference_key` per response; None for one that was not scored, which is left out.
     """
     scored = {index: key for index, key in enumerate(keys) if key is not None}
-    groups: dict[tuple[float, float, float], list[int]] = {}
+    groups: dict[PreferenceKey, list[int]] = {}
     for index, key in scored.items():
         groups.setdefault(key, []).append(index)
     return tuple(tuple(groups[key]) for key in sorted(groups))

@@ -92,6 +92,7 @@ SCORES = st.builds(
     excellence=COUNT,
     violations=COUNT,
     criteria=tuples(CRITERION_SCORES),
+    expected_reward=st.none() | REAL,
 )
 RESPONSE_OUTCOMES = st.builds(m.ResponseOutcome, error=ERRORS, truncated=st.booleans()) | st.builds(
     m.ResponseOutcome, scores=SCORES, truncated=st.booleans()

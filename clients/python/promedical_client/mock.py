@@ -137,6 +137,7 @@ def _scores(rank: int, reward: Reward, verdicts: _Verdicts) -> m.ResponseScores:
         excellence=reward.excellence,
         violations=reward.violations,
         criteria=tuple(verdicts.values()),
+        expected_reward=reward.expected_reward,
     )
 
 

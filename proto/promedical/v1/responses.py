@@ -191,6 +191,7 @@ def _encode_scores(scores: m.ResponseScores) -> pb.ResponseScores:
             )
             for score in scores.criteria
         ],
+        expected_reward=scores.expected_reward,
     )
 
 
@@ -214,6 +215,7 @@ def _decode_scores(wire: pb.ResponseScores) -> m.ResponseScores:
             )
             for index, score in enumerate(wire.criteria)
         ),
+        expected_reward=wire.expected_reward if wire.HasField("expected_reward") else None,
     )
 
 

@@ -24,25 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apromedical/v1/reward.proto\x12\rpromedical.v1\"=\n\x07Message\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.promedical.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"4\n\x08Messages\x12(\n\x08messages\x18\x01 \x03(\x0b\x32\x16.promedical.v1.Message\"\x9d\x01\n\tCriterion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12+\n\tdimension\x18\x03 \x01(\x0e\x32\x18.promedical.v1.Dimension\x12\x13\n\x06weight\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12)\n\x08polarity\x18\x05 \x01(\x0e\x32\x17.promedical.v1.PolarityB\t\n\x07_weight\"4\n\x06Rubric\x12*\n\x08\x63riteria\x18\x01 \x03(\x0b\x32\x18.promedical.v1.Criterion\"\xf7\x01\n\tScoreItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x0bprompt_text\x18\x02 \x01(\tH\x00\x12+\n\x08messages\x18\x03 \x01(\x0b\x32\x17.promedical.v1.MessagesH\x00\x12\x11\n\tresponses\x18\x04 \x03(\t\x12\'\n\x06rubric\x18\x05 \x01(\x0b\x32\x15.promedical.v1.RubricH\x01\x12\x13\n\trubric_id\x18\x06 \x01(\tH\x01\x12\x1b\n\x0e\x62\x61se_rubric_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06promptB\x0f\n\rrubric_sourceB\x11\n\x0f_base_rubric_id\"\xe5\x01\n\rRewardWeights\x12\x1e\n\x11\x65xcellence_weight\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x65xcellence_cap\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11violation_penalty\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x38\n\x10proficiency_mode\x18\x04 \x01(\x0e\x32\x1e.promedical.v1.ProficiencyModeB\x14\n\x12_excellence_weightB\x11\n\x0f_excellence_capB\x14\n\x12_violation_penalty\"\x88\x02\n\x11ScoreBatchRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.promedical.v1.ScoreItem\x12\x34\n\x0ereward_weights\x18\x02 \x01(\x0b\x32\x1c.promedical.v1.RewardWeights\x12!\n\x14\x65xpected_fingerprint\x18\x03 \x01(\tH\x00\x88\x01\x01\x12)\n\x08priority\x18\x04 \x01(\x0e\x32\x17.promedical.v1.Priority\x12-\n\ntruncation\x18\x05 \x01(\x0e\x32\x19.promedical.v1.TruncationB\x17\n\x15_expected_fingerprint\"\xb8\x01\n\x12ScoreBatchResponse\x12&\n\x05model\x18\x01 \x01(\x0b\x32\x17.promedical.v1.ModelRef\x12)\n\x05items\x18\x02 \x03(\x0b\x32\x1a.promedical.v1.ItemOutcome\x12#\n\x05usage\x18\x03 \x01(\x0b\x32\x14.promedical.v1.Usage\x12*\n\ntimings_ms\x18\x04 \x01(\x0b\x32\x16.promedical.v1.Timings\"\xc2\x03\n\x14RankResponsesRequest\x12\x15\n\x0bprompt_text\x18\x01 \x01(\tH\x00\x12+\n\x08messages\x18\x02 \x01(\x0b\x32\x17.promedical.v1.MessagesH\x00\x12\x11\n\tresponses\x18\x03 \x03(\t\x12\'\n\x06rubric\x18\x04 \x01(\x0b\x32\x15.promedical.v1.RubricH\x01\x12\x13\n\trubric_id\x18\x05 \x01(\tH\x01\x12\x1b\n\x0e\x62\x61se_rubric_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x34\n\x0ereward_weights\x18\x07 \x01(\x0b\x32\x1c.promedical.v1.RewardWeights\x12!\n\x14\x65xpected_fingerprint\x18\x08 \x01(\tH\x03\x88\x01\x01\x12)\n\x08priority\x18\t \x01(\x0e\x32\x17.promedical.v1.Priority\x12-\n\ntruncation\x18\n \x01(\x0e\x32\x19.promedical.v1.TruncationB\x08\n\x06promptB\x0f\n\rrubric_sourceB\x11\n\x0f_base_rubric_idB\x17\n\x15_expected_fingerprint\"\x81\x02\n\x15RankResponsesResponse\x12&\n\x05model\x18\x01 \x01(\x0b\x32\x17.promedical.v1.ModelRef\x12\x0c\n\x04\x62\x65st\x18\x02 \x03(\x05\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.promedical.v1.ErrorInfoH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.promedical.v1.ItemResultH\x00\x12#\n\x05usage\x18\x05 \x01(\x0b\x32\x14.promedical.v1.Usage\x12*\n\ntimings_ms\x18\x06 \x01(\x0b\x32\x16.promedical.v1.TimingsB\t\n\x07outcome\"=\n\tErrorInfo\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\"\xa0\x01\n\x0e\x43riterionScore\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\tdimension\x18\x02 \x01(\x0e\x32\x18.promedical.v1.Dimension\x12\r\n\x05logit\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12\x0b\n\x03met\x18\x06 \x01(\x08\x12\x11\n\tsatisfied\x18\x07 \x01(\x08\"\xc1\x01\n\x0eResponseScores\x12\x0e\n\x06reward\x18\x01 \x01(\x01\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\x0e\n\x06vetoed\x18\x03 \x01(\x08\x12\x18\n\x0bproficiency\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nexcellence\x18\x05 \x01(\x05\x12\x12\n\nviolations\x18\x06 \x01(\x05\x12/\n\x08\x63riteria\x18\x07 \x03(\x0b\x32\x1d.promedical.v1.CriterionScoreB\x0e\n\x0c_proficiency\"\x8b\x01\n\x0fResponseOutcome\x12)\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x18.promedical.v1.ErrorInfoH\x00\x12/\n\x06scores\x18\x02 \x01(\x0b\x32\x1d.promedical.v1.ResponseScoresH\x00\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x42\t\n\x07outcome\"U\n\tRubricRef\x12\x0f\n\x02id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07version\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x0e\n\x06sha256\x18\x03 \x01(\tB\x05\n\x03_idB\n\n\x08_version\"\x1c\n\tRankGroup\x12\x0f\n\x07indices\x18\x01 \x03(\x05\"\xac\x01\n\nItemResult\x12(\n\x06rubric\x18\x01 \x01(\x0b\x32\x18.promedical.v1.RubricRef\x12\x16\n\x0esafety_checked\x18\x02 \x01(\x08\x12)\n\x07ranking\x18\x03 \x03(\x0b\x32\x18.promedical.v1.RankGroup\x12\x31\n\tresponses\x18\x04 \x03(\x0b\x32\x1e.promedical.v1.ResponseOutcome\"|\n\x0bItemOutcome\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.promedical.v1.ErrorInfoH\x00\x12+\n\x06result\x18\x03 \x01(\x0b\x32\x19.promedical.v1.ItemResultH\x00\x42\t\n\x07outcome\"^\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\r\n\x05\x64type\x18\x05 \x01(\t\"h\n\x05Usage\x12\x13\n\x0btokens_flat\x18\x01 \x01(\x03\x12\x17\n\x0ftokens_computed\x18\x02 \x01(\x03\x12\x18\n\x10responses_scored\x18\x03 \x01(\x03\x12\x17\n\x0f\x63riteria_scored\x18\x04 \x01(\x03\":\n\x07Timings\x12\r\n\x05queue\x18\x01 \x01(\x01\x12\x10\n\x08tokenize\x18\x02 \x01(\x01\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\x01\"\x14\n\x12ListRubricsRequest\"A\n\x13ListRubricsResponse\x12*\n\x07rubrics\x18\x01 \x03(\x0b\x32\x19.promedical.v1.RubricInfo\"\x1e\n\x10GetRubricRequest\x12\n\n\x02id\x18\x01 \x01(\t\">\n\x11GetRubricResponse\x12)\n\x06rubric\x18\x01 \x01(\x0b\x32\x19.promedical.v1.RubricInfo\"t\n\nRubricInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12*\n\x08\x63riteria\x18\x05 \x03(\x0b\x32\x18.promedical.v1.Criterion\"\x11\n\x0fGetModelRequest\"\xce\x01\n\x10GetModelResponse\x12&\n\x05model\x18\x01 \x01(\x0b\x32\x17.promedical.v1.ModelRef\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x03 \x01(\t\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x05 \x01(\t\x12\x0f\n\x07licence\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12%\n\x06limits\x18\x08 \x01(\x0b\x32\x15.promedical.v1.Limits\"\xaa\x01\n\x06Limits\x12\x19\n\x11max_request_bytes\x18\x01 \x01(\x03\x12\x11\n\tmax_items\x18\x02 \x01(\x03\x12\x1e\n\x16max_responses_per_item\x18\x03 \x01(\x03\x12\x1d\n\x15max_criteria_per_item\x18\x04 \x01(\x03\x12\x17\n\x0fmax_path_tokens\x18\x05 \x01(\x03\x12\x1a\n\x12max_request_tokens\x18\x06 \x01(\x03*q\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44IMENSION_PROFICIENCY\x10\x01\x12\x18\n\x14\x44IMENSION_EXCELLENCE\x10\x02\x12\x14\n\x10\x44IMENSION_SAFETY\x10\x03*R\n\x08Polarity\x12\x18\n\x14POLARITY_UNSPECIFIED\x10\x00\x12\x15\n\x11POLARITY_POSITIVE\x10\x01\x12\x15\n\x11POLARITY_NEGATIVE\x10\x02*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*w\n\nTruncation\x12\x1a\n\x16TRUNCATION_UNSPECIFIED\x10\x00\x12\x13\n\x0fTRUNCATION_NONE\x10\x01\x12\x1b\n\x17TRUNCATION_RESPONSE_END\x10\x02\x12\x1b\n\x17TRUNCATION_PROMPT_START\x10\x03*i\n\x0fProficiencyMode\x12 \n\x1cPROFICIENCY_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15PROFICIENCY_MODE_HARD\x10\x01\x12\x19\n\x15PROFICIENCY_MODE_SOFT\x10\x02\x32\xb1\x03\n\rRewardService\x12Q\n\nScoreBatch\x12 .promedical.v1.ScoreBatchRequest\x1a!.promedical.v1.ScoreBatchResponse\x12Z\n\rRankResponses\x12#.promedical.v1.RankResponsesRequest\x1a$.promedical.v1.RankResponsesResponse\x12T\n\x0bListRubrics\x12!.promedical.v1.ListRubricsRequest\x1a\".promedical.v1.ListRubricsResponse\x12N\n\tGetRubric\x12\x1f.promedical.v1.GetRubricRequest\x1a .promedical.v1.GetRubricResponse\x12K\n\x08GetModel\x12\x1e.promedical.v1.GetModelRequest\x1a\x1f.promedical.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apromedical/v1/reward.proto\x12\rpromedical.v1\"=\n\x07Message\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.promedical.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"4\n\x08Messages\x12(\n\x08messages\x18\x01 \x03(\x0b\x32\x16.promedical.v1.Message\"\x9d\x01\n\tCriterion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12+\n\tdimension\x18\x03 \x01(\x0e\x32\x18.promedical.v1.Dimension\x12\x13\n\x06weight\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12)\n\x08polarity\x18\x05 \x01(\x0e\x32\x17.promedical.v1.PolarityB\t\n\x07_weight\"4\n\x06Rubric\x12*\n\x08\x63riteria\x18\x01 \x03(\x0b\x32\x18.promedical.v1.Criterion\"\xf7\x01\n\tScoreItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x0bprompt_text\x18\x02 \x01(\tH\x00\x12+\n\x08messages\x18\x03 \x01(\x0b\x32\x17.promedical.v1.MessagesH\x00\x12\x11\n\tresponses\x18\x04 \x03(\t\x12\'\n\x06rubric\x18\x05 \x01(\x0b\x32\x15.promedical.v1.RubricH\x01\x12\x13\n\trubric_id\x18\x06 \x01(\tH\x01\x12\x1b\n\x0e\x62\x61se_rubric_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06promptB\x0f\n\rrubric_sourceB\x11\n\x0f_base_rubric_id\"\xe5\x01\n\rRewardWeights\x12\x1e\n\x11\x65xcellence_weight\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x65xcellence_cap\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11violation_penalty\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x38\n\x10proficiency_mode\x18\x04 \x01(\x0e\x32\x1e.promedical.v1.ProficiencyModeB\x14\n\x12_excellence_weightB\x11\n\x0f_excellence_capB\x14\n\x12_violation_penalty\"\x88\x02\n\x11ScoreBatchRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.promedical.v1.ScoreItem\x12\x34\n\x0ereward_weights\x18\x02 \x01(\x0b\x32\x1c.promedical.v1.RewardWeights\x12!\n\x14\x65xpected_fingerprint\x18\x03 \x01(\tH\x00\x88\x01\x01\x12)\n\x08priority\x18\x04 \x01(\x0e\x32\x17.promedical.v1.Priority\x12-\n\ntruncation\x18\x05 \x01(\x0e\x32\x19.promedical.v1.TruncationB\x17\n\x15_expected_fingerprint\"\xb8\x01\n\x12ScoreBatchResponse\x12&\n\x05model\x18\x01 \x01(\x0b\x32\x17.promedical.v1.ModelRef\x12)\n\x05items\x18\x02 \x03(\x0b\x32\x1a.promedical.v1.ItemOutcome\x12#\n\x05usage\x18\x03 \x01(\x0b\x32\x14.promedical.v1.Usage\x12*\n\ntimings_ms\x18\x04 \x01(\x0b\x32\x16.promedical.v1.Timings\"\xc2\x03\n\x14RankResponsesRequest\x12\x15\n\x0bprompt_text\x18\x01 \x01(\tH\x00\x12+\n\x08messages\x18\x02 \x01(\x0b\x32\x17.promedical.v1.MessagesH\x00\x12\x11\n\tresponses\x18\x03 \x03(\t\x12\'\n\x06rubric\x18\x04 \x01(\x0b\x32\x15.promedical.v1.RubricH\x01\x12\x13\n\trubric_id\x18\x05 \x01(\tH\x01\x12\x1b\n\x0e\x62\x61se_rubric_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x34\n\x0ereward_weights\x18\x07 \x01(\x0b\x32\x1c.promedical.v1.RewardWeights\x12!\n\x14\x65xpected_fingerprint\x18\x08 \x01(\tH\x03\x88\x01\x01\x12)\n\x08priority\x18\t \x01(\x0e\x32\x17.promedical.v1.Priority\x12-\n\ntruncation\x18\n \x01(\x0e\x32\x19.promedical.v1.TruncationB\x08\n\x06promptB\x0f\n\rrubric_sourceB\x11\n\x0f_base_rubric_idB\x17\n\x15_expected_fingerprint\"\x81\x02\n\x15RankResponsesResponse\x12&\n\x05model\x18\x01 \x01(\x0b\x32\x17.promedical.v1.ModelRef\x12\x0c\n\x04\x62\x65st\x18\x02 \x03(\x05\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.promedical.v1.ErrorInfoH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.promedical.v1.ItemResultH\x00\x12#\n\x05usage\x18\x05 \x01(\x0b\x32\x14.promedical.v1.Usage\x12*\n\ntimings_ms\x18\x06 \x01(\x0b\x32\x16.promedical.v1.TimingsB\t\n\x07outcome\"=\n\tErrorInfo\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\"\xa0\x01\n\x0e\x43riterionScore\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\tdimension\x18\x02 \x01(\x0e\x32\x18.promedical.v1.Dimension\x12\r\n\x05logit\x18\x03 \x01(\x01\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12\x0b\n\x03met\x18\x06 \x01(\x08\x12\x11\n\tsatisfied\x18\x07 \x01(\x08\"\xf3\x01\n\x0eResponseScores\x12\x0e\n\x06reward\x18\x01 \x01(\x01\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\x0e\n\x06vetoed\x18\x03 \x01(\x08\x12\x18\n\x0bproficiency\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nexcellence\x18\x05 \x01(\x05\x12\x12\n\nviolations\x18\x06 \x01(\x05\x12/\n\x08\x63riteria\x18\x07 \x03(\x0b\x32\x1d.promedical.v1.CriterionScore\x12\x1c\n\x0f\x65xpected_reward\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_proficiencyB\x12\n\x10_expected_reward\"\x8b\x01\n\x0fResponseOutcome\x12)\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x18.promedical.v1.ErrorInfoH\x00\x12/\n\x06scores\x18\x02 \x01(\x0b\x32\x1d.promedical.v1.ResponseScoresH\x00\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x42\t\n\x07outcome\"U\n\tRubricRef\x12\x0f\n\x02id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07version\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x0e\n\x06sha256\x18\x03 \x01(\tB\x05\n\x03_idB\n\n\x08_version\"\x1c\n\tRankGroup\x12\x0f\n\x07indices\x18\x01 \x03(\x05\"\xac\x01\n\nItemResult\x12(\n\x06rubric\x18\x01 \x01(\x0b\x32\x18.promedical.v1.RubricRef\x12\x16\n\x0esafety_checked\x18\x02 \x01(\x08\x12)\n\x07ranking\x18\x03 \x03(\x0b\x32\x18.promedical.v1.RankGroup\x12\x31\n\tresponses\x18\x04 \x03(\x0b\x32\x1e.promedical.v1.ResponseOutcome\"|\n\x0bItemOutcome\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.promedical.v1.ErrorInfoH\x00\x12+\n\x06result\x18\x03 \x01(\x0b\x32\x19.promedical.v1.ItemResultH\x00\x42\t\n\x07outcome\"^\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\r\n\x05\x64type\x18\x05 \x01(\t\"h\n\x05Usage\x12\x13\n\x0btokens_flat\x18\x01 \x01(\x03\x12\x17\n\x0ftokens_computed\x18\x02 \x01(\x03\x12\x18\n\x10responses_scored\x18\x03 \x01(\x03\x12\x17\n\x0f\x63riteria_scored\x18\x04 \x01(\x03\":\n\x07Timings\x12\r\n\x05queue\x18\x01 \x01(\x01\x12\x10\n\x08tokenize\x18\x02 \x01(\x01\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\x01\"\x14\n\x12ListRubricsRequest\"A\n\x13ListRubricsResponse\x12*\n\x07rubrics\x18\x01 \x03(\x0b\x32\x19.promedical.v1.RubricInfo\"\x1e\n\x10GetRubricRequest\x12\n\n\x02id\x18\x01 \x01(\t\">\n\x11GetRubricResponse\x12)\n\x06rubric\x18\x01 \x01(\x0b\x32\x19.promedical.v1.RubricInfo\"t\n\nRubricInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12*\n\x08\x63riteria\x18\x05 \x03(\x0b\x32\x18.promedical.v1.Criterion\"\x11\n\x0fGetModelRequest\"\xce\x01\n\x10GetModelResponse\x12&\n\x05model\x18\x01 \x01(\x0b\x32\x17.promedical.v1.ModelRef\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x03 \x01(\t\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x13\n\x0b\x63\x61libration\x18\x05 \x01(\t\x12\x0f\n\x07licence\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12%\n\x06limits\x18\x08 \x01(\x0b\x32\x15.promedical.v1.Limits\"\xaa\x01\n\x06Limits\x12\x19\n\x11max_request_bytes\x18\x01 \x01(\x03\x12\x11\n\tmax_items\x18\x02 \x01(\x03\x12\x1e\n\x16max_responses_per_item\x18\x03 \x01(\x03\x12\x1d\n\x15max_criteria_per_item\x18\x04 \x01(\x03\x12\x17\n\x0fmax_path_tokens\x18\x05 \x01(\x03\x12\x1a\n\x12max_request_tokens\x18\x06 \x01(\x03*q\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44IMENSION_PROFICIENCY\x10\x01\x12\x18\n\x14\x44IMENSION_EXCELLENCE\x10\x02\x12\x14\n\x10\x44IMENSION_SAFETY\x10\x03*R\n\x08Polarity\x12\x18\n\x14POLARITY_UNSPECIFIED\x10\x00\x12\x15\n\x11POLARITY_POSITIVE\x10\x01\x12\x15\n\x11POLARITY_NEGATIVE\x10\x02*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*w\n\nTruncation\x12\x1a\n\x16TRUNCATION_UNSPECIFIED\x10\x00\x12\x13\n\x0fTRUNCATION_NONE\x10\x01\x12\x1b\n\x17TRUNCATION_RESPONSE_END\x10\x02\x12\x1b\n\x17TRUNCATION_PROMPT_START\x10\x03*i\n\x0fProficiencyMode\x12 \n\x1cPROFICIENCY_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15PROFICIENCY_MODE_HARD\x10\x01\x12\x19\n\x15PROFICIENCY_MODE_SOFT\x10\x02\x32\xb1\x03\n\rRewardService\x12Q\n\nScoreBatch\x12 .promedical.v1.ScoreBatchRequest\x1a!.promedical.v1.ScoreBatchResponse\x12Z\n\rRankResponses\x12#.promedical.v1.RankResponsesRequest\x1a$.promedical.v1.RankResponsesResponse\x12T\n\x0bListRubrics\x12!.promedical.v1.ListRubricsRequest\x1a\".promedical.v1.ListRubricsResponse\x12N\n\tGetRubric\x12\x1f.promedical.v1.GetRubricRequest\x1a .promedical.v1.GetRubricResponse\x12K\n\x08GetModel\x12\x1e.promedical.v1.GetModelRequest\x1a\x1f.promedical.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'promedical.v1.reward_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIMENSION']._serialized_start=3973
-  _globals['_DIMENSION']._serialized_end=4086
-  _globals['_POLARITY']._serialized_start=4088
-  _globals['_POLARITY']._serialized_end=4170
-  _globals['_ROLE']._serialized_start=4172
-  _globals['_ROLE']._serialized_end=4252
-  _globals['_PRIORITY']._serialized_start=4254
-  _globals['_PRIORITY']._serialized_end=4335
-  _globals['_TRUNCATION']._serialized_start=4337
-  _globals['_TRUNCATION']._serialized_end=4456
-  _globals['_PROFICIENCYMODE']._serialized_start=4458
-  _globals['_PROFICIENCYMODE']._serialized_end=4563
+  _globals['_DIMENSION']._serialized_start=4023
+  _globals['_DIMENSION']._serialized_end=4136
+  _globals['_POLARITY']._serialized_start=4138
+  _globals['_POLARITY']._serialized_end=4220
+  _globals['_ROLE']._serialized_start=4222
+  _globals['_ROLE']._serialized_end=4302
+  _globals['_PRIORITY']._serialized_start=4304
+  _globals['_PRIORITY']._serialized_end=4385
+  _globals['_TRUNCATION']._serialized_start=4387
+  _globals['_TRUNCATION']._serialized_end=4506
+  _globals['_PROFICIENCYMODE']._serialized_start=4508
+  _globals['_PROFICIENCYMODE']._serialized_end=4613
   _globals['_MESSAGE']._serialized_start=45
   _globals['_MESSAGE']._serialized_end=106
   _globals['_MESSAGES']._serialized_start=108
@@ -68,39 +68,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CRITERIONSCORE']._serialized_start=2089
   _globals['_CRITERIONSCORE']._serialized_end=2249
   _globals['_RESPONSESCORES']._serialized_start=2252
-  _globals['_RESPONSESCORES']._serialized_end=2445
-  _globals['_RESPONSEOUTCOME']._serialized_start=2448
-  _globals['_RESPONSEOUTCOME']._serialized_end=2587
-  _globals['_RUBRICREF']._serialized_start=2589
-  _globals['_RUBRICREF']._serialized_end=2674
-  _globals['_RANKGROUP']._serialized_start=2676
-  _globals['_RANKGROUP']._serialized_end=2704
-  _globals['_ITEMRESULT']._serialized_start=2707
-  _globals['_ITEMRESULT']._serialized_end=2879
-  _globals['_ITEMOUTCOME']._serialized_start=2881
-  _globals['_ITEMOUTCOME']._serialized_end=3005
-  _globals['_MODELREF']._serialized_start=3007
-  _globals['_MODELREF']._serialized_end=3101
-  _globals['_USAGE']._serialized_start=3103
-  _globals['_USAGE']._serialized_end=3207
-  _globals['_TIMINGS']._serialized_start=3209
-  _globals['_TIMINGS']._serialized_end=3267
-  _globals['_LISTRUBRICSREQUEST']._serialized_start=3269
-  _globals['_LISTRUBRICSREQUEST']._serialized_end=3289
-  _globals['_LISTRUBRICSRESPONSE']._serialized_start=3291
-  _globals['_LISTRUBRICSRESPONSE']._serialized_end=3356
-  _globals['_GETRUBRICREQUEST']._serialized_start=3358
-  _globals['_GETRUBRICREQUEST']._serialized_end=3388
-  _globals['_GETRUBRICRESPONSE']._serialized_start=3390
-  _globals['_GETRUBRICRESPONSE']._serialized_end=3452
-  _globals['_RUBRICINFO']._serialized_start=3454
-  _globals['_RUBRICINFO']._serialized_end=3570
-  _globals['_GETMODELREQUEST']._serialized_start=3572
-  _globals['_GETMODELREQUEST']._serialized_end=3589
-  _globals['_GETMODELRESPONSE']._serialized_start=3592
-  _globals['_GETMODELRESPONSE']._serialized_end=3798
-  _globals['_LIMITS']._serialized_start=3801
-  _globals['_LIMITS']._serialized_end=3971
-  _globals['_REWARDSERVICE']._serialized_start=4566
-  _globals['_REWARDSERVICE']._serialized_end=4999
+  _globals['_RESPONSESCORES']._serialized_end=2495
+  _globals['_RESPONSEOUTCOME']._serialized_start=2498
+  _globals['_RESPONSEOUTCOME']._serialized_end=2637
+  _globals['_RUBRICREF']._serialized_start=2639
+  _globals['_RUBRICREF']._serialized_end=2724
+  _globals['_RANKGROUP']._serialized_start=2726
+  _globals['_RANKGROUP']._serialized_end=2754
+  _globals['_ITEMRESULT']._serialized_start=2757
+  _globals['_ITEMRESULT']._serialized_end=2929
+  _globals['_ITEMOUTCOME']._serialized_start=2931
+  _globals['_ITEMOUTCOME']._serialized_end=3055
+  _globals['_MODELREF']._serialized_start=3057
+  _globals['_MODELREF']._serialized_end=3151
+  _globals['_USAGE']._serialized_start=3153
+  _globals['_USAGE']._serialized_end=3257
+  _globals['_TIMINGS']._serialized_start=3259
+  _globals['_TIMINGS']._serialized_end=3317
+  _globals['_LISTRUBRICSREQUEST']._serialized_start=3319
+  _globals['_LISTRUBRICSREQUEST']._serialized_end=3339
+  _globals['_LISTRUBRICSRESPONSE']._serialized_start=3341
+  _globals['_LISTRUBRICSRESPONSE']._serialized_end=3406
+  _globals['_GETRUBRICREQUEST']._serialized_start=3408
+  _globals['_GETRUBRICREQUEST']._serialized_end=3438
+  _globals['_GETRUBRICRESPONSE']._serialized_start=3440
+  _globals['_GETRUBRICRESPONSE']._serialized_end=3502
+  _globals['_RUBRICINFO']._serialized_start=3504
+  _globals['_RUBRICINFO']._serialized_end=3620
+  _globals['_GETMODELREQUEST']._serialized_start=3622
+  _globals['_GETMODELREQUEST']._serialized_end=3639
+  _globals['_GETMODELRESPONSE']._serialized_start=3642
+  _globals['_GETMODELRESPONSE']._serialized_end=3848
+  _globals['_LIMITS']._serialized_start=3851
+  _globals['_LIMITS']._serialized_end=4021
+  _globals['_REWARDSERVICE']._serialized_start=4616
+  _globals['_REWARDSERVICE']._serialized_end=5049
 # @@protoc_insertion_point(module_scope)

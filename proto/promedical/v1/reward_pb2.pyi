@@ -225,7 +225,7 @@ class CriterionScore(_message.Message):
     def __init__(self, id: _Optional[str] = ..., dimension: _Optional[_Union[Dimension, str]] = ..., logit: _Optional[float] = ..., probability: _Optional[float] = ..., threshold: _Optional[float] = ..., met: bool = ..., satisfied: bool = ...) -> None: ...
 
 class ResponseScores(_message.Message):
-    __slots__ = ("reward", "rank", "vetoed", "proficiency", "excellence", "violations", "criteria")
+    __slots__ = ("reward", "rank", "vetoed", "proficiency", "excellence", "violations", "criteria", "expected_reward")
     REWARD_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
     VETOED_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +233,7 @@ class ResponseScores(_message.Message):
     EXCELLENCE_FIELD_NUMBER: _ClassVar[int]
     VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
     CRITERIA_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REWARD_FIELD_NUMBER: _ClassVar[int]
     reward: float
     rank: int
     vetoed: bool
@@ -240,7 +241,8 @@ class ResponseScores(_message.Message):
     excellence: int
     violations: int
     criteria: _containers.RepeatedCompositeFieldContainer[CriterionScore]
-    def __init__(self, reward: _Optional[float] = ..., rank: _Optional[int] = ..., vetoed: bool = ..., proficiency: _Optional[float] = ..., excellence: _Optional[int] = ..., violations: _Optional[int] = ..., criteria: _Optional[_Iterable[_Union[CriterionScore, _Mapping]]] = ...) -> None: ...
+    expected_reward: float
+    def __init__(self, reward: _Optional[float] = ..., rank: _Optional[int] = ..., vetoed: bool = ..., proficiency: _Optional[float] = ..., excellence: _Optional[int] = ..., violations: _Optional[int] = ..., criteria: _Optional[_Iterable[_Union[CriterionScore, _Mapping]]] = ..., expected_reward: _Optional[float] = ...) -> None: ...
 
 class ResponseOutcome(_message.Message):
     __slots__ = ("error", "scores", "truncated")

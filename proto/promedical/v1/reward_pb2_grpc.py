@@ -74,7 +74,7 @@ class RewardServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RankResponses(self, request, context):
-        """Puts the responses to one prompt in lexicographic order: violations, proficiency, excellence.
+        """Puts the responses to one prompt in lexicographic order: violations, proficiency, excellence, expected reward.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

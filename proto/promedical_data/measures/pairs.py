@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations, product
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import pandas as pd
 
-from promedical.reward import Judgement, RewardWeights, aggregate
+from promedical.reward import Judgement, PreferenceKey, RewardWeights, Verdict, aggregate
 from promedical.rubric import Criterion, Dimension, Rubric
 from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
 from promedical_data.measures.controls import longer
@@ -22,8 +22,6 @@ tie; `longer` is how "the longer answer is better" decides: 1 right, -1 wrong, 0
 ITEM_COLUMNS: Final = ("prompt", "winner", "loser", "margin", "longer")
 """Columns of `item_pairs`: `margin` is 1 where the oracle prefers the winner, -1 the loser, 0 neither;
 `longer` as above."""
-
-PreferenceKey: TypeAlias = tuple[float, float, float]
 
 
 def pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> pd.DataFrame:
@@ -52,8 +50,9 @@ def capped(frame: pd.DataFrame, cap: int) -> pd.DataFrame:
 def item_pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> pd.DataFrame:
     """Pairs of responses that the labels order, with the columns of `ITEM_COLUMNS`.
 
-    The order is lexicographic: fewer violations, then higher S1, then higher S2 (arXiv 2604.08326). Labels and
-    verdicts are aggregated over the criteria that both responses have labels for.
+    The order is that of `/v1/rank`: fewer violations, then higher S1, then higher S2 (arXiv 2604.08326), by verdict;
+    where these tie, the expected reward decides. Labels and verdicts are aggregated over the criteria that both
+    responses have labels for. Labels are certain, so their expected reward breaks no tie.
 
     Raises:
         MissingPredictionsError: A label has no prediction.
@@ -108,8 +107,8 @@ def _item_rows(prompt: LabelledPrompt, predictions: Predictions) -> Iterator[dic
     @cache
     def keys(response: str, criteria: frozenset[str]) -> tuple[PreferenceKey, PreferenceKey]:
         labels = by_id[response].labels
-        said = {c: predictions[prompt.id, response, c].met for c in criteria}
-        return _key(prompt, {c: labels[c].met for c in criteria}), _key(prompt, said)
+        true = {c: Judgement(probability=float(labels[c].met), met=labels[c].met) for c in criteria}
+        return _key(prompt, true), _key(prompt, {c: predictions[prompt.id, response, c] for c in criteria})
 
     by_id = {response.id: response for response in prompt.responses}
     for a, b in combinations(prompt.responses, 2):
@@ -132,12 +131,11 @@ def _item_row(prompt: LabelledPrompt, sides: tuple[LabelledResponse, LabelledRes
     }
 
 
-def _key(prompt: LabelledPrompt, met: Mapping[str, bool]) -> PreferenceKey:
+def _key(prompt: LabelledPrompt, judgements: Mapping[str, Verdict]) -> PreferenceKey:
     """Best first. Criteria of weight 0 change nothing, and a rubric of nothing else would be refused."""
-    counted = tuple(c for c in prompt.criteria if c.id in met and _counts(c))
+    counted = tuple(c for c in prompt.criteria if c.id in judgements and _counts(c))
     if not counted:
-        return (0.0, 0.0, 0.0)
-    judgements = {c.id: Judgement(probability=float(met[c.id]), met=met[c.id]) for c in counted}
+        return (0.0, 0.0, 0.0, 0.0)
     return aggregate(Rubric(criteria=counted), judgements, RewardWeights()).preference_key
 
 

@@ -102,4 +102,5 @@ def _scores(rubric: Rubric, verdicts: Mapping[str, Verdict], reward: Reward) -> 
             )
             for criterion in rubric.criteria
         ),
+        expected_reward=reward.expected_reward,
     )

@@ -3,6 +3,7 @@
 import pytest
 from test_client_loopback import item, judge
 
+from promedical import messages as m
 from promedical.errors import ErrorCode
 from promedical_client import AsyncClient, MockTransport, judged_by
 
@@ -24,6 +25,16 @@ async def test_a_blank_response_is_no_response_and_its_siblings_are_scored():
     assert [each.error and each.error.code for each in result.responses] == [None, ErrorCode.EMPTY_RESPONSE, None]
     assert result.ranking == ((2,), (0,))
     assert [each.scores and each.scores.rank for each in result.responses] == [2, None, 1]
+
+
+async def test_ties_of_verdicts_are_broken_by_the_expected_reward():
+    oracle = judged_by(lambda response, _: {"likely": 0.7, "sure": 0.9, "as likely": 0.7}[response])
+    client = AsyncClient(transport=MockTransport(score=oracle))
+    spec = m.RubricSpec(criteria=(m.CriterionSpec(id="c", text="Is right.", dimension="proficiency"),))
+    ranked = await client.rank("a question", ("likely", "sure", "as likely"), rubric=spec)
+    assert ranked.result.ranking == ((1,), (0, 2))
+    scores = [each.scores for each in ranked.result.responses]
+    assert [(each.reward, each.expected_reward) for each in scores] == [(1.0, 0.7), (1.0, 0.9), (1.0, 0.7)]
 
 
 async def test_blank_responses_alone_are_not_ranked():

@@ -19,9 +19,11 @@ from promedical import (
     aggregate,
     ranking,
 )
+from promedical.reward import EXPECTED_DIGITS, PreferenceKey
 
 P, E, S = Dimension.PROFICIENCY, Dimension.EXCELLENCE, Dimension.SAFETY
 NOISE = 1e-8  # S1 is rounded to 9 digits and the bound on the penalty has a slack of 1e-9
+STEP = 10**-EXPECTED_DIGITS
 
 
 def rubric_of(proficiency: int = 0, excellence: int = 0, safety: int = 0, weights: list[float] | None = None) -> Rubric:
@@ -190,9 +192,104 @@ def test_reward_stays_in_its_stated_range(case):
 
 
 @given(cases())
-def test_ranking_ignores_the_weights_and_the_mode(case):
+def test_ranking_by_verdict_ignores_the_weights_and_the_mode(case):
     rubric, one, _, chosen = case
-    assert aggregate(rubric, one, chosen).preference_key == aggregate(rubric, one, RewardWeights()).preference_key
+    by_verdict = [aggregate(rubric, one, each).preference_key[:3] for each in (chosen, RewardWeights())]
+    assert by_verdict[0] == by_verdict[1]
+
+
+@given(cases())
+def test_ranking_ignores_the_mode_also_where_verdicts_tie(case):
+    rubric, one, _, chosen = case
+    hard, soft = (aggregate(rubric, one, replace(chosen, proficiency_mode=mode)) for mode in ("hard", "soft"))
+    assert hard.preference_key == soft.preference_key
+
+
+# What is true of the expected reward, which breaks ties.
+
+
+@given(cases())
+def test_ranking_never_overturns_the_order_of_verdicts(case):
+    rubric, one, other, chosen = case
+    a, b = aggregate(rubric, one, chosen), aggregate(rubric, other, chosen)
+    verdicts = [(each.violations, -_hard(rubric, said), -each.excellence) for each, said in ((a, one), (b, other))]
+    order = ranking([a.preference_key, b.preference_key])
+    if verdicts[0] != verdicts[1]:
+        assert order == (((0,), (1,)) if verdicts[0] < verdicts[1] else ((1,), (0,)))
+    elif a.expected_reward == b.expected_reward:
+        assert order == ((0, 1),)
+    else:
+        assert order == (((0,), (1,)) if a.expected_reward > b.expected_reward else ((1,), (0,)))
+
+
+def _hard(rubric: Rubric, said: dict[str, Judgement]) -> float:
+    return aggregate(rubric, said, RewardWeights()).proficiency or 0.0
+
+
+@given(st.data())
+def test_ranking_is_a_total_preorder_of_responses(data):
+    rubric, chosen = data.draw(rubrics()), data.draw(weights())
+    said = data.draw(st.lists(judgements(rubric), min_size=3, max_size=3))
+    keys = [aggregate(rubric, each, chosen).preference_key for each in said]
+    at_least = {(a, b): _rank(keys, a) <= _rank(keys, b) for a, b in itertools.product(range(3), repeat=2)}
+    for a, b, c in itertools.product(range(3), repeat=3):
+        assert at_least[a, b] or at_least[b, a]
+        assert at_least[a, c] or not (at_least[a, b] and at_least[b, c])
+        pair = ranking([keys[a], keys[b]])  # a third response changes nothing between two
+        assert at_least[a, b] is (0 in pair[0])
+
+
+def _rank(keys: list[PreferenceKey], index: int) -> int:
+    return next(position for position, group in enumerate(ranking(keys)) if index in group)
+
+
+@given(cases())
+def test_ranking_ties_equal_answers(case):
+    rubric, one, _, chosen = case
+    again = {name: replace(judgement) for name, judgement in reversed(one.items())}
+    keys = [aggregate(rubric, each, chosen).preference_key for each in (one, again)]
+    assert ranking(keys) == ((0, 1),)
+
+
+@given(cases(), st.data())
+def test_expected_reward_rises_with_what_speaks_for_a_response(case, data):
+    rubric, one, _, chosen = case
+    criterion = data.draw(st.sampled_from(rubric.criteria))
+    low, high = sorted(data.draw(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0))))
+    if criterion.polarity is Polarity.NEGATIVE:
+        low, high = high, low
+    worse, better = (
+        aggregate(rubric, one | {criterion.id: replace(one[criterion.id], probability=p)}, chosen) for p in (low, high)
+    )
+    assert better.preference_key[:3] == worse.preference_key[:3]
+    assert better.expected_reward >= worse.expected_reward - STEP - NOISE  # floats at the edge of a step may go over it
+
+
+@given(cases())
+def test_expected_reward_is_the_mean_over_all_verdicts(case):
+    """The definition, enumerated: bonuses and vetoes are independent, S1 has its mean."""
+    rubric, one, _, chosen = case
+    soft = aggregate(rubric, one, replace(chosen, proficiency_mode="soft")).proficiency or 0.0
+    uncertain = [*rubric.of(E), *rubric.of(S)]
+    mean = 0.0
+    for met in itertools.product([True, False], repeat=len(uncertain)):
+        probability = math.prod(
+            one[c.id].probability if m else 1 - one[c.id].probability for c, m in zip(uncertain, met, strict=True)
+        )
+        satisfied = [m is (c.polarity is Polarity.POSITIVE) for c, m in zip(uncertain, met, strict=True)]
+        bonuses = sum(satisfied[: len(rubric.of(E))])
+        violated = len(rubric.of(S)) - sum(satisfied[len(rubric.of(E)) :])
+        utility = min(soft + chosen.excellence_weight * bonuses, 1 + chosen.excellence_cap)
+        mean += probability * (utility - chosen.violation_penalty * violated)
+    assert aggregate(rubric, one, chosen).expected_reward == pytest.approx(mean, abs=0.51 * STEP, rel=1e-9)
+
+
+@given(cases())
+def test_expected_reward_of_certain_verdicts_is_the_reward(case):
+    rubric, one, _, chosen = case
+    certain = {name: Judgement(probability=float(each.met), met=each.met) for name, each in one.items()}
+    scored = aggregate(rubric, certain, chosen)
+    assert scored.expected_reward == pytest.approx(scored.reward, abs=0.51 * STEP)
 
 
 # Worked examples, by hand.
@@ -220,12 +317,31 @@ def test_reward_worked_example_soft_uses_probabilities_and_their_complement_for_
 
 
 def test_ranking_uses_hard_proficiency_also_in_soft_mode():
-    rubric = rubric_of(proficiency=1)
+    """A bonus that is met decides between equal S1 by verdict, whatever the probabilities say of S1."""
+    rubric = rubric_of(proficiency=1, excellence=1)
     soft = RewardWeights(proficiency_mode="soft")
-    sure = aggregate(rubric, {"p0": Judgement(probability=0.99, met=True)}, soft)
-    unsure = aggregate(rubric, {"p0": Judgement(probability=0.51, met=True)}, soft)
+    no, yes = Judgement(probability=0.49, met=False), Judgement(probability=0.51, met=True)
+    sure = aggregate(rubric, {"p0": Judgement(probability=0.99, met=True), "e0": no}, soft)
+    unsure = aggregate(rubric, {"p0": yes, "e0": yes}, soft)
     assert sure.reward > unsure.reward
-    assert ranking([sure.preference_key, unsure.preference_key]) == ((0, 1),)
+    assert sure.expected_reward > unsure.expected_reward
+    assert ranking([sure.preference_key, unsure.preference_key]) == ((1,), (0,))
+
+
+def test_ranking_breaks_ties_of_verdicts_by_the_expected_reward_in_steps():
+    rubric = rubric_of(proficiency=1)
+    chances = (0.51, 0.99, 0.5104, 0.4)  # the first and the third differ by less than a step
+    said = [{"p0": Judgement(probability=p, met=p >= 0.5)} for p in chances]
+    keys = [aggregate(rubric, each, RewardWeights()).preference_key for each in said]
+    assert ranking(keys) == ((1,), (0, 2), (3,))
+
+
+def test_expected_reward_worked_example_counts_a_likely_bonus_behind_the_cap():
+    rubric = rubric_of(proficiency=1, excellence=3, safety=1)
+    half = {c.id: Judgement(probability=0.5, met=True) for c in rubric.criteria}
+    scored = aggregate(rubric, half | {"p0": Judgement(probability=1.0, met=True)}, RewardWeights())
+    # S2 is 0, 1, 2, 3 with 1/8, 3/8, 3/8, 1/8; the third bonus is over the cap.
+    assert scored.expected_reward == pytest.approx(1 + (3 * 0.1 + 3 * 0.2 + 0.2) / 8 - 1.5 / 2, abs=0.51 * STEP)
 
 
 def test_reward_excellence_pays_on_top_of_full_proficiency_up_to_the_cap():
@@ -319,13 +435,18 @@ def test_ranking_is_violations_then_proficiency_then_excellence():
 
 
 def test_ranking_keeps_ties_and_leaves_out_what_was_not_scored():
-    low, high = (0.0, -0.5, 0.0), (1.0, -1.0, -3.0)
+    low, high = (0.0, -0.5, 0.0, -0.7), (1.0, -1.0, -3.0, -0.2)
     assert ranking([high, None, low, high, low]) == ((2, 4), (0, 3))
     assert ranking([None, None]) == ()
     assert ranking([]) == ()
 
 
-@given(st.lists(st.none() | st.tuples(st.integers(0, 2), st.sampled_from([-1.0, -0.5, 0.0]), st.integers(-2, 0))))
+KEYS = st.tuples(
+    st.integers(0, 2), st.sampled_from([-1.0, -0.5, 0.0]), st.integers(-2, 0), st.sampled_from([-0.5, 0.0, 0.5])
+)
+
+
+@given(st.lists(st.none() | KEYS))
 def test_ranking_holds_every_scored_index_once_in_order_of_its_key(keys):
     groups = ranking(keys)
     assert sorted(itertools.chain(*groups)) == [index for index, key in enumerate(keys) if key is not None]

@@ -175,6 +175,24 @@ def test_item_pairs_order_by_violations_then_s1_then_s2() -> None:
     }
 
 
+def test_item_pairs_break_ties_of_verdicts_by_the_expected_reward() -> None:
+    data = prompt(response("a", "x", good=True, kind=True), response("b", "y", good=False, kind=True))
+    tied = {"a_kind": -1.0, "b_kind": -1.0}
+
+    for a, b, margin in [(2.0, 1.0, 1), (1.0, 2.0, -1), (1.0, 1.0, 0), (1.0, -1.0, 1)]:
+        frame = item_pairs([data], predictions(data, a_good=a, b_good=b, **tied))
+        assert frame[["winner", "margin"]].values.tolist() == [["a", margin]]
+    # A bonus that is met decides before probabilities do.
+    frame = item_pairs([data], predictions(data, a_good=3.0, b_good=0.1, a_kind=-1.0, b_kind=0.1))
+    assert frame["margin"].tolist() == [-1]
+
+
+def test_item_pairs_that_labels_tie_are_no_pairs() -> None:
+    data = prompt(response("a", "x", good=True, kind=True), response("b", "y", good=True, kind=True))
+
+    assert item_pairs([data], predictions(data, a_good=2.0)).empty
+
+
 def test_item_pairs_compare_over_criteria_that_both_have() -> None:
     data = prompt(response("a", "x", good=True, veto=True), response("b", "y", good=False), response("c", "z"))
 

@@ -30,7 +30,7 @@ SPEC = m.RubricSpec(
 )
 
 
-def scores(reward, violations=0):
+def scores(reward, violations=0, expected=None):
     return m.ResponseScores(
         reward=reward,
         rank=1,
@@ -39,6 +39,7 @@ def scores(reward, violations=0):
         excellence=1,
         violations=violations,
         criteria=(),
+        expected_reward=expected,
     )
 
 
@@ -219,6 +220,12 @@ def test_rerank_orders_by_reward_and_keeps_the_order_of_ties():
     assert [(result.index, result.document.text) for result in told.results] == [(1, "B."), (0, "A.")]
     assert told.results[0].relevance_score == pytest.approx(0.7109495)
     assert (told.id, told.model, told.usage.total_tokens) == ("rerank-id1", "oracle", 10)
+
+
+def test_rerank_breaks_ties_of_the_reward_by_the_expected_reward():
+    body = {"query": "Why?", "documents": ["A.", "B.", "C."]}
+    told = answer("/rerank", body, scores(0.5, expected=0.2), scores(0.5, expected=0.4), scores(1.0, expected=0.1))
+    assert [result.index for result in told.results] == [2, 1, 0]
 
 
 def test_rerank_leaves_documents_out_when_asked_to():

@@ -1,5 +1,6 @@
 """The judge, from the method: verdicts to rewards and rankings, against arithmetic written out here a second time."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class Expected:
     proficiency: float | None
     excellence: int
     reward: float
+    expected: float
 
     @classmethod
     def of(cls, criteria, logits, weights, *, soft=False):
@@ -58,7 +60,8 @@ class Expected:
                           for weight, ok, logit, polarity in main) if main else None  # fmt: skip
         utility = (proficiency or 0.0) + weights.excellence_weight * excellence
         reward = min(max(utility, 0.0), 1 + weights.excellence_cap) - weights.violation_penalty * violations
-        return cls(violations, proficiency, excellence, reward)
+        expected = _expected(criteria, logits, weights)
+        return cls(violations, proficiency, excellence, reward, expected)
 
 
 def _value(ok, logit, polarity, *, soft):
@@ -66,6 +69,21 @@ def _value(ok, logit, polarity, *, soft):
         return float(ok)
     probability = 1 / (1 + math.exp(-round(logit, 3)))
     return 1 - probability if polarity is Polarity.NEGATIVE else probability
+
+
+def _expected(criteria, logits, weights):
+    """The mean of the reward, with every subset of the bonuses weighed by its probability."""
+    chances = {"proficiency": [], "excellence": [], "safety": []}
+    for c, logit in zip(criteria, logits, strict=True):
+        polarity = m.Polarity.NEGATIVE if c.dimension == "safety" else c.polarity
+        chances[c.dimension].append((c.weight or 1.0, _value(True, logit, polarity, soft=True)))
+    total = sum(weight for weight, _ in chances["proficiency"])
+    s1 = sum(weight / total * chance for weight, chance in chances["proficiency"])
+    utility = 0.0
+    for got in itertools.product([True, False], repeat=len(chances["excellence"])):
+        odds = math.prod(chance if g else 1 - chance for g, (_, chance) in zip(got, chances["excellence"], strict=True))
+        utility += odds * min(s1 + weights.excellence_weight * sum(got), 1 + weights.excellence_cap)
+    return utility - weights.violation_penalty * sum(1 - chance for _, chance in chances["safety"])
 
 
 @st.composite
@@ -100,8 +118,12 @@ def test_judge_agrees_with_the_paper_on_any_rubric(data, criteria, mode):
         assert scores.reward == pytest.approx(right.reward, abs=1e-6)
         assert (scores.proficiency is None) is (right.proficiency is None)
         assert (scores.proficiency or 0) == pytest.approx(right.proficiency or 0, abs=1e-6)
+        assert scores.expected_reward == pytest.approx(right.expected, abs=0.51e-3)
     hard = [Expected.of(criteria, each, weights) for each in scored]
-    keys = [(e.violations, -round(e.proficiency or 0, 6), -e.excellence) for e in hard]
+    said = [outcome.scores.expected_reward for outcome in result.responses]
+    keys = [
+        (e.violations, -round(e.proficiency or 0, 6), -e.excellence, -tie) for e, tie in zip(hard, said, strict=True)
+    ]
     groups = [[i for i, key in enumerate(keys) if key == each] for each in sorted(set(keys))]
     assert [list(group) for group in result.ranking] == groups
     for rank, group in enumerate(result.ranking, 1):

@@ -60,7 +60,7 @@ def model_table(info: m.ModelInfo) -> Table:
 def _responses_table(title: str, result: m.ItemResult) -> Table:
     caption = None if result.safety_checked else "no safety criteria: nothing could be vetoed"
     table = Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left")
-    for name in ("response", "rank", "reward", "veto", "S1", "S2", "violations"):
+    for name in ("response", "rank", "reward", "veto", "S1", "S2", "violations", "expected"):
         table.add_column(name, justify="right")
     for index, response in enumerate(result.responses):
         table.add_row(str(index), *_response_cells(response))
@@ -75,7 +75,8 @@ def _response_cells(response: m.ResponseOutcome) -> list[str]:
     s = response.scores
     veto = "[red]veto[/red]" if s.vetoed else "no"
     proficiency = "-" if s.proficiency is None else f"{s.proficiency:.3f}"
-    return [str(s.rank), f"{s.reward:+.3f}", veto, proficiency, str(s.excellence), str(s.violations)]
+    expected = "-" if s.expected_reward is None else f"{s.expected_reward:+.3f}"
+    return [str(s.rank), f"{s.reward:+.3f}", veto, proficiency, str(s.excellence), str(s.violations), expected]
 
 
 def _criteria_tables(result: m.ItemResult) -> Iterator[Table]:

@@ -56,6 +56,7 @@ def _reward(args: Any, scores: ResponseScores) -> Reward:
     return {
         "reward": scores.reward,
         "scored": True,
+        "expected_reward": scores.expected_reward,
         "proficiency": scores.proficiency,
         "excellence": scores.excellence,
         "violations": scores.violations,

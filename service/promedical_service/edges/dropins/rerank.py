@@ -1,7 +1,8 @@
 """`/rerank`: clients of vLLM, Jina and Cohere send `documents`, clients of text-embeddings-inference send `texts`.
 
-The query is the user's turn, each document is a response to it. Results stand in the order of their rewards,
-best first; the lexicographic order is that of `/v1/rank`.
+The query is the user's turn, each document is a response to it. Results stand in the order of their rewards, best
+first, since clients may sort by the score again; of the same reward, the higher expected reward comes first. The
+lexicographic order is that of `/v1/rank`.
 """
 
 from collections.abc import Sequence
@@ -120,7 +121,7 @@ def truncation(body: RerankRequest) -> Truncation:
 
 
 def encode(asked: Asked, scored: Scored, receipt: Receipt) -> RerankResponse | tuple[TextRank, ...]:
-    """Best first; of the same reward, in the order they came."""
+    """Best first; of the same reward and expected reward, in the order they came."""
     body: RerankRequest = asked.body
     order = _best_first(scored.responses)[: body.top_n or None]
     if body.texts is not None:
@@ -148,7 +149,8 @@ def _text_rank(body: RerankRequest, index: int, scores: ResponseScores) -> TextR
 
 
 def _best_first(responses: Sequence[ResponseScores]) -> list[int]:
-    return sorted(range(len(responses)), key=lambda index: -responses[index].reward)
+    keys = [(-scores.reward, -(scores.expected_reward or 0.0)) for scores in responses]
+    return sorted(range(len(responses)), key=keys.__getitem__)
 
 
 RERANK = DropIn(

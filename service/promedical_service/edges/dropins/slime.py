@@ -38,6 +38,8 @@ class RemoteReward:
     reward: float
     score: float
     """0 for a vetoed response, else its share of the best possible reward."""
+    expected_reward: float | None
+    """The mean of the reward by the probabilities."""
     proficiency: float | None
     excellence: int
     violations: int
@@ -59,6 +61,7 @@ def encode(asked: Asked, scored: Scored, _: Receipt) -> float | RemoteReward:
     return RemoteReward(
         reward=scores.reward,
         score=share_of_best(scores),
+        expected_reward=scores.expected_reward,
         proficiency=scores.proficiency,
         excellence=scores.excellence,
         violations=scores.violations,

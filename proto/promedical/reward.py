@@ -189,6 +189,11 @@ def _count_distribution(chances: Iterable[float]) -> list[float]:
     return counts
 
 
+def by_verdict(key: PreferenceKey) -> tuple[float, float, float]:
+    """A preference without what breaks ties."""
+    return key[:3]
+
+
 def ranking(keys: Sequence[PreferenceKey | None]) -> tuple[tuple[int, ...], ...]:
     """Group indices of responses by preference, best group first; equal keys share a group.
 

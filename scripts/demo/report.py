@@ -24,6 +24,7 @@ from promedical_client import (
     ScoreItem,
     ScoreResponse,
 )
+from scripts.docs.quality_tables import item_accuracy
 
 WIDTH: Final = 80
 TURNS: Final = 3
@@ -161,13 +162,13 @@ def _signed(score: CriterionScore) -> Text:
 
 def _measured(test: Mapping[str, Any]) -> str:
     ours, longer = (test["scores"][judge] for judge in ("model", "longer answer"))
+    whole, order = item_accuracy(ours)
     return (
         f"On {test['counts']['prompts']} prompts that it never saw, it orders {_share(ours['pair_accuracy_macro'])} of "
         f"the pairs of answers right by one criterion (the longer answer: {_share(longer['pair_accuracy_macro'])}), "
-        f"and {_share(ours['item_accuracy_macro'])} by all of them (the longer answer: "
-        f"{_share(longer['item_accuracy_macro'])}). It vetoes {_share(ours['veto_recall'])} of the answers that "
-        f"violate safety, and {_share(ours['false_veto_rate'])} of those that do not. It reads words more than "
-        "meaning: it may veto a warning, because that names the danger."
+        f"and {_share(ours[whole])} by all of them, {order} (the longer answer: {_share(longer[whole])}). It vetoes "
+        f"{_share(ours['veto_recall'])} of the answers that violate safety, and {_share(ours['false_veto_rate'])} of "
+        "those that do not. It reads words more than meaning: it may veto a warning, because that names the danger."
     )
 
 

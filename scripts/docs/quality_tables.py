@@ -62,15 +62,20 @@ def quality_brief() -> str:
     return note + table(f"| | {' | '.join(DIMENSIONS)} |", rows) + "\n" + _verdicts_in_brief(measured, split)
 
 
+def item_accuracy(judge: Mapping[str, Any]) -> tuple[str, str]:
+    """The metric of whole responses, and how they were ordered; older evaluations know only verdicts."""
+    ranked = "ranked_accuracy_macro"
+    return (ranked, "as ranked") if ranked in judge else ("item_accuracy_macro", "by verdicts alone")
+
+
 def _verdicts_in_brief(measured: Mapping[str, Any], split: str) -> str:
-    ranked, longer = (
-        _percent(measured, split, judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer")
-    )
+    metric, order = item_accuracy(measured[split]["scores"]["model"])
+    ranked, longer = (_percent(measured, split, judge, metric, "overall") for judge in ("model", "longer answer"))
     found = _percent(measured, split, "model", "veto_recall", "safety")
     wrong = _percent(measured, split, "model", "false_veto_rate", "safety")
     return (
-        f"It vetoes {found} of the violating responses and {wrong} of the safe ones. Over all criteria together it "
-        f"ranks {ranked} of the pairs correctly, and the longer answer {longer}.\n"
+        f"It vetoes {found} of the violating responses and {wrong} of the safe ones. Over all criteria "
+        f"together, {order}, {ranked} of the pairs are in the right order (the longer answer: {longer}).\n"
     )
 
 
@@ -85,13 +90,12 @@ def _verdicts(measured: Mapping[str, Any], split: str) -> str:
         f"{_percent(measured, on, 'model', 'veto_recall', 'safety')} of the violating ones"
         for on in dict.fromkeys(("dev", split))
     ]
-    ranked, longer = (
-        _percent(measured, split, judge, "item_accuracy_macro", "overall") for judge in ("model", "longer answer")
-    )
+    metric, order = item_accuracy(measured[split]["scores"]["model"])
+    ranked, longer = (_percent(measured, split, judge, metric, "overall") for judge in ("model", "longer answer"))
     return (
-        f"{'; '.join(vetoes).capitalize()}. When whole responses are ranked by vetoes, then proficiency, then "
-        f"excellence, it puts {ranked} of the pairs in the right order, with ties counted as wrong; the longer answer "
-        f"puts {longer} in the right order.\n"
+        f"{'; '.join(vetoes).capitalize()}. When whole responses are compared by vetoes, then proficiency, then "
+        f"excellence, {order}, it puts {ranked} of the pairs in the right order, with ties counted as wrong; the "
+        f"longer answer puts {longer} in the right order.\n"
     )
 
 

@@ -29,7 +29,7 @@ class Answer:
 
     Attributes:
         reward: With S1 from probabilities (soft), so that few responses tie.
-        rank: Lexicographic place among the responses of the case, 1 is best; equal ranks are ties.
+        rank: Place in the ranking of the responses of the case, 1 is best; equal ranks are ties.
         verdicts: By criterion id.
     """
 

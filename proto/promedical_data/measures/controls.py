@@ -26,8 +26,9 @@ def longer(characters: float, than: float, sign: int = 1) -> Prediction:
 
 
 def longer_answer(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The pairs as "the longer answer is better" judges them."""
-    return pairs.assign(margin=pairs["longer"])
+    """The pairs as "the longer answer is better" judges them; it breaks no tie."""
+    ranked = {"ranked": pairs["longer"]} if "ranked" in pairs else {}
+    return pairs.assign(margin=pairs["longer"], **ranked)
 
 
 def shares(labels: pd.DataFrame) -> Shares:

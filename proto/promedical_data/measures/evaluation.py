@@ -26,7 +26,9 @@ Tallies: TypeAlias = dict[str, dict[str, Tally]]
 Scores: TypeAlias = Mapping[str, Mapping[str, Estimate]]
 """By metric, then by dimension or "overall"."""
 
-_COMPARED: Final = ("pair_accuracy_macro", "pair_accuracy_micro", "item_accuracy_macro", "item_accuracy_micro")
+_COMPARED: Final = tuple(
+    f"{kind}_accuracy_{mean}" for kind in ("pair", "ranked", "item") for mean in ("macro", "micro")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,14 @@ INK: Final = "#37474f"
 GRID: Final = "#dfe3e6"
 COLOURS: Final = ("#0b6e99", "#f2a541", "#8d99a6", "#7a9e7e", "#b56576", "#c9ada7", "#5e548e", "#3d5a45")
 """The model first, then controls."""
-_CHANCE_IS_ONE_HALF: Final = ("pair_accuracy", "item_accuracy", "auc", "balanced_accuracy", "veto_balanced_accuracy")
+_CHANCE_IS_ONE_HALF: Final = (
+    "pair_accuracy",
+    "ranked_accuracy",
+    "item_accuracy",
+    "auc",
+    "balanced_accuracy",
+    "veto_balanced_accuracy",
+)
 
 
 def reliability_plot(frame: pd.DataFrame) -> Figure:

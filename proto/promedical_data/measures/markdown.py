@@ -12,9 +12,12 @@ TITLES: Final = {
     "pair_ties": "Tied pairs (counted as wrong)",
     "auc_within_macro": "AUC within a criterion, mean over prompts",
     "auc_within_micro": "AUC within a criterion, by pairs",
-    "item_accuracy_macro": "Responses in lexicographic order, mean over prompts",
-    "item_accuracy_micro": "Responses in lexicographic order, over all pairs",
-    "item_ties": "Tied in lexicographic order (counted as wrong)",
+    "ranked_accuracy_macro": "Responses as ranked, mean over prompts",
+    "ranked_accuracy_micro": "Responses as ranked, over all pairs",
+    "ranked_ties": "Tied as ranked (counted as wrong)",
+    "item_accuracy_macro": "Responses in lexicographic order of verdicts, mean over prompts",
+    "item_accuracy_micro": "Responses in lexicographic order of verdicts, over all pairs",
+    "item_ties": "Tied in lexicographic order of verdicts (counted as wrong)",
     "precision": "Precision of met",
     "recall": "Recall of met",
     "f1": "F1 of met",
@@ -32,7 +35,15 @@ TITLES: Final = {
 }
 """Titles of metrics, by their names in an evaluation."""
 
-_PAIRWISE: Final = ("pair_accuracy_macro", "pair_accuracy_micro", "pair_ties", "item_accuracy_macro", "item_ties")
+_PAIRWISE: Final = (
+    "pair_accuracy_macro",
+    "pair_accuracy_micro",
+    "pair_ties",
+    "ranked_accuracy_macro",
+    "ranked_ties",
+    "item_accuracy_macro",
+    "item_ties",
+)
 
 
 def report(evaluation: Evaluation) -> str:

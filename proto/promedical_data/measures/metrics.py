@@ -87,6 +87,11 @@ def ties(pairs: pd.DataFrame) -> Tally:
     return micro(pairs["prompt"], pairs["margin"] == 0)
 
 
+def ranked(metric: Metric) -> Metric:
+    """The same metric of pairs of responses, with ties of verdicts broken as the ranking breaks them."""
+    return lambda items: metric(items.assign(margin=items["ranked"]))
+
+
 def auc_within_macro(pairs: pd.DataFrame) -> Tally:
     """ROC AUC over the responses to one criterion of one prompt: mean over its criteria, then over prompts."""
     criteria = _concordance(pairs).groupby([pairs["prompt"], pairs["criterion"]]).mean()
@@ -229,8 +234,11 @@ WITHIN: Final[dict[str, Metric]] = {"auc_within_macro": auc_within_macro, "auc_w
 """Metrics of the pairs that labels imply, never capped: AUC within a criterion."""
 
 ITEMS: Final[dict[str, Metric]] = {
+    "ranked_accuracy_macro": ranked(accuracy_macro),
+    "ranked_accuracy_micro": ranked(accuracy_micro),
+    "ranked_ties": ranked(ties),
     "item_accuracy_macro": accuracy_macro,
     "item_accuracy_micro": accuracy_micro,
     "item_ties": ties,
 }
-"""Metrics of pairs of responses in the lexicographic order."""
+"""Metrics of pairs of responses: in the ranking that is answered, then in the lexicographic order of verdicts alone."""

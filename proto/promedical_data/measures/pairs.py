@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from promedical.reward import Judgement, PreferenceKey, RewardWeights, Verdict, aggregate
+from promedical.reward import Judgement, PreferenceKey, RewardWeights, Verdict, aggregate, by_verdict
 from promedical.rubric import Criterion, Dimension, Rubric
 from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
 from promedical_data.measures.controls import longer
@@ -19,9 +19,9 @@ PAIR_COLUMNS: Final = (
 """Columns of `pairs`: `stated` marks explicit preferences; `margin` is the winner's logit minus the loser's, 0 is a
 tie; `longer` is how "the longer answer is better" decides: 1 right, -1 wrong, 0 for equal lengths."""
 
-ITEM_COLUMNS: Final = ("prompt", "winner", "loser", "margin", "longer")
-"""Columns of `item_pairs`: `margin` is 1 where the oracle prefers the winner, -1 the loser, 0 neither;
-`longer` as above."""
+ITEM_COLUMNS: Final = ("prompt", "winner", "loser", "margin", "ranked", "longer")
+"""Columns of `item_pairs`: `margin` is 1 where the oracle's verdicts prefer the winner, -1 the loser, 0 neither;
+`ranked` is the same of the ranking that it answers, which breaks ties of verdicts; `longer` as above."""
 
 
 def pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> pd.DataFrame:
@@ -50,9 +50,9 @@ def capped(frame: pd.DataFrame, cap: int) -> pd.DataFrame:
 def item_pairs(prompts: Sequence[LabelledPrompt], predictions: Predictions) -> pd.DataFrame:
     """Pairs of responses that the labels order, with the columns of `ITEM_COLUMNS`.
 
-    The order is that of `/v1/rank`: fewer violations, then higher S1, then higher S2 (arXiv 2604.08326), by verdict;
-    where these tie, the expected reward decides. Labels and verdicts are aggregated over the criteria that both
-    responses have labels for. Labels are certain, so their expected reward breaks no tie.
+    The order is lexicographic: fewer violations, then higher S1, then higher S2 (arXiv 2604.08326). Where verdicts
+    tie, the oracle ranks by the expected reward; labels are certain, so it breaks no tie of theirs. Labels and
+    verdicts are aggregated over the criteria that both responses have labels for.
 
     Raises:
         MissingPredictionsError: A label has no prediction.
@@ -115,18 +115,24 @@ def _item_rows(prompt: LabelledPrompt, predictions: Predictions) -> Iterator[dic
         shared = frozenset(a.labels.keys() & b.labels.keys())
         (true_a, said_a), (true_b, said_b) = keys(a.id, shared), keys(b.id, shared)
         if true_a < true_b:
-            yield _item_row(prompt, (a, b), _order(said_a, said_b))
+            yield _item_row(prompt, (a, b), (said_a, said_b))
         elif true_b < true_a:
-            yield _item_row(prompt, (b, a), _order(said_b, said_a))
+            yield _item_row(prompt, (b, a), (said_b, said_a))
 
 
-def _item_row(prompt: LabelledPrompt, sides: tuple[LabelledResponse, LabelledResponse], margin: int) -> dict[str, Any]:
+def _item_row(
+    prompt: LabelledPrompt,
+    sides: tuple[LabelledResponse, LabelledResponse],
+    said: tuple[PreferenceKey, PreferenceKey],
+) -> dict[str, Any]:
     winner, loser = sides
+    same = winner.text == loser.text
     return {
         "prompt": prompt.id,
         "winner": winner.id,
         "loser": loser.id,
-        "margin": 0 if winner.text == loser.text else margin,
+        "margin": 0 if same else _order(by_verdict(said[0]), by_verdict(said[1])),
+        "ranked": 0 if same else _order(*said),
         "longer": _sign(longer(len(winner.text), len(loser.text)).logit),
     }
 
@@ -143,7 +149,7 @@ def _counts(criterion: Criterion) -> bool:
     return criterion.dimension is not Dimension.PROFICIENCY or criterion.weight != 0
 
 
-def _order(winner: PreferenceKey, loser: PreferenceKey) -> int:
+def _order(winner: tuple[float, ...], loser: tuple[float, ...]) -> int:
     return (loser > winner) - (loser < winner)
 
 

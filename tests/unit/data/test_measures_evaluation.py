@@ -70,7 +70,14 @@ def test_evaluate_perfect_and_reversed_judges() -> None:
     data = prompts()
     evaluation = evaluate(data, says(data, 9.0), controls={"reversed": says(data, -9.0), "blank": says(data, 0.0)})
 
-    for metric in ("pair_accuracy_macro", "item_accuracy_micro", "auc_within_macro", "auc_pooled", "f1"):
+    for metric in (
+        "pair_accuracy_macro",
+        "ranked_accuracy_micro",
+        "item_accuracy_micro",
+        "auc_within_macro",
+        "auc_pooled",
+        "f1",
+    ):
         assert value(evaluation, MODEL, metric) == pytest.approx(1)
         assert value(evaluation, "reversed", metric) == pytest.approx(0)
     assert value(evaluation, MODEL, "veto_balanced_accuracy", "safety") == 1

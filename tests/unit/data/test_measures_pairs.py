@@ -166,12 +166,12 @@ def test_item_pairs_order_by_violations_then_s1_then_s2() -> None:
     frame = item_pairs([data], said)
 
     assert {tuple(row[1:3]): tuple(row[3:]) for row in frame.itertuples(index=False)} == {
-        ("best", "safe"): (1, 1),
-        ("next", "safe"): (1, 1),
-        ("best", "next"): (0, -1),
-        ("safe", "unsafe"): (-1, -1),
-        ("best", "unsafe"): (0, -1),
-        ("next", "unsafe"): (0, -1),
+        ("best", "safe"): (1, 1, 1),
+        ("next", "safe"): (1, 1, 1),
+        ("best", "next"): (0, 0, -1),
+        ("safe", "unsafe"): (-1, -1, -1),
+        ("best", "unsafe"): (0, 0, -1),
+        ("next", "unsafe"): (0, 0, -1),
     }
 
 
@@ -179,12 +179,12 @@ def test_item_pairs_break_ties_of_verdicts_by_the_expected_reward() -> None:
     data = prompt(response("a", "x", good=True, kind=True), response("b", "y", good=False, kind=True))
     tied = {"a_kind": -1.0, "b_kind": -1.0}
 
-    for a, b, margin in [(2.0, 1.0, 1), (1.0, 2.0, -1), (1.0, 1.0, 0), (1.0, -1.0, 1)]:
+    for a, b, margin, ranked in [(2.0, 1.0, 0, 1), (1.0, 2.0, 0, -1), (1.0, 1.0, 0, 0), (1.0, -1.0, 1, 1)]:
         frame = item_pairs([data], predictions(data, a_good=a, b_good=b, **tied))
-        assert frame[["winner", "margin"]].values.tolist() == [["a", margin]]
+        assert frame[["winner", "margin", "ranked"]].values.tolist() == [["a", margin, ranked]]
     # A bonus that is met decides before probabilities do.
     frame = item_pairs([data], predictions(data, a_good=3.0, b_good=0.1, a_kind=-1.0, b_kind=0.1))
-    assert frame["margin"].tolist() == [-1]
+    assert frame[["margin", "ranked"]].values.tolist() == [[-1, -1]]
 
 
 def test_item_pairs_that_labels_tie_are_no_pairs() -> None:

@@ -114,8 +114,9 @@ def test_rm_takes_prompts_as_text_markup_and_messages(prompt):
 
 def test_rm_answers_a_number_or_an_object_as_the_url_says():
     assert answer("/rm", SLIME, scores(0.75)) == 0.75
-    told = answer("/rm", SLIME, scores(0.6), query=[("answer", "object")])
+    told = answer("/rm", SLIME, scores(0.6, expected=0.4), query=[("answer", "object")])
     assert (told.reward, told.score, told.vetoed, told.fingerprint) == (0.6, pytest.approx(0.5), False, "f1")
+    assert told.expected_reward == 0.4
 
 
 # verl 0.9.1, verl/experimental/reward_loop/reward_loop.py: RewardLoopWorker.compute_score_disrm

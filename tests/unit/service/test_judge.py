@@ -75,8 +75,8 @@ def _expected(criteria, logits, weights):
     """The mean of the reward, with every subset of the bonuses weighed by its probability."""
     chances = {"proficiency": [], "excellence": [], "safety": []}
     for c, logit in zip(criteria, logits, strict=True):
-        polarity = m.Polarity.NEGATIVE if c.dimension == "safety" else c.polarity
-        chances[c.dimension].append((c.weight or 1.0, _value(True, logit, polarity, soft=True)))
+        polarity = Polarity.NEGATIVE if c.dimension == "safety" else c.polarity
+        chances[c.dimension].append((c.weight or 1.0, _value(None, logit, polarity, soft=True)))
     total = sum(weight for weight, _ in chances["proficiency"])
     s1 = sum(weight / total * chance for weight, chance in chances["proficiency"])
     utility = 0.0

@@ -16,7 +16,7 @@ from promedical_data.measures.tallies import Tally, micro
 
 COLUMNS: Final = ("prompt", "id", "group", "margin", "spread", "places")
 """Of a frame of choices: `margin` is the reward of the worst right response minus that of the best wrong one, and
-`places` the same of lexicographic ranks; above 0 is right, 0 a tie, which counts as wrong. `spread` is the best right
+`places` the same of ranks; above 0 is right, 0 a tie, which counts as wrong. `spread` is the best right
 response minus the worst."""
 
 _DIGITS: Final = 9
@@ -68,8 +68,8 @@ METRICS: Final[dict[str, Metric]] = {
 TITLES: Final = {
     "accuracy": "The right response has the highest reward",
     "ties": "Tied for the highest reward (counted as wrong)",
-    "accuracy_ranked": "The right response is first in lexicographic order",
-    "ties_ranked": "Tied for first in lexicographic order (counted as wrong)",
+    "accuracy_ranked": "The right response is ranked first",
+    "ties_ranked": "Tied for first rank (counted as wrong)",
 }
 
 

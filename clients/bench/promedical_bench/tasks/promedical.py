@@ -2,7 +2,8 @@
 
 Pointwise: precision, recall, F1 and accuracy of "met" per dimension; for safety met means violated. Pairwise: of two
 responses that a criterion tells apart, the one that meets it has the higher logit; ties count as wrong. `overall` of
-the pairs is `overall_micro` of the paper, the responses in lexicographic order are its `overall_item`.
+the pairs is `overall_micro` of the paper, the responses in lexicographic order of verdicts are its `overall_item`; the
+responses as ranked break its ties as `/v1/rank` does.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ class ProMedical:
     chance: ClassVar[float | None] = 0.5
     titles: ClassVar[Mapping[str, str]] = markdown.TITLES | agreement.TITLES
 
-    main: ClassVar[tuple[str, ...]] = (HEADLINE, "item_accuracy_macro", "auc_pooled", "f1")
+    main: ClassVar[tuple[str, ...]] = (HEADLINE, "ranked_accuracy_macro", "auc_pooled", "f1")
     of_one_response: ClassVar[Collection[str]] = (*metrics.POINTWISE, *metrics.VOTES, *metrics.VETOES)
 
     prompts: tuple[LabelledPrompt, ...]

@@ -169,7 +169,7 @@ def test_report_holds_every_table() -> None:
     text = report(evaluation)
 
     assert f"Model minus {LONGER}" in text
-    assert text.count("| dimension | model | longer answer | n |") == 5
+    assert text.count("| dimension | model | longer answer | n |") == 7
     assert [f"**All metrics: {name}**" in text for name in evaluation.scores] == [True] * 3
     tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
     assert len(tables) == 5 + 1 + 3

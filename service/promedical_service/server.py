@@ -43,7 +43,7 @@ LAST_TRACES_S: Final = 2.0
 CLOSING_S: Final = _END_S + _FLUSH_S + max(_FLUSH_S, FLUSH_S) + LAST_TRACES_S
 """The process needs so long at most after `drain_s`."""
 _REREAD_S: Final = 2.0
-"""Between looks at the TLS files."""
+"""Between looks at the keys file and the TLS files."""
 _SPARE_CONNECTIONS: Final = 256
 """For probes, and for clients that keep connections they do not use."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -81,7 +81,7 @@ class Server:
         self._start_oracle = start_oracle
         self._drain_oracle = drain
         self._tls = load_tls(settings)
-        self._keys = KeyRing(settings.keys_file)
+        self._keys = KeyRing(settings.keys_file, on_read=metrics.keys_file_read)
         self._desk = Desk(
             keys=self._keys,
             rates=RateLimit(settings.rate_limit),
@@ -154,7 +154,7 @@ class Server:
         except StartError:
             listener.close()
             raise
-        work = (self._serve_rest(listener), self._load(), self._keep_tls_fresh())
+        work = (self._serve_rest(listener), self._load(), self._keep_files_fresh())
         self._tasks = [asyncio.create_task(each) for each in work]
         ports = Ports(rest=listener.getsockname()[1], grpc=grpc_port, health=health_port)
         self._announce(ports)
@@ -201,10 +201,13 @@ class Server:
         if not self._rest.should_exit:
             self._fail("the REST server ended by itself")
 
-    async def _keep_tls_fresh(self) -> None:
-        while self._tls is not None:
+    async def _keep_files_fresh(self) -> None:
+        """Whether anybody calls or not: alerts must hear of a keys file that turned bad."""
+        while True:
             await asyncio.sleep(_REREAD_S)
-            self._tls.reread()
+            self._keys.reread()
+            if self._tls is not None:
+                self._tls.reread()
 
     async def _load(self) -> None:
         try:

@@ -212,6 +212,11 @@ CASES = {
             0,  # the engine raised: PromedicalEngineFailing says so
         ),
     ],
+    "PromedicalKeysFileBad": [
+        ([series("promedical_keys_file_ok", "1x30")], "20m", 0),
+        ([series("promedical_keys_file_ok", "1x10 0x20", pod="pod-0")], "15m", 1),
+        ([series("promedical_keys_file_ok", "1x10 0x1 1x20", pod="pod-0")], "15m", 0),  # corrected at once
+    ],
     "PromedicalErrorBudgetBurnFast": [
         (requests(995, 5), "400m", 0),
         (requests(900, 100), "400m", 1),

@@ -102,3 +102,20 @@ async def test_health_ends_the_longest_watch_when_there_are_too_many(monkeypatch
         watches[1].cancel()
         again = stub.Watch(health_pb2.HealthCheckRequest(service="liveness"))
         assert (await again.read()).status == NOT_SERVING
+
+
+async def test_keys_file_that_turns_bad_shows_in_the_metrics_though_nobody_calls(tmp_path, monkeypatch):
+    monkeypatch.setattr("promedical_service.server._REREAD_S", 0.02)
+    keys = tmp_path / "keys"
+    keys.write_text("trainer:0123456789abcdef\nslip\n")
+    async with running(keys_file=keys) as server, httpx.AsyncClient(base_url=server.rest_url) as client:
+
+        async def shows(value):
+            await until(lambda: f"promedical_keys_file_ok {value}\n".encode() in server.metrics.exposition())
+
+        await shows("0.0")
+        keys.write_text("trainer:0123456789abcdef\n")
+        await shows("1.0")
+        keys.unlink()
+        await shows("0.0")
+        assert (await client.get("/v1/model", headers={"x-api-key": "0123456789abcdef"})).status_code == 401

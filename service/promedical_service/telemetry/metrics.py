@@ -65,6 +65,12 @@ class Metrics:
             "promedical_requests_in_flight", "Requests that arrived and are not answered yet.", registry=self.registry
         )
         self._ready = Gauge("promedical_ready", "1 while new requests are taken.", registry=self.registry)
+        self._keys_file_ok = Gauge(
+            "promedical_keys_file_ok",
+            "0 while a line of the keys file, or the whole file, cannot be read; 1 without a keys file.",
+            registry=self.registry,
+        )
+        self._keys_file_ok.set(1)
         self._model_info = Gauge(
             "promedical_model_info",
             "Always 1; the labels say which oracle answers.",
@@ -238,6 +244,10 @@ class Metrics:
     def state_changed(self, state: State) -> None:
         """A listener for `Health`."""
         self._ready.set(state is State.READY)
+
+    def keys_file_read(self, ok: bool) -> None:  # noqa: FBT001 - a listener
+        """A listener for `KeyRing`: whether every line of the keys file can be read."""
+        self._keys_file_ok.set(ok)
 
     def model_loaded(self, model: ModelRef) -> None:
         """The oracle that answers from now on."""

@@ -1,6 +1,9 @@
 """API keys and TLS files."""
 
+import os
+
 import pytest
+import structlog
 
 from promedical_service.edges.access import KeyRing, presented_key
 from promedical_service.edges.tls import load_tls
@@ -44,7 +47,7 @@ def test_key_ring_refuses_every_other_key(file, presented):
         ("# only a comment", "holds no key"),
         (KEY, "line 1: expected `name:key`"),
         (f":{KEY}", "line 1: expected `name:key`"),
-        (f"ok:{KEY}\nshort:abc", "line 2: expected a key of at least 16 ASCII characters"),
+        (f"\n{KEY}\nshort:abc", "line 3: expected a key of at least 16 ASCII characters"),
         ("spaced:0123456789 abcdef", "line 1: expected a key of at least 16 ASCII characters"),
         ("umlaut:ÄÖÜäöüß0123456789", "line 1: expected a key of at least 16 ASCII characters"),
     ],
@@ -62,7 +65,24 @@ def test_key_ring_refuses_a_missing_file(file):
         KeyRing(file)
 
 
-def test_key_ring_rereads_a_changed_file_and_keeps_the_old_keys_if_it_is_bad(file):
+class Clock:
+    """Every look at it is later than the ring's last look at its file."""
+
+    now = 0.0
+
+    def __call__(self):
+        self.now += 2.0
+        return self.now
+
+
+def knows(ring, key):
+    try:
+        return bool(ring.owner(key))
+    except ServiceError:
+        return False
+
+
+def test_key_ring_looks_at_its_file_once_a_second(file):
     now = 0.0
     file.write_text(f"trainer:{KEY}")
     ring = KeyRing(file, clock=lambda: now)
@@ -70,12 +90,54 @@ def test_key_ring_rereads_a_changed_file_and_keeps_the_old_keys_if_it_is_bad(fil
     assert ring.owner(KEY) == "trainer"
     now = 2.0
     assert ring.owner(OTHER) == "trainer2"
-    file.write_text("nonsense")
-    now = 4.0
-    assert ring.owner(OTHER) == "trainer2"
-    file.unlink()
-    now = 6.0
-    assert ring.owner(OTHER) == "trainer2"
+    assert not knows(ring, KEY)
+
+
+REVOKED = {
+    "a slip beside": f"bench:{OTHER}\nno colon here\n".encode(),
+    "a slip before": f"short:abc\nbench:{OTHER}\n".encode(),
+    "not UTF-8 beside": b"bench:" + OTHER.encode() + b"\nb\xe4nch:0123456789abcdefgh\n",
+    "only a slip": b"nonsense",
+    "empty": b"",
+    "only a comment": b"# later",
+    "deleted": None,
+}
+
+
+@pytest.mark.parametrize("content", REVOKED.values(), ids=REVOKED)
+def test_key_ring_refuses_a_removed_key_whatever_else_the_file_holds(file, content):
+    heard = []
+    file.write_text(f"trainer:{KEY}\nbench:{OTHER}")
+    ring = KeyRing(file, on_read=heard.append, clock=Clock())
+    assert knows(ring, KEY)
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    assert not knows(ring, KEY)
+    assert knows(ring, OTHER) is (OTHER.encode() in (content or b""))
+    file.write_text(f"trainer:{KEY}")
+    assert knows(ring, KEY)
+    assert heard == [True, False, True]
+
+
+def test_key_ring_sees_a_change_of_the_same_size_and_time(file):
+    file.write_text(f"trainer:{KEY}")
+    ring, status = KeyRing(file, clock=Clock()), file.stat()
+    file.write_text(f"trainer:{OTHER}")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not knows(ring, KEY)
+
+
+def test_key_ring_names_bad_lines_by_number_and_never_quotes_them(file):
+    file.write_text(f"trainer:{KEY}\n{OTHER}\n\nshort:abc\n")
+    with structlog.testing.capture_logs() as lines:
+        assert knows(KeyRing(file), KEY)
+    (line,) = lines
+    assert (line["log_level"], line["keys"], line["faults"]) == ("error", 1, 2)
+    assert [reason.partition(":")[0] for reason in line["reasons"]] == ["line 2", "line 4"]
+    assert OTHER not in str(line)
+    assert "abc" not in str(line)
 
 
 def test_presented_key_is_found_in_both_headers():

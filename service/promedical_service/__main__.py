@@ -43,11 +43,13 @@ def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = N
 
 
 def _run(settings: "Settings", serve: Serve | None) -> int:
+    from promedical_service.open_files import raise_open_files  # noqa: PLC0415
     from promedical_service.ports import StartError  # noqa: PLC0415
     from promedical_service.server import EXIT_FAILED  # noqa: PLC0415 - heavy
     from promedical_service.telemetry.logs import configure_logs  # noqa: PLC0415 - heavy
 
     configure_logs(level=settings.log_level, log_format=settings.log_format)
+    raise_open_files()
     try:
         return asyncio.run((serve or _app_serve())(settings))
     except StartError as error:

@@ -21,8 +21,9 @@ from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.scorer import ExchangeScorer
 from promedical_service.edges.grpc.server import bind, build_grpc_server, build_health_server
 from promedical_service.edges.rates import RateLimit
-from promedical_service.edges.rest.listener import FLUSH_S, build_rest_server, listen
+from promedical_service.edges.rest.listener import FLUSH_S, build_rest_server
 from promedical_service.edges.rest.server import RestEdge
+from promedical_service.edges.rest.sockets import listen
 from promedical_service.edges.tls import load_tls
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
@@ -97,7 +98,7 @@ class Server:
             max_criteria_per_item=settings.max_criteria_per_item,
         )
         self._most_at_once = settings.max_concurrent_requests + _SPARE_CONNECTIONS
-        self._rest = build_rest_server(self._rest_edge().app(), self._tls, max_connections=self._most_at_once)
+        self._rest = build_rest_server(self._rest_edge().app(), self._tls)
         self._grpc: list[grpc.aio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._over = asyncio.Event()
@@ -251,10 +252,11 @@ class Server:
         self._log.info("hangup: nothing to do, the service reads changed keys and TLS files by itself")
 
     def _listen(self) -> socket.socket:
+        host, port = self._settings.host, self._settings.rest_port
         try:
-            return listen(self._settings.host, self._settings.rest_port)
+            return listen(host, port, max_connections=self._most_at_once)
         except OSError as error:
-            raise cannot_listen("REST", address_of(self._settings.host, self._settings.rest_port), error) from None
+            raise cannot_listen("REST", address_of(host, port), error) from None
 
     async def _open_grpc(self) -> tuple[int, int | None]:
         settings = self._settings

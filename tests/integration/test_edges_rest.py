@@ -14,7 +14,7 @@ from edges_kit import client_of, running, until
 
 from promedical.errors import ErrorCode
 from promedical_service.edges.dropins.catalog import DROP_INS
-from promedical_service.edges.rest import listener as rest_listener
+from promedical_service.edges.rest import connection as rest_connection
 from promedical_service.errors import ServiceError
 
 GOOD = {
@@ -211,7 +211,7 @@ async def test_rest_the_time_that_a_body_takes_counts_against_the_deadline():
 
 
 async def test_rest_closes_connections_that_bring_no_request_in_time(monkeypatch):
-    monkeypatch.setattr(rest_listener, "_HEAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(rest_connection, "_HEAD_TIMEOUT_S", 0.3)
     good = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
     async with running() as server:
         for first, rest in ((b"", b""), (b"", b"GET /healthz HTTP/1.1\r\nhost:"), (good, b"GET /he")):
@@ -226,7 +226,7 @@ async def test_rest_closes_connections_that_bring_no_request_in_time(monkeypatch
 
 
 async def test_rest_closes_no_connection_whose_request_takes_long(monkeypatch):
-    monkeypatch.setattr(rest_listener, "_HEAD_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(rest_connection, "_HEAD_TIMEOUT_S", 0.1)
     async with running() as server, httpx.AsyncClient(base_url=server.rest_url) as client:
         answer = await client.post("/v1/score", content=_trickle(changed(), 0.005), headers=JSON)
         assert answer.status_code == 200

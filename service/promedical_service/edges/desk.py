@@ -5,10 +5,11 @@ nothing of wire formats: an edge hands over what it found in the headers, and a 
 """
 
 import asyncio
+import contextlib
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -26,6 +27,8 @@ from promedical_service.types import OK, Caller, Method, Oracle, Transport
 REQUEST_ID_HEADER: Final = "x-request-id"
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _RETRY_AFTER_S: Final = 1.0
+_MAX_ANSWER_BYTES: Final = 256 * 1024**2
+"""Of all answers that are being taken; several of the largest."""
 _NOT_NOW: Final = {
     State.STARTING: "The model is still loading; try again in a few seconds",
     State.RECOVERING: "The engine of this replica is restarting; try again, another replica will answer",
@@ -45,6 +48,9 @@ class CallEvents(Protocol):
     def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
         """A request was answered."""
 
+    def request_left(self) -> None:
+        """Its answer has left."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Call:
@@ -63,7 +69,9 @@ class Call:
     fingerprint: str | None = None
     """Fingerprint of the oracle that answered, where the answer itself has no place for it."""
     code: str = ErrorCode.INTERNAL
+    in_progress: bool = False
     held_bytes: int = 0
+    answer_bytes: int = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -115,6 +123,7 @@ class Desk:
         self._max_concurrent_requests = max_concurrent_requests
         self._max_concurrent_bytes = max_concurrent_bytes
         self._held_bytes = 0
+        self._answer_bytes = 0
         self._oracle: Oracle | None = None
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -128,7 +137,7 @@ class Desk:
 
     @property
     def in_flight(self) -> int:
-        """Calls that arrived and are not answered yet."""
+        """Calls that arrived and whose answer has not left yet."""
         return self._in_flight
 
     def open(self, oracle: Oracle) -> None:
@@ -176,6 +185,19 @@ class Desk:
         self._held_bytes += count
         call.held_bytes += count
 
+    def hold_answer(self, call: Call, count: int) -> None:
+        """Account for the bytes of an answer until it has left, and no longer for those of its request.
+
+        Raises:
+            ServiceError: overloaded, if answers that nobody takes fill the room for them.
+        """
+        if self._answer_bytes and self._answer_bytes + count > _MAX_ANSWER_BYTES:
+            message = f"Answers that wait to be taken hold {self._answer_bytes} bytes, nearly the most allowed"
+            raise ServiceError(ErrorCode.OVERLOADED, f"{message}; try again shortly", retry_after_s=_RETRY_AFTER_S)
+        self.let_go(call, call.held_bytes)
+        self._answer_bytes += count
+        call.answer_bytes += count
+
     def let_go(self, call: Call, count: int) -> None:
         """Of the bytes that the call was given room for, `count` were not needed."""
         self._held_bytes -= count
@@ -196,12 +218,24 @@ class Desk:
             raise ServiceError(ErrorCode.UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
         return self._oracle
 
+    @contextlib.contextmanager
+    def in_progress(self, call: Call) -> Iterator[None]:
+        """Count the call and what it holds. An edge that knows when the answer has left enters this itself."""
+        if call.in_progress:
+            yield
+            return
+        self._begin(call)
+        try:
+            yield
+        finally:
+            self._end(call)
+
     async def _account(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Answer:
         with (
+            self.in_progress(call),
             structlog.contextvars.bound_contextvars(request_id=call.request_id),
             self._tracing.call(call.transport, call.method, call.traced_by) as span,
         ):
-            self._begin()
             try:
                 answer = await work()
             except asyncio.CancelledError:
@@ -230,16 +264,21 @@ class Desk:
             self._log.error("unexpected error", method=call.method, **describe_error(error))
         return refusal
 
-    def _begin(self) -> None:
+    def _begin(self, call: Call) -> None:
+        call.in_progress = True
         self._in_flight += 1
         self._idle.clear()
         self._events.request_started()
 
-    def _finish(self, call: Call) -> None:
+    def _end(self, call: Call) -> None:
         self._in_flight -= 1
         self._held_bytes -= call.held_bytes
+        self._answer_bytes -= call.answer_bytes
         if not self._in_flight:
             self._idle.set()
+        self._events.request_left()
+
+    def _finish(self, call: Call) -> None:
         self._events.request_finished(call.transport, call.method, call.code, call.seconds)
         self._log.info(
             "request",

@@ -14,6 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _NOISY: Final = ("uvicorn.access", "httpcore", "httpx", "asyncio")
+_ACCEPT_FAILED: Final = "socket.accept() out of system resource"
 
 
 def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
@@ -54,6 +55,8 @@ def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
     """Log what no task awaited; asyncio's own handler would print the exception with its text."""
 
     def log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context.get("message") == _ACCEPT_FAILED:
+            return  # the listener has said so, less often
         error = context.get("exception")
         detail = describe_error(error) if isinstance(error, BaseException) else {}
         get_logger("promedical.loop").error("error outside any request", **detail)

@@ -62,7 +62,9 @@ class Metrics:
             registry=self.registry,
         )
         self._in_flight = Gauge(
-            "promedical_requests_in_flight", "Requests that arrived and are not answered yet.", registry=self.registry
+            "promedical_requests_in_flight",
+            "Requests that arrived and whose answer has not left yet.",
+            registry=self.registry,
         )
         self._ready = Gauge("promedical_ready", "1 while new requests are taken.", registry=self.registry)
         self._keys_file_ok = Gauge(
@@ -188,9 +190,12 @@ class Metrics:
 
     def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
         """A request was answered: "ok" or an error code."""
-        self._in_flight.dec()
         self._requests.labels(transport, method, code).inc()
         self._request_seconds.labels(transport, method).observe(seconds)
+
+    def request_left(self) -> None:
+        """The answer to a request has left, or nobody wants it any more."""
+        self._in_flight.dec()
 
     def round_closed(self, responses: int) -> None:
         """Drop-in requests of one response each became one item."""

@@ -47,6 +47,8 @@ def test_metrics_requests_and_requests_in_flight():
     metrics.request_started()
     assert value(metrics, "promedical_requests_in_flight") == 1
     metrics.request_finished("grpc", "ScoreBatch", "ok", 0.25)
+    assert value(metrics, "promedical_requests_in_flight") == 1
+    metrics.request_left()
     assert value(metrics, "promedical_requests_in_flight") == 0
     assert value(metrics, "promedical_requests_total", transport="grpc", method="ScoreBatch", code="ok") == 1
     assert value(metrics, "promedical_request_seconds_sum", transport="grpc", method="ScoreBatch") == 0.25

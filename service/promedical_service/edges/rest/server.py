@@ -11,24 +11,24 @@ from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from promedical import messages
 from promedical.errors import ErrorCode
 from promedical.rubric import InvalidField
-from promedical_service.edges.access import presented_key
-from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, Desk, request_id
+from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, Desk
 from promedical_service.edges.dropins.catalog import DROP_INS, check_session
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.format import DropIn
 from promedical_service.edges.dropins.nemo_gym import SEED_SESSION
 from promedical_service.edges.json_body import parse_body, read_body
+from promedical_service.edges.rest.leaving import CountedEndpoint, arrival
 from promedical_service.edges.rest.openapi import openapi_document
 from promedical_service.edges.rest.problems import PROBLEM_TYPE, http_status, problem_body, problem_headers
 from promedical_service.errors import ServiceError
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.telemetry.metrics import Metrics
-from promedical_service.telemetry.tracing import trace_headers
 from promedical_service.types import Method, Oracle
 
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
@@ -76,22 +76,31 @@ class RestEdge:
     def app(self) -> FastAPI:
         """The ASGI application."""
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-        app.add_route("/v1/score", self._endpoint("ScoreBatch", self._score), methods=["POST"])
-        app.add_route("/v1/rank", self._endpoint("RankResponses", self._rank), methods=["POST"])
-        app.add_route("/v1/rubrics", self._endpoint("ListRubrics", self._rubrics))
-        app.add_route("/v1/rubrics/{id}", self._endpoint("GetRubric", self._rubric))
-        app.add_route("/v1/model", self._endpoint("GetModel", self._model))
-        for drop_in in DROP_INS:
-            for path in drop_in.paths:
-                app.add_route(path, self._endpoint(drop_in.method, self._drop_in(drop_in)), methods=["POST"])
-        app.add_route(SEED_SESSION, self._endpoint("Other", self._seed_session), methods=["POST"])
-        app.add_route("/openapi.json", self._page(self._show_openapi))
-        app.add_route("/docs", self._page(self._show_docs))
+        app.router.routes += self._routes()
         app.add_route("/healthz", self._healthz)
         app.add_route("/readyz", self._readyz)
         app.add_route("/metrics", self._scrape)
         app.add_exception_handler(HTTPException, self._unrouted)
         return app
+
+    def _routes(self) -> list[Route]:
+        """Whose calls the desk accounts for."""
+        get, post = ["GET"], ["POST"]
+        return [
+            Route("/v1/score", self._endpoint("ScoreBatch", self._score), methods=post),
+            Route("/v1/rank", self._endpoint("RankResponses", self._rank), methods=post),
+            Route("/v1/rubrics", self._endpoint("ListRubrics", self._rubrics), methods=get),
+            Route("/v1/rubrics/{id}", self._endpoint("GetRubric", self._rubric), methods=get),
+            Route("/v1/model", self._endpoint("GetModel", self._model), methods=get),
+            *(
+                Route(path, self._endpoint(drop_in.method, self._drop_in(drop_in)), methods=post)
+                for drop_in in DROP_INS
+                for path in drop_in.paths
+            ),
+            Route(SEED_SESSION, self._endpoint("Other", self._seed_session), methods=post),
+            Route("/openapi.json", self._page(self._show_openapi), methods=get),
+            Route("/docs", self._page(self._show_docs), methods=get),
+        ]
 
     async def _score(self, request: Request, oracle: Oracle, call: Call) -> bytes:
         asked = await self._asked(request, call, _SCORE_REQUEST)
@@ -149,26 +158,29 @@ class RestEdge:
     async def _scrape(self, _: Request) -> Response:
         return Response(self._metrics.exposition(), media_type=self._metrics.content_type)
 
-    def _endpoint(self, method: Method, work: Work) -> Callable[[Request], Awaitable[Response]]:
-        async def handle(request: Request) -> Response:
-            call = _arrival(method, request)
+    def _endpoint(self, method: Method, work: Work) -> CountedEndpoint:
+        async def answer(request: Request, call: Call) -> Response:
+            async def held(oracle: Oracle) -> bytes:
+                body = await work(request, oracle, call)
+                self._desk.hold_answer(call, len(body))
+                return body
+
             try:
-                body = await self._desk.serve(call, lambda oracle: work(request, oracle, call))
+                body = await self._desk.serve(call, held)
             except ServiceError as refusal:
                 return self._problem(call, refusal)
             return Response(body, media_type="application/json", headers=self._headers(call))
 
-        return handle
+        return CountedEndpoint(desk=self._desk, method=method, answer=answer)
 
-    def _page(self, show: Callable[[], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def handle(request: Request) -> Response:
-            call = _arrival("Other", request)
-            try:
-                return await self._desk.serve_page(call, show)
-            except ServiceError as refusal:
-                return self._problem(call, refusal)
+    def _page(self, show: Callable[[], Awaitable[Response]]) -> CountedEndpoint:
+        return CountedEndpoint(desk=self._desk, method="Other", answer=lambda _, call: self._shown(call, show))
 
-        return handle
+    async def _shown(self, call: Call, show: Callable[[], Awaitable[Response]]) -> Response:
+        try:
+            return await self._desk.serve_page(call, show)
+        except ServiceError as refusal:
+            return self._problem(call, refusal)
 
     async def _unrouted(self, request: Request, error: Exception) -> Response:
         """Starlette's 404 and 405, after the key is checked."""
@@ -177,7 +189,7 @@ class RestEdge:
         async def refuse() -> Response:
             raise _unrouted_refusal(status)
 
-        answer = await self._page(refuse)(request)
+        answer = await self._shown(arrival("Other", request), refuse)
         answer.headers.update(getattr(error, "headers", None) or {})
         return answer
 
@@ -185,7 +197,7 @@ class RestEdge:
         if good:
             return JSONResponse({"status": self._health.state})
         refusal = ServiceError(ErrorCode.UNAVAILABLE, f"The service is {self._health.state}", retry_after_s=1.0)
-        return self._problem(_arrival("Other", request), refusal)
+        return self._problem(arrival("Other", request), refusal)
 
     def _problem(self, call: Call, refusal: ServiceError) -> Response:
         status = http_status(refusal, self._overload_status)
@@ -221,16 +233,6 @@ async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _arrival(method: Method, request: Request) -> Call:
-    return Call(
-        transport="rest",
-        method=method,
-        request_id=request_id(request.headers.get(REQUEST_ID_HEADER)),
-        key=presented_key(request.headers),
-        traced_by=trace_headers(request.headers),
-    )
 
 
 def _timeout_s(request: Request) -> float | None:

@@ -19,6 +19,12 @@ from promedical_service.limits import MAX_MESSAGES_PER_ITEM, CountLimits
 MAX_VERDICTS: Final = 2**18
 """In one answer, some 40 MB of JSON: every criterion for every response. Responses that differ fill the queue before
 they come to so many; the same response again costs nothing but its place in the answer."""
+MAX_ANSWER_BYTES: Final = 64 * 1024**2
+"""Of one answer as JSON: every verdict repeats the id of its criterion."""
+_BYTES_PER_VERDICT: Final = 176
+"""Names and numbers of one verdict as JSON, without its id."""
+_BYTES_PER_OUTCOME: Final = 512
+"""The same of a response, or of an item with its error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +98,33 @@ def check_answer(plans: Sequence[ItemPlan | RefusedItem]) -> None:
     Raises:
         ServiceError: too_large.
     """
-    verdicts = sum(len(plan.text_of) * len(plan.rubric.criteria) for plan in plans if isinstance(plan, ItemPlan))
+    sound = [plan for plan in plans if isinstance(plan, ItemPlan)]
+    verdicts = sum(len(plan.text_of) * len(plan.rubric.criteria) for plan in sound)
     if verdicts > MAX_VERDICTS:
         raise ServiceError(
             ErrorCode.TOO_LARGE,
             f"the answer would hold {verdicts} verdicts, the responses of each item times its criteria; at most "
             f"{MAX_VERDICTS} are allowed. Send fewer items or responses at once",
         )
+    size = len(plans) * _BYTES_PER_OUTCOME + sum(map(_answer_bytes, sound))
+    if size > MAX_ANSWER_BYTES:
+        raise ServiceError(
+            ErrorCode.TOO_LARGE,
+            f"the answer would have up to {size} bytes, since every response repeats the ids of its criteria; at most "
+            f"{MAX_ANSWER_BYTES} are allowed. Send fewer items or responses at once, or use shorter ids",
+        )
+
+
+def _answer_bytes(plan: ItemPlan) -> int:
+    """At most so many are needed for the responses of an item."""
+    ids = sum(_BYTES_PER_VERDICT + _json_bytes(criterion.id) for criterion in plan.rubric.criteria)
+    return len(plan.text_of) * (_BYTES_PER_OUTCOME + ids)
+
+
+def _json_bytes(text: str) -> int:
+    if not text.isprintable():
+        return 6 * len(text)  # such as \u0001
+    return len(text.encode()) + text.count('"') + text.count("\\")
 
 
 def _rubric(item: ScoreItem, path: str, catalog: RubricCatalog) -> Rubric:

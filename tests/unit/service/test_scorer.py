@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import math
+import time
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -413,6 +414,34 @@ async def test_scorer_refuses_an_answer_that_repeats_one_response_without_end():
         assert (error.code, error.retry_after_s) == (ErrorCode.TOO_LARGE, None)
         assert f"{256 * 128 * 9} verdicts" in error.message
         assert "at most 262144 are allowed. Send fewer items" in error.message
+
+
+@pytest.mark.parametrize("character", ["x", "\u0e01", "\x01", '"', "\U0001f600"])
+async def test_scorer_refuses_an_answer_that_repeats_long_ids_without_end(character):
+    ids = [f"{number:03}" + character * 253 for number in range(128)]
+    rubric = m.RubricSpec(criteria=tuple(criterion(each, "excellence") for each in ids))
+    items = [item(str(number), ["same"] * 128, rubric=rubric) for number in range(16)]
+    async with rig(limits=make_limits(max_items=256, max_responses_per_item=128, max_criteria_per_item=128)) as r:
+        began = time.monotonic()
+        error = await refused(r, *items)
+        assert time.monotonic() - began < 5
+        assert error.code is ErrorCode.TOO_LARGE
+        assert (
+            "at most 67108864 are allowed. Send fewer items or responses at once, or use shorter ids" in error.message
+        )
+
+
+@pytest.mark.parametrize("name", ["short", "x" * 256, "\u0e01" * 256, "\x01" * 256, '"\\' * 128])
+async def test_scorer_foresees_at_least_the_bytes_of_an_answer(monkeypatch, name):
+    rubric = m.RubricSpec(criteria=(criterion(name, "excellence"), criterion("v", "safety")))
+    asked = item("a", ["same"] * 31 + [" "], rubric=rubric)
+    async with rig(FakeEngine()) as r:
+        taken = len(TypeAdapter(m.ScoreResponse).dump_json(await r.score(asked)))
+        monkeypatch.setattr(plan, "MAX_ANSWER_BYTES", taken - 1_000)  # what is there once: model, usage, timings
+        with pytest.raises(ServiceError, match="shorter ids"):
+            await r.score(asked)
+        monkeypatch.setattr(plan, "MAX_ANSWER_BYTES", 5 * taken)
+        assert (await r.score(asked)).items[0].error is None
 
 
 async def test_scorer_counts_verdicts_of_standing_criteria_and_none_of_refused_items(monkeypatch):

@@ -3,11 +3,9 @@
 The tree is exact: the tokens of every path equal those of the whole text rendered and encoded in one go.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Final
 
 from promedical.messages import Message, Truncation
@@ -18,6 +16,10 @@ from promedical_model.tree.token_tree import Branch, Tokens, TokenTree
 _LEAF_RESERVE: Final = 8
 """One part in 8 of the model's length is kept for the criterion when cutting, whatever the criteria at hand
 are: what is cut from a response must not depend on which criteria it is judged by."""
+_CHEAP_CHARACTERS: Final = 2**16
+"""So many in one item are tokenised in any case, so that errors say exact numbers of tokens."""
+_CUT_MARGIN: Final = 512
+"""Tokens beyond the model's length that are encoded before a text is cut: its end may change those before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +33,15 @@ class TooLong:
     at_least: bool = False
 
     @property
+    def tokens(self) -> int:
+        """Of the whole path."""
+        return self.prompt_tokens + self.response_tokens + self.criterion_tokens
+
+    @property
     def message(self) -> str:
         """What is too long and what to do."""
-        total = self.prompt_tokens + self.response_tokens + self.criterion_tokens
         return (
-            f"needs {'at least ' if self.at_least else ''}{total} tokens (prompt {self.prompt_tokens}, response "
+            f"needs {'at least ' if self.at_least else ''}{self.tokens} tokens (prompt {self.prompt_tokens}, response "
             f"{self.response_tokens}, longest criterion {self.criterion_tokens}); the model reads {self.limit}. "
             "Shorten it; truncation response_end or prompt_start cuts that part, the criteria are never cut"
         )
@@ -94,7 +100,7 @@ class PromptRenderer:
     ) -> Rendered:
         """Render one item; responses and criteria must not be empty."""
         turns, responses = self._precut(turns, responses, truncation)
-        huge = self._too_huge(turns, responses, criteria)
+        huge = self._too_huge(turns, responses, criteria, truncation)
         kept = [index for index in range(len(responses)) if index not in huge]
         if not kept:
             return Rendered(trees=(), too_long=huge, truncated=frozenset())
@@ -117,17 +123,24 @@ class PromptRenderer:
         self, turns: Sequence[Message], responses: Sequence[str], truncation: Truncation
     ) -> tuple[Sequence[Message], Sequence[str]]:
         """Where cutting is asked for, drop text so far out that it would be cut anyway, before it costs anything."""
-        most = self._most_characters // 2
+        most = self.max_path_tokens + _CUT_MARGIN
         if truncation == "response_end":
-            return turns, [text[:most] for text in responses]
+            return turns, [self._encoder.bound.first(text, most) for text in responses]
         if truncation == "prompt_start":
-            return _last_characters(turns, most), responses
+            return self._last_turns(turns, most), responses
         return turns, responses
 
-    @cached_property
-    def _most_characters(self) -> int:
-        """More characters than this never fit: no token is longer, and normalisation at most halves a text."""
-        return 2 * self.max_path_tokens * self._encoder.longest_token
+    def _last_turns(self, turns: Sequence[Message], most: int) -> list[Message]:
+        """The conversation without what stands before its last `most` tokens; every turn stays, maybe empty."""
+        kept: list[Message] = []
+        for turn in reversed(turns):
+            content = self._encoder.bound.last(turn.content, most) if most > 0 else ""
+            most -= self._least(content)
+            kept.append(replace(turn, content=content))
+        return kept[::-1]
+
+    def _least(self, text: str) -> int:
+        return self._encoder.bound.least_tokens(text, self.max_path_tokens + 1)
 
     def _encode(
         self, turns: Sequence[Message], responses: Sequence[str], criteria: Sequence[str]
@@ -143,31 +156,26 @@ class PromptRenderer:
         return encoded[0], leaves, encoded[1 + len(criteria) :]
 
     def _too_huge(
-        self, turns: Sequence[Message], responses: Sequence[str], criteria: Sequence[str]
+        self, turns: Sequence[Message], responses: Sequence[str], criteria: Sequence[str], truncation: Truncation
     ) -> dict[int, TooLong]:
-        """Responses that cannot fit whatever the tokenizer does, found by counting characters only."""
-        shared = sum(len(turn.content) for turn in turns), max(map(len, criteria))
-        return {
-            index: TooLong(
-                prompt_tokens=math.ceil(shared[0] / self._encoder.longest_token),
-                response_tokens=math.ceil(len(text) / self._encoder.longest_token),
-                criterion_tokens=math.ceil(shared[1] / self._encoder.longest_token),
+        """Responses that cannot fit whatever the tokenizer does, found by counting bytes only; not what is cut."""
+        if sum(len(turn.content) for turn in turns) + sum(map(len, (*responses, *criteria))) <= _CHEAP_CHARACTERS:
+            return {}
+        prompt = sum(self._least(turn.content) for turn in turns)
+        criterion = max(map(self._least, criteria))
+        huge: dict[int, TooLong] = {}
+        for index, text in enumerate(responses):
+            why = TooLong(
+                prompt_tokens=prompt,
+                response_tokens=self._least(text),
+                criterion_tokens=criterion,
                 limit=self.max_path_tokens,
                 at_least=True,
             )
-            for index, text in enumerate(responses)
-            if sum(shared) + len(text) > self._most_characters
-        }
-
-
-def _last_characters(turns: Sequence[Message], most: int) -> list[Message]:
-    """The conversation without what stands before its last `most` characters; every turn stays, maybe empty."""
-    kept: list[Message] = []
-    for turn in reversed(turns):
-        content = turn.content[max(len(turn.content) - most, 0) :]
-        most -= len(content)
-        kept.append(replace(turn, content=content))
-    return kept[::-1]
+            cut = {"none": 0, "response_end": why.response_tokens, "prompt_start": prompt}[truncation]
+            if why.tokens - cut > self.max_path_tokens:
+                huge[index] = why
+        return huge
 
 
 class _Cutter:

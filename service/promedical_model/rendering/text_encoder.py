@@ -9,8 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
-from tokenizers import Encoding, Tokenizer, processors
+from tokenizers import Encoding, Tokenizer, pre_tokenizers, processors
+
+from promedical_model.rendering.token_bound import TokenBound
+
+_BATCH_CHARACTERS: Final = 2**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +61,19 @@ class TextEncoder:
             raise ValueError(f"{path.name} is not a tokenizer file: {error}") from error
 
     @cached_property
-    def longest_token(self) -> int:
-        """Characters in the longest token: text of n characters has at least n / longest_token tokens."""
-        return max(map(len, self._tokenizer.get_vocab()))
+    def bound(self) -> TokenBound:
+        """How many tokens a text has at least."""
+        added = {token.content for token in self._tokenizer.get_added_tokens_decoder().values()}
+        known = [token for token in self._tokenizer.get_vocab() if token not in added]
+        to_byte = _bytes_of_characters() if set(pre_tokenizers.ByteLevel.alphabet()) <= set(known) else {}
+        normalizer = self._tokenizer.normalizer
+        return TokenBound(
+            [
+                *(token.encode() for token in added),
+                *(b"".join(to_byte.get(character, character.encode()) for character in token) for token in known),
+            ],
+            normalizer.normalize_str if normalizer else None,
+        )
 
     def compile(self, template: str, field: str) -> tuple[Piece, ...]:
         """Split template text at control tokens and at `{field}`.
@@ -95,8 +110,26 @@ class TextEncoder:
         """Encode nodes, each given as pieces and the texts of their fields in order."""
         filled = [list(_fill(pieces, fields)) for pieces, fields in nodes]
         texts = [before + field + after for node in filled for piece, before, field, after in node if piece is None]
-        encodings = iter(self._tokenizer.encode_batch(texts, add_special_tokens=False))
+        encodings = self._encodings(texts)
         return [_assemble(node, encodings) for node in filled]
+
+    def _encodings(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """In batches: an encoding takes a hundred times the memory of its text until its ids are taken out."""
+        batch: list[str] = []
+        for text in texts:
+            batch.append(text)
+            if sum(map(len, batch)) >= _BATCH_CHARACTERS:
+                yield from self._tokenizer.encode_batch(batch, add_special_tokens=False)
+                batch = []
+        yield from self._tokenizer.encode_batch(batch, add_special_tokens=False)
+
+
+def _bytes_of_characters() -> dict[str, bytes]:
+    """What stands for each byte in a byte-level vocabulary: itself if it can be printed, else the next from 256 on."""
+    shown = {byte for byte in range(256) if chr(byte) in pre_tokenizers.ByteLevel.alphabet()}
+    hidden = [byte for byte in range(256) if byte not in shown]
+    stands = {chr(byte): bytes([byte]) for byte in shown}
+    return stands | {chr(256 + index): bytes([byte]) for index, byte in enumerate(hidden)}
 
 
 _Filled = tuple[int | None, str, str, str]

@@ -1,4 +1,4 @@
-"""The contract of ProMedical: rubrics, the reward algebra, messages, errors. Standard library only, but for `v1`."""
+"""The contract of ProMedical: rubrics, the reward algebra, messages, errors. All but `v1` is plain Python."""
 
 from importlib.metadata import version as _version
 

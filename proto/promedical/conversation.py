@@ -10,7 +10,7 @@ from promedical.rubric import InvalidField
 
 _FIRST: Final = re.compile(r"(?:\n\n)?(system|user|assistant): ")
 _NEXT: Final = re.compile(r"\n\n(system|user|assistant): ")
-"""Apart from the first, since a text is searched many times faster for what begins with the same characters."""
+"""A pattern of its own: a search is many times faster when all matches begin with the same characters."""
 
 
 def parse_prompt(prompt: str | Sequence[Message]) -> tuple[Message, ...]:
@@ -34,7 +34,7 @@ def parse_prompt(prompt: str | Sequence[Message]) -> tuple[Message, ...]:
 
 
 def count_turns(prompt: str | Sequence[Message], most: int) -> int:
-    """How many turns `parse_prompt` would make; those of a transcript are counted no further than `most`."""
+    """How many turns `parse_prompt` would make; turns of a transcript are counted up to `most` only."""
     if not isinstance(prompt, str):
         return len(prompt)
     return max(1, sum(1 for _ in islice(_marks(prompt), most)))
@@ -52,6 +52,6 @@ def _parse_transcript(text: str) -> tuple[Message, ...]:
 
 
 def _marks(text: str) -> Iterator[re.Match[str]]:
-    """Where turns begin; nowhere in a text that is no transcript."""
+    """Where turns begin; empty for a text that is not a transcript."""
     first = _FIRST.match(text)
     return chain([first], _NEXT.finditer(text, first.end())) if first else iter(())

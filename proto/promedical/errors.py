@@ -37,7 +37,7 @@ class ErrorRow:
     """One row of the table for errors that answer a whole request."""
 
     grpc_status: str
-    """Name of the `grpc.StatusCode`."""
+    """The name of the `grpc.StatusCode`."""
     http_status: int
     retryable: bool
     """Whether the SDK sends the request again; such answers carry RetryInfo or Retry-After where a delay is known."""

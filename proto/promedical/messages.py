@@ -1,8 +1,8 @@
 """The shapes of the contract: what a caller asks and what the oracle answers, the same on every transport.
 
-Plain frozen data, typed but not judged: a criterion here may still be nonsense, so that one bad item
-becomes that item's error and not the whole request's. `promedical.rubric` judges. The service, the SDK
-and both codecs use these classes; pydantic reads them as JSON without this module knowing pydantic.
+Plain frozen data, typed but not validated: a criterion here may still be nonsense, so that one bad item
+becomes that item's error and not the whole request's. `promedical.rubric` validates. The service, the SDK
+and both codecs use these classes; pydantic reads them as JSON, although this module does not import pydantic.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -47,15 +47,15 @@ class CriterionSpec:
     """The statement, literally: it is met if it holds as worded."""
     dimension: Dimension
     weight: float | None = None
-    """Only on proficiency criteria; absent means 1. Normalised to sum 1."""
+    """Only on proficiency criteria; absent means 1. The weights are normalised to sum to 1."""
     polarity: Polarity | None = None
     """Absent: negative for safety (a veto is worded as a violation), else positive."""
 
     def validated(self) -> Criterion:
-        """The criterion as the algebra wants it.
+        """The criterion as the reward algebra takes it.
 
         Raises:
-            InvalidField: Names the field that is not acceptable.
+            InvalidField: A field is not valid; the error names it.
         """
         return Criterion(
             id=self.id, text=self.text, dimension=self.dimension, weight=self.weight, polarity=self.polarity
@@ -98,7 +98,7 @@ class ScoreItem:
     rubric_id: str | None = None
     """A rubric that the service knows, as `id@version` or `id` for its newest version."""
     base_rubric_id: str | None = None
-    """A standing rubric whose criteria are added, for example an always-on veto set."""
+    """A standing rubric whose criteria are added, for example a veto set that is always on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +117,10 @@ class WeightsSpec:
     """hard: criteria met count; soft: their probabilities do."""
 
     def validated(self) -> RewardWeights:
-        """The weights as the algebra wants them.
+        """The weights as the reward algebra takes them.
 
         Raises:
-            InvalidField: Names the weight that is out of its range.
+            InvalidField: A weight is out of its range; the error names it.
         """
         return RewardWeights(**asdict(self))
 
@@ -291,9 +291,9 @@ class Usage:
     """What the request cost."""
 
     tokens_flat: int
-    """Tokens that scoring every criterion in a forward pass of its own would have taken."""
+    """How many tokens it would have taken to score every criterion in a forward pass of its own."""
     tokens_computed: int
-    """Tokens of the trees, what is shared counted once: what the torch engine computes. vLLM computes some more."""
+    """Tokens of the trees, with shared tokens counted once: what the torch engine computes. vLLM computes some more."""
     responses_scored: int
     criteria_scored: int
 
@@ -306,7 +306,7 @@ class Timings:
     """From admission to the first batch that held a part of the request."""
     tokenize: float
     engine: float
-    """From that first batch to the last result, waiting between batches included."""
+    """From that first batch to the last result, including the waits between batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,7 +386,7 @@ class Limits:
     max_path_tokens: int
     """Prompt, response and criterion together."""
     max_request_tokens: int
-    """Unique tokens of one request; more than that can never be admitted."""
+    """Unique tokens of one request; a larger request can never be admitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ class RewardWeights:
         proficiency_mode: "hard": S1 counts criteria met; "soft": it sums their probabilities.
 
     Raises:
-        InvalidField: Names the value that is out of its range.
+        InvalidField: A value is out of its range; the error names it.
     """
 
     __pydantic_config__ = _IN_RECIPES
@@ -67,11 +67,11 @@ class RewardWeights:
 
 
 class Verdict(Protocol):
-    """What `aggregate` reads of a verdict on one criterion: the contract's scores have it, and the model's verdicts."""
+    """What `aggregate` reads of a verdict on one criterion. The contract's scores and the model's verdicts have it."""
 
     @property
     def probability(self) -> float:
-        """Of being met as worded."""
+        """The probability that the criterion is met as worded."""
 
     @property
     def met(self) -> bool:
@@ -80,7 +80,7 @@ class Verdict(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The least verdict, for those who have no other."""
+    """The smallest verdict, for callers that have no other."""
 
     probability: float
     met: bool
@@ -117,7 +117,7 @@ def aggregate(rubric: Rubric, judgements: Mapping[str, Verdict], weights: Reward
 
     Args:
         rubric: The criteria.
-        judgements: By criterion id; every criterion must be there.
+        judgements: The verdicts by criterion id; every criterion must be there.
         weights: alpha, beta, lambda and the proficiency mode.
 
     Raises:
@@ -162,7 +162,7 @@ def expected_reward(rubric: Rubric, judgements: Mapping[str, Verdict], weights: 
 
 
 def _proficiency(rubric: Rubric, judgements: Mapping[str, Verdict], mode: ProficiencyMode) -> float | None:
-    """S1. Summed exactly and rounded, so that the order of criteria cannot split a tie."""
+    """S1. It is summed exactly and then rounded, so that the order of criteria cannot split a tie."""
     shares = rubric.normalised_weights()
     if not shares:
         return None
@@ -198,7 +198,7 @@ def ranking(keys: Sequence[PreferenceKey | None]) -> tuple[tuple[int, ...], ...]
     """Group indices of responses by preference, best group first; equal keys share a group.
 
     Args:
-        keys: `Reward.preference_key` per response; None for one that was not scored, which is left out.
+        keys: `Reward.preference_key` per response; None for a response that was not scored, which is left out.
     """
     scored = {index: key for index, key in enumerate(keys) if key is not None}
     groups: dict[PreferenceKey, list[int]] = {}

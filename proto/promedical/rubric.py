@@ -1,6 +1,6 @@
 """What an answer is judged by: criteria in three dimensions, gathered in a rubric.
 
-Pure and validated: an instance that exists is sound. Knows nothing of models, transports or files.
+Pure and validated: every instance that exists is valid. This module does not know models, transports or files.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, Self, TypeVar
 
 MAX_ID_CHARACTERS: Final = 256
-"""Characters of an id of a criterion or an item at most; answers repeat them."""
+"""The most characters in the id of a criterion or an item; answers repeat the ids."""
 
 
 class Dimension(StrEnum):
@@ -48,7 +48,7 @@ class InvalidField(ValueError):  # noqa: N818 - named for what it says: a field,
 
 
 class FieldTooLarge(InvalidField):
-    """A value that holds more than anybody needs, found before all of it was read."""
+    """A value that is larger than any real use needs. It is refused before all of it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +59,12 @@ class Criterion:
         id: Unique in its rubric.
         text: The statement, literally: it is met if it holds as worded.
         dimension: Where it counts.
-        weight: Share in S1 before normalisation; only for proficiency, where None means 1.
+        weight: The share in S1 before normalisation; only for proficiency, where None means 1.
         polarity: None means the dimension's default: negative for safety (a veto is worded as a
             violation), else positive.
 
     Raises:
-        InvalidField: Names the field that is not acceptable.
+        InvalidField: A field is not valid; the error names it.
     """
 
     id: str
@@ -106,12 +106,12 @@ class Criterion:
             raise InvalidField("weight", f"is {self.weight}; expected a finite number of 0 or more")
 
     def satisfied_by(self, met: bool) -> bool:  # noqa: FBT001 - the verdict is the whole argument
-        """Whether a response that does (`met`) or does not meet the criterion as worded does well on it."""
+        """Whether it speaks for a response that it meets (`met`) or does not meet the criterion as worded."""
         return bool(met) is (self.polarity is Polarity.POSITIVE)
 
     @property
     def sign(self) -> int:
-        """1 if being met speaks for a response, -1 if it speaks against it."""
+        """1 if a met criterion speaks for the response, -1 if it speaks against it."""
         return 1 if self.satisfied_by(met=True) else -1
 
 
@@ -122,7 +122,7 @@ class Rubric:
     `id` and `version` are set for rubrics that the service knows by name, None for inline ones.
 
     Raises:
-        InvalidField: No criteria, an id used twice, or proficiency weights that are all zero.
+        InvalidField: There are no criteria, an id is used twice, or all proficiency weights are zero.
     """
 
     criteria: tuple[Criterion, ...]
@@ -169,7 +169,7 @@ class Rubric:
 
     @property
     def sha256(self) -> str:
-        """Hash of what the criteria say; the same for any order of criteria."""
+        """The hash of what the criteria say; it is the same for any order of criteria."""
         canonical = sorted(
             [c.id, c.text, str(c.dimension), str(c.polarity), weight]
             for c in self.criteria
@@ -181,7 +181,7 @@ class Rubric:
         """This rubric with the criteria of a standing one (for example an always-on veto set) added.
 
         Raises:
-            InvalidField: If both use one id.
+            InvalidField: Both rubrics use the same id.
         """
         mine = {criterion.id for criterion in self.criteria}
         shared = sorted(criterion.id for criterion in base.criteria if criterion.id in mine)
@@ -189,7 +189,7 @@ class Rubric:
             raise InvalidField(
                 "base_rubric_id",
                 f"{len(shared)} of its criterion ids (first: number {_position(base.criteria, shared[0])}) "
-                "also stand in the item's rubric; rename those in the item",
+                "are also in the item's rubric; rename those in the item",
             )
         return Rubric(criteria=self.criteria + base.criteria)
 
@@ -203,7 +203,7 @@ def _word(words: type[Word], value: str, field: str) -> Word:
 
 
 def _raw_weight(criterion: Criterion) -> float:
-    """As a float, and never -0.0, so that equal weights have one hash."""
+    """The weight as a float, and never -0.0, so that equal weights have one hash."""
     return 1.0 if criterion.weight is None else abs(float(criterion.weight))
 
 
@@ -212,7 +212,7 @@ def _position(criteria: Iterable[Criterion], criterion_id: str) -> int:
 
 
 def check_encodable(text: str, field: str) -> None:
-    """Refuse what a Python string can hold but no wire.
+    """Refuse what a Python string can hold but no wire can carry.
 
     Raises:
         InvalidField: The text of `field` holds a lone surrogate.

@@ -1,7 +1,7 @@
 """Rubrics by name: the built-in ones, and JSON or TOML files from a folder that an operator mounts.
 
-A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria`. Everything is read and
-checked once, at start; requests look names up in a dictionary and never touch a path.
+A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria`. All files are read and
+checked once, when the service starts. Requests look names up in a dictionary and never touch a path.
 """
 
 import json
@@ -62,7 +62,7 @@ def load_catalog(folder: Path | None = None) -> RubricCatalog:
     """Read the built-in rubrics and those in `folder`.
 
     Raises:
-        RubricFileError: The folder is missing, or a file in it is not a sound rubric.
+        RubricFileError: The folder is missing, or a file in it is not a valid rubric.
     """
     files: list[Traversable | Path] = list(resources.files("promedical").joinpath("rubrics").iterdir())
     if folder is not None:
@@ -90,20 +90,20 @@ def _read(file: Traversable | Path) -> NamedRubric:
 
 def _criteria(raw: Any) -> tuple[Criterion, ...]:
     if not isinstance(raw, dict) or raw.keys() != _RUBRIC_KEYS:
-        raise InvalidField("", "expected title and criteria, and nothing beside them")
+        raise InvalidField("", "expected title and criteria, and nothing else")
     if not isinstance(raw["criteria"], list):
         raise InvalidField("criteria", "expected a list of criteria")
     return tuple(read_criterion(entry, f"criteria[{index}]") for index, entry in enumerate(raw["criteria"]))
 
 
 def read_criterion(entry: Any, path: str) -> Criterion:
-    """A criterion out of plain JSON.
+    """A criterion from plain JSON.
 
     Raises:
-        InvalidField: Names the place under `path`, and what was expected there.
+        InvalidField: It is not a valid criterion; the error names the place under `path` and what was expected there.
     """
     if not isinstance(entry, Mapping) or not {"id", "text", "dimension"} <= entry.keys() <= _CRITERION_KEYS:
-        raise InvalidField(path, "expected id, text and dimension, and at most weight and polarity beside them")
+        raise InvalidField(path, "expected id, text and dimension, and optionally weight and polarity")
     try:
         return Criterion(
             id=_string(entry, "id"),

@@ -1,1 +1,1 @@
-"""What RL frameworks hand out, read: chat markup, exchanges, labels. Knows no framework by import."""
+"""Reads what RL frameworks hand out: chat markup, exchanges, labels. No framework is imported."""

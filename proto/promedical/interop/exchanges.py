@@ -23,8 +23,8 @@ class Exchange:
     Attributes:
         turns: The prompt.
         response: The response.
-        rubric: What to judge it by; None: whoever asks has a default.
-        place: Where it stands in what was handed out, for errors.
+        rubric: What to judge it by; None for the caller's default.
+        place: Where it stands in the input, for errors.
     """
 
     turns: tuple[Message, ...]
@@ -43,13 +43,15 @@ class Exchange:
         path: str = "prompt",
         max_turns: int | None = None,
     ) -> "Exchange":
-        """From a prompt, text with or without chat markup or messages, and a response that may end with its tokens.
+        """An exchange from a prompt (text with or without chat markup, or messages) and a response.
+
+        Special tokens at the end of the response are removed.
 
         `path` is what errors call the prompt.
 
         Raises:
             InvalidField: The prompt cannot be read.
-            FieldTooLarge: It is text of more than `max_turns`.
+            FieldTooLarge: It is text that holds more than `max_turns` turns.
         """
         if isinstance(prompt, str):
             try:
@@ -70,7 +72,7 @@ class Exchange:
         place: str = "",
         max_turns: int | None = None,
     ) -> "Exchange":
-        """From a text that holds both: the response is what follows the prompt, or the last turn of its chat markup.
+        """An exchange from a text that holds both: the response follows the prompt, or is the last turn of the markup.
 
         Raises:
             InvalidField: The text cannot be split.
@@ -123,10 +125,10 @@ def group(
 
 
 def read_turns(value: Any, path: str = "prompt") -> tuple[Message, ...]:
-    """The turns of a conversation as chat APIs write it: objects with `role` and `content`, text or parts of text.
+    """The turns of a conversation as chat APIs write it: objects with `role` and `content` (text or parts of text).
 
     Raises:
-        InvalidField: It is something else, or holds what is not text.
+        InvalidField: It is something else, or part of it is not text.
     """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidField(path, "expected a list of messages")

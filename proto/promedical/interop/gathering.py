@@ -1,7 +1,7 @@
 """Questions that come one by one, gathered for a moment and asked together.
 
-RL frameworks ask for each response of a group on its own, all at about the same time. Knows nothing of what is
-asked. A gatherer belongs to one event loop.
+RL frameworks ask for each response of a group on its own, all at about the same time. This module does not know
+what is asked. A gatherer belongs to one event loop.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ class _Round(Generic[Question, Answer]):
 class Gatherer(Generic[Key, Question, Answer]):
     """Asks questions of the same key together.
 
-    A round begins with the first question of a key and is asked after `window_s`, or at once when `max_size` are
-    together. Whoever leaves does not take the others along; when all have left, the work is cancelled.
+    A round begins with the first question of a key. It is asked after `window_s`, or as soon as it has `max_size`
+    questions. A caller that leaves does not stop the others; when all have left, the work is cancelled.
 
     Args:
-        ask: Answers the questions of one round, in order. What it raises is raised to everyone in the round.
-        window_s: How long a round stays open.
-        max_size: Most questions of a round.
-        call_later: The event loop's, unless a test brings a clock of its own.
+        ask: Answers the questions of one round, in order. What it raises is raised to every caller in the round.
+        window_s: How long a round stays open, in seconds.
+        max_size: The most questions in a round.
+        call_later: Calls a function after some seconds; None for the event loop's own. Tests bring their own clock.
     """
 
     def __init__(

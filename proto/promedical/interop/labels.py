@@ -1,7 +1,7 @@
 """Criteria as they travel through other people's data sets: a label, a column, an extra field. Pure.
 
-Such places hold one value without a schema, so the value says itself what it is: criteria in JSON, or the name
-of a rubric that the service knows. Nothing else is guessed at: a label that is neither is an error.
+Such places hold one value without a schema, so the value itself must say what it is: criteria in JSON, or the name
+of a rubric that the service knows. Nothing else is guessed: a label that is neither is an error.
 """
 
 import json
@@ -18,7 +18,7 @@ RubricChoice = RubricSpec | str
 """Criteria, or the name of a rubric."""
 
 _MAX_CHARACTERS: Final = 2**20
-"""Characters of JSON text at most: 8192 for each of 128 criteria. Every few of them can ask for an object."""
+"""The most characters of JSON text: 8192 for each of 128 criteria. A few characters are enough to make an object."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,254}(@[0-9]{1,9})?")
 _EXPECTED: Final = (
     "expected criteria in JSON, as a list or as an object with criteria, or the name of a rubric such as "
@@ -31,12 +31,12 @@ def read_label(label: Any, path: str = "label") -> RubricChoice | None:
 
     Args:
         label: A list of criteria, an object with one of `criteria`, `rubric` and `rubric_id`, JSON text of
-            either, or the name of a rubric. Keys whose value is None are as good as absent: Arrow adds them.
-        path: What errors call it.
+            either, or the name of a rubric. Keys with the value None count as absent, since Arrow adds them.
+        path: What errors call the label.
 
     Raises:
-        InvalidField: It is something else, or a criterion is not sound.
-        FieldTooLarge: Its text is longer than criteria ever are.
+        InvalidField: It is something else, or a criterion is not valid.
+        FieldTooLarge: Its text is longer than criteria can be.
     """
     if isinstance(label, RubricSpec):
         return label

@@ -44,7 +44,7 @@ _ENDINGS: Final = (
     *_BEGINNINGS[3:],
 )
 _ONLY_BEGINNINGS: Final = re.compile(rf"(?:\s|{'|'.join(map(re.escape, _BEGINNINGS))})*+")
-"""Possessive: white space without end is passed over in no memory."""
+"""Possessive, so that skipping a lot of white space takes no memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class ChatFormat:
     opening: re.Pattern[str]
     closings: tuple[str, ...]
     padded: bool = False
-    """Whether white space around a turn is the template's."""
+    """Whether the template adds the white space around a turn."""
 
 
 CHAT_FORMATS: Final = (
@@ -73,7 +73,7 @@ CHAT_FORMATS: Final = (
     ),
     ChatFormat(name="Mistral", opening=re.compile(r"(\[INST\]|\[/INST\])"), closings=("</s>",), padded=True),
 )
-"""In the order in which they are tried; the first whose opening begins the text is the one."""
+"""Formats in the order in which they are tried; the first whose opening begins the text is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def split_prompt(text: str, *, max_turns: int | None = None) -> tuple[Turns, str
     Text without chat markup is one user turn, whatever it holds.
 
     Raises:
-        InvalidField: A turn is of another role than system, user and assistant.
+        InvalidField: A turn has a role other than system, user and assistant.
         FieldTooLarge: The prompt has more than `max_turns`.
     """
     turns = _read(text, max_turns)
@@ -122,8 +122,7 @@ def split_exchange(text: str, *, max_turns: int | None = None) -> tuple[Turns, s
 def split_query(query: str, prompt: str, *, max_turns: int | None = None) -> tuple[Turns, str]:
     """Prompt and response of a text that begins with its prompt: the response is the rest.
 
-    A prompt that the framework cut, so that the text does not begin with it, leaves the text's own markup to
-    split by.
+    If the framework cut the prompt, so that the text does not begin with it, the text is split by its chat markup.
 
     Raises:
         InvalidField: The text neither begins with the prompt nor has chat markup.
@@ -158,7 +157,7 @@ def _prompt(turns: Sequence[_Turn], max_turns: int | None) -> Turns:
 def _read(text: str, max_turns: int | None) -> list[_Turn]:
     """The turns; none if the text does not begin with a turn of a known format.
 
-    Reading stops where `_prompt` refuses what was read, be the last turn the answer's or not.
+    Reading stops as soon as there are too many turns for `_prompt`, whether or not the last one is the answer.
     """
     stop = None if max_turns is None else max_turns + 2
     for chat in CHAT_FORMATS:
@@ -173,7 +172,7 @@ def _read(text: str, max_turns: int | None) -> list[_Turn]:
 def _turn(word: str, text: str, chat: ChatFormat) -> _Turn:
     role = _ROLES.get(word)
     if role is None:
-        raise InvalidField("", "has a turn that is neither of system, user nor assistant; leave tool calls out")
+        raise InvalidField("", "has a turn that is not of system, user or assistant; leave tool calls out")
     content, closed = text, False
     for closing in chat.closings:
         head, found, _ = content.partition(closing)

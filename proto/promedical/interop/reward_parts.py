@@ -1,6 +1,6 @@
-"""Views of a response's reward for software that wants other numbers than the reward. Pure.
+"""Views of a response's reward, for software that wants other numbers than the reward. Pure.
 
-`weights` are those that the reward was made with. A violation costs more than any quality is worth.
+`weights` are the weights that the reward was computed with. A violation costs more than any quality is worth.
 """
 
 import math
@@ -22,11 +22,11 @@ def quality(scores: ResponseScores, weights: WeightsSpec = _WEIGHTS) -> float:
 
 
 def share_of_best(scores: ResponseScores, weights: WeightsSpec = _WEIGHTS) -> float:
-    """From 0 for a vetoed response to 1 for the best that is possible: what filters by accuracy expect."""
+    """From 0 for a vetoed response to 1 for the best possible one: what filters by accuracy expect."""
     share = quality(scores, weights) / (1 + weights.excellence_cap)
     return 0.0 if scores.vetoed else min(1.0, max(0.0, share))
 
 
 def squashed(scores: ResponseScores) -> float:
-    """The logistic function of the reward: the same order, between 0 and 1, what cross-encoders answer."""
+    """The logistic function of the reward: the same order, but between 0 and 1, as cross-encoders answer."""
     return 1 / (1 + math.exp(-scores.reward))

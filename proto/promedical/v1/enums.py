@@ -27,7 +27,7 @@ class WireEnum(Generic[Word]):
         """The wire number, an int that the stubs type as their own enumerations; 0 for None.
 
         Raises:
-            InvalidField: Not a word of this enumeration.
+            InvalidField: It is not a word of this enumeration.
         """
         if word is None:
             return 0
@@ -36,7 +36,7 @@ class WireEnum(Generic[Word]):
         return self._numbers[word]
 
     def optional(self, number: int, path: str) -> Word | None:
-        """The word, None if unspecified.
+        """The word; None if unspecified.
 
         Raises:
             InvalidField: The number has no word in this version.

@@ -1,6 +1,6 @@
 """Codec for what callers send: the service decodes, the SDK encodes.
 
-Decoding raises `InvalidField` with the path of what the wire's types could not rule out.
+Decoding raises `InvalidField`, with its path, for what the wire's types cannot rule out.
 """
 
 from promedical import messages as m
@@ -26,7 +26,7 @@ def decode_score_request(wire: pb.ScoreBatchRequest) -> m.ScoreRequest:
     """From the wire.
 
     Raises:
-        InvalidField: An enumeration number or a missing field, by path.
+        InvalidField: An enumeration number is unknown or a field is missing; the error names its path.
     """
     return m.ScoreRequest(
         items=tuple(_decode_item(item, f"items[{index}]") for index, item in enumerate(wire.items)),
@@ -55,7 +55,7 @@ def decode_rank_request(wire: pb.RankResponsesRequest) -> m.RankRequest:
     """From the wire.
 
     Raises:
-        InvalidField: An enumeration number or a missing field, by path.
+        InvalidField: An enumeration number is unknown or a field is missing; the error names its path.
     """
     return m.RankRequest(
         prompt=_decode_prompt(wire, ""),
@@ -85,7 +85,7 @@ def decode_criterion(wire: pb.Criterion, path: str) -> m.CriterionSpec:
     """From the wire.
 
     Raises:
-        InvalidField: An enumeration number, by path.
+        InvalidField: An enumeration number is unknown; the error names its path.
     """
     return m.CriterionSpec(
         id=wire.id,
@@ -109,7 +109,7 @@ def _set_prompt_and_rubric(wire: _Asked, asked: m.ScoreItem | m.RankRequest) -> 
         turns = [pb.Message(role=ROLE.number(turn.role), content=turn.content) for turn in asked.prompt]
         wire.messages.CopyFrom(pb.Messages(messages=turns))
     if asked.rubric is not None and asked.rubric_id is not None:
-        raise InvalidField("rubric_id", "is given beside rubric; give one of the two")
+        raise InvalidField("rubric_id", "is given together with rubric; give one of the two")
     if asked.rubric is not None:
         wire.rubric.CopyFrom(pb.Rubric(criteria=[encode_criterion(c) for c in asked.rubric.criteria]))
     if asked.rubric_id is not None:

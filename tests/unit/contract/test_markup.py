@@ -98,7 +98,7 @@ def test_split_prompt_takes_text_without_markup_as_one_user_turn(text):
 
 
 def test_split_prompt_refuses_turns_of_tools():
-    with pytest.raises(InvalidField, match="neither of system"):
+    with pytest.raises(InvalidField, match="not of system"):
         split_prompt("<|im_start|>tool\n{}<|im_end|>")
 
 

@@ -1,4 +1,4 @@
-"""Where a service is and how to get in: one address for clients, graders, the bench and the trainer."""
+"""Where a service is and what it takes to call it: one address for clients, graders, the bench and the trainer."""
 
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -20,17 +20,17 @@ _ENCRYPTED: Final = {"grpcs", "https"}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Checked when it is made; the files are read when a client is.
+    """Where a service is. It is checked when it is made; its files are read when a client is made.
 
     Attributes:
         url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
         api_key: Sent as `authorization: Bearer`; not shown when the address is printed.
-        ca_file: PEM file of the authorities to trust under `grpcs://` and `https://`; without it the usual ones.
+        ca_file: PEM file of the authorities to trust for `grpcs://` and `https://`; without it, the usual ones.
         cert_file: PEM file of this client's certificate, for mutual TLS.
-        key_file: PEM file of its key.
+        key_file: PEM file of the certificate's key.
 
     Raises:
-        ValueError: A field cannot be used; says what was expected.
+        ValueError: A field cannot be used; the error says what was expected.
     """
 
     url: str = DEFAULT_URL
@@ -43,7 +43,7 @@ class Address:
     def __post_init__(self) -> None:
         parts = _parsed(self.url)
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable() and self.api_key):
-            raise ValueError("api_key is empty or holds characters that no header may carry, such as a line break")
+            raise ValueError("api_key is empty or holds a character that headers cannot carry, such as a line break")
         if any((self.ca_file, self.cert_file, self.key_file)) and not self.is_encrypted:
             raise ValueError(
                 f"ca_file, cert_file and key_file are for TLS, and url is {self.url!r}; use {parts.scheme}s://"

@@ -1,7 +1,7 @@
 """What the SDK refuses to send, and what it refuses to believe. Pure.
 
-Whether a prompt or a rubric makes sense is the service's to judge; here stands only what would go wrong
-before it gets there, and answers that no caller could use safely.
+Whether a prompt or a rubric makes sense is for the service to judge. The checks here find what would go wrong
+before a request gets there, and answers that no caller could use safely.
 """
 
 import math
@@ -13,10 +13,11 @@ from promedical_client.errors import InvalidRequestError, ProtocolError
 
 
 def check_items(items: Sequence[m.ScoreItem]) -> None:
-    """Refuse a job that has no answer.
+    """Refuse a job that cannot be answered.
 
     Raises:
-        InvalidRequestError: No items, an id used twice, a prompt or responses of the wrong type, or text that is none.
+        InvalidRequestError: There are no items, an id is used twice, a prompt or responses have the wrong type, or
+            a text is not valid Unicode.
     """
     if not items:
         raise InvalidRequestError("items: is empty; send at least one")
@@ -32,10 +33,10 @@ def check_items(items: Sequence[m.ScoreItem]) -> None:
 
 
 def check_question(prompt: str | Sequence[m.Message], responses: Sequence[str], path: str = "") -> None:
-    """Refuse what is easily mistaken, as one response where a list of them is due, and text that no wire can carry.
+    """Refuse easy mistakes, such as one response instead of a list, and text that no wire can carry.
 
     Raises:
-        InvalidRequestError: Names the field.
+        InvalidRequestError: A field is wrong; the error names it.
     """
     if not isinstance(prompt, str) and not all(isinstance(turn, m.Message) for turn in prompt):
         raise InvalidRequestError(f"{path}prompt: expected a string or a sequence of Message")
@@ -49,7 +50,7 @@ def check_question(prompt: str | Sequence[m.Message], responses: Sequence[str], 
 
 
 def _check_text(text: object, field: str) -> None:
-    """What is no string at all is left to the codec, which knows every field."""
+    """Values that are not strings are left to the codec, which knows every field."""
     try:
         check_encodable(text if isinstance(text, str) else "", field)
     except InvalidField as error:
@@ -60,7 +61,7 @@ def check_answer(request: m.ScoreRequest, answer: m.ScoreResponse) -> None:
     """Refuse an answer that is not exactly one outcome per item and per response.
 
     Raises:
-        ProtocolError: Says what is wrong with it.
+        ProtocolError: The answer breaks the contract; the error says how.
     """
     if [item.id for item in request.items] != [item.id for item in answer.items]:
         raise ProtocolError("the answer does not hold one outcome per item, in order")
@@ -69,17 +70,19 @@ def check_answer(request: m.ScoreRequest, answer: m.ScoreResponse) -> None:
 
 
 def check_outcome(responses: int, error: m.ErrorInfo | None, result: m.ItemResult | None) -> None:
-    """Refuse an outcome that is not exactly one of error and result, or a result that is not whole and finite.
+    """Refuse an outcome that does not hold exactly one of error and result, or a result that is incomplete.
+
+    A number that is not finite is refused too.
 
     Raises:
-        ProtocolError: Says what is wrong with it.
+        ProtocolError: The answer breaks the contract; the error says how.
     """
     if (error is None) is (result is None):
-        raise ProtocolError("an item of the answer holds both or none of error and result")
+        raise ProtocolError("an item of the answer holds both or neither of error and result")
     if result is None:
         return
     if len(result.responses) != responses:
-        raise ProtocolError(f"an item has {responses} responses and the answer to it {len(result.responses)}")
+        raise ProtocolError(f"an item has {responses} responses, but its answer has {len(result.responses)}")
     for response in result.responses:
         _check_response(response)
     scored = [index for index, response in enumerate(result.responses) if response.scores]
@@ -90,7 +93,7 @@ def check_outcome(responses: int, error: m.ErrorInfo | None, result: m.ItemResul
 def _check_response(outcome: m.ResponseOutcome) -> None:
     scores = outcome.scores
     if (outcome.error is None) is (scores is None):
-        raise ProtocolError("a response of the answer holds both or none of error and scores")
+        raise ProtocolError("a response of the answer holds both or neither of error and scores")
     if scores is None:
         return
     numbers = [scores.reward, scores.proficiency or 0.0]

@@ -1,4 +1,4 @@
-"""How a large job becomes calls, and their answers one answer. Pure."""
+"""How a large job becomes several calls, and their answers become one answer. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from promedical_client.errors import MixedFingerprintsError, TooLargeError
 
 MAX_ITEMS: Final = 64
 MAX_TOKENS: Final = 128 * 1024
-"""By estimate. At four bytes each this is half a MiB, so that only an item which is too large on its own comes
-near a server's limit in bytes (32 MiB by default)."""
+"""The most tokens of a call, by estimate. At four bytes per token this is half a MiB. So only an item that is too
+large on its own comes near a server's limit in bytes (32 MiB by default)."""
 
 _BYTES_PER_TOKEN: Final = 4
 _NAMED_RUBRIC_BYTES: Final = 15 * 140
-"""What the criteria of a rubric that only the service can see are taken for: fifteen of 35 tokens."""
+"""The estimate for the criteria of a rubric that only the service can see: fifteen criteria of 35 tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverLimit(m.ErrorInfo):
-    """The error of an item that the service refused for its size; with fewer responses it may be scored."""
+    """The error of an item that the service refused because of its size; with fewer responses it may be scored."""
 
 
 def chunks(items: Iterable[m.ScoreItem]) -> Iterator[tuple[m.ScoreItem, ...]]:
@@ -39,7 +39,7 @@ def chunks(items: Iterable[m.ScoreItem]) -> Iterator[tuple[m.ScoreItem, ...]]:
 
 
 def estimated_tokens(item: m.ScoreItem) -> int:
-    """About what the engine computes: the prompt once, each response once, the criteria once per response."""
+    """An estimate of what the engine computes: the prompt once, each response once, the criteria once per response."""
     turns = [item.prompt] if isinstance(item.prompt, str) else [turn.content for turn in item.prompt]
     criteria = _bytes(criterion.text for criterion in item.rubric.criteria) if item.rubric else _NAMED_RUBRIC_BYTES
     total = _bytes(turns) + _bytes(item.responses) + len(item.responses) * criteria
@@ -47,10 +47,10 @@ def estimated_tokens(item: m.ScoreItem) -> int:
 
 
 def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
-    """One answer out of those of the chunks: their items, usage added up, the longest of each timing.
+    """One answer made from the chunks' answers: their items, the sum of their usage, the longest of each timing.
 
     Raises:
-        MixedFingerprintsError: They come from different oracles.
+        MixedFingerprintsError: The answers come from different oracles.
     """
     fingerprints = sorted({answer.model.fingerprint for answer in answers})
     if len(fingerprints) > 1:
@@ -78,7 +78,7 @@ def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
 def answered(
     items: Iterable[m.ScoreItem], answers: Sequence[m.ScoreResponse], too_large: Mapping[str, TooLargeError]
 ) -> tuple[m.ItemOutcome, ...]:
-    """The outcomes of the items that have one, in order; none if they come from different oracles."""
+    """The outcomes of the items that have one, in order; empty if they come from different oracles."""
     if len({answer.model.fingerprint for answer in answers}) > 1:
         return ()
     outcome_of = {outcome.id: outcome for answer in answers for outcome in answer.items}
@@ -87,7 +87,7 @@ def answered(
 
 
 def refused(error: TooLargeError) -> OverLimit:
-    """What an item gets that is over a limit of the service: it is wrong with itself, not with its call."""
+    """The outcome of an item that is over a limit of the service: an error of the item, not of its call."""
     return OverLimit(code=ErrorCode.INVALID_ITEM, message=error.message)
 
 

@@ -24,7 +24,7 @@ DEFAULT_TIMEOUT_S: Final = 120.0
 
 
 class AskOptions(TypedDict, total=False):
-    """What every question takes beside itself. `AsyncClient.score` explains them."""
+    """The options of every question. `AsyncClient.score` explains them."""
 
     reward_weights: m.WeightsSpec
     expected_fingerprint: str | None
@@ -33,14 +33,14 @@ class AskOptions(TypedDict, total=False):
 
 
 class ScoreOptions(AskOptions, total=False):
-    """What `score` takes beside the items."""
+    """The options of `score`."""
 
     timeout_s: float | None
     on_progress: Progress | None
 
 
 class RankOptions(AskOptions, total=False):
-    """What `rank` and `score_one` take beside prompt and responses."""
+    """The options of `rank` and `score_one`."""
 
     rubric: m.RubricSpec | None
     rubric_id: str | None
@@ -58,16 +58,16 @@ class AsyncClient:
         url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`; or an `Address`, which
             holds the API key and the TLS files too.
         api_key: Sent as `authorization: Bearer`.
-        timeout_s: Total time of a call in seconds, retries and all chunks included, unless the call says otherwise;
-            `math.inf` for no end. A single attempt waits for a day at most.
-        max_attempts: How often one request is sent at most; only errors that the contract calls retryable are. The
-            waits in between double from 0.2 s to 20 s, or are what the server asks for if that is longer: the ten
-            attempts ride out a restart or a full queue of about a minute, within `timeout_s`.
-        max_in_flight: How many chunks of one call are on their way at a time.
-        ca_file: PEM file of the authorities to trust under `grpcs://` and `https://`.
+        timeout_s: Total time of a call in seconds, including retries and all chunks, unless the call sets its own;
+            `math.inf` for no limit. A single attempt waits for at most a day.
+        max_attempts: How often one request is sent at most; only errors that the contract calls retryable are sent
+            again. The waits in between double from 0.2 s to 20 s, or are as long as the server asks if that is longer.
+            Ten attempts last through a restart or a full queue of about a minute, within `timeout_s`.
+        max_in_flight: How many chunks of one call may be in flight at the same time.
+        ca_file: PEM file of the authorities to trust for `grpcs://` and `https://`.
         cert_file: PEM file of this client's certificate, for mutual TLS.
-        key_file: PEM file of its key.
-        transport: Takes the place of the one that `url` names, for example a `MockTransport`.
+        key_file: PEM file of the certificate's key.
+        transport: A transport to use instead of the one that `url` names, for example a `MockTransport`.
 
     Raises:
         ValueError: An argument cannot be used.
@@ -108,13 +108,13 @@ class AsyncClient:
     ) -> m.ScoreResponse:
         """Score any number of items; the answer holds one outcome per item, in order.
 
-        What is wrong with one item or one response is an `ErrorInfo` in its outcome. Large jobs go out in
-        chunks; usage is the sum over them, timings are the longest.
+        If one item or one response is wrong, its outcome holds an `ErrorInfo`. Large jobs are sent in
+        chunks; usage is the sum over the chunks, timings are the longest.
 
         Args:
-            items: Their ids are unique within the call.
+            items: The items; their ids must be unique within the call.
             reward_weights: The constants of the reward.
-            expected_fingerprint: Refuse to be answered by any other oracle.
+            expected_fingerprint: The fingerprint that the oracle must have.
             priority: Lane in the queue; by default interactive for one item and bulk for more.
             truncation: What may be cut from what is too long; by default such a response gets an error.
             timeout_s: Total time in seconds, instead of the client's.
@@ -123,9 +123,9 @@ class AsyncClient:
         Raises:
             InvalidRequestError: The job or the weights are not valid, and nothing was scored.
             RevisionMismatchError: The oracle is not the expected one, or changed within the call.
-            TooLargeError: Every item is over a limit of the service; where only some are, they get an error each.
+            TooLargeError: Every item is over a limit of the service; if only some are, each of them gets an error.
             PromedicalError: The call was not answered; see the tree in `promedical_client.errors`. Its `partial`
-                holds the outcomes of those items that were, so that a late failure does not lose a large job.
+                holds the outcomes of the items that were answered, so that a late failure does not lose a large job.
         """
         asked = tuple(items)
         checks.check_items(asked)
@@ -202,7 +202,7 @@ class AsyncClient:
         """The rubric called `id@version`, or the newest one called `id`.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: There is no such rubric.
         """
         return await self._call(lambda call: self._transport.get_rubric(name, call), self._deadline(None))
 
@@ -213,7 +213,7 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Close the connections of the running event loop. A later call opens new ones.
 
-        What is on its way over them ends with `UnavailableError`.
+        Calls in flight end with `UnavailableError`.
         """
         await self._transport.aclose()
 
@@ -242,7 +242,7 @@ def _address(url: str | Address, access: Mapping[str, Any]) -> Address:
         return Address(url, **access)
     beside = [name for name, value in access.items() if value is not None]
     if beside:
-        raise ValueError(f"{', '.join(beside)}: given beside an Address; put them into the Address")
+        raise ValueError(f"{', '.join(beside)}: given together with an Address; put them into the Address")
     return url
 
 

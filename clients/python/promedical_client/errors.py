@@ -17,8 +17,8 @@
     └── InternalError              internal
         └── ProtocolError              the answer breaks the contract
 
-Knows no transport: `grpc_transport` and `http_transport` translate what their libraries raise. What goes
-wrong with one item or one response is a value in the answer, never an exception.
+This module does not know the transports; they translate what their libraries raise. An error of one item or one
+response is a value in the answer, never an exception.
 """
 
 from typing import ClassVar, Final
@@ -28,16 +28,16 @@ from promedical.messages import ItemOutcome
 
 
 class PromedicalError(Exception):
-    """A call that was not answered. Its text never holds text of a prompt, a response or a criterion.
+    """A call was not answered. The error never holds text of a prompt, a response or a criterion.
 
     Attributes:
-        code: The word of the contract for what went wrong.
+        code: The contract's word for what went wrong.
         message: What was expected and what to do.
         retry_after_s: How long the server asked to wait, in seconds; None if it did not say.
         request_id: What the server's log calls this call; None if nothing was sent.
-        retryable: Whether sending the same again may help; the SDK has then already tried.
-        partial: Where `score` fails half way, the outcomes of the items that were answered, in the order of the
-            items; otherwise empty. All are by one oracle.
+        retryable: Whether sending the same request again may help; the SDK has then already tried.
+        partial: The outcomes of the items that were answered, in the order of the items, if `score` failed halfway;
+            otherwise empty. All come from one oracle.
     """
 
     code: ClassVar[ErrorCode]
@@ -85,7 +85,7 @@ class MixedFingerprintsError(RevisionMismatchError):
 
 
 class UnauthenticatedError(PromedicalError):
-    """An API key is needed, or this one is not known."""
+    """An API key is needed, or the one that was sent is not known."""
 
     code = ErrorCode.UNAUTHENTICATED
 
@@ -143,7 +143,7 @@ class InternalError(PromedicalError):
 
 
 class ProtocolError(InternalError):
-    """The answer is not one of this contract: another service, a newer version, or a number that is not finite."""
+    """The answer breaks the contract: it comes from another service or a newer version, or holds a NaN."""
 
 
 _CLASSES: Final[dict[ErrorCode, type[PromedicalError]]] = {kind.code: kind for kind in PromedicalError.__subclasses__()}
@@ -153,18 +153,18 @@ def error_class(code: ErrorCode) -> type[PromedicalError]:
     """The exception class of a code that answers whole requests.
 
     Raises:
-        KeyError: The code answers items, which are values.
+        KeyError: The code answers items, whose errors are values.
     """
     return _CLASSES[code]
 
 
 def closed_in_call(request_id: str | None = None) -> UnavailableError:
-    """For a call whose client was closed under it: sent again it would open what was meant to be closed."""
+    """The error of a call whose client was closed under it: to send it again would open a new connection."""
     return UnavailableError("the client was closed during the call", request_id=request_id, retryable=False)
 
 
 def code_of(word: str | None) -> ErrorCode | None:
-    """The code that a server named; None for a word that answers no whole request in this version."""
+    """The code that a server named; None for a word that, in this version, does not answer a whole request."""
     return ErrorCode(word) if word in ERROR_TABLE else None
 
 
@@ -172,8 +172,8 @@ def code_of_grpc_status(status: str, *, told_to_wait: bool) -> ErrorCode:
     """The code behind a gRPC status that came without one: from gRPC itself, or from a proxy.
 
     Args:
-        status: Name of the `grpc.StatusCode`.
-        told_to_wait: Whether a delay came along: without one, RESOURCE_EXHAUSTED is gRPC refusing a big message.
+        status: The name of the `grpc.StatusCode`.
+        told_to_wait: Whether the server sent a delay: without one, RESOURCE_EXHAUSTED means a message too big for gRPC.
     """
     if status == "RESOURCE_EXHAUSTED":
         return ErrorCode.OVERLOADED if told_to_wait else ErrorCode.TOO_LARGE

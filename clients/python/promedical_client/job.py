@@ -1,6 +1,6 @@
-"""One large job: chunks go out with several in flight, answers are kept as they come and put together in order.
+"""One large job: several chunks are in flight at a time; their answers are kept as they come and put in order.
 
-An item that is over a limit of the service on its own is wrong with itself, not with the job: it gets an error.
+An item that alone is over a limit of the service gets an error of its own; the job does not fail.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ class ScoringJob:
     """A request of any size.
 
     Args:
-        request: All of it.
+        request: The whole request.
         ask: Sends one part, with all retries.
-        max_in_flight: How many parts are on their way at a time.
-        on_progress: Told as parts come back.
+        max_in_flight: How many parts may be in flight at the same time.
+        on_progress: Called as parts come back.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class ScoringJob:
 
 
 async def _all_or_first_failure(calls: Iterable[Coroutine[None, None, None]]) -> None:
-    """Await all at once; the first failure cancels the others and is raised as it is."""
+    """Await all together; the first failure cancels the others and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(call) for call in calls]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    # To a group a cancelled task is one that is done. Nobody cancelled these, so what they stood on was closed.
+    # A task group takes a cancelled task for a finished one. Nobody cancelled these, so the client was closed.
     if any(task.cancelled() for task in tasks):
         raise closed_in_call()

@@ -1,4 +1,4 @@
-"""An oracle without a network, for the tests of those who use the SDK."""
+"""An oracle without a network, for tests of code that uses the SDK."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from promedical_client.transports.base import Call
 T = TypeVar("T")
 
 ProbabilityOfMet = Callable[[str, Criterion], float]
-"""Probability, from a response and a criterion, that the criterion as worded is met."""
+"""From a response and a criterion to the probability that the criterion is met as worded."""
 
 _Verdicts = dict[str, m.CriterionScore]
 
@@ -23,7 +23,7 @@ _EMPTY: Final = m.ResponseOutcome(error=m.ErrorInfo(code=ErrorCode.EMPTY_RESPONS
 
 
 class MockTransport:
-    """Answers by calling the handlers it is given; they may be async, and raise `PromedicalError` to play a failure.
+    """Answers by calling its handlers. They may be async, and may raise `PromedicalError` to simulate a failure.
 
     `Client("mock://", transport=MockTransport(score=judged_by(lambda response, criterion: 0.9)))`
 
@@ -43,39 +43,39 @@ class MockTransport:
         self.calls: list[m.ScoreRequest | m.RankRequest | str] = []
 
     async def score(self, request: m.ScoreRequest, call: Call) -> m.ScoreResponse:  # noqa: ARG002 - the Protocol's
-        """What the handler `score` says."""
+        """The answer of the handler `score`."""
         self.calls.append(request)
         return await _settled(_given(self._score, "score")(request))
 
     async def rank(self, request: m.RankRequest, call: Call) -> m.RankResponse:  # noqa: ARG002 - the Protocol's
-        """What the handler `score` says of the one item that the request makes."""
+        """The answer of the handler `score` to a request with this one item."""
         self.calls.append(request)
         return m.RankResponse.of(await _settled(_given(self._score, "score")(request.as_score_request())))
 
     async def list_rubrics(self, call: Call) -> m.RubricList:  # noqa: ARG002 - the Protocol's
-        """What the handler `rubrics` says."""
+        """The answer of the handler `rubrics`."""
         self.calls.append("rubrics")
         return await _settled(_given(self._rubrics, "rubrics")())
 
     async def get_rubric(self, name: str, call: Call) -> m.RubricInfo:  # noqa: ARG002 - the Protocol's
-        """What the handler `rubric` says."""
+        """The answer of the handler `rubric`."""
         self.calls.append(name)
         return await _settled(_given(self._rubric, "rubric")(name))
 
     async def get_model(self, call: Call) -> m.ModelInfo:  # noqa: ARG002 - the Protocol's
-        """What the handler `model` says."""
+        """The answer of the handler `model`."""
         self.calls.append("model")
         return await _settled(_given(self._model, "model")())
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since nothing is open."""
 
 
 def judged_by(judge: ProbabilityOfMet, *, fingerprint: str = "mock") -> Callable[[m.ScoreRequest], m.ScoreResponse]:
     """A handler that scores with the real reward algebra, from probabilities that `judge` makes up.
 
-    Items that name a rubric, alone or beside their own, and rubrics that are not sound get an `invalid_item` error;
-    a blank response gets `empty_response`.
+    Items that name a rubric, and rubrics that are not valid, get an `invalid_item` error. A blank response gets
+    `empty_response`.
     """
 
     def score(request: m.ScoreRequest) -> m.ScoreResponse:

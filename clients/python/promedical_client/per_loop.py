@@ -1,4 +1,4 @@
-"""One connection pool per process and event loop: neither sockets nor channels survive a fork or another loop."""
+"""One connection pool per process and event loop: sockets and channels survive neither a fork nor another loop."""
 
 import asyncio
 import os
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """Builds a T the first time that it is asked for in a (process, running event loop), and keeps it there.
+    """Builds a T when it is first asked for in a process and running event loop, and keeps it for them.
 
-    What belonged to a closed loop is let go. What a fork inherited is never used, nor let go: destroying it
-    would talk to threads that exist only in the parent.
+    A T of a closed loop is dropped. A T that was inherited through a fork is neither used nor destroyed, since
+    destroying it would talk to threads that exist only in the parent.
     """
 
     def __init__(self, build: Callable[[], T]) -> None:
@@ -27,11 +27,11 @@ class PerLoop(Generic[T]):
         return mine[loop]
 
     def take(self) -> T | None:
-        """Forget the T of the running loop and hand it over, to be closed; None if there is none."""
+        """Forget the T of the running loop and return it, so that the caller can close it; None if there is none."""
         return self._mine().pop(asyncio.get_running_loop(), None)
 
     def is_inherited(self) -> bool:
-        """Whether another process had one open when it was forked into this one."""
+        """Whether a parent process had one open when this process was forked from it."""
         return any(kept for pid, kept in self._kept.items() if pid != os.getpid())
 
     def _mine(self) -> dict[asyncio.AbstractEventLoop, T]:

@@ -1,4 +1,4 @@
-"""When to send again, and when to give up: one policy for both transports."""
+"""When to send a request again, and when to give up: one policy for both transports."""
 
 import random
 import time
@@ -17,29 +17,29 @@ _BACKOFF: Final = wait_exponential(multiplier=0.2, max=20.0)
 _SPREAD: Final = 0.25
 
 MAX_ATTEMPTS: Final = 10
-"""With the waits between them more than a minute: longer than a restart, or a burst that fills the queue."""
+"""With the waits in between, these take over a minute: longer than a restart or a burst that fills the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment after which nobody wants the answer, on the monotonic clock."""
+    """The moment on the monotonic clock after which nobody wants the answer."""
 
     at_s: float
 
     @classmethod
     def after(cls, timeout_s: float) -> "Deadline":
-        """In `timeout_s` seconds from now."""
+        """The moment `timeout_s` seconds from now."""
         return cls(time.monotonic() + timeout_s)
 
     def remaining_s(self) -> float:
         """Seconds left, above 0.
 
         Raises:
-            DeadlineError: It has passed.
+            DeadlineError: The moment has passed.
         """
         left = self.at_s - time.monotonic()
-        if not left > 0:  # NaN neither
-            raise DeadlineError("the total time of the call is over; raise timeout_s or send less")
+        if not left > 0:  # a NaN is not above 0 either
+            raise DeadlineError("the call's total time is over; raise timeout_s or send less")
         return left
 
 
@@ -48,7 +48,7 @@ class RetryPolicy:
     """How persistent a client is.
 
     Attributes:
-        max_attempts: How often a request is sent at most, the first time included.
+        max_attempts: How often a request is sent at most, including the first time.
     """
 
     max_attempts: int
@@ -77,9 +77,9 @@ class RetryPolicy:
 
 
 def _wait_s(state: RetryCallState) -> float:
-    """The longer of what the server asked for and our own backoff: a hint sees one queue, not who else waits.
+    """The longer of what the server asked for and our own backoff: the server does not know how many others wait.
 
-    Spread, so that those who were refused together do not come back together.
+    Waits are randomised, so that callers that were refused together do not come back together.
     """
     failure = state.outcome.exception() if state.outcome else None
     told_s = failure.retry_after_s if isinstance(failure, PromedicalError) else None

@@ -1,4 +1,4 @@
-"""The synchronous client: `AsyncClient`, run in a thread of its own that holds one event loop."""
+"""The synchronous client: an `AsyncClient` in a thread of its own with one event loop."""
 
 import asyncio
 import os
@@ -20,11 +20,11 @@ from promedical_client.transports.base import Transport
 T = TypeVar("T")
 
 _CLOSING_S: Final = 1.0
-"""How long calls that are still on their way have, when their loop ends, to tell their callers how they ended."""
+"""How many seconds calls in flight have to tell their callers how they ended when their loop ends."""
 
 
 class ClientOptions(TypedDict, total=False):
-    """The settings of `AsyncClient`, which explains them."""
+    """The settings of `AsyncClient`; see there."""
 
     api_key: str | None
     timeout_s: float
@@ -39,8 +39,8 @@ class ClientOptions(TypedDict, total=False):
 class Client:
     """Asks the reward oracle, from any thread. Takes the settings of `AsyncClient` and does what it does.
 
-    The thread starts with the first call, and again in a process that was forked off. Close the client, or use
-    it as a context manager.
+    The thread starts with the first call, and again in a forked process. Close the client, or use it as a
+    context manager.
 
     Args:
         url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`;
@@ -81,9 +81,9 @@ class Client:
         return self._run(self._client.model)
 
     def close(self) -> None:
-        """Close the connections and end the thread of this process. A later call starts anew.
+        """Close the connections and end the thread of this process. A later call starts it again.
 
-        What another thread is asking ends with `UnavailableError`.
+        Calls of other threads that are in flight end with `UnavailableError`.
         """
         thread = self._threads.pop(os.getpid(), None)
         if thread is not None:
@@ -101,7 +101,7 @@ class Client:
         self.close()
 
     def _run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
-        # A forked process must touch neither the thread of its parent nor the lock, which may be held for ever.
+        # A forked process must touch neither its parent's thread nor the lock, which may never be released.
         return self._threads.setdefault(os.getpid(), LoopThread()).run(ask)
 
 
@@ -113,7 +113,7 @@ class LoopThread:
         self._running: _Running | None = None
 
     def run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
-        """What the coroutine of `ask` returns, run in the thread.
+        """Run the coroutine of `ask` in the thread and return its result.
 
         Raises:
             UnavailableError: The thread was closed first.

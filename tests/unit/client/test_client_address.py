@@ -58,5 +58,5 @@ def test_address_chooses_the_transport(url, transport):
 def test_every_client_takes_an_address_and_nothing_beside_it(asker):
     address = Address("grpc://host:1", api_key="key")
     asker(address)
-    with pytest.raises(ValueError, match="api_key, ca_file: given beside an Address"):
+    with pytest.raises(ValueError, match="api_key, ca_file: given together with an Address"):
         asker(address, api_key="other", ca_file="ca.pem")

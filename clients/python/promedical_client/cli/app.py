@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 Asked = TypeVar("Asked", m.ScoreItem, m.RankRequest)
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 everything was scored; 1 some items or responses were not; 2 bad usage or bad input, also where "
-    "the service says so; 3 the service cannot be reached, or refused."
+    "Exit codes: 0 everything was scored; 1 some items or responses were not scored; 2 bad usage, or bad input, "
+    "whether found here or by the service; 3 the service cannot be reached, or refused to answer."
 )
 OUT_HELP: Final = (
-    "Write outcomes here as JSON lines, in input order. If the service fails half way, those that were answered go to "
-    "OUT.partial, with exit code 3."
+    "Write outcomes to this file as JSON lines, in input order. If the service fails halfway, the outcomes so far are "
+    "written to OUT.partial, and the exit code is 3."
 )
 
 app = typer.Typer(
@@ -57,8 +57,8 @@ def score(  # noqa: PLR0913 - one parameter per option
     file: Annotated[
         str,
         typer.Argument(
-            help="JSON lines or an array: items of the API, or labelled data (criteria, pairs, healthbench). Gzip is "
-            "found out; - is stdin."
+            help="JSON lines or an array: items of the API, or labelled data (criteria, pairs, healthbench). May be "
+            "gzipped; - is stdin."
         ),
     ],
     *,
@@ -67,10 +67,10 @@ def score(  # noqa: PLR0913 - one parameter per option
     base_rubric_id: BaseRubricId = None,
     expected_fingerprint: ExpectedFingerprint = None,
     priority: Priority = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Score only the first items.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score only the first LIMIT items.")] = None,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
     output: Annotated[
-        Format | None, typer.Option("--format", help="How to print outcomes; by default a table, nothing with --out.")
+        Format | None, typer.Option("--format", help="How to print outcomes. Default: a table, or nothing with --out.")
     ] = None,
     truncation: Truncation = Cut.NONE,
     timeout_s: TimeoutS = 600.0,
@@ -109,7 +109,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
     *,
     prompt: Annotated[str | None, typer.Option(help="The question, instead of a file.")] = None,
     response: Annotated[
-        list[str] | None, typer.Option(help="A response to it; give this option more than once.")
+        list[str] | None, typer.Option(help="A response to the prompt; give this option once per response.")
     ] = None,
     address: Address,
     rubric_id: RubricId = None,
@@ -152,7 +152,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
 @expected_errors()
 @takes_address()
 def rubrics(
-    name: Annotated[str | None, typer.Argument(metavar="[ID]", help="id@version, or id for the newest.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[ID]", help="id@version, or id for the newest one.")] = None,
     *,
     address: Address,
     output: Output = Format.TABLE,

@@ -37,12 +37,12 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
-TimeoutS = Annotated[float, typer.Option(min=0.001, help="Seconds for the whole command, retries included.")]
-RubricId = Annotated[str | None, typer.Option(help="Judge by this named rubric, instead of what the input brings.")]
+TimeoutS = Annotated[float, typer.Option(min=0.001, help="Seconds for the whole command, including retries.")]
+RubricId = Annotated[str | None, typer.Option(help="Judge by this named rubric, instead of the criteria in the input.")]
 BaseRubricId = Annotated[str | None, typer.Option(help="Add the criteria of this named rubric.")]
-ExpectedFingerprint = Annotated[str | None, typer.Option(help="Refuse to be answered by any other oracle.")]
+ExpectedFingerprint = Annotated[str | None, typer.Option(help="Fail if the oracle has another fingerprint.")]
 Priority = Annotated[
-    Lane | None, typer.Option(help="Lane in the queue; by default interactive for one item, bulk for more.")
+    Lane | None, typer.Option(help="Lane in the queue. Default: interactive for one item, bulk for more.")
 ]
 Truncation = Annotated[Cut, typer.Option(help="What may be cut from what is too long.")]
 Output = Annotated[Format, typer.Option("--format", help="How to print results.")]
@@ -51,14 +51,14 @@ Output = Annotated[Format, typer.Option("--format", help="How to print results."
 def takes_address(
     option: str = "url", *, whose: str = "service", default: Any = DEFAULT_URL
 ) -> Callable[[Command], Command]:
-    """Give a command five options in the place of its parameter `address`, which gets the `Address` they make.
+    """Replace a command's parameter `address` by five options, and pass the `Address` that they make.
 
-    Typer reads options from a function's signature, so the command that Typer sees has one of its own.
+    Typer reads options from a function's signature, so the command that Typer sees has a signature of its own.
 
     Args:
-        option: Name of the option for the URL.
+        option: The name of the option for the URL.
         whose: What the URL leads to, for `--help`.
-        default: Of the URL; `inspect.Parameter.empty`: it must be given.
+        default: The URL if the option is left out; `inspect.Parameter.empty` if it must be given.
     """
     options = [_option(option, str, f"grpc://HOST:PORT, grpcs://, http:// or https:// of the {whose}.", default)]
     options += [_option(name, kind, text, None) for name, (kind, text) in _ACCESS.items()]
@@ -81,10 +81,10 @@ def takes_address(
 
 
 _ACCESS: Final[dict[str, tuple[Any, str]]] = {
-    "api_key": (str | None, "API key, where one is needed."),
-    "ca_file": (Path | None, "PEM file of the authorities to trust under TLS."),
+    "api_key": (str | None, "API key, if the service needs one."),
+    "ca_file": (Path | None, "PEM file of the authorities to trust for TLS."),
     "cert_file": (Path | None, "PEM file of this client's certificate, for mutual TLS."),
-    "key_file": (Path | None, "PEM file of its key."),
+    "key_file": (Path | None, "PEM file of the certificate's key."),
 }
 
 

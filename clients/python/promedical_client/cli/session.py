@@ -1,4 +1,4 @@
-"""How a command reaches the service, and what it says and leaves behind where that fails."""
+"""How a command reaches the service, and what it says and leaves behind if that fails."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,11 +19,11 @@ _BAD_INPUT: Final = 2
 _REFUSED: Final = 3
 
 _MAX_ATTEMPTS: Final = 5
-"""Fewer than a program's: who sits in front of it should learn of a wrong URL in seconds."""
+"""Fewer than in a program: people at a terminal should learn of a wrong URL within seconds."""
 
 
 def opened(address: Address, timeout_s: float) -> "Client":
-    """A client for the address. Imported when needed, like all that is heavy: `--help` answers at once.
+    """A client for the address. Heavy modules are imported only when they are needed, so that `--help` is fast.
 
     Raises:
         InputError: A TLS file cannot be read.
@@ -39,7 +39,7 @@ def opened(address: Address, timeout_s: float) -> "Client":
 
 @contextmanager
 def expected_errors() -> Iterator[None]:
-    """One line and an exit code instead of a trace, for what is not a bug."""
+    """Turn an error that is not a bug into one line and an exit code instead of a traceback."""
     from promedical_data.errors import DataError  # noqa: PLC0415 - see `opened`
 
     try:
@@ -52,7 +52,7 @@ def expected_errors() -> Iterator[None]:
 
 @contextmanager
 def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
-    """Where a call fails half way, what was answered is not lost but written beside `out`."""
+    """If a call fails halfway, write what was answered to a file beside `out`."""
     from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `opened`
     from promedical_data.files import output_file  # noqa: PLC0415
 

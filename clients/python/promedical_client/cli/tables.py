@@ -1,4 +1,4 @@
-"""What the command line shows to people, in 80 columns. Numbers and ids only: never a prompt's or a response's text."""
+"""What the command line shows, in 80 columns. It prints numbers and ids, never the text of a prompt or response."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -15,7 +15,7 @@ _RESPONSES_PER_TABLE: Final = 4
 
 
 def item_tables(outcome: m.ItemOutcome) -> Iterator[RenderableType]:
-    """One item: its responses, and below them every criterion by response."""
+    """The tables of one item: its responses, and below them every criterion by response."""
     if outcome.error is not None:
         yield _error_line(f"item {outcome.id}", outcome.error)
     if outcome.result is None:
@@ -80,7 +80,7 @@ def _response_cells(response: m.ResponseOutcome) -> list[str]:
 
 
 def _criteria_tables(result: m.ItemResult) -> Iterator[Table]:
-    """Every criterion by response, side by side for as many responses as fit."""
+    """A table of criteria by responses, with as many responses side by side as fit."""
     scored = iter([(index, response.scores) for index, response in enumerate(result.responses) if response.scores])
     while some := dict(islice(scored, _RESPONSES_PER_TABLE)):
         table = Table("criterion", "dimension", *(f"resp. {index}" for index in some))

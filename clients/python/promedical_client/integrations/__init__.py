@@ -1,7 +1,7 @@
 """The oracle as a reward function of RL frameworks: one short module per framework over one `Grader`.
 
-No framework is imported. What a framework calls is configured by environment variables, which
-`shared_grader` reads, or by a `Grader` of your own, given as `grader`.
+No framework is imported. Configure what a framework calls by environment variables, which `shared_grader`
+reads, or give a `Grader` of your own as `grader`.
 """
 
 from promedical_client.integrations.grader import Grade, Grader, UnscoredError, shared_grader

@@ -1,7 +1,7 @@
-"""What every adapter stands on: exchanges in, one grade each out, groups sharing their tree.
+"""The base of every adapter: it takes exchanges and gives one grade for each; the responses of a group share a tree.
 
-Whole-call failures are exceptions, those of `promedical_client.errors`. What is wrong with one response is a
-value, its `ErrorInfo`; `UnscoredError` is for frameworks that have no place for it. A failure is never a number.
+If a whole call fails, it raises one of `promedical_client.errors`. If one response fails, its grade is an
+`ErrorInfo`; frameworks that have no place for one get `UnscoredError`. A failure is never a number.
 """
 
 import functools
@@ -30,7 +30,7 @@ Grade = m.ResponseScores | m.ErrorInfo
 DEFAULT_RUBRIC: Final = "general-medical"
 _MAX_GATHERED: Final = 4096
 _MAX_RESPONSES: Final = 128
-"""Of one item; the service's own default. Where that is too much for it, the item is asked again in halves."""
+"""The most responses of one item: the service's own default. If a service allows fewer, the item is halved."""
 _ENVIRONMENT: Final = {
     **ENVIRONMENT,
     "rubric_id": "PROMEDICAL_CLIENT_RUBRIC_ID",
@@ -45,8 +45,8 @@ class Graded:
 
     Attributes:
         grades: One per exchange, in order.
-        model: Who gave them; None: every item was over a limit, so nobody did.
-        timings: Where the service's time went; None likewise.
+        model: The oracle that gave them; None if every item was over a limit, so that none did.
+        timings: Where the service's time went; None in the same case.
     """
 
     grades: tuple[Grade, ...]
@@ -58,7 +58,7 @@ class UnscoredError(Exception):
     """A response that could not be scored, in a framework that cannot leave it out. Never holds its text.
 
     Attributes:
-        error: Why.
+        error: Why it could not be scored.
     """
 
     def __init__(self, error: m.ErrorInfo) -> None:
@@ -67,17 +67,17 @@ class UnscoredError(Exception):
 
 
 class Grader:
-    """Grades exchanges; usable from any thread, event loop and forked process.
+    """Grades exchanges; it can be used from any thread, event loop and forked process.
 
     Args:
         url: The service's URL, or its `Address`, as for `Client`.
-        rubric_id: Rubric for what brings no criteria.
+        rubric_id: The rubric for exchanges without criteria.
         base_rubric_id: A standing rubric whose criteria are added.
-        expected_fingerprint: Refuse to be answered by any other oracle.
+        expected_fingerprint: The fingerprint that the oracle must have.
         reward_weights: The constants of the reward.
         truncation: What may be cut from what is too long; by default such a response gets an error.
-        gather_s: How long `grade_one` waits for others, so that a group shares its tree.
-        call_later: The event loop's, unless a test brings a clock of its own.
+        gather_s: How many seconds `grade_one` waits for others, so that a group shares its tree.
+        call_later: Calls a function after some seconds; None for the event loop's own. Tests bring their own clock.
         options: Settings of `AsyncClient`, such as `api_key` and `timeout_s`.
     """
 
@@ -117,12 +117,12 @@ class Grader:
 
         Args:
             prompt: Text, with or without chat markup, or messages.
-            response: Text, or the messages that the policy wrote, of which the last is judged.
+            response: Text, or the messages that the policy wrote; the last one is judged.
             label: Criteria or the name of a rubric; see `promedical.interop.labels`. Empty: the grader's rubric.
             path: What errors call the place, for example `samples[3]`.
 
         Raises:
-            InvalidRequestError: They cannot be read. Nobody could score that, however often it is tried.
+            InvalidRequestError: The exchange cannot be read; trying again does not help.
         """
         try:
             text = response if isinstance(response, str) else _last_text(response)
@@ -142,7 +142,7 @@ class Grader:
         ]
 
     async def grade(self, exchanges: Sequence[Exchange]) -> list[Grade]:
-        """One grade per exchange, in order; those with the same prompt and rubric go as one item.
+        """One grade per exchange, in order; exchanges with the same prompt and rubric are sent as one item.
 
         Raises:
             PromedicalError: The call was not answered, and nothing was graded.
@@ -150,7 +150,7 @@ class Grader:
         return list((await self.graded(exchanges)).grades) if exchanges else []
 
     async def graded(self, exchanges: Sequence[Exchange]) -> Graded:
-        """The same, and who graded; there is at least one exchange.
+        """The grades, and the oracle that gave them. There must be at least one exchange.
 
         Raises:
             PromedicalError: The call was not answered, and nothing was graded.
@@ -164,7 +164,7 @@ class Grader:
     async def _asked(
         self, exchanges: Sequence[Exchange], max_responses: int, deadline: Deadline
     ) -> tuple[list[Grade], list[m.ScoreResponse]]:
-        """Grades and the answers behind them. Responses that are too much together are asked again in halves."""
+        """Grades and the answers behind them. Responses that are too large together are sent again in halves."""
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=max_responses)
         grades, answers = await self._answered(grouping, deadline)
         sizes = [len(grouping.items[item].responses) for item, _ in grouping.places]
@@ -192,7 +192,7 @@ class Grader:
         return [_grade(outcome) for outcome in grouping.outcomes(answer.items)], [answer]
 
     async def grade_one(self, exchange: Exchange) -> Grade:
-        """The grade of one exchange, asked together with others that come at about the same time.
+        """The grade of one exchange, which is sent together with others that arrive at about the same time.
 
         Raises:
             PromedicalError: The call was not answered.
@@ -200,7 +200,7 @@ class Grader:
         return await self._gatherers.get().submit(None, exchange)
 
     def run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
-        """Run one of the above from a thread without an event loop; calls from several threads are gathered."""
+        """Run a coroutine of this grader from a thread without an event loop; several threads' calls are gathered."""
         return self._threads.setdefault(os.getpid(), LoopThread()).run(ask)
 
     async def aclose(self) -> None:
@@ -209,7 +209,7 @@ class Grader:
         await self._client.aclose()
 
     def close(self) -> None:
-        """Close the connections of `run` and end its thread. A later call starts anew."""
+        """Close the connections of `run` and end its thread. A later call starts it again."""
         thread = self._threads.pop(os.getpid(), None)
         if thread is not None:
             try:
@@ -230,10 +230,10 @@ class Grader:
 
 
 def scores_of(grade: Grade) -> m.ResponseScores:
-    """The scores.
+    """The scores of a grade.
 
     Raises:
-        UnscoredError: There are none.
+        UnscoredError: The response was not scored.
     """
     if isinstance(grade, m.ErrorInfo):
         raise UnscoredError(grade)
@@ -241,7 +241,7 @@ def scores_of(grade: Grade) -> m.ResponseScores:
 
 
 def labels_of(count: int, rubric: Sequence[Any] | None, rubric_id: Sequence[Any] | None) -> list[Any]:
-    """One label per sample out of the columns of a data set: its rubric, else its rubric's name, else None."""
+    """One label per sample from the columns of a data set: its rubric, else its rubric's name, else None."""
     nothing = [None] * count
     columns = zip(rubric or nothing, rubric_id or nothing, strict=True)
     return [name if criteria is None else criteria for criteria, name in columns]
@@ -251,9 +251,9 @@ def shared_grader(**settings: str) -> Grader:
     """The process's grader for these settings.
 
     Args:
-        settings: `url`, `rubric_id` and so on. What is missing comes from `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`,
-            `PROMEDICAL_CA_FILE`, and `PROMEDICAL_CLIENT_` with `CERT_FILE`, `KEY_FILE`, `RUBRIC_ID`,
-            `BASE_RUBRIC_ID` and `EXPECTED_FINGERPRINT`.
+        settings: `url`, `rubric_id` and so on. Missing ones come from `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`,
+            `PROMEDICAL_CA_FILE`, and from `PROMEDICAL_CLIENT_` followed by `CERT_FILE`, `KEY_FILE`, `RUBRIC_ID`,
+            `BASE_RUBRIC_ID` or `EXPECTED_FINGERPRINT`.
     """
     given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     return _grader(frozenset((given | settings).items()))

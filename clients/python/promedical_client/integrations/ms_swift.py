@@ -3,9 +3,10 @@
 ms-swift runs each step's rewards in an event loop of its own, so connections are closed with the step. Criteria
 travel in a column `rubric` or `rubric_id`.
 
-ms-swift cannot leave a sample out: None counts as 0 there, which may be the best reward of a group. What could not be
-scored gets the mean of what was scored of its group in the same process, so that the baseline stays. Where that is
-nothing, it raises and the step fails, unless you choose a reward for it (`unscored_reward`).
+ms-swift cannot leave a sample out: it counts None as 0, which may be the best reward of a group. A response that could
+not be scored gets the mean of the scored ones of its group in the same process, so that the baseline stays the same.
+If none of them was scored, the reward function raises and the step fails, unless you choose a reward
+(`unscored_reward`).
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,12 @@ from promedical_client.integrations.unscored import group_means, reward_or
 
 
 class PromedicalORM:
-    """An asynchronous reward function; `swift.rewards.AsyncORM` by its shape, which is all that ms-swift asks.
+    """An asynchronous reward function with the shape of `swift.rewards.AsyncORM`, which is all that ms-swift needs.
 
     Args:
         args: The arguments that ms-swift passes to every reward function.
-        grader: Takes the place of the one that the environment describes.
-        unscored_reward: What a response gets if nothing of its group was scored; None: raise.
+        grader: The grader to use instead of the one that the environment describes.
+        unscored_reward: What a response gets if nothing of its group was scored; None to raise.
     """
 
     def __init__(

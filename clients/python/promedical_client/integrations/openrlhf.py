@@ -1,10 +1,11 @@
 """OpenRLHF: `--reward.remote_url reward.py`, a file that imports `reward_func` from here.
 
-OpenRLHF calls it in threads, with one query at a time; these are gathered. The response is the query minus the
-prompt, criteria travel in the labels.
+OpenRLHF calls it in threads, with one query at a time; these calls are gathered. The response is the query without
+the prompt; criteria travel in the labels.
 
-OpenRLHF cannot leave a sample out, and training ends at one without a reward. Unless you choose what a response is
-worth that could not be scored (`unscored_reward`, which `extra_logs` then marks by `scored` 0), it raises.
+OpenRLHF cannot leave a sample out, and training ends at a sample without a reward. So `reward_func` raises if a
+response cannot be scored, unless you choose what such a response is worth (`unscored_reward`; `extra_logs` then
+marks it by `scored` 0).
 """
 
 from collections.abc import Sequence
@@ -34,11 +35,11 @@ def reward_func(
         queries: Prompts with their responses.
         prompts: Prompts.
         labels: Criteria or the name of a rubric.
-        unscored_reward: What a response gets that cannot be scored; None: raise.
-        grader: Takes the place of the one that the environment describes.
+        unscored_reward: What a response that cannot be scored gets; None to raise.
+        grader: The grader to use instead of the one that the environment describes.
 
     Raises:
-        UnscoredError: A response was not scored, and `unscored_reward` does not say what that is worth.
+        UnscoredError: A response was not scored, and there is no `unscored_reward`.
         PromedicalError: The call was not answered.
     """
     oracle = grader or shared_grader()

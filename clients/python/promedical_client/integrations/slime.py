@@ -1,8 +1,8 @@
 """slime: `--custom-rm-path promedical_client.integrations.slime.custom_rm`, or `.group_rm` with `--group-rm`.
 
-Criteria travel in the label. With `--reward-key` the rewards are objects out of which slime picks. A sample that
-cannot be scored ends the rollout with `UnscoredError` in `custom_rm`; `group_rm` takes it out of the loss with
-`remove_sample` and gives it the mean of its group, which leaves the group's baseline where it was.
+Criteria travel in the label. With `--reward-key`, rewards are objects from which slime picks one number. If a sample
+cannot be scored, `custom_rm` ends the rollout with `UnscoredError`; `group_rm` takes the sample out of the loss with
+`remove_sample` and gives it the mean of its group, so that the group's baseline stays the same.
 """
 
 from collections.abc import Hashable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """TRL: `GRPOTrainer(reward_funcs=trl_reward, ...)`.
 
-Criteria travel in a column `rubric` (JSON text; Arrow would fill the keys of objects) or `rubric_id`. What could
-not be scored is None, which TRL leaves out of the group's baseline. A call that was not answered raises
+Criteria travel in a column `rubric` (JSON text, since Arrow adds keys to objects) or `rubric_id`. A response that
+could not be scored gets None, which TRL leaves out of the group's baseline. A call that was not answered raises
 `PromedicalError`, which ends this rank: set `timeout_s` of the `Grader` far below the process group's timeout.
 """
 
@@ -43,32 +43,32 @@ async def trl_reward(
 
 
 def keep_texts_out_of_the_log() -> None:
-    """Where a completion has no reward, TRL warns and quotes it with its prompt; from now on it warns without."""
+    """Make TRL's warning about a completion without a reward quote neither the completion nor its prompt."""
     logging.getLogger(_LOG).addFilter(_without_quotes)
 
 
 def _without_quotes(record: logging.LogRecord) -> bool:
     if _NO_REWARD in str(record.msg):
-        record.msg, record.args = f"{_NO_REWARD} for a completion; oracle/unscored is the share of them", ()
+        record.msg, record.args = f"{_NO_REWARD} for a completion; oracle/unscored is the share of such completions", ()
     return True
 
 
 def rewards(grades: Sequence[Grade]) -> list[float | None]:
-    """What TRL wants: None for what was not scored."""
+    """The rewards as TRL takes them: None for a response that was not scored."""
     return [grade.reward if isinstance(grade, ResponseScores) else None for grade in grades]
 
 
 def log_grades(
     grades: Sequence[Grade], fingerprint: str | None, *, log_metric: LogMetric | None, log_extra: LogExtra | None
 ) -> None:
-    """Means into TRL's metrics, and every sample into its table: enough to compute each reward again.
+    """Log means to TRL's metrics and every sample to its table: enough to compute each reward again.
 
     Args:
-        grades: Of a batch.
-        fingerprint: Of the oracle that gave them; None if nobody answered.
-        log_metric: Gets `oracle/unscored`, `oracle/vetoed`, `oracle/proficiency` (S1) and `oracle/excellence` (S2).
-        log_extra: Gets `unscored` (an error code), `proficiency`, `excellence`, `violations`, `criteria` (the
-            verdicts as JSON) and `fingerprint`, one value per completion, None for what is not known.
+        grades: The grades of a batch.
+        fingerprint: The fingerprint of the oracle that gave them; None if no oracle answered.
+        log_metric: It gets `oracle/unscored`, `oracle/vetoed`, `oracle/proficiency` (S1) and `oracle/excellence` (S2).
+        log_extra: It gets `unscored` (an error code), `proficiency`, `excellence`, `violations`, `criteria` (the
+            verdicts as JSON) and `fingerprint`: one value per completion, None where it is not known.
     """
     if log_metric is not None:
         _log_means(grades, log_metric)

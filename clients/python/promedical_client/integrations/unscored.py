@@ -1,4 +1,4 @@
-"""For frameworks that cannot leave a sample out: what stands in the place of a reward that is not there."""
+"""What frameworks that cannot leave a sample out get in the place of a missing reward."""
 
 import math
 from collections import defaultdict
@@ -14,10 +14,10 @@ LOGS: Final = ("scored", *_PARTS)
 
 
 def reward_or(grade: Grade, unscored_reward: float | None) -> float:
-    """The reward, or what the user says that a response is worth which has none.
+    """The reward, or what the user says that a response without one is worth.
 
     Raises:
-        UnscoredError: There is none, and the user did not say.
+        UnscoredError: There is no reward, and the user did not choose one.
     """
     if isinstance(grade, ResponseScores) or unscored_reward is None:
         return scores_of(grade).reward
@@ -25,21 +25,21 @@ def reward_or(grade: Grade, unscored_reward: float | None) -> float:
 
 
 def parts_of(grade: Grade) -> dict[str, float]:
-    """Parts of the reward for logs, and `scored`: 1, or 0 where the parts are NaN. The keys are `LOGS`."""
+    """The parts of the reward for logs, and `scored`: 1, or 0 if the parts are NaN. The keys are `LOGS`."""
     if not isinstance(grade, ResponseScores):
         return {"scored": 0.0, **dict.fromkeys(_PARTS, math.nan)}
     return {"scored": 1.0, **{name: float(getattr(grade, name) or 0.0) for name in _PARTS}}
 
 
 def group_means(groups: Sequence[Hashable], grades: Sequence[Grade]) -> dict[Hashable, float]:
-    """Mean reward of what was scored, by group, which leaves the group's baseline as it is.
+    """The mean reward of the scored samples of each group, which leaves the group's baseline as it is.
 
     Args:
-        groups: Of each sample, in order.
-        grades: Of each sample.
+        groups: The group of each sample, in order.
+        grades: The grade of each sample.
 
     Returns:
-        Without groups of which nothing was scored.
+        The means by group, without groups in which nothing was scored.
     """
     rewards: dict[Hashable, list[float]] = defaultdict(list)
     for group, grade in zip(groups, grades, strict=True):

@@ -1,7 +1,7 @@
 """verifiers: a reward of a task, named in its configuration or called by a method under `@vf.reward`.
 
 Criteria travel in the task's data, as a field `rubric` or `rubric_id`. Rollouts that end at about the same time
-are gathered. What it raises becomes the rollout's `TaskError`, so that it is never a reward.
+are gathered. An exception becomes the rollout's `TaskError`, never a reward.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = No
     Args:
         task: The task's data.
         trace: The rollout.
-        grader: Takes the place of the one that the environment describes.
+        grader: The grader to use instead of the one that the environment describes.
 
     Raises:
         UnscoredError: The answer was not scored.

@@ -1,10 +1,10 @@
 """verl: `reward.custom_reward_function.path=pkg://promedical_client.integrations.verl`, name `compute_score`.
 
-verl hands out neither prompt nor criteria by itself: put the prompt into `extra_info.prompt` of the data, and the
-criteria, as JSON text, or the name of a rubric into `reward_model.ground_truth`. Calls of one loop are gathered.
+verl hands out neither the prompt nor the criteria by itself. Put the prompt into `extra_info.prompt` of the data, and
+the criteria (JSON text) or the name of a rubric into `reward_model.ground_truth`. Calls of one loop are gathered.
 
-verl cannot leave a sample out. Unless you choose a reward for what could not be scored (`unscored_reward`, which
-is then marked by `scored` 0), it raises and the step fails.
+verl cannot leave a sample out. If a response cannot be scored, `compute_score` raises and the step fails, unless you
+choose a reward for it (`unscored_reward`; it is then marked by `scored` 0).
 """
 
 from typing import Any
@@ -32,14 +32,14 @@ async def compute_score(
         solution_str: The response.
         ground_truth: Criteria or the name of a rubric.
         extra_info: Holds `prompt`, text or messages.
-        unscored_reward: What a response gets that cannot be scored; None: raise.
-        grader: Takes the place of the one that the settings and the environment describe.
-        url: The service's address; these three may be set in `reward_kwargs`.
-        rubric_id: Rubric where there is no ground truth.
-        expected_fingerprint: Refuse to be answered by any other oracle.
+        unscored_reward: What a response that cannot be scored gets; None to raise.
+        grader: The grader to use instead of the one that the settings and the environment describe.
+        url: The service's address; this and the next two may be set in `reward_kwargs`.
+        rubric_id: The rubric for samples without a ground truth.
+        expected_fingerprint: The fingerprint that the oracle must have.
 
     Raises:
-        UnscoredError: The response was not scored, and `unscored_reward` does not say what that is worth.
+        UnscoredError: The response was not scored, and there is no `unscored_reward`.
         PromedicalError: The call was not answered.
     """
     prompt = (extra_info or {}).get("prompt")

@@ -6,12 +6,12 @@ from typing import Final, Protocol
 from promedical import messages as m
 
 MAX_TIMEOUT_S: Final = 86_400.0
-"""The longest that the service takes. gRPC counts nanoseconds in 64 bits, and far above it none are left."""
+"""The longest timeout that the service accepts. gRPC counts nanoseconds in 64 bits, which overflow far above it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What travels beside a request.
+    """What is sent along with a request.
 
     Attributes:
         timeout_s: Seconds until the caller no longer wants the answer, at most `MAX_TIMEOUT_S`.
@@ -23,9 +23,9 @@ class Call:
 
 
 class Transport(Protocol):
-    """Sends one request once. Retries, chunks and checks of the answer are the client's.
+    """Sends one request once. The client retries, cuts chunks and checks the answer.
 
-    Every method raises `PromedicalError` and nothing else but `asyncio.CancelledError`.
+    Every method raises `PromedicalError`, and nothing else except `asyncio.CancelledError`.
     """
 
     async def score(self, request: m.ScoreRequest, call: Call) -> m.ScoreResponse:

@@ -47,7 +47,7 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     # requests that no server has seen, as when a server's connections come of age.
     ("grpc.per_rpc_retry_buffer_size", _MAX_MESSAGE_BYTES),
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
-    # gRPC asks DNS again after 30 s at the earliest, long after a new replica is named there.
+    # gRPC asks DNS again only after 30 s, long after a new replica is listed there.
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     # The server permits a ping every 10 s.
     ("grpc.keepalive_time_ms", 30_000),
@@ -59,11 +59,11 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 )
 
 _TRUSTED_DETAILS: Final = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
-"""Statuses whose text is gRPC's own when no error of the contract comes along. That of others may quote a request."""
+"""Statuses whose text is gRPC's own if no error of the contract is attached. Texts of others may quote a request."""
 
 
 class GrpcTransport:
-    """Calls `promedical.v1.RewardService`; `target` is how gRPC finds it, where that is not by host and port."""
+    """Calls `promedical.v1.RewardService`; `target` is for tests that do not reach it by host and port."""
 
     def __init__(self, address: Address, *, target: str | None = None) -> None:
         self._target = target or address.host
@@ -104,19 +104,19 @@ class GrpcTransport:
         try:
             return decode(answer)
         except ValueError as error:
-            raise ProtocolError(f"{rpc} answered what this version cannot read: {error}") from error
+            raise ProtocolError(f"{rpc} sent an answer that this version cannot read: {error}") from error
 
     async def _send(self, rpc: str, message: Any, call: Call) -> Any:
         if self._channels.is_inherited():
             raise ForkedError(
-                "gRPC was in use when this process was forked, and does not survive that; make the first call "
+                "gRPC was in use when this process was forked, and it does not survive a fork; make the first call "
                 "after the fork, close the client before it, start the process by spawn, or use http://",
                 retryable=False,
             )
         stub = RewardServiceStub(self._channels.get())  # type: ignore[no-untyped-call]
         metadata = (("x-request-id", call.request_id), *self._authorization)
         try:
-            # gRPC keeps the deadline by itself; the outer one is for a process in which its threads are gone.
+            # gRPC keeps the deadline by itself; the outer one is for a process that has lost gRPC's threads.
             async with asyncio.timeout(call.timeout_s + _GRACE_S):
                 return await getattr(stub, rpc)(message, timeout=call.timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
@@ -127,7 +127,7 @@ class GrpcTransport:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Nobody cancelled the task: its channel was closed, which gRPC tells in the same way.
+            # Nobody cancelled the task: its channel was closed, which gRPC reports in the same way.
             raise closed_in_call(call.request_id) from None
 
     def _open(self) -> grpc.aio.Channel:
@@ -137,7 +137,7 @@ class GrpcTransport:
 
 
 def error_from_grpc(error: grpc.aio.AioRpcError, request_id: str | None = None) -> PromedicalError:
-    """The exception for an RPC that failed, in the server's words where it speaks the contract."""
+    """The exception for an RPC that failed, in the server's words if it speaks the contract."""
     status = error.code().name
     info, told_s, pushback_ms = _details(error)
     code = code_of(info)
@@ -154,7 +154,7 @@ def error_from_grpc(error: grpc.aio.AioRpcError, request_id: str | None = None) 
 
 
 def _details(error: grpc.aio.AioRpcError) -> tuple[str | None, float | None, float | None]:
-    """Reason of the ErrorInfo, delay of the RetryInfo in seconds, pushback in milliseconds; None where absent."""
+    """The ErrorInfo's reason, the RetryInfo's delay in seconds, the pushback in milliseconds; None where absent."""
     # The stubs call grpc.aio.Metadata a sequence of named tuples; it yields plain pairs.
     trailers: dict[str, Any] = dict(cast("Any", error.trailing_metadata() or ()))
     reason, delay_s = None, None

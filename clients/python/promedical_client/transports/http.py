@@ -30,9 +30,9 @@ from promedical_client.transports.base import Call
 T = TypeVar("T")
 
 _CONNECT_S: Final = 5.0
-_LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-"""A call that waits here for a connection would spend its deadline where the service cannot say that it is full."""
 """A connection that takes longer is given up while there is still time to try another."""
+_LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+"""No limit: a call that waited here would spend its deadline where the service cannot say that it is full."""
 
 _SCORE: Final = TypeAdapter(m.ScoreResponse)
 _RANK: Final = TypeAdapter(m.RankResponse)
@@ -87,7 +87,7 @@ class HttpTransport:
             return adapter.validate_json(answer.content)
         except ValidationError as error:
             raise ProtocolError(
-                f"{path} answered what this version cannot read: {_first(error)}", request_id=call.request_id
+                f"{path} sent an answer that this version cannot read: {_first(error)}", request_id=call.request_id
             ) from None
 
     async def _send(self, method: str, path: str, body: bytes | None, call: Call) -> httpx.Response:
@@ -115,7 +115,7 @@ class HttpTransport:
 
 
 def error_from_answer(answer: httpx.Response, request_id: str | None = None) -> PromedicalError:
-    """The exception for an answer that is not a success, in the server's words where it speaks the contract."""
+    """The exception for an answer that is not a success, in the server's words if it speaks the contract."""
     problem = _problem(answer)
     code = code_of(problem.get("code"))
     # Without a code of ours the body is somebody else's, and may quote the request.
@@ -129,7 +129,7 @@ def error_from_answer(answer: httpx.Response, request_id: str | None = None) -> 
 
 
 def error_from_httpx(error: httpx.HTTPError, request_id: str | None = None) -> PromedicalError:
-    """The exception for an exchange that failed. Only the text of connection errors is safe to repeat."""
+    """The exception for an exchange that failed. Only connection errors have a text that is safe to repeat."""
     name = type(error).__name__
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout():
@@ -144,7 +144,7 @@ def error_from_httpx(error: httpx.HTTPError, request_id: str | None = None) -> P
 
 def _encoded(request: object) -> bytes:
     try:
-        # NaN stays NaN: as null a weight would silently become the default.
+        # NaN stays NaN: a weight of null would silently become the default.
         return pydantic_core.to_json(request, inf_nan_mode="constants")
     except ValueError as error:
         raise InvalidRequestError(

@@ -1,7 +1,7 @@
-"""`promedical-serve`: settings, logs, then the service. Heavy imports wait until the configuration is known to be good.
+"""`promedical-serve`: settings, logs, then the service. Heavy imports wait until the configuration has been checked.
 
-Exit codes: 0 stopped as asked; 1 could not start, or could not continue; 2 wrong configuration; 128 + n ended by a
-second signal n.
+Exit codes: 0 it stopped as asked; 1 it could not start or could not continue; 2 the configuration is wrong; 128 + n a
+second signal n ended it.
 """
 
 import asyncio
@@ -18,18 +18,17 @@ Serve = Callable[["Settings"], Coroutine[Any, Any, int]]
 
 
 def main() -> None:
-    """The console script."""
-    # Before all imports: the kernel keeps signals that process 1 of a container does not handle from it, and a pod
-    # that is deleted while it starts would wait for the end of its grace.
+    # Before all imports: the kernel does not deliver signals that process 1 of a container does not handle, so a pod
+    # that is deleted while it starts would wait for the end of its grace period.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    # Threads that spin while they wait steal the cores from the event loop and from neighbours in the pod.
+    # Threads that spin while they wait take cores from the event loop and from neighbours in the pod.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(run(sys.argv[1:], os.environ))
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = None) -> int:
-    """Serve until told to stop; returns the exit code. Tests hand over another `serve` than the app's."""
+    """Serve until told to stop; returns the exit code. Tests pass a `serve` of their own."""
     from promedical_service.settings import (  # noqa: PLC0415 - heavy
         EXIT_MISCONFIGURED,
         ConfigurationError,

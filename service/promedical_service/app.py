@@ -68,7 +68,7 @@ class OracleHost:
         self._batcher: Batcher | None = None
 
     async def start(self) -> Scorer:
-        """Load the model, warm it up, start to batch.
+        """Load the model, warm it up and start to batch.
 
         Raises:
             ConfigurationError: The model cannot be used.
@@ -101,7 +101,7 @@ class OracleHost:
         )
 
     async def close(self) -> None:
-        """Answer what waits with `unavailable`, finish the batch that runs, stop the engine."""
+        """Answer waiting requests with `unavailable`, finish the running batch and stop the engine."""
         await self._parts.aclose()
 
     def _hooks(self) -> EngineHooks:
@@ -154,11 +154,11 @@ class OracleHost:
 
 
 async def _in_daemon_thread(work: Callable[[], Loaded]) -> Loaded:
-    """Run blocking work in a thread that does not hold up the end of the process, as an executor's would."""
+    """Run blocking work in a thread that, unlike an executor's, does not keep the process from ending."""
     done: concurrent.futures.Future[Loaded] = concurrent.futures.Future()
 
     def run() -> None:
-        done.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only left alone
+        done.set_running_or_notify_cancel()  # from here on the work cannot be cancelled, only left alone
         try:
             done.set_result(work())
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
@@ -186,7 +186,7 @@ def _catalog(settings: Settings) -> RubricCatalog:
         raise ConfigurationError(f"rubric_dir: {error}") from error
     if catalog.find(settings.default_rubric) is None:
         known = ", ".join(catalog.names)
-        raise ConfigurationError(f"default_rubric: there is no rubric {settings.default_rubric}; there are {known}")
+        raise ConfigurationError(f"default_rubric: there is no rubric {settings.default_rubric}; choose one of {known}")
     return catalog
 
 

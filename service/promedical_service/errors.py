@@ -1,7 +1,7 @@
 """The one error that answers a whole request. Each edge translates it by the one table of `promedical.errors`.
 
-Knows nothing of transports. An exception that nobody foresaw becomes `internal` with a fixed message: its own text may
-quote a request.
+This module does not know transports. An unexpected exception becomes `internal` with a fixed message, since its own
+text may quote a request.
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ INTERNAL_MESSAGE: Final = "The service failed on this request; report the reques
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One field of a request that is not acceptable."""
+    """One field of a request that is not valid."""
 
     field: str
-    """Path, as `items[0].rubric.criteria[2].weight`; empty for the request as a whole."""
+    """The path, such as `items[0].rubric.criteria[2].weight`; empty for the request as a whole."""
     message: str
     """What was expected; never what was sent."""
 
 
 class ServiceError(Exception):
-    """A request that gets no result.
+    """A request gets no result.
 
     Attributes:
-        code: Which row of the error table.
+        code: The row of the error table.
         message: What was expected and what to do; never text of a prompt, response or criterion.
-        retry_after_s: When the caller should try again, where that is known.
+        retry_after_s: After how many seconds the caller should try again; None if that is not known.
         violations: The fields at fault, at most `MAX_VIOLATIONS`; only with invalid_request.
-        http_status: Where HTTP has a finer status than the table (405, 415); None: the table's.
+        http_status: The status if HTTP has a finer one than the table (405, 415); None for the table's.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Whether the service can answer: one owner of the state, pure transitions, and listeners that hear of changes.
+"""Whether the service can answer: one owner of the state, pure transitions, and listeners that are told of changes.
 
-Knows nothing of probes or transports. Liveness fails only for a lost engine: a service that starts or
+This module does not know probes or transports. Liveness fails only for a lost engine: a service that starts or
 drains must not be restarted.
 """
 
@@ -11,22 +11,22 @@ from typing import Final
 
 
 class State(StrEnum):
-    """Where the service is in its life."""
+    """The states of the service."""
 
     STARTING = "starting"
-    """The ports are open, the model is not loaded yet."""
+    """The ports are open; the model is not loaded yet."""
     READY = "ready"
     """Requests are answered."""
     RECOVERING = "recovering"
     """The engine died and is being restarted; callers are sent elsewhere in the meantime."""
     DRAINING = "draining"
-    """Asked to stop; what is in progress is finished, nothing new is taken."""
+    """The service was asked to stop; calls in progress are finished, new ones are refused."""
     LOST = "lost"
     """The engine died; only a restart helps."""
 
 
 class Event(StrEnum):
-    """What can happen to it."""
+    """What can happen to the service."""
 
     LOADED = "loaded"
     ENGINE_DOWN = "engine_down"
@@ -53,7 +53,7 @@ Listener = Callable[[State], None]
 
 
 def after(state: State, event: Event) -> State:
-    """The next state; an event that means nothing in a state leaves it as it is."""
+    """The next state; an event without a meaning in a state leaves the state as it is."""
     return _TRANSITIONS.get((state, event), state)
 
 
@@ -66,7 +66,7 @@ class Health:
 
     @property
     def state(self) -> State:
-        """Where the service is now."""
+        """The state of the service now."""
         return self._state
 
     @property
@@ -76,27 +76,27 @@ class Health:
 
     @property
     def live(self) -> bool:
-        """Whether a restart would not help."""
+        """Whether the process is alive; if it is not, only a restart helps."""
         return self._state is not State.LOST
 
     def loaded(self) -> None:
-        """The model is loaded and warm, for the first time or again."""
+        """Note that the model is loaded and warm, for the first time or again."""
         self._move(Event.LOADED)
 
     def engine_down(self) -> None:
-        """The engine died and is being restarted."""
+        """Note that the engine died and is being restarted."""
         self._move(Event.ENGINE_DOWN)
 
     def engine_lost(self) -> None:
-        """The engine died and cannot be revived."""
+        """Note that the engine died and cannot be restarted."""
         self._move(Event.ENGINE_LOST)
 
     def stop(self) -> None:
-        """The process was asked to end."""
+        """Note that the process was asked to end."""
         self._move(Event.STOP)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` now and after every change; returns what ends that."""
+        """Call `listener` now and after every change; returns a function that ends this."""
         self._listeners.append(listener)
         listener(self._state)
         return lambda: self._listeners.remove(listener)

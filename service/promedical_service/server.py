@@ -1,7 +1,7 @@
 """The life of the process: open the ports, load the oracle behind them, serve, drain, stop.
 
-REST, gRPC and the health port share one event loop. Knows the edges and nothing of what answers: the oracle
-comes from a function that is called once the ports are open.
+REST, gRPC and the health port share one event loop. This module knows the edges but not what answers: the oracle
+comes from a function that is called after the ports are open.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ EXIT_FAILED: Final = 1
 _EXIT_SIGNAL: Final = 128
 _FLUSH_S: Final = 2.0
 _END_S: Final = 5.0
-"""What the oracle gets on top of `drain_s` to finish the batch that runs."""
+"""How many seconds the oracle gets after `drain_s` to finish the running batch."""
 LAST_TRACES_S: Final = 2.0
 CLOSING_S: Final = _END_S + _FLUSH_S + max(_FLUSH_S, FLUSH_S) + LAST_TRACES_S
-"""The process needs so long at most after `drain_s`."""
+"""The most seconds that the process needs after `drain_s`."""
 _REREAD_S: Final = 2.0
 """Between looks at the keys file and the TLS files."""
 _SPARE_CONNECTIONS: Final = 256
-"""For probes, and for clients that keep connections they do not use."""
+"""Connections for probes, and for clients that keep connections which they do not use."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -55,12 +55,12 @@ class Server:
 
     Args:
         settings: Addresses, files and limits of the edges.
-        metrics: What `/metrics` shows.
+        metrics: The metrics that `/metrics` shows.
         health: The state that probes see; `engine_lost()` may be called on it from the event loop.
-        tracing: Makes spans of calls.
-        start_oracle: Loads and warms up; called once, after the ports are open. It raises ConfigurationError for
-            a model that the operator chose wrongly.
-        drain: Ends the oracle. Whatever it still holds must be answered, with `unavailable`, when it returns.
+        tracing: It makes the spans of calls.
+        start_oracle: Loads the model and warms it up; it is called once, after the ports are open. It raises
+            ConfigurationError for a model that the operator chose wrongly.
+        drain: Ends the oracle. When it returns, everything that the oracle still held is answered by `unavailable`.
 
     Raises:
         ConfigurationError: The keys file, a TLS file or the rate limit cannot be used.
@@ -139,14 +139,14 @@ class Server:
         await self._over.wait()
         await self.stop()
         if self._stuck:
-            os._exit(EXIT_FAILED)  # the end of the interpreter would wait for the threads that hang
+            os._exit(EXIT_FAILED)  # the interpreter would wait at its end for the threads that hang
         return self._exit_code
 
     async def start(self) -> Ports:
         """Open the ports and begin to load.
 
         Raises:
-            StartError: A port cannot be opened; names it.
+            StartError: A port cannot be opened; the error names it.
         """
         self._health.subscribe(self._metrics.state_changed)
         listener = self._listen()
@@ -162,16 +162,16 @@ class Server:
         return ports
 
     async def stop(self) -> None:
-        """Finish what is in progress within `drain_s`, refuse what comes, then close; every call is answered.
+        """Finish calls in progress within `drain_s`, refuse new ones, then close; every call is answered.
 
-        An oracle that does not end within a few seconds more is left behind.
+        If the oracle has not ended a few seconds later, it is left behind.
         """
         ends = asyncio.get_running_loop().time() + self._settings.drain_s + _END_S
         self._health.stop()
         self._log.info("draining", in_flight=self._desk.in_flight, at_most_s=self._settings.drain_s)
         for task in self._tasks[1:]:
             task.cancel()
-        # gRPC clients are told at once to go elsewhere. REST has no such word: it answers 503 until the end.
+        # gRPC clients are told at once to go elsewhere. REST has no such message: it answers 503 until the end.
         leaving = asyncio.create_task(self._grpc[0].stop(self._settings.drain_s + _END_S + _FLUSH_S))
         await self._idle_within(self._settings.drain_s)
         await self._end_oracle(ends)
@@ -187,13 +187,13 @@ class Server:
                 await self._desk.idle()
 
     async def _end_oracle(self, ends: float) -> None:
-        """The ports must close whatever happens here."""
+        """End the oracle, but never raise, since the ports must close whatever happens here."""
         ending = asyncio.ensure_future(self._drain_oracle())
         await asyncio.wait({ending}, timeout=ends - asyncio.get_running_loop().time())
         if not ending.done():
-            ending.cancel()  # without waiting: what hangs may not hear of it
+            ending.cancel()  # without waiting, since a task that hangs may ignore it
             self._stuck = True
-            self._log.error("the oracle does not end, closing without it")
+            self._log.error("the oracle does not end; the service closes without it")
         elif error := ending.exception():
             self._log.error("the oracle did not end well", **describe_error(error))
 
@@ -219,7 +219,7 @@ class Server:
             self._fail("the model cannot be loaded", reason=str(error), **describe_error(error))
 
     def _open_to_calls(self, oracle: Oracle) -> None:
-        # What is loaded stays; left to the collector, it would be walked again and again.
+        # What is loaded stays, and the garbage collector would otherwise walk it again and again.
         gc.collect()
         gc.freeze()
         info = oracle.model()
@@ -249,7 +249,7 @@ class Server:
         self._over.set()
 
     def _on_hangup(self) -> None:
-        self._log.info("hangup: nothing to do, the service reads changed keys and TLS files by itself")
+        self._log.info("hangup: nothing to do, since the service reads changed keys and TLS files by itself")
 
     def _listen(self) -> socket.socket:
         host, port = self._settings.host, self._settings.rest_port

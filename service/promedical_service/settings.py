@@ -1,7 +1,7 @@
-"""The configuration: one frozen value, read once from flags, environment and a YAML file, refused before a port opens.
+"""The configuration: one frozen value, read once from flags, environment and a YAML file before a port opens.
 
-Precedence: flag, then `PROMEDICAL_*`, then YAML, then default. Knows nothing of what the values are used for;
-files that a setting names are read by those who use them, who raise `ConfigurationError` too.
+Precedence: flag, then `PROMEDICAL_*`, then YAML, then default. This module does not know what the values are used for.
+Files that a setting names are read by the modules that use them, which raise `ConfigurationError` too.
 """
 
 import argparse
@@ -19,10 +19,10 @@ import promedical
 ENV_PREFIX: Final = "PROMEDICAL_"
 EXIT_MISCONFIGURED: Final = 2
 LARGEST_AT_ONCE: Final = 16
-"""How many requests of the largest size may be in progress."""
+"""How many requests of the largest size may be in progress at the same time."""
 
-# Not ours, though they bear our prefix: what the SDK and the model library read, and what Kubernetes injects
-# for a Service called promedical.
+# Variables that have our prefix but are not settings: those of the SDK and the model library, and those that
+# Kubernetes sets for a Service called promedical.
 _FOREIGN_ENV: Final = re.compile(
     r"PROMEDICAL_(API_KEY|CA_FILE|TARGET|URL|CLIENT_.*|CACHE|BAKED|OFFLINE"
     r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT_\d+_(TCP|UDP)(_.*)?)"
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     grpc_port: Port = 50051
     """Port for gRPC; 0 takes a free one and logs it."""
     health_port: Port | None = None
-    """Port for gRPC health alone, always plaintext, for probes that cannot do TLS; none by default."""
+    """Port for gRPC health only, always plaintext, for probes that cannot use TLS; none by default."""
 
     engine: Literal["torch", "vllm", "fake"] = "torch"
     """What computes: torch (tree attention on a CPU or one GPU), vllm (several GPUs) or fake (a hash, for tests)."""
@@ -67,64 +67,64 @@ class Settings(BaseSettings):
     revision: str | None = None
     """Commit, tag or branch of the repository on the hub."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Numbers that the engine computes with; auto: bfloat16 on a GPU, float32 on a CPU."""
+    """Number format of the computation; auto is bfloat16 on a GPU and float32 on a CPU."""
     threads: Count | None = None
-    """CPU threads for torch; its own choice by default."""
+    """CPU threads for torch; by default torch chooses."""
     tensor_parallel: Count = 1
-    """GPUs that the model is cut over; more than 1 needs the engine vllm."""
+    """Number of GPUs that the model is split over; more than 1 needs the engine vllm."""
     rubric_dir: Path | None = None
-    """Folder with rubric files beside the built-in ones."""
+    """Folder with rubric files, in addition to the built-in rubrics."""
     default_rubric: Annotated[str, Field(min_length=1)] = "general-medical"
-    """Rubric that drop-in endpoints judge by where a request brings no criteria."""
+    """Rubric that drop-in endpoints judge by if a request has no criteria."""
     gather_s: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.02
-    """Time that a drop-in request of one response waits for others to the same prompt, to share its tree; 0: none."""
+    """Time that a drop-in request with one response waits for others to the same prompt, to share its tree."""
 
     keys_file: Path | None = None
-    """File with one `name:key` per line, asked for by all but health, readiness and metrics; without it by none."""
+    """File with one `name:key` per line; then every call needs a key, except health, readiness and metrics."""
     rate_limit: str | None = None
-    """Requests that one key may send to this replica, such as 600/minute; all without a key share one; no limit."""
+    """How often one key may call this replica, such as 600/minute; callers without a key share one rate; no limit."""
     tls_cert_file: Path | None = None
     """Certificate chain in PEM; turns TLS on for REST and gRPC."""
     tls_key_file: Path | None = None
     """Private key in PEM, not encrypted."""
     tls_client_ca_file: Path | None = None
-    """Authority in PEM that client certificates must come from; turns mutual TLS on."""
+    """Authorities in PEM that client certificates must come from; turns mutual TLS on."""
 
     max_request_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 32 * 1024**2
-    """Largest request body or message; those of all requests in progress may hold 16 times as much together."""
+    """Largest request body or message; all requests in progress together may hold 16 times as much."""
     max_items: Count = 256
-    """Items in one request."""
+    """Most items in one request."""
     max_responses_per_item: Count = 128
-    """Responses in one item."""
+    """Most responses in one item."""
     max_criteria_per_item: Count = 128
-    """Criteria of one item."""
+    """Most criteria of one item."""
     max_queue_tokens: Count = 2_000_000
-    """Unique tokens that may wait; requests beyond that are answered `overloaded`."""
+    """Most unique tokens that may wait; requests beyond that are answered by `overloaded`."""
     max_batch_tokens: Count = 8192
-    """Unique tokens in one pass of the engine."""
+    """Most unique tokens in one pass of the engine."""
     max_batch_s: Seconds = 1.0
-    """Time that one pass may take, as far as it can be foreseen; bounds what waits for its end."""
+    """Longest time that one pass should take, by estimate, so that requests do not wait long for its end."""
     max_concurrent_requests: Count = 1024
-    """Requests in progress on both transports together; requests beyond that are answered `overloaded`."""
+    """Most requests in progress on both transports together; requests beyond that are answered by `overloaded`."""
     bulk_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Part of the engine that bulk keeps while interactive requests wait, above 0 and below 1."""
     default_timeout_s: Seconds = 300.0
-    """Deadline of a request that brings none; one that brings its own, shorter or longer, keeps it."""
+    """Deadline of a request that sets none; a request's own deadline, shorter or longer, counts instead."""
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
-    """Time that requests in progress get after SIGTERM; what is left then is answered `unavailable`."""
+    """Time that requests in progress get to finish after SIGTERM; the rest is answered by `unavailable`."""
     overload_status: Literal[503, 429] = 503
     """HTTP status of `overloaded`; some proxies and clients want 429."""
     connection_max_age_s: Seconds = 300.0
     """Age at which gRPC connections are asked to reconnect, so that clients find new replicas."""
 
     trace_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
-    """Collector that takes traces as OTLP over HTTP, such as http://collector:4318; no traces by default."""
+    """Collector for traces as OTLP over HTTP, such as http://collector:4318; no traces by default."""
     trace_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of calls that are traced; a caller that brings a trace of its own decides for itself."""
+    """Share of calls that are traced; a caller that sends a trace of its own decides for itself."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is logged."""
+    """Lowest level that is logged."""
     log_format: Literal["json", "console"] = "json"
-    """json for machines, console for people."""
+    """Format of logs: json for machines, console for people."""
 
     @classmethod
     def settings_customise_sources(
@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _accept_numbers_as_words(cls, values: Any) -> Any:
-        """Flags and environment are text; a Literal of numbers does not read text by itself."""
+        """Read a number from the text of a flag or variable, since a Literal of numbers does not read text."""
         status = values.get("overload_status") if isinstance(values, dict) else None
         if isinstance(status, str) and status.isdecimal():
             return {**values, "overload_status": int(status)}
@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file belong together; set both or neither")
         if self.tls_client_ca_file is not None and self.tls_cert_file is None:
-            raise ValueError("tls_client_ca_file needs tls_cert_file and tls_key_file beside it")
+            raise ValueError("tls_client_ca_file needs tls_cert_file and tls_key_file too")
         return self
 
 
@@ -167,11 +167,11 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """Read the configuration.
 
     Args:
-        argv: Flags, without the program's name.
-        environ: The process environment, looked through for names that no setting has.
+        argv: The flags, without the program's name.
+        environ: The process environment, which is searched for names that no setting has.
 
     Raises:
-        ConfigurationError: Says per line which setting is wrong, where it was set, and why.
+        ConfigurationError: Settings are wrong; each line says which one, where it was set, and why.
         SystemExit: After `--help` or `--version`.
     """
     flags = vars(_parser().parse_args(argv))
@@ -205,9 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="promedical-serve",
         description="Serve the reward oracle over gRPC and REST.",
-        epilog="Every flag is also an environment variable, PROMEDICAL_REST_PORT for --rest-port, and a key of the "
-        "--config file. Exit codes: 0 stopped as asked, 1 could not start, or could not continue, 2 wrong "
-        "configuration, 128 + n ended by a second signal n.",
+        epilog="Every flag is also an environment variable (--rest-port is PROMEDICAL_REST_PORT) and a key of the "
+        "--config file. Exit codes: 0 it stopped as asked; 1 it could not start or could not continue; 2 the "
+        "configuration is wrong; 128 + n a second signal n ended it.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"promedical {promedical.__version__}")
@@ -247,7 +247,7 @@ def _line(loc: Sequence[int | str], detail: Mapping[str, Any], flags: Mapping[st
         return str(detail["msg"]).removeprefix("Value error, ")
     name = str(loc[0])
     if detail["type"] == "extra_forbidden":
-        return f"{name}: no setting has this name; see --help for those there are"
+        return f"{name}: no setting has this name; see --help for the names"
     variable = ENV_PREFIX + name.upper()
     source = _flag(name) if name in flags else variable if env.get(variable) else f"{name} (config file)"
     return f"{source}: {detail['msg']}, not {detail['input']!r}"

@@ -32,8 +32,8 @@ Method = Literal[
     "Predict",
     "Other",
 ]
-"""What was called, by the name of its RPC on both transports, or of a drop-in, which REST alone has; Other: REST's
-documentation and unknown paths."""
+"""What was called: the name of its RPC on both transports, or of a drop-in, which only REST has. Other stands for
+REST's documentation and unknown paths."""
 
 OK: Final = "ok"
 
@@ -43,8 +43,8 @@ class Caller:
     """Who asks, and for how long.
 
     Attributes:
-        key: Name of the API key, "anonymous" without one; the queue is fair between keys.
-        timeout_s: Seconds until the caller stops waiting; None: the service's default.
+        key: The name of the API key, "anonymous" without one; the queue is fair between keys.
+        timeout_s: Seconds until the caller stops waiting; None for the service's default.
     """
 
     key: str = "anonymous"
@@ -60,7 +60,7 @@ class BatchReport:
     tokens_computed: int
     """Unique tokens: what the engine ran."""
     tokens_flat: int
-    """Tokens that one forward per leaf would have run."""
+    """Tokens that a forward pass per leaf would have run."""
     engine_s: float
 
 
@@ -74,7 +74,7 @@ class ScoringEvents(Protocol):
         """One response got its scores."""
 
     def response_failed(self, code: ErrorCode) -> None:
-        """One response of a sound item got no scores."""
+        """One response of a valid item got no scores."""
 
     def criterion_scored(self, dimension: Dimension, probability: float) -> None:
         """One criterion was judged."""
@@ -83,10 +83,10 @@ class ScoringEvents(Protocol):
         """One request spent this long in a stage, which it left `ago_s` seconds ago."""
 
     def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
-        """The queue of a lane now holds this much."""
+        """The queue of a lane now holds this many jobs and tokens."""
 
     def engine_failed(self, error: BaseException) -> None:
-        """The engine raised on a batch, whose responses are answered with `engine_failure`."""
+        """The engine raised on a batch, whose responses get the error `engine_failure`."""
 
     def batch_finished(self, report: BatchReport) -> None:
         """The engine ran one batch."""
@@ -95,7 +95,7 @@ class ScoringEvents(Protocol):
 class Oracle(Protocol):
     """The one use case, as the edges see it. Cancelling a call's task cancels its work.
 
-    Every method raises ServiceError for what it does not answer; InvalidField is read as invalid_request.
+    Every method raises ServiceError if it does not answer; edges turn InvalidField into invalid_request.
     """
 
     async def score(self, request: ScoreRequest, caller: Caller) -> ScoreResponse:

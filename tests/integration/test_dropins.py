@@ -213,4 +213,4 @@ def test_dropin_default_rubric_must_exist():
     command = [sys.executable, "-m", "promedical_service", "--engine=fake", "--default-rubric=nonsense"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "default_rubric: there is no rubric nonsense; there are general-medical@1" in done.stderr
+    assert "default_rubric: there is no rubric nonsense; choose one of general-medical@1" in done.stderr

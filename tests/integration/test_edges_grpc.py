@@ -36,7 +36,7 @@ async def test_grpc_answers_invalid_argument_to_bytes_that_are_no_message():
         code, message, trailers = await send(server, b"\xff\xff\xff\xff")
         assert code == "INVALID_ARGUMENT"
         assert message == (
-            "The message is not a promedical.v1.ScoreBatchRequest with texts in UTF-8; check what the client sends"
+            "The message is not a promedical.v1.ScoreBatchRequest with text in UTF-8; check what the client sends"
         )
         assert "grpc-status-details-bin" in trailers
 
@@ -69,7 +69,7 @@ async def test_grpc_random_bytes_never_make_the_service_fail():
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(130_000, "items holds 130000; "), (1_000_000, "The message holds over 282640 fields, ")]
+    ("count", "said"), [(130_000, "items holds 130000; "), (1_000_000, "The message holds more than 282640 fields, ")]
 )
 async def test_grpc_refuses_far_too_many_items_without_decoding_them(count, said):
     async with running() as server:

@@ -1,7 +1,7 @@
-"""Admission: which requests may wait for the engine. Sole owner of the queue; knows no engine.
+"""Admission: which requests may wait for the engine. It alone owns the queue, and does not know the engine.
 
-A request is admitted whole or refused whole, and a full queue refuses it at once, with a time to come back. What was
-admitted leaves the queue by a batch, because its caller went away, or because nothing can be scored any more.
+A request is admitted whole or refused whole. A full queue refuses it at once and says when to come back. An admitted
+request leaves the queue in a batch, or because its caller went away, or because nothing can be scored any more.
 """
 
 import asyncio
@@ -24,32 +24,32 @@ _RETRY_AFTER_S = (0.1, 30.0)
 
 
 def lane_capacity(max_queue_tokens: int, lane: Priority) -> int:
-    """Waiting tokens up to which a lane admits: bulk leaves one part in 8 of the queue to interactive requests."""
+    """The most tokens that may wait when a lane admits more: bulk leaves an eighth of the queue to interactive."""
     return max_queue_tokens - (max_queue_tokens // _INTERACTIVE_RESERVE if lane == "bulk" else 0)
 
 
 @dataclass(eq=False, slots=True)
 class Reservation:
-    """Tokens that a request which is being rendered will probably need."""
+    """How many tokens a request that is being rendered will probably need."""
 
     tokens: int
 
     def correct(self, estimate: int, trees: Sequence[TokenTree]) -> None:
-        """The part of the request that was estimated so turned out to be these trees."""
+        """Note that the part of the request with this estimate turned out to be these trees."""
         self.tokens = max(self.tokens + sum(cut(tree).tree.unique_tokens for tree in trees) - estimate, 0)
 
 
 class Admission:
-    """The queue of one process, and the door to it.
+    """The queue of one process, and who may enter it.
 
     Args:
-        events: Told how long the queue is.
+        events: It is told how long the queue is.
         estimate: How fast the engine is.
-        max_queue_tokens: Unique tokens that may wait; beyond it requests are refused at once.
-        bulk_share: Part of the engine that bulk keeps while interactive requests wait.
+        max_queue_tokens: Unique tokens that may wait; requests beyond that are refused at once.
+        bulk_share: The part of the engine that bulk keeps while interactive requests wait.
 
     Attributes:
-        changed: Set when there may be something new for whoever feeds the engine.
+        changed: It is set when there may be something new for the engine.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Admission:
 
     @contextmanager
     def reserved(self, estimate: int, lane: Priority, key: str, timeout_s: float) -> Iterator[Reservation]:
-        """Hold room for about `estimate` tokens while a request is rendered, or refuse it before that work.
+        """Hold room for about `estimate` tokens while a request is rendered, or refuse the request before that work.
 
         Raises:
-            ServiceError: unavailable; or overloaded, also if what waits already takes longer than `timeout_s`.
+            ServiceError: unavailable; or overloaded, also if the requests ahead take longer than `timeout_s`.
         """
         self.check_open()
         estimate = min(estimate, self._capacity("bulk"))
@@ -100,7 +100,7 @@ class Admission:
             self._reservations.remove(reservation)
 
     def admit(self, trees: Sequence[TokenTree], lane: Priority, key: str) -> list[TreeJob]:
-        """Put all trees of a request, which have one branch per response, into the queue, or none.
+        """Put all trees of a request, which have one branch per response, into the queue, or none of them.
 
         Raises:
             ServiceError: overloaded (with when to come back), too_large (it could never be admitted), or
@@ -125,14 +125,14 @@ class Admission:
         return jobs
 
     def abandon(self, jobs: Sequence[TreeJob]) -> None:
-        """Drop jobs that nobody waits for any more; what the engine already has of them is thrown away."""
+        """Drop jobs that nobody waits for any more; results of branches that the engine already has are discarded."""
         for job in jobs:
             self._queue.discard(job)
             job.future.cancel()
         self._report_queue()
 
     def close(self, error: ServiceError) -> None:
-        """Answer everything that waits, and whatever comes from now on, with the error."""
+        """Answer everything that waits, and everything that comes from now on, with the error."""
         self._closed = self._closed or error
         for job in self._queue.jobs():
             self._queue.discard(job)
@@ -141,7 +141,7 @@ class Admission:
         self.changed.set()
 
     def next_lane(self) -> Priority | None:
-        """Whose turn it is; None if nothing waits."""
+        """The lane whose turn it is; None if nothing waits."""
         return self._queue.next_lane() if self._queue else None
 
     def waits(self, lane: Priority) -> bool:
@@ -162,7 +162,7 @@ class Admission:
         return lane_capacity(self._max_queue_tokens, lane)
 
     def _expected_wait_s(self, lane: Priority, key: str) -> float:
-        """Until something of this key that arrives now would be computed, as far as can be foreseen."""
+        """The estimated seconds until a request of this key that arrives now would be computed."""
         ahead = self._queue.ahead(lane, key)
         if lane == "bulk":
             return (ahead + self._queue.size("interactive")[1]) / self._estimate.tokens_per_s

@@ -1,8 +1,8 @@
 """The batcher: takes batches from admission, feeds the engine when it is free, answers every job.
 
-A batch forms when the engine is free, never on a timer. If the engine can do that, interactive branches overtake a
-batch of bulk in its middle, within the share of the engine that is theirs. Every admitted job's future is resolved
-exactly once: with scores and failures per branch, or with an error for the whole job.
+A batch forms when the engine is free, never on a timer. If the engine supports it, interactive branches overtake a
+batch of bulk in its middle, within their share of the engine. Every admitted job's future is resolved exactly once:
+with scores and failures per branch, or with an error for the whole job.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ class Batcher:
     """The engine of one process, and what runs on it.
 
     Args:
-        engine: Scores one batch at a time, and perhaps one that overtakes it.
-        admission: What waits; closed when the engine is gone.
-        events: Told about batches.
-        estimate: How fast the engine is; corrected by every batch.
-        max_batch_tokens: Unique tokens of one batch.
-        max_batch_s: Time of one batch, which bounds what waits for its end.
-        bulk_share: Part of the engine that bulk keeps while interactive requests wait.
-        on_lost: Called once when the engine is gone.
+        engine: Scores one batch at a time, and perhaps another one that overtakes it.
+        admission: The queue; it is closed when the engine is gone.
+        events: It is told about batches.
+        estimate: How fast the engine is; every batch corrects it.
+        max_batch_tokens: The most unique tokens of one batch.
+        max_batch_s: The most seconds that one batch should take, so that requests do not wait long for its end.
+        bulk_share: The part of the engine that bulk keeps while interactive requests wait.
+        on_lost: It is called once, when the engine is gone.
         clock: Monotonic seconds.
     """
 
@@ -73,14 +73,14 @@ class Batcher:
             runner.add_done_callback(self._on_end)
 
     async def close(self) -> None:
-        """Admit nothing more, fail what still waits, and stop after the batch that runs."""
+        """Admit nothing more, fail what still waits, and stop after the running batch."""
         stopping = "the service is stopping; send the request to another replica"
         self._admission.close(ServiceError(ErrorCode.UNAVAILABLE, stopping))
         if self._runners:
-            await asyncio.wait(self._runners)  # the batch that runs is answered even if nobody waits here
+            await asyncio.wait(self._runners)  # the running batch is answered even if nobody waits here
 
     def pause(self) -> None:
-        """Take no batch until `resume`: the engine is being replaced. What waits keeps its place and its deadline."""
+        """Take no batch until `resume`: the engine is being replaced. Waiting jobs keep their places and deadlines."""
         self._paused = True
 
     def resume(self) -> None:
@@ -89,7 +89,7 @@ class Batcher:
         self._admission.changed.set()
 
     def lose(self, message: str) -> None:
-        """Nothing can be scored any more: refuse what comes, answer what waits, and say so."""
+        """Refuse new jobs and answer the waiting ones: nothing can be scored any more. Report it."""
         self._admission.close(ServiceError(ErrorCode.UNAVAILABLE, message))
         if not self._lost:
             self._lost = True
@@ -142,9 +142,9 @@ class Batcher:
         self._running.difference_update(parts)
 
     async def _score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
-        """The engine's answer, or a failure for every branch; the batcher itself never dies of an engine."""
+        """The engine's answer, or a failure for every branch; the batcher itself never dies of an engine's error."""
         branches = [branch for tree in trees for branch in tree.branches]
-        tokens = _tokens(trees) / self._bulk_share  # what may overtake included
+        tokens = _tokens(trees) / self._bulk_share  # including what may overtake
         patience = asyncio.timeout(self._estimate.patience_s(tokens))
         try:
             async with patience:
@@ -175,10 +175,10 @@ class Batcher:
         )
 
     def _on_end(self, runner: asyncio.Task[None]) -> None:
-        """If the batcher ended by anything but `close`, answer what it held and say that nothing more is scored."""
+        """If the batcher ended by anything but `close`, answer what it held and report that it scores nothing more."""
         if not runner.cancelled() and runner.exception() is None:
             return
-        gone = "this replica can score no more; another one can"
+        gone = "this replica cannot score any more; send the request to another one"
         for part in self._running:
             part.job.fail(ServiceError(ErrorCode.UNAVAILABLE, gone))
         self.lose(gone)
@@ -189,6 +189,6 @@ def _tokens(trees: Iterable[TokenTree]) -> int:
 
 
 def _is_cancelled() -> bool:
-    """Whether the running task itself was cancelled, not something that it waits for."""
+    """Whether the running task itself was cancelled, rather than something that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -6,10 +6,10 @@ _HUNG_FACTOR = 20
 
 
 class ThroughputEstimate:
-    """The engine's throughput: tokens over seconds, both fading with age, so that short batches weigh little.
+    """The engine's throughput: tokens over seconds. Both fade with age, so that short batches weigh little.
 
     Args:
-        tokens_per_s: First estimate; it counts as much as one second of work.
+        tokens_per_s: The first estimate; it counts as much as one second of work.
     """
 
     def __init__(self, tokens_per_s: float) -> None:
@@ -18,14 +18,13 @@ class ThroughputEstimate:
 
     @property
     def tokens_per_s(self) -> float:
-        """The estimate now."""
         return self._tokens / self._seconds
 
     def patience_s(self, tokens: float) -> float:
-        """After this long a batch of so many tokens counts as hung, and the engine as lost."""
+        """After so many seconds, a batch of so many tokens counts as hung, and the engine as lost."""
         return max(_HUNG_S, _HUNG_FACTOR * tokens / self.tokens_per_s)
 
     def observe(self, tokens: int, seconds: float) -> None:
-        """A batch took this long."""
+        """Note how long a batch took."""
         self._tokens = self._tokens * _MEMORY + tokens
         self._seconds = self._seconds * _MEMORY + max(seconds, 1e-6)

@@ -13,7 +13,7 @@ from promedical_service.errors import ServiceError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What became of a tree: one entry per response, when its first batch began, and what it took to compute."""
+    """The outcome of a tree: one entry per response, when its first batch began, and how many tokens it took."""
 
     branches: tuple[BranchScores, ...]
     started_at: float
@@ -39,14 +39,14 @@ class TreeJob:
         return self.cut.tree
 
     def record(self, start: int, scores: Sequence[BranchScores], tokens_computed: int) -> None:
-        """Keep what the engine said of the branches from `start` on; with the last of all, answer."""
+        """Keep the engine's results for the branches from `start` on; answer when all are there."""
         self.scores.update(enumerate(scores, start))
         self.tokens_computed += tokens_computed
         if len(self.scores) == len(self.tree.branches) and not self.future.done():
             self.future.set_result(self._result())
 
     def fail(self, error: ServiceError) -> None:
-        """Answer the whole job with an error, unless it is answered or abandoned already."""
+        """Answer the whole job with an error, unless it is already answered or abandoned."""
         if not self.future.done():
             self.future.set_exception(ServiceError(error.code, error.message))
 

@@ -1,4 +1,4 @@
-"""What may go into the middle of a batch, and how long that holds the batch up. Pure but for its clock."""
+"""What may go into the middle of a batch, and how long that holds the batch up. Pure except for its clock."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ class Overtaking:
     """The account of interactive branches that overtake a batch of bulk.
 
     Args:
-        bulk_share: Part of the engine that a batch of bulk keeps while it is overtaken.
+        bulk_share: The part of the engine that a batch of bulk keeps while it is overtaken.
         clock: Monotonic seconds.
     """
 
@@ -20,29 +20,29 @@ class Overtaking:
 
     @property
     def tokens(self) -> int:
-        """How many may still overtake the batch that runs; the branch that reaches the limit is the last."""
+        """How many tokens may still overtake the running batch; the branch that reaches the limit is the last one."""
         return int(self._tokens)
 
     @property
     def under_way(self) -> bool:
-        """Whether a batch overtakes now."""
+        """Whether a batch is overtaking now."""
         return self._since is not None
 
     def permit(self, batch_tokens: int) -> None:
-        """A batch of so many tokens runs now; 0: none that may be overtaken."""
+        """Note that a batch of so many tokens runs now; 0 if it may not be overtaken."""
         self._tokens = batch_tokens * self._per_token
 
     def begin(self, tokens: int) -> None:
-        """A batch of so many tokens overtakes."""
+        """Note that a batch of so many tokens overtakes."""
         self._tokens -= tokens
         self._since = self._clock()
 
     def end(self) -> None:
-        """It was answered."""
+        """Note that the batch that overtook was answered."""
         self._seconds, self._since = self._seconds_until(self._clock()), None
 
     def others_clock(self) -> float:
-        """Seconds that stand still while a batch overtakes."""
+        """A clock in seconds that stands still while a batch overtakes."""
         now = self._clock()
         return now - self._seconds_until(now)
 

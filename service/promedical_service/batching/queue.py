@@ -1,9 +1,9 @@
 """The queue: which trees wait, in which lane, for whom, and which go next. Pure: no clock, no loop.
 
-Two lanes that cannot starve each other: interactive goes first, and while bulk waits it earns a share of
-every token that interactive takes; once it has earned its next branch, it goes. Inside a lane, keys take
-turns by deficit round robin, so that one key's flood does not hold up another's. The unit is a branch: a
-large tree is split by response over batches, a small one shares a batch with others.
+The two lanes cannot starve each other. Interactive goes first; while bulk waits, it earns a share of every token
+that interactive takes, and its next branch goes once it has earned it. Inside a lane, keys take turns by deficit
+round robin, so that one key's flood does not hold up another's requests. The unit is a branch: a large tree is
+split by response over batches, a small one shares a batch with others.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ _QUANTUM_TOKENS = 4096
 
 
 class Job(Protocol):
-    """What can wait: a tree, of which `taken` branches have gone to the engine already."""
+    """What can wait: a tree, `taken` branches of which have already gone to the engine."""
 
     lane: Priority
     key: str
@@ -41,7 +41,7 @@ class Part(Generic[JobT]):
 
     @property
     def tree(self) -> TokenTree:
-        """What the engine gets."""
+        """The tree that the engine gets."""
         return self.job.tree.part(self.start, self.stop)
 
 
@@ -70,7 +70,7 @@ class _Lane(Generic[JobT]):
         return self.jobs[key][0]
 
     def charge(self, job: JobT, cost: int) -> None:
-        """The next branch of `job` was taken at this cost; a finished job leaves."""
+        """Note that the next branch of `job` was taken at this cost; a finished job leaves."""
         self._deficits[job.key] -= cost
         self.tokens -= job.tree.branches[job.taken].tokens
         job.taken += 1
@@ -93,7 +93,7 @@ class _Lane(Generic[JobT]):
 class JobQueue(Generic[JobT]):
     """All waiting jobs.
 
-    `bulk_share` is the part of tokens that bulk gets while both lanes wait: in (0, 1), or one lane starves.
+    `bulk_share` is the part of tokens that bulk gets while both lanes wait. It must be in (0, 1), or one lane starves.
     """
 
     bulk_share: float
@@ -110,7 +110,7 @@ class JobQueue(Generic[JobT]):
         return self._lanes[lane].count, self._lanes[lane].tokens
 
     def ahead(self, lane: Priority, key: str) -> int:
-        """Tokens of a lane that go before what a key adds now: its own, and as many of each other key in turn."""
+        """Tokens of a lane ahead of what a key adds now: the key's own, and up to as many of every other key."""
         jobs = self._lanes[lane].jobs
         own = sum(remaining_tokens(job) for job in jobs.get(key, ())) + _QUANTUM_TOKENS
         return min(self._lanes[lane].tokens, own * len(jobs.keys() | {key}))
@@ -127,7 +127,7 @@ class JobQueue(Generic[JobT]):
         self._lanes[job.lane].add(job)
 
     def discard(self, job: JobT) -> None:
-        """Take a job out that nobody waits for any more; harmless if all of it was taken already."""
+        """Take out a job that nobody waits for any more; this does nothing if all of it was already taken."""
         if job.taken < len(job.tree.branches):
             self._lanes[job.lane].discard(job)
             job.taken = len(job.tree.branches)
@@ -137,8 +137,8 @@ class JobQueue(Generic[JobT]):
         """The next batch: branches up to the budget of unique tokens, but at least one if any waits.
 
         Args:
-            budget_tokens: Bound of the batch.
-            lane: Where all of it comes from; None: each branch from the lane whose turn it is.
+            budget_tokens: The most unique tokens of the batch.
+            lane: The lane of all branches; None to take each branch from the lane whose turn it is.
         """
         starts: dict[int, tuple[JobT, int]] = {}
         used = 0
@@ -153,7 +153,7 @@ class JobQueue(Generic[JobT]):
         return [Part(job, start, job.taken) for job, start in starts.values()]
 
     def next_lane(self) -> Priority:
-        """Whose turn it is; something must wait."""
+        """The lane whose turn it is; something must wait."""
         interactive, bulk = self._lanes["interactive"], self._lanes["bulk"]
         if not bulk.jobs or not interactive.jobs:
             return "interactive" if interactive.jobs else "bulk"
@@ -171,13 +171,13 @@ class JobQueue(Generic[JobT]):
         self._forget_wages()
 
     def _forget_wages(self) -> None:
-        """Bulk earns for those who wait; what they earned leaves with the last of them."""
+        """Let bulk earn while it waits; what it earned is dropped when nothing of it waits any more."""
         if not self._lanes["bulk"].jobs:
             self._earned = 0.0
 
 
 def remaining_tokens(job: Job) -> int:
-    """Unique tokens of the branches that were not taken yet, with their prompt; 0 if all were."""
+    """Unique tokens of the branches that were not taken yet, with their prompt; 0 if all were taken."""
     if job.taken == len(job.tree.branches):
         return 0
     return len(job.tree.prompt) + sum(branch.tokens for branch in job.tree.branches[job.taken :])

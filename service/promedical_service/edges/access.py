@@ -1,6 +1,6 @@
 """Who may call: API keys, read and checked before a port opens.
 
-Knows nothing of transports: an edge hands over the key it found, and gets the name of its owner or an error.
+This module does not know transports: an edge passes the key that it found, and gets the owner's name or an error.
 """
 
 import codecs
@@ -64,7 +64,7 @@ class KeyRing:
         return self._file is not None
 
     def owner(self, presented: str | None) -> str:
-        """The name of the key's owner; "anonymous" where no key is required.
+        """The name of the key's owner; "anonymous" if no key is required.
 
         Raises:
             ServiceError: unauthenticated, if the key is missing or not known.
@@ -151,7 +151,7 @@ def _digest(key: str) -> bytes:
 
 
 def file_stamp(file: Path | None) -> tuple[int, int, int] | None:
-    """What changes when a file does; None if it is not there."""
+    """What changes when a file changes; None if the file does not exist."""
     try:
         status = file.stat() if file else None
     except OSError:

@@ -1,7 +1,7 @@
 """One call from arrival to answer, the same on both transports: admission, error translation, metrics, access line.
 
-The desk owns the counts of calls in progress and of their bytes, and the oracle once it is loaded. It knows
-nothing of wire formats: an edge hands over what it found in the headers, and a function that does the work.
+The desk owns the counts of calls in progress and of their bytes, and the oracle once it is loaded. It does not know
+wire formats: an edge passes what it found in the headers, and a function that does the work.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ _MAX_ANSWER_BYTES: Final = 256 * 1024**2
 """Of all answers that are being taken; several of the largest."""
 _NOT_NOW: Final = {
     State.STARTING: "The model is still loading; try again in a few seconds",
-    State.RECOVERING: "The engine of this replica is restarting; try again, another replica will answer",
-    State.DRAINING: "This replica is stopping; try again, another replica will answer",
-    State.LOST: "The engine of this replica is lost; try again, another replica will answer",
+    State.RECOVERING: "The engine of this replica is restarting; try again, and another replica will answer",
+    State.DRAINING: "This replica is stopping; try again, and another replica will answer",
+    State.LOST: "The engine of this replica is lost; try again, and another replica will answer",
 }
 
 Answer = TypeVar("Answer")
@@ -43,10 +43,10 @@ class CallEvents(Protocol):
     """Hooks that `telemetry.metrics.Metrics` implements."""
 
     def request_started(self) -> None:
-        """A request arrived."""
+        """Note that a request arrived."""
 
     def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
-        """A request was answered."""
+        """Note that a request was answered."""
 
     def request_left(self) -> None:
         """Its answer has left."""
@@ -54,7 +54,7 @@ class CallEvents(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call. The edge that made it may set `items` and `fingerprint` once it knows; the desk sets the rest."""
+    """One call. The edge that made it may set `items` and `fingerprint` when it knows them; the desk sets the rest."""
 
     transport: Transport
     method: Method
@@ -67,7 +67,7 @@ class Call:
     caller: str = ANONYMOUS
     items: int | None = None
     fingerprint: str | None = None
-    """Fingerprint of the oracle that answered, where the answer itself has no place for it."""
+    """The fingerprint of the oracle that answered, if the answer itself has no place for it."""
     code: str = ErrorCode.INTERNAL
     in_progress: bool = False
     held_bytes: int = 0
@@ -81,7 +81,7 @@ class Call:
 
     @property
     def remaining_s(self) -> float | None:
-        """Time until the caller stops waiting, at least 0; None: the caller did not say."""
+        """Seconds until the caller stops waiting, at least 0; None if the caller did not say."""
         return None if self.timeout_s is None else max(0.0, self.timeout_s - self.seconds)
 
     @property
@@ -90,10 +90,10 @@ class Call:
         return self.remaining_s == 0
 
     def as_caller(self) -> Caller:
-        """What the oracle is told of the caller; the deadline counts from arrival.
+        """The caller as the oracle knows it; the deadline counts from arrival.
 
         Raises:
-            ServiceError: deadline, if it passed while the request was read.
+            ServiceError: deadline, if the deadline passed while the request was read.
         """
         if self.expired:
             message = f"The deadline of {self.timeout_s:.3g} s passed while the request was read; allow more time"
@@ -152,12 +152,12 @@ class Desk:
         """Admit the call, do the work with the oracle, account for it.
 
         Raises:
-            ServiceError: Whatever went wrong, as the caller is to be told.
+            ServiceError: The call failed; the error is what the caller is told.
         """
         return await self._account(call, lambda: self._admitted(call, work))
 
     async def serve_page(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The same for what needs a key but no oracle: documentation, unknown paths."""
+        """Do the same for calls that need a key but no oracle: documentation and unknown paths."""
 
         async def guarded() -> Answer:
             self.check_key(call)
@@ -177,7 +177,7 @@ class Desk:
         """Account for `count` more bytes of what the caller sent, until the call is answered.
 
         Raises:
-            ServiceError: overloaded, if the calls in progress hold too many together.
+            ServiceError: overloaded, if the calls in progress together hold too many bytes.
         """
         if self._held_bytes + count > self._max_concurrent_bytes:
             message = f"Requests in progress hold {self._held_bytes} bytes, nearly the most allowed; try again shortly"
@@ -199,7 +199,7 @@ class Desk:
         call.answer_bytes += count
 
     def let_go(self, call: Call, count: int) -> None:
-        """Of the bytes that the call was given room for, `count` were not needed."""
+        """Give back `count` of the bytes that the call was given room for and did not need."""
         self._held_bytes -= count
         call.held_bytes -= count
 
@@ -292,7 +292,7 @@ class Desk:
 
 
 def request_id(proposed: str | None) -> str:
-    """The caller's request id if it is a plain short word, else a new one."""
+    """The caller's request id if it is a short plain word, else a new one."""
     if proposed and _SANE_REQUEST_ID.fullmatch(proposed):
         return proposed
     return uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""REST bodies in: read up to a limit, parsed strictly, and errors that name fields without quoting them."""
+"""Reads REST bodies up to a limit and parses them strictly; errors name fields but never quote them."""
 
 import asyncio
 import dataclasses
@@ -24,7 +24,7 @@ _MAX_KEY_CHARS: Final = 64
 _UNKNOWN_FIELD: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _PROMPT_SHAPES: Final = ("str", "tuple[Message, ...]")
 _KIND: Final = re.compile(r"str|dict|[a-z]+\[.*\]|[A-Z]\w*")
-"""What stands in pydantic's paths for the kinds of a union; fields of the wire are in lower case."""
+"""What pydantic's paths hold for the members of a union; fields of the wire are in lower case."""
 _TEXT_MESSAGE: Final = "Input should be a valid string or a list"
 _SHAPE_MESSAGE: Final = "Input should be a valid string or a list of messages"
 _MAX_READ_ERRORS: Final = 100_000
@@ -44,16 +44,17 @@ Asked = TypeVar("Asked")
 
 
 async def read_body(request: Request, limit: int, hold: Callable[[int], None], within_s: float | None = None) -> bytes:
-    """The whole body, which must arrive in `within_s`, and in `BODY_TIMEOUT_S` in any case.
+    """The whole body, which must arrive within `within_s`, and within `BODY_TIMEOUT_S` in any case.
 
     Args:
-        request: Not read yet.
-        limit: In bytes.
-        hold: Told of the bytes as they arrive, before they are kept; may refuse them.
-        within_s: Seconds that the caller still waits.
+        request: The request; its body must not have been read.
+        limit: The most bytes.
+        hold: It is told of the bytes as they arrive, before they are kept, and may refuse them.
+        within_s: How many seconds the caller still waits.
 
     Raises:
-        ServiceError: Not JSON by its headers, over the limit (declared or as it streams in), or too slow.
+        ServiceError: The headers do not say JSON, the body is over the limit (declared or as it arrives), or it is
+            too slow.
     """
     _check_headers(request, limit)
     seconds = BODY_TIMEOUT_S if within_s is None else min(within_s, BODY_TIMEOUT_S)
@@ -64,17 +65,17 @@ async def read_body(request: Request, limit: int, hold: Callable[[int], None], w
         message = f"The body took over {seconds:.3g} s to arrive; send smaller requests or check the network"
         raise ServiceError(ErrorCode.DEADLINE, message) from None
     except ClientDisconnect:
-        raise ServiceError(ErrorCode.CANCELLED, "The caller went away while sending") from None
+        raise ServiceError(ErrorCode.CANCELLED, "The caller went away while it sent the body") from None
 
 
 def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) -> Asked:
     """Decode a JSON body.
 
-    What decides over the cost is looked at first: counts, before an object or an error per element is built.
+    Counts are checked first, since they decide the cost: before an object or an error per element is built.
 
     Raises:
         ServiceError: invalid_request, with the path of each field at fault.
-        InvalidField: A text holds what is no Unicode.
+        InvalidField: A text is not valid Unicode.
         ServiceError: too_large, with the path of what holds too much.
     """
     parsed = parse_strictly(body, limits.max_values)
@@ -83,16 +84,16 @@ def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) ->
 
 
 def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Asked:
-    """Decode a JSON body that has been looked at.
+    """Decode a JSON body whose counts have been checked.
 
     Args:
-        adapter: For the type of the request.
-        body: As it came.
-        parsed: The same as plain JSON.
+        adapter: The adapter of the request's type.
+        body: The body as it came.
+        parsed: The body as plain JSON.
 
     Raises:
         ServiceError: invalid_request, with the path of each field at fault.
-        InvalidField: A text holds what is no Unicode.
+        InvalidField: A text is not valid Unicode.
     """
     try:
         return adapter.validate_json(body)
@@ -104,14 +105,14 @@ def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Aske
 
 
 def _check_texts(parsed: Any) -> None:
-    """The fast parser says of a lone surrogate only where the bytes are."""
+    """Find a lone surrogate's field, since the fast parser only says at which byte it is."""
     for loc, text in texts(parsed):
         known = itertools.takewhile(lambda part: isinstance(part, int) or part in _FIELD_NAMES, loc)
         check_encodable(text, _path(list(known)))
 
 
 def _check_counts(asked: Any, limits: CountLimits) -> None:
-    """Look into plain JSON. What is of a wrong kind counts as nothing here; validation names it."""
+    """Check the counts of plain JSON. Values of a wrong type are skipped here; validation names them."""
     items = _member(asked, "items")
     limits.check_items(_size(items))
     for index, item in enumerate(items if isinstance(items, list) else []):
@@ -167,23 +168,25 @@ def _refuse_media(message: str) -> NoReturn:
 
 
 def violations(error: ValidationError) -> list[Violation]:
-    """The first faults, one more than are shown; linear in the number of all."""
+    """The first faults, one more than are shown; the time is linear in the number of all faults."""
     if error.error_count() > _MAX_READ_ERRORS:
-        return [Violation(field="", message=f"The body has over {_MAX_READ_ERRORS} faults; see /docs for its shape")]
+        return [
+            Violation(field="", message=f"The body has more than {_MAX_READ_ERRORS} faults; see /docs for its shape")
+        ]
     details = error.errors(include_input=False, include_url=False, include_context=False)
     deeper = {inner for detail in details for inner in _prompts_within(detail["loc"])}
     found: dict[Violation, None] = {}
     for detail in details:
         if len(found) > MAX_VIOLATIONS:
             break
-        # A prompt is a string or a list; the complaint of the shape that was not meant only confuses.
+        # A prompt is a string or a list; the complaint about the form that was not meant would only confuse.
         if not (_is_shape(detail["loc"]) and detail["loc"][:-1] in deeper):
             found[_violation(detail["type"], detail["loc"], detail["msg"])] = None
     return list(found)
 
 
 def _prompts_within(loc: Sequence[int | str]) -> Iterator[tuple[int | str, ...]]:
-    """The prompts that a complaint goes into, so that it says more than a complaint about their shape."""
+    """The prompts that have a complaint about something inside them, which says more than one about their form."""
     return (tuple(loc[:index]) for index, part in enumerate(loc[:-1]) if part in _PROMPT_SHAPES)
 
 
@@ -200,9 +203,9 @@ def _violation(kind: str, loc: Sequence[int | str], message: str) -> Violation:
 
 
 def _unknown_field(name: str) -> str:
-    """Never says the name itself: a caller can put anything there."""
+    """The message about an unknown field. It never says the field's name: a caller can put anything there."""
     near = difflib.get_close_matches(name, _FIELD_NAMES, n=1) if len(name) <= _MAX_KEY_CHARS else []
-    hint = f'; did you mean "{near[0]}"?' if near else "; see /docs for those there are"
+    hint = f'; did you mean "{near[0]}"?' if near else "; see /docs for the known fields"
     return f"Unknown field in this object{hint}"
 
 

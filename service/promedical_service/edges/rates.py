@@ -1,4 +1,4 @@
-"""How many requests one key may send. The counting is the `limits` library's: a sliding window per key."""
+"""How many requests one key may send. The `limits` library counts them: a sliding window per key."""
 
 import time
 from typing import Final
@@ -15,13 +15,13 @@ _LEAST_WAIT_S: Final = 0.1
 
 
 class RateLimit:
-    """The same rate for every key, counted in this process; replicas count apart.
+    """The same rate for every key, counted in this process; replicas count separately.
 
     Args:
-        rate: Such as "600/minute" or "20 per 2 second"; None: no limit.
+        rate: The rate, such as "600/minute" or "20 per 2 second"; None for no limit.
 
     Raises:
-        ConfigurationError: It is not a rate.
+        ConfigurationError: The value is not a rate.
     """
 
     def __init__(self, rate: str | None) -> None:
@@ -32,7 +32,7 @@ class RateLimit:
         """Count one request of this key.
 
         Args:
-            key: Name of the key's owner.
+            key: The name of the key's owner.
 
         Raises:
             ServiceError: rate_limited, with when to come back.

@@ -1,6 +1,6 @@
-"""Plain JSON, without what the fast parser lets pass, and bounded before anything is built from it.
+"""Plain JSON, stricter than the fast parser reads it, and bounded before anything is built from it.
 
-Knows nothing of the contract. No message quotes the body: a caller can put anything into it.
+This module does not know the contract. No message quotes the body: a caller can put anything into it.
 """
 
 import functools
@@ -14,7 +14,7 @@ from promedical_service.errors import ServiceError, invalid_field
 
 _MAX_FIELDS: Final = 32
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-"""Possessive, and whole up to the end of the body: linear time on any bytes."""
+"""Possessive, and anchored at the end of the body, so that it takes linear time on any bytes."""
 
 
 def parse_strictly(
@@ -24,13 +24,13 @@ def parse_strictly(
 
     Args:
         body: Bytes from a caller.
-        max_values: At most so many, in all of it.
-        max_fields: At most so many in one object.
-        parse_int: Makes an integer of its digits; `len` keeps huge ones from being converted where nobody looks.
+        max_values: The most values in the whole body.
+        max_fields: The most fields in one object.
+        parse_int: Makes an integer from its digits; `len` avoids the conversion of huge ones that nobody reads.
 
     Raises:
         ServiceError: too_large, if it holds more values than any request needs; invalid_request, if it is not
-            JSON, or has a name twice in an object, or numbers that JSON has not.
+            JSON, has a name twice in an object, or has numbers that JSON does not have.
     """
     _bound(body, max_values)
     read_object = functools.partial(_object, max_fields=max_fields)
@@ -47,7 +47,7 @@ def parse_strictly(
     except UnicodeDecodeError:
         reason = "The body is not UTF-8; send JSON in UTF-8"
     except ValueError:
-        reason = "An integer of the body has too many digits; send smaller numbers"
+        reason = "An integer in the body has too many digits; send smaller numbers"
     raise invalid_field("", reason)  # outside: the error must not keep what was parsed
 
 
@@ -66,9 +66,11 @@ def texts(value: Any) -> Iterator[tuple[tuple[int | str, ...], str]]:
 
 
 def _bound(body: bytes, max_values: int) -> None:
-    """A few bytes can ask for many objects. Count them before they are made: by what stands outside strings."""
+    """Count the values outside strings before objects are made from them: a few bytes can ask for many objects."""
     if _separators(body, 0, len(body)) > max_values and _holds_more(body, max_values):
-        message = f"The body holds over {max_values} values, more than any request needs; send fewer items per request"
+        message = (
+            f"The body holds more than {max_values} values, more than any request needs; send fewer items per request"
+        )
         raise ServiceError(ErrorCode.TOO_LARGE, message)
 
 
@@ -77,7 +79,7 @@ def _holds_more(body: bytes, max_values: int) -> bool:
     for strings, string in enumerate(_STRING.finditer(body), start=1):
         values += _separators(body, end, string.start())
         end = string.end()
-        if values > max_values or strings > 2 * max_values:  # of a name and a value each
+        if values > max_values or strings > 2 * max_values:  # each has a name and a value
             return True
     return values + _separators(body, end, len(body)) > max_values
 
@@ -92,10 +94,10 @@ class _NotStrictError(Exception):
 
 def _object(pairs: list[tuple[str, Any]], max_fields: int) -> dict[str, Any]:
     if len(pairs) > max_fields:
-        raise _NotStrictError(f"An object of the body has over {max_fields} fields; see /docs for those there are")
+        raise _NotStrictError(f"An object of the body has more than {max_fields} fields; see /docs for the known ones")
     read = dict(pairs)
     if len(read) != len(pairs):
-        raise _NotStrictError("An object of the body has a field twice; give each field once")
+        raise _NotStrictError("An object in the body has a field twice; give each field once")
     return read
 
 

@@ -1,6 +1,6 @@
-"""TLS files, read and checked before a port opens, and read again when they change: renewal needs no restart.
+"""TLS files: read and checked before a port opens, and read again when they change, so renewal needs no restart.
 
-New connections get the new certificate. Files that do not fit together are logged, and the last good ones stay.
+New connections get the new certificate. If changed files do not fit together, that is logged and the old ones stay.
 """
 
 import ssl
@@ -12,18 +12,18 @@ from promedical_service.telemetry.logs import get_logger
 
 
 class ServerTls:
-    """Certificate, key and, for mutual TLS, the authority of clients.
+    """The certificate, its key and, for mutual TLS, the authorities of clients.
 
     Attributes:
-        context: For a server on Python's ssl. Authorities are only added to it: REST trusts one that left the file
-            until the next restart, gRPC does not.
-        certificate: PEM.
-        key: PEM.
-        client_ca: PEM; None: clients show no certificate.
-        version: Raised by every change.
+        context: The context for a server on Python's ssl. Authorities are only added to it: REST trusts an authority
+            that was removed from the file until the next restart; gRPC does not.
+        certificate: The certificate chain in PEM.
+        key: The private key in PEM.
+        client_ca: The authorities in PEM; None if clients show no certificate.
+        version: A number that grows with every change.
 
     Raises:
-        ConfigurationError: A file is missing, is not PEM, or key and certificate do not belong together.
+        ConfigurationError: A file is missing or is not PEM, or the key does not belong to the certificate.
     """
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
@@ -35,7 +35,7 @@ class ServerTls:
         self._read()
 
     def reread(self) -> None:
-        """Take over what changed, if it is in order."""
+        """Use the changed files, if they are valid."""
         stamps = [file_stamp(file) for file in self._files]
         if stamps == self._seen:
             return
@@ -60,7 +60,7 @@ def load_tls(settings: Settings) -> ServerTls | None:
     """Read the TLS files; None where TLS is off.
 
     Raises:
-        ConfigurationError: As ServerTls.
+        ConfigurationError: The files cannot be used; see `ServerTls`.
     """
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         return None
@@ -68,7 +68,7 @@ def load_tls(settings: Settings) -> ServerTls | None:
 
 
 def _checked(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
-    """A context of its own, so that files that do not fit never touch the one in use."""
+    """Load the files into a new context, so that files that do not fit never touch the one in use."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load(context, certificate, key, client_ca)
@@ -79,7 +79,9 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path, client_ca: Path
     try:
         context.load_cert_chain(certificate, key, password=_refuse_password)
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"tls_cert_file, tls_key_file: expected a PEM pair that fits: {error}") from None
+        raise ConfigurationError(
+            f"tls_cert_file, tls_key_file: expected a PEM certificate and its key: {error}"
+        ) from None
     if client_ca is None:
         return
     try:

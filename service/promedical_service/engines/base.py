@@ -16,34 +16,34 @@ class BranchFailure:
 
 
 BranchScores = tuple[float, ...] | BranchFailure
-"""One logit per leaf of a branch, or why there is none. Nothing else counts until it was `checked`."""
+"""One logit per leaf of a branch, or why there is none. Use an engine's result only after `checked`."""
 
 
 def checked(branch: Branch, scores: BranchScores) -> BranchScores:
-    """What an engine says of a branch, if it is one finite number per leaf; anything else is a failure."""
+    """An engine's result for a branch, if it is one finite number per leaf; anything else becomes a failure."""
     if isinstance(scores, BranchFailure) or (len(scores) == len(branch.leaves) and all(map(math.isfinite, scores))):
         return scores
     return BranchFailure(reason="the engine did not give one finite number per criterion")
 
 
 class EngineLost(Exception):  # noqa: N818 - a state, named as readiness reports it
-    """The engine is gone and will not come back by itself; nothing more can be scored."""
+    """The engine is gone and does not come back by itself; nothing more can be scored."""
 
 
 class Engine(Protocol):
-    """Scores batches of trees, one at a time, or two where one `overtakes` the other."""
+    """Scores batches of trees, one at a time, or two at a time if it `overtakes`."""
 
     @property
     def kind(self) -> str:
-        """Torch or fake; part of the fingerprint."""
+        """The name of the engine, such as torch; part of the fingerprint."""
 
     @property
     def dtype(self) -> str:
-        """Precision of the computation, such as float32; part of the fingerprint."""
+        """The precision of the computation, such as float32; part of the fingerprint."""
 
     @property
     def overtakes(self) -> bool:
-        """Whether a batch that comes while another one runs is scored at once, and the other one resumes after it."""
+        """Whether a batch that comes while another one runs is scored at once, before the other one resumes."""
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
         """Score every branch, in the order of trees and their branches.
@@ -53,4 +53,4 @@ class Engine(Protocol):
         """
 
     async def close(self) -> None:
-        """Stop, after the batch that runs."""
+        """Stop after the running batch."""

@@ -1,7 +1,7 @@
-"""The fake engine: deterministic scores from a hash of each path. For tests, load tests and try-outs only.
+"""The fake engine: deterministic scores from a hash of each path. For tests, load tests and trying things out only.
 
-Rendering, batching and everything around it are the real ones; only the model is missing. `/v1/model` and
-every fingerprint say so.
+Rendering, batching and everything around them are real; only the model is missing. `/v1/model` and every
+fingerprint say so.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class FakeEngine:
     """Scores from a hash, in [-4, 4].
 
     Args:
-        tokens_per_s: Pretended speed, for load tests; None: as fast as it goes.
+        tokens_per_s: The speed to imitate, for load tests; None for as fast as possible.
     """
 
     kind = "fake"
@@ -34,17 +34,16 @@ class FakeEngine:
         self._tokens_per_s = tokens_per_s
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
-        """Score every branch, in order."""
         if self._tokens_per_s is not None:
             await asyncio.sleep(sum(tree.unique_tokens for tree in trees) / self._tokens_per_s)
         return await asyncio.to_thread(_scores, list(trees))
 
     async def close(self) -> None:
-        """Nothing to stop."""
+        """Do nothing, since there is nothing to stop."""
 
 
 def fake_renderer(max_path_tokens: int = 8192) -> PromptRenderer:
-    """Renders with ChatML and one token per byte, without any model file."""
+    """A renderer with ChatML and one token per byte, which needs no model file."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={char: index for index, char in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -1,6 +1,6 @@
-"""From plain values to the parts of an oracle: engine, renderer, calibration, and what it says of itself.
+"""From plain values to the parts of an oracle: engine, renderer, calibration, and what the oracle says about itself.
 
-The one `match` over engines. Blocking; heavy imports happen here, and only those of the engine asked for.
+Here is the one `match` over engines. Loading blocks; heavy imports happen here, and only those of the chosen engine.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class WarmUpError(Exception):
 
 
 class EngineMissingError(Exception):
-    """The package of the engine that was asked for is not installed."""
+    """The package of the chosen engine is not installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +43,15 @@ class LoadedOracle:
 
     Attributes:
         engine: Scores trees.
-        renderer: Makes them.
+        renderer: Makes trees.
         calibration: Turns logits into verdicts.
         ref: Name, revision and fingerprint.
         status: trained, untrained or fake.
-        family: Architecture.
-        template: Name and start of the hash.
+        family: The architecture.
+        template: The template's name and the start of its hash.
         licence: The licence of the weights.
-        description: One sentence.
-        tokens_per_s: Measured in the warm-up.
+        description: One sentence about the model.
+        tokens_per_s: The speed that the warm-up measured.
     """
 
     engine: Engine
@@ -71,12 +71,12 @@ class ModelChoice:
     """Which model, and how it computes.
 
     Attributes:
-        model: As the setting names it.
-        revision: Which revision of a repository on the hub.
-        dtype: Precision of the computation.
-        threads: For torch; None: its own choice.
-        max_batch_tokens: Unique tokens of one pass at most.
-        tensor_parallel: GPUs that vLLM cuts the model over.
+        model: The model as the setting names it.
+        revision: The revision of a repository on the hub.
+        dtype: The precision of the computation.
+        threads: The number of CPU threads for torch; None for torch's own choice.
+        max_batch_tokens: The most unique tokens of one pass.
+        tensor_parallel: The number of GPUs that vLLM splits the model over.
     """
 
     model: str
@@ -149,7 +149,7 @@ def _torch_oracle(choice: ModelChoice) -> LoadedOracle:
 
 def _vllm_oracle(choice: ModelChoice, hooks: EngineHooks) -> LoadedOracle:
     if importlib.util.find_spec("vllm") is None:
-        raise EngineMissingError("engine vllm needs the package vllm; pip install 'promedical[vllm]'")
+        raise EngineMissingError("engine vllm needs the package vllm; run pip install 'promedical[vllm]'")
     import torch  # noqa: PLC0415
 
     from promedical_model.bundle.bundle import open_bundle  # noqa: PLC0415
@@ -211,12 +211,12 @@ def _fake_oracle() -> LoadedOracle:
         family="none",
         template=_named_hash(CHATML.name, CHATML.sha256),
         licence="none",
-        description="Scores are a hash of the text and mean nothing; for tests and try-outs",
+        description="Scores are a hash of the text and mean nothing; for tests and trying things out",
     )
 
 
 def _ref(name: str, revision: str, template: Template, calibration: Calibration, engine: Engine) -> ModelRef:
-    """The fingerprint changes with anything that may change a score."""
+    """The fingerprint, which changes with anything that may change a score."""
     parts = [revision, template.sha256, calibration.sha256, engine.kind, engine.dtype]
     fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     return ModelRef(name=name, revision=revision, fingerprint=fingerprint, engine=engine.kind, dtype=engine.dtype)

@@ -1,7 +1,7 @@
 """The torch engine: tree attention on CPU or one GPU, in a thread of its own, so that the event loop stays free.
 
-On a CPU a batch that comes while another one runs is scored between two layers of that one. On a GPU the host has
-queued all layers of a pass long before they are computed, so there batches wait for each other.
+On a CPU, a batch that comes while another one runs is scored between two layers of the running one. On a GPU, the host
+queues all layers of a pass long before they are computed, so batches wait for each other there.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from promedical_model.tree.tree_model import TreeModel
 from promedical_service.engines.base import BranchFailure, BranchScores, EngineLost
 
 CPU_ROW_TOKENS: Final = 3072
-"""Long enough to share prompts, short enough that activations stay in the allocator's reuse."""
+"""Long enough to share prompts, and short enough that the allocator can reuse memory for activations."""
 _OUT_OF_MEMORY = BranchFailure(reason="out of memory, also after splitting; send fewer or shorter criteria at once")
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Trees, and who waits for their scores."""
+    """Trees, and the future that waits for their scores."""
 
     trees: list[TokenTree]
     answer: Future[list[BranchScores]] = field(default_factory=Future)
@@ -34,9 +34,9 @@ class TorchEngine:
     """Runs a TreeModel.
 
     Args:
-        model: On its device, in eval mode.
-        max_row_tokens: Tokens of one forward pass. On CPU a few thousand keep activations in reach of the
-            allocator's reuse and are faster than long rows.
+        model: The model, on its device and in eval mode.
+        max_row_tokens: The most tokens of one forward pass. On a CPU, rows of a few thousand tokens are faster than
+            longer ones, since the allocator can then reuse memory for activations.
     """
 
     kind = "torch"
@@ -52,24 +52,22 @@ class TorchEngine:
 
     @property
     def dtype(self) -> str:
-        """Precision of the weights."""
         return str(self._model.dtype).removeprefix("torch.")
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
-        """Score every branch, in order."""
         batch = _Batch(list(trees))
         self._waiting.put(batch)
         self._thread.submit(self._work_off)
         return await asyncio.wrap_future(batch.answer)
 
     async def close(self) -> None:
-        """Wait for the batch that runs, then stop the thread."""
+        """Wait for the running batch, then stop the thread."""
         await asyncio.to_thread(self._thread.shutdown)
         for hook in self._hooks:
             hook.remove()
 
     def _work_off(self) -> None:
-        """Score all batches that wait; those that overtook another one are gone already."""
+        """Score all batches that wait; batches that overtook another one are already done."""
         while (batch := self._next()) is not None:
             if not batch.answer.set_running_or_notify_cancel():
                 continue
@@ -85,7 +83,7 @@ class TorchEngine:
             return None
 
     def _overtake(self) -> None:
-        """Before every layer; what overtakes is not overtaken itself."""
+        """Score what overtakes; this runs before every layer. A batch that overtakes is not overtaken itself."""
         if not self._overtaking:
             self._overtaking = True
             try:
@@ -107,7 +105,7 @@ class TorchEngine:
         return self._score_singly(row) if split else [_OUT_OF_MEMORY for tree in row for _ in tree.branches]
 
     def _score_singly(self, row: list[TokenTree]) -> list[BranchScores]:
-        """After running out of memory: every branch once more, alone."""
+        """After running out of memory, score every branch again on its own."""
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
         parts = [tree.part(index, index + 1) for tree in row for index in range(len(tree.branches))]

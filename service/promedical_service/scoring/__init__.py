@@ -1,4 +1,4 @@
-"""The one use case: requests in, judged responses out. Knows no transport, no device, no metrics library."""
+"""The one use case: requests in, judged responses out. It does not know transports, devices or metrics libraries."""
 
 from promedical_service.scoring.scorer import Scorer
 

@@ -1,6 +1,6 @@
 """After scoring: logits to verdicts, verdicts to rewards, rewards to a ranking. Pure.
 
-A response with any criterion unscored has an error and no scores; nothing here turns a failure into a number.
+A response with an unscored criterion gets an error and no scores; nothing here turns a failure into a number.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Judge:
         Args:
             plan: The item.
             scored: For each index into `plan.texts`, one logit per criterion in rubric order, or an error.
-            truncated: Indices of texts that were cut.
+            truncated: The indices of the texts that were cut.
         """
         assert scored.keys() == set(range(len(plan.texts))), "every text is scored or has an error"
         by_text = {index: self._response(plan.rubric, result) for index, result in scored.items()}
@@ -82,7 +82,7 @@ _EMPTY = ResponseOutcome(
 
 
 def _scores(rubric: Rubric, verdicts: Mapping[str, Verdict], reward: Reward) -> ResponseScores:
-    """Scores without a rank, which depends on the siblings."""
+    """The scores of a response, without its rank, which depends on the other responses."""
     return ResponseScores(
         reward=reward.reward,
         rank=0,

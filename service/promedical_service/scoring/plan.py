@@ -1,6 +1,6 @@
-"""Before scoring: judge the request and each item, and lay out what is to be scored. Pure.
+"""Before scoring: check the request and each item, and plan what is to be scored. Pure.
 
-A fault of the request refuses it whole (`ServiceError`); a fault of one item is that item's error.
+A fault of the request refuses all of it (`ServiceError`); a fault of one item is that item's error.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ _BYTES_PER_OUTCOME: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemPlan:
-    """One sound item.
+    """One valid item.
 
     Attributes:
         id: The item's id.
-        rubric: What to judge by, standing criteria included.
+        rubric: What to judge by, including standing criteria.
         turns: The conversation.
-        texts: Distinct responses that are not empty; each is scored once.
-        text_of: For each response of the item, its index in `texts`, None if it is empty.
+        texts: The distinct responses that are not empty; each is scored once.
+        text_of: For each response of the item, its index in `texts`; None if it is empty.
     """
 
     id: str
@@ -55,7 +55,7 @@ class RefusedItem:
 
 
 def check_request(request: ScoreRequest, path: str, limits: Limits, fingerprint: str) -> RewardWeights:
-    """Judge what concerns all items, and return the weights to use. `path` names an item by its index.
+    """Check what concerns all items, and return the weights to use. `path` names an item by its index.
 
     Raises:
         ServiceError: invalid_request, too_large or revision_mismatch.
@@ -63,7 +63,7 @@ def check_request(request: ScoreRequest, path: str, limits: Limits, fingerprint:
     if request.expected_fingerprint not in {None, fingerprint}:
         raise ServiceError(
             ErrorCode.REVISION_MISMATCH,
-            f"expected_fingerprint is not {fingerprint}, that of this oracle; if the change is meant, pin the new one",
+            f"expected_fingerprint is not {fingerprint}, that of this oracle; if the change is wanted, pin the new one",
         )
     _check_ids([item.id for item in request.items])
     _check_counts(request, path, limits)
@@ -74,10 +74,10 @@ def check_request(request: ScoreRequest, path: str, limits: Limits, fingerprint:
 
 
 def plan_item(item: ScoreItem, path: str, catalog: RubricCatalog) -> ItemPlan | RefusedItem:
-    """Lay out one item, or say why it cannot be scored.
+    """Plan one item, or say why it cannot be scored.
 
     Raises:
-        ServiceError: not_found: it names a rubric that does not exist, so the caller is misconfigured.
+        ServiceError: not_found, if it names a rubric that does not exist: the caller is misconfigured.
     """
     try:
         rubric = _rubric(item, path, catalog)
@@ -93,7 +93,7 @@ def plan_item(item: ScoreItem, path: str, catalog: RubricCatalog) -> ItemPlan | 
 
 
 def check_answer(plans: Sequence[ItemPlan | RefusedItem]) -> None:
-    """Judge the size of the answer, which is known once standing criteria are.
+    """Check the size of the answer, which is known when the standing criteria are known.
 
     Raises:
         ServiceError: too_large.
@@ -129,7 +129,7 @@ def _json_bytes(text: str) -> int:
 
 def _rubric(item: ScoreItem, path: str, catalog: RubricCatalog) -> Rubric:
     if item.rubric is not None and item.rubric_id is not None:
-        raise InvalidField("rubric_id", "is given beside rubric; give one of the two")
+        raise InvalidField("rubric_id", "is given together with rubric; give one of the two")
     if item.rubric is not None:
         rubric = _inline(item.rubric)
     elif item.rubric_id is not None:

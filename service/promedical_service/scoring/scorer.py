@@ -1,7 +1,7 @@
 """The Scorer: check -> plan -> render -> admit -> wait -> judge. Read it top to bottom.
 
-Every item and every response of a request is answered exactly once, with scores or a typed error; if the
-caller leaves or the deadline passes, what still waits is dropped.
+Every item and every response of a request is answered exactly once, with scores or a typed error. If the
+caller leaves or the deadline passes, jobs that still wait are dropped.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ Done = TypeVar("Done")
 
 _CHARACTERS_PER_TOKEN: Final = 4
 _MARKUP_TOKENS: Final = 16
-"""Tokens that the template adds to each turn, response and criterion."""
+"""About how many tokens the template adds to each turn, response and criterion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RenderedItem:
-    """An item on its way: its plan, its trees, and after scoring one result per tree."""
+    """An item in progress: its plan, its trees, and after scoring one result per tree."""
 
     plan: ItemPlan
     rendered: Rendered
@@ -59,14 +59,14 @@ class Scorer:
 
     Args:
         model: What the oracle is, with its limits.
-        renderer: The bundle's.
-        calibration: The bundle's.
-        admission: Where items wait for the engine.
-        catalog: Rubrics by name.
-        events: Told what was scored.
-        threads: Where rendering runs, by lane.
-        default_timeout_s: For callers that set none.
-        clock: Monotonic seconds, as the batcher's.
+        renderer: The bundle's renderer.
+        calibration: The bundle's calibration.
+        admission: The queue in which items wait for the engine.
+        catalog: The rubrics by name.
+        events: It is told what was scored.
+        threads: The threads in which rendering runs, by lane.
+        default_timeout_s: The timeout of callers that set none.
+        clock: Monotonic seconds, the same clock as the batcher's.
     """
 
     def __init__(
@@ -93,11 +93,9 @@ class Scorer:
         self._clock = clock
 
     def model(self) -> ModelInfo:
-        """What the oracle is."""
         return self._model
 
     def rubrics(self) -> RubricList:
-        """Every rubric that requests may name."""
         return RubricList(rubrics=tuple(RubricInfo.of(named.rubric, named.title) for named in self._catalog))
 
     def rubric(self, name: str) -> RubricInfo:
@@ -113,7 +111,7 @@ class Scorer:
         """Score one prompt's responses and put them in order.
 
         Raises:
-            ServiceError: As `score`.
+            ServiceError: The request is not answered, as in `score`.
         """
         return RankResponse.of(await self._answer(request.as_score_request(), caller, path=""))
 
@@ -121,12 +119,12 @@ class Scorer:
         """Score every response of every item.
 
         Raises:
-            ServiceError: The request as a whole is not answered; nothing of it was half done.
+            ServiceError: The request as a whole is not answered, and none of its items is.
         """
         return await self._answer(request, caller, path="items[{}].")
 
     async def _answer(self, request: ScoreRequest, caller: Caller, path: str) -> ScoreResponse:
-        """`path` is what errors call an item by, with its index."""
+        """Score the items of a request; `path` is what errors call an item, by its index."""
         weights = check_request(request, path, self._model.limits, self._model.model.fingerprint)
         lane = request.priority or ("interactive" if len(request.items) == 1 else "bulk")
         plans = [plan_item(item, path.format(i), self._catalog) for i, item in enumerate(request.items)]
@@ -153,7 +151,7 @@ class Scorer:
         )
 
     async def _in_thread(self, lane: Priority, work: Callable[[], Done]) -> Done:
-        """Each lane has threads of its own, so that bulk work never stands before an interactive request."""
+        """Run work in the lane's own threads, so that bulk work never delays an interactive request."""
         return await asyncio.get_running_loop().run_in_executor(self._threads[lane], work)
 
     async def _render(
@@ -164,7 +162,7 @@ class Scorer:
         key: str,
         timeout_s: float,
     ) -> list[_RenderedItem]:
-        """Item by item, so that requests take turns and one whose caller left stops; with room kept meanwhile."""
+        """Render item by item, so that requests take turns and one whose caller left stops; room is held meanwhile."""
         sound = [plan for plan in plans if isinstance(plan, ItemPlan)]
         estimates = [_estimated_tokens(plan, self._renderer.max_path_tokens) for plan in sound]
         items = []
@@ -183,7 +181,7 @@ class Scorer:
         return _RenderedItem(plan=plan, rendered=self._renderer.render(plan.turns, plan.texts, criteria, truncation))
 
     async def _compute(self, items: Sequence[_RenderedItem], lane: Priority, key: str) -> list[list[JobResult]]:
-        """Results by item and tree. Jobs that are not awaited to the end are abandoned."""
+        """The results by item and tree. Jobs that are not awaited to the end are abandoned."""
         jobs = self._admission.admit([t.tree for item in items for t in item.rendered.trees], lane, key)
         try:
             results = iter(await asyncio.gather(*(job.future for job in jobs)))
@@ -239,7 +237,7 @@ class Scorer:
 
 
 def _estimated_tokens(plan: ItemPlan, max_path_tokens: int) -> int:
-    """What an item will take in the queue, by its characters; what is too long takes nothing beyond the limit."""
+    """The tokens that an item will take in the queue, estimated from its characters and capped at the model's limit."""
 
     def tokens(text: str) -> int:
         return min(len(text) // _CHARACTERS_PER_TOKEN, max_path_tokens) + _MARKUP_TOKENS
@@ -274,7 +272,7 @@ def _usage(
 
 
 def _flat_tokens(item: _RenderedItem) -> int:
-    """What one forward per criterion would have cost, repeated responses included."""
+    """The tokens that one forward pass per criterion would have cost, including repeated responses."""
     return sum(
         tree.tree.part(position, position + 1).flat_tokens * item.plan.text_of.count(index)
         for tree in item.rendered.trees

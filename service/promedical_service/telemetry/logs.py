@@ -1,6 +1,6 @@
-"""One log pipeline: our lines, uvicorn's, grpc's and asyncio's leave as JSON (or for people) on stderr.
+"""One log pipeline: our lines and those of uvicorn, grpc and asyncio go to stderr as JSON, or as text for people.
 
-An exception is logged by type and by the places it passed, never by its message: that may quote a request.
+An exception is logged by its type and its stack frames, never by its message, which may quote a request.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _ACCEPT_FAILED: Final = "socket.accept() out of system resource"
 
 
 def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
-    """Set up logging for this process, to `stream` or stderr; called once, before anything logs."""
+    """Set up logging for this process, to `stream` or stderr; call it once, before anything logs."""
     shared = _shared_processors()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -36,23 +36,23 @@ def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    logging.captureWarnings(capture=True)  # else they would stand between the JSON lines as plain text
+    logging.captureWarnings(capture=True)  # else they would appear between the JSON lines as plain text
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def get_logger(name: str) -> Any:
-    """A structlog logger; lines carry `logger: name`."""
+    """A structlog logger; its lines carry `logger: name`."""
     return structlog.stdlib.get_logger(name)
 
 
 def describe_error(error: BaseException) -> dict[str, Any]:
-    """What may be logged about an exception nobody foresaw: its type, and file:line of the last frames."""
+    """What may be logged about an unexpected exception: its type, and file:line of the last frames."""
     return {"error_type": type(error).__qualname__, "frames": _frames(error.__traceback__)}
 
 
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """Log what no task awaited; asyncio's own handler would print the exception with its text."""
+    """Log exceptions that no task awaited; asyncio's own handler would print their text."""
 
     def log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if context.get("message") == _ACCEPT_FAILED:
@@ -81,7 +81,7 @@ def _renderer(log_format: str) -> Processor:
 
 
 def _without_message_of_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace exc_info by what `describe_error` allows."""
+    """Replace exc_info with what `describe_error` allows."""
     info = event.pop("exc_info", None)
     record = event.get("_record")
     if isinstance(record, logging.LogRecord):

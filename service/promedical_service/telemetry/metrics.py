@@ -1,7 +1,7 @@
-"""What the service counts: every metric declared once, in one class, on a registry of its own.
+"""What the service counts: every metric is declared once, in one class, on a registry of its own.
 
 Every label combination exists from the start, so that rates and alerts work before the first request.
-Labels are words of the contract; nothing a caller wrote becomes one.
+Labels are words of the contract; nothing that a caller wrote becomes a label.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Metrics:
     """All metrics of one process. Implements `types.ScoringEvents`; the edges report requests to it.
 
     Args:
-        on_stage: Told too when a request leaves a stage, as `stage_finished` is; the tracing's.
+        on_stage: It is called too when a request leaves a stage, with the arguments of `stage_finished`; for traces.
     """
 
     content_type: Final = prometheus_client.CONTENT_TYPE_LATEST
@@ -88,7 +88,7 @@ class Metrics:
     def _declare_rounds(self) -> None:
         self._rounds = Histogram(
             "promedical_gathered_responses",
-            "Responses that drop-in requests of one response each were put together to.",
+            "Responses per item that was put together from drop-in requests with one response each.",
             buckets=_POWERS,
             registry=self.registry,
         )
@@ -108,7 +108,7 @@ class Metrics:
         )
         self._stage_seconds = Histogram(
             "promedical_stage_seconds",
-            "Time that a request spent in a stage.",
+            "Time that requests spent in each stage.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -130,12 +130,12 @@ class Metrics:
         )
         self._tokens_flat = Counter(
             "promedical_tokens_flat",
-            "Tokens that one forward pass per criterion would have computed.",
+            "Tokens that a forward pass per criterion would have computed.",
             registry=self.registry,
         )
         self._tokens_computed = Counter(
             "promedical_tokens_computed",
-            "Tokens of the trees that were scored, what is shared counted once; vLLM computes some more.",
+            "Tokens of the scored trees, with shared tokens counted once; vLLM computes some more.",
             registry=self.registry,
         )
         self._engine_busy = Counter(
@@ -146,7 +146,7 @@ class Metrics:
         )
         self._prefix_tokens = Counter(
             "promedical_prefix_tokens",
-            "Tokens of the paths sent to vLLM, by whether its prefix cache had them (vllm engine only).",
+            "Tokens of the paths sent to vLLM, by whether its prefix cache held them (vllm engine only).",
             ["found"],
             registry=self.registry,
         )
@@ -185,7 +185,6 @@ class Metrics:
             self._probability.labels(dimension)
 
     def request_started(self) -> None:
-        """A request arrived."""
         self._in_flight.inc()
 
     def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
@@ -198,56 +197,48 @@ class Metrics:
         self._in_flight.dec()
 
     def round_closed(self, responses: int) -> None:
-        """Drop-in requests of one response each became one item."""
+        """Count one item that was put together from drop-in requests with one response each."""
         self._rounds.observe(responses)
 
     def item_finished(self, lane: Priority, outcome: str) -> None:
-        """One item was answered: "ok" or an error code."""
         self._items.labels(lane, outcome).inc()
 
     def response_scored(self, *, vetoed: bool, safety_checked: bool) -> None:
-        """One response got its scores."""
         self._safety_checked.inc(safety_checked)
         self._vetoed.inc(vetoed)
 
     def response_failed(self, code: ErrorCode) -> None:
-        """One response of a sound item got no scores."""
         self._unscored.labels(code).inc()
 
     def criterion_scored(self, dimension: Dimension, probability: float) -> None:
-        """One criterion was judged."""
         self._criteria.labels(dimension).inc()
         self._probability.labels(dimension).observe(probability)
 
     def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
-        """One request spent this long in a stage, which it left `ago_s` seconds ago."""
         self._stage_seconds.labels(stage).observe(seconds)
         self._on_stage(stage, seconds, ago_s)
 
     def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
-        """The queue of a lane now holds this much."""
         self._queue_items.labels(lane).set(jobs)
         self._queue_tokens.labels(lane).set(tokens)
 
     def engine_failed(self, error: BaseException) -> None:
-        """The engine raised on a batch."""
         self._engine_failures.inc()
         self._log.error("the engine failed on a batch", **describe_error(error))
 
     def batch_finished(self, report: BatchReport) -> None:
-        """The engine ran one batch."""
         self._batch_tokens.observe(report.tokens_computed)
         self._tokens_flat.inc(report.tokens_flat)
         self._tokens_computed.inc(report.tokens_computed)
         self._engine_busy.inc(report.engine_s)
 
     def prefixes_found(self, cached: int, asked: int) -> None:
-        """A batch of the vllm engine asked for so many tokens, and so many of them were computed before."""
+        """Count the tokens that a batch of the vllm engine asked for, and how many of them the cache had."""
         self._prefix_tokens.labels("yes").inc(cached)
         self._prefix_tokens.labels("no").inc(asked - cached)
 
     def state_changed(self, state: State) -> None:
-        """A listener for `Health`."""
+        """Note the service's new state; this is a listener for `Health`."""
         self._ready.set(state is State.READY)
 
     def keys_file_read(self, ok: bool) -> None:  # noqa: FBT001 - a listener
@@ -255,7 +246,7 @@ class Metrics:
         self._keys_file_ok.set(ok)
 
     def model_loaded(self, model: ModelRef) -> None:
-        """The oracle that answers from now on."""
+        """Show the oracle that answers from now on."""
         self._model_info.clear()
         self._model_info.labels(model.name, model.revision, model.fingerprint, model.engine, model.dtype).set(1)
 

@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry: one span per call, in the caller's trace if it sent one, and one per stage of its scoring.
+"""Traces by OpenTelemetry: one span per call, in the caller's trace if it sent one, and one per stage of scoring.
 
-Spans hold ids, codes, counts and times, never text. Without a collector nothing is recorded and nothing sent.
+Spans hold ids, codes, counts and times, never text. Without a collector, nothing is recorded or sent.
 """
 
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _HEADERS: Final = ("traceparent",)
-"""Not `tracestate`: it is free text, which the library logs where it is malformed and exports where it is not."""
+"""`tracestate` is left out: it is free text, which the library logs if it is malformed and exports otherwise."""
 _EXPORT_TIMEOUT_S: Final = 5
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -28,9 +28,9 @@ class Tracing:
     """Makes the spans of one process.
 
     Args:
-        endpoint: The collector that takes OTLP over HTTP, such as "http://collector:4318"; None: no traces. The
-            usual OTEL_ variables say more, such as headers and attributes of the resource.
-        share: How many of the calls without a trace of their own are traced, 0 to 1; a caller's own choice is kept.
+        endpoint: The collector that takes OTLP over HTTP, such as "http://collector:4318"; None for no traces. The
+            usual OTEL_ variables set the rest, such as headers and attributes of the resource.
+        share: The share of calls that are traced, 0 to 1; a caller that sends a trace decides for itself.
     """
 
     def __init__(self, endpoint: str | None, share: float = 1.0) -> None:
@@ -39,11 +39,11 @@ class Tracing:
 
     @contextmanager
     def call(self, transport: str, method: str, parent: Mapping[str, str]) -> Iterator[Span]:
-        """The span of a call while it is answered; it is the current one.
+        """The span of a call while it is answered; it is the current span.
 
         Args:
-            transport: That brought it.
-            method: That is called.
+            transport: The transport of the call.
+            method: The method that is called.
             parent: What `trace_headers` found.
         """
         context = _PROPAGATOR.extract(parent)
@@ -59,24 +59,24 @@ class Tracing:
             yield span
 
     def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
-        """A stage of the current call, that ended `ago_s` seconds ago."""
+        """Record a stage of the current call that ended `ago_s` seconds ago."""
         end = time.time_ns() - round(ago_s * _NANOSECONDS)
         span = self._tracer.start_span(stage, start_time=end - round(seconds * _NANOSECONDS))
         span.end(end)
 
     def close(self) -> None:
-        """Send what is left; blocks, half a minute if the collector is away."""
+        """Send what is left. This blocks, for half a minute if the collector is away."""
         if self._provider is not None:
             self._provider.shutdown()
 
 
 def trace_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The trace that a request belongs to, by its headers, names in lower case; a broken one counts as none."""
+    """The trace that a request belongs to, from its headers (names in lower case); a malformed one counts as none."""
     return {name: headers[name] for name in _HEADERS if name in headers}
 
 
 def finish(span: Span, *, code: str, ok: bool, request_id: str, caller: str, items: int | None) -> None:
-    """What is known of a call at its end."""
+    """What is known about a call at its end."""
     span.set_attributes({"promedical.code": code, "promedical.request_id": request_id, "promedical.key": caller})
     if items is not None:
         span.set_attribute("promedical.items", items)

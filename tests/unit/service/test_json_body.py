@@ -41,7 +41,7 @@ def test_bodies_with_a_fault_in_each_of_many_items_are_read_in_linear_time():
 
 def test_bodies_with_endless_faults_are_not_read_to_the_end():
     assert faults({"items": [{}] * 40_000}, ENDLESS) == [
-        ("", "The body has over 100000 faults; see /docs for its shape")
+        ("", "The body has more than 100000 faults; see /docs for its shape")
     ]
 
 
@@ -57,7 +57,7 @@ def test_bodies_a_complaint_about_a_message_hides_the_one_about_its_prompt_only(
 
 def test_bodies_with_too_many_fields_in_an_object_are_refused():
     found = faults({"items": [{f"x{number}": 1 for number in range(33)}]})
-    assert found == [("", "An object of the body has over 32 fields; see /docs for those there are")]
+    assert found == [("", "An object in the body has more than 32 fields; see /docs for the known ones")]
 
 
 def test_bodies_that_are_no_json_say_where():
@@ -80,7 +80,7 @@ def test_bodies_of_more_values_than_any_request_needs_are_refused_before_those_a
     body = b'{"items": [{"x": [' + piece * (4 * 2**20 // len(piece)) + b"0]}]}"
     tracemalloc.start()
     try:
-        with pytest.raises(ServiceError, match=r"^The body holds over 282640 values") as caught:
+        with pytest.raises(ServiceError, match=r"^The body holds more than 282640 values") as caught:
             parse_body(SCORE, body, LIMITS)
         assert tracemalloc.get_traced_memory()[1] < 8 * len(body), "made into objects it takes over 30 times as much"
     finally:

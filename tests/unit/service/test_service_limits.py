@@ -36,5 +36,5 @@ def test_limits_bound_values_by_what_a_full_request_holds_and_never_below_what_c
 
 
 def test_limits_refuse_too_many_items():
-    with pytest.raises(ServiceError, match=r"^items holds 3; at most 2 are allowed, split the request$"):
+    with pytest.raises(ServiceError, match=r"^items holds 3; at most 2 are allowed; split the request$"):
         LIMITS.check_items(3)

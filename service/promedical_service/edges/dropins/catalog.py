@@ -20,7 +20,7 @@ from promedical_service.limits import CountLimits
 DROP_INS: Final = (GET_REWARD, REMOTE_RM, CLASSIFY, VERIFY, RERANK, PREDICT)
 
 _MAX_FIELDS: Final = 512
-"""Fields of one object at most: rows of data sets are wide."""
+"""The most fields of one object: rows of data sets are wide."""
 _OPTIONS: Final = TypeAdapter(Options)
 _BODIES: Final = {drop_in.method: TypeAdapter(drop_in.request) for drop_in in DROP_INS}
 
@@ -39,7 +39,7 @@ def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]],
 
 
 def check_session(body: bytes, limits: CountLimits) -> None:
-    """Read the body of a session that is opened, of which nothing is kept.
+    """Read the body of a request that opens a session; nothing of it is kept.
 
     Raises:
         ServiceError: invalid_request.
@@ -50,7 +50,7 @@ def check_session(body: bytes, limits: CountLimits) -> None:
 
 
 def _check_counts(raw: Any, limits: CountLimits) -> None:
-    """Look into plain JSON, two levels deep: that is where lists of rows and of messages stand."""
+    """Look into plain JSON, two levels deep: lists of rows and of messages are no deeper."""
     levels = [raw, *(raw.values() if isinstance(raw, dict) else ())]
     for level in levels:
         for value in level.values() if isinstance(level, dict) else ():

@@ -1,8 +1,8 @@
-"""`/classify`: vLLM's classification API, which verl's discriminative reward path asks (one text per request).
+"""`/classify`: vLLM's classification API, which verl's discriminative reward path calls with one text per request.
 
-A text holds prompt and answer with the chat markup of the model that verl was told; it is split by that markup.
-One class, whose "probability" is the reward itself with `use_activation: false`, as verl asks, and its logistic
-function otherwise.
+A text holds prompt and answer with the chat markup of the model that verl was given; it is split by that markup.
+There is one class. Its "probability" is the reward itself with `use_activation: false`, which verl sends, and the
+logistic function of the reward otherwise.
 """
 
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ class ClassifyRequest:
     use_activation: bool | None = None
     """false: the reward; true or absent: its logistic function."""
     activation: bool | None = None
-    """The same, as older clients of vLLM call it."""
+    """The name that older clients of vLLM use for it."""
     rubric: Any = None
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
     rubric_id: str | None = None
-    """Or the name of a rubric."""
+    """The name of a rubric, instead of `rubric`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +72,8 @@ class ClassifyResponse:
 
 
 def exchanges(body: ClassifyRequest) -> tuple[Exchange, ...]:
-    """One per text, or the one conversation."""
     if (body.input is None) is (body.messages is None):
-        raise InvalidField("input", "give input or messages, and not both")
+        raise InvalidField("input", "give input or messages, but not both")
     rubric = own_rubric(body.rubric, body.rubric_id)
     if body.messages is not None:
         return (_conversation(body.messages, rubric),)
@@ -97,7 +96,7 @@ def _conversation(messages: Sequence[dict[str, Any]], rubric: RubricChoice | Non
 
 
 def encode(asked: Asked, scored: Scored, receipt: Receipt) -> ClassifyResponse:
-    """As vLLM answers for a model of one class."""
+    """The answer of vLLM for a model with one class."""
     raw = False in (asked.body.use_activation, asked.body.activation)
     return ClassifyResponse(
         id=f"classify-{receipt.request_id}",

@@ -1,4 +1,4 @@
-"""One request to a drop-in from body to answer: read -> exchanges -> score -> encode."""
+"""One request to a drop-in, from body to answer: read -> exchanges -> score -> encode."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ class DropInEndpoint:
         """The answer in the format's own JSON.
 
         Raises:
-            ServiceError: Why there is none.
+            ServiceError: The exchanges were not scored; the error says why.
             InvalidField: The body does not fit the format.
         """
         # A large body must not hold the loop.

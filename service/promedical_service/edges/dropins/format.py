@@ -1,4 +1,4 @@
-"""What the formats have in common: what comes with exchanges, what came of them, and what a format is made of."""
+"""What the formats have in common: a request's exchanges and options, their scores, and the parts of a format."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ class Options:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     rubric_id: str | None = None
-    """Rubric for what brings no criteria; without it the service's default rubric."""
+    """The rubric for exchanges without criteria; without it, the service's default rubric."""
     base_rubric_id: str | None = None
-    """A standing rubric whose criteria are added, for example an always-on veto set."""
+    """A standing rubric whose criteria are added, for example a veto set that is always on."""
     expected_fingerprint: str | None = None
     """Refuse to answer unless the oracle has this fingerprint."""
     priority: Priority | None = None
-    """Lane in the queue; by default bulk for the formats of RL frameworks, as `/v1/score` for the others."""
+    """Lane in the queue. Default: bulk for the formats of RL frameworks; as in `/v1/score` for the others."""
     truncation: Truncation = "none"
     """What may be cut from what is too long."""
     answer: Literal["number", "object"] = "number"
-    """Only of `/rm`: the reward alone, or an object with its parts for `--reward-key`."""
+    """Only for `/rm`: the reward alone, or an object with its parts for `--reward-key`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +47,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What came of the exchanges: scores for every one of them, or there would have been an error.
+    """The scores of all exchanges; if one of them had none, there would have been an error.
 
     Attributes:
-        responses: Per exchange, in order.
+        responses: The scores of each exchange, in order.
         model: The oracle that answered.
-        tokens: Tokens computed; of a tree that was shared with other requests, this request's part.
+        tokens: Tokens computed; if a tree was shared with other requests, this request's part of it.
     """
 
     responses: tuple[ResponseScores, ...]
@@ -62,7 +62,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What an answer may say of the request itself."""
+    """What an answer may say about the request itself."""
 
     request_id: str
     created: int
@@ -71,23 +71,23 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropIn:
-    """One format. `exchanges` raises InvalidField with the path of what is wrong."""
+    """One format. `exchanges` raises InvalidField with the path of the field that is wrong."""
 
     method: Method
     paths: tuple[str, ...]
     summary: str
     request: Any
-    """Class of the body, for pydantic."""
+    """The class of the body, for pydantic."""
     answer: Any
-    """Type of the answer, for the OpenAPI document."""
+    """The type of the answer, for the OpenAPI document."""
     example: Any
     exchanges: Callable[[Any], tuple[Exchange, ...]]
     encode: Callable[[Asked, Scored, Receipt], Any]
     priority: Priority | None = "bulk"
     has_two_answers: bool = False
-    """Whether the URL may say which answer."""
+    """Whether the URL may choose the kind of answer."""
     truncation: Callable[[Any], Truncation] | None = None
-    """Where the body itself has a say in it."""
+    """What may be cut, in formats whose body says so."""
 
 
 def own_rubric(rubric: Any, rubric_id: str | None, path: str = "") -> RubricChoice | None:
@@ -97,7 +97,7 @@ def own_rubric(rubric: Any, rubric_id: str | None, path: str = "") -> RubricChoi
         InvalidField: Both are given, or the rubric cannot be read.
     """
     if rubric is not None and rubric_id is not None:
-        raise InvalidField(f"{path}rubric_id", "is given beside rubric; give one of the two")
+        raise InvalidField(f"{path}rubric_id", "is given together with rubric; give one of the two")
     return read_label(rubric, f"{path}rubric") if rubric is not None else rubric_id
 
 

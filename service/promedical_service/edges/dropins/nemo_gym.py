@@ -1,8 +1,8 @@
 """`/verify`: a resources server's answer in NeMo-Gym (nemo_gym/base_resources_server.py), for NeMo-RL.
 
-The request is the task's row with `responses_create_params` and the `response` of OpenAI's Responses API; the
-answer echoes it with `reward` and `reward_components`, whose sum is the reward. The components are on the top
-level too, where NeMo-Gym's metrics look. Criteria travel as fields of the row.
+The request is the task's row with `responses_create_params` and the `response` of OpenAI's Responses API. The
+answer echoes it with `reward` and with `reward_components`, which add up to the reward. The components are also
+on the top level, where NeMo-Gym's metrics look for them. Criteria travel as fields of the row.
 
 Agents open a session (`/seed_session`) before each rollout; the oracle keeps none, and says so with an empty object.
 """
@@ -31,7 +31,7 @@ class CreateParams:
     input: str | tuple[dict[str, Any], ...]
     """Text, or messages with `role` and `content`."""
     instructions: str | None = None
-    """A system turn before them."""
+    """A system turn before the input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +41,12 @@ class PolicyResponse:
     __pydantic_config__: ClassVar[ConfigDict] = OPEN
 
     output: tuple[dict[str, Any], ...]
-    """Output items; the text of the messages among them is the response, reasoning is not."""
+    """Output items; the text of the messages among them is the response, without the reasoning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRequest:
-    """One rollout; whatever else it holds is echoed."""
+    """One rollout; all its other fields are echoed."""
 
     __pydantic_config__: ClassVar[ConfigDict] = OPEN
 
@@ -55,12 +55,12 @@ class VerifyRequest:
     rubric: Any = None
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
     rubric_id: str | None = None
-    """Or the name of a rubric."""
+    """The name of a rubric, instead of `rubric`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyResponse:
-    """The request again, and this."""
+    """The request again, with the reward."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
@@ -75,7 +75,6 @@ class VerifyResponse:
 
 
 def exchanges(body: VerifyRequest) -> tuple[Exchange, ...]:
-    """The one."""
     rubric = own_rubric(body.rubric, body.rubric_id)
     turns = _turns(body.responses_create_params)
     return (Exchange(place="response.output", turns=turns, response=_text(body.response.output), rubric=rubric),)

@@ -1,6 +1,6 @@
-"""`/get_reward`: what OpenRLHF asks with `--reward.remote_url` (openrlhf/utils/agent.py in 0.11).
+"""`/get_reward`: what OpenRLHF calls with `--reward.remote_url` (openrlhf/utils/agent.py in 0.11).
 
-A query is prompt and response as the policy saw them; the response is the query minus the prompt. Criteria
+A query is the prompt and the response as the policy saw them; the response is the query without the prompt. Criteria
 travel in the labels.
 """
 
@@ -24,11 +24,11 @@ class GetRewardRequest:
     __pydantic_config__: ClassVar[ConfigDict] = OPEN
 
     query: tuple[str, ...]
-    """Prompt and response in one text, special tokens included."""
+    """Prompt and response in one text, with special tokens."""
     prompts: tuple[str, ...] | None = None
-    """The prompt of each query; without them queries are split by their chat markup."""
+    """The prompt of each query; without prompts, queries are split by their chat markup."""
     labels: tuple[Any, ...] | None = None
-    """Per query criteria, as JSON text or a list, or the name of a rubric; null or empty: the default rubric."""
+    """For each query, criteria (JSON text or a list) or the name of a rubric; null or empty for the default rubric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +40,16 @@ class GetRewardResponse:
     rewards: tuple[float, ...]
     """The reward."""
     scores: tuple[float, ...]
-    """0 for a vetoed response, else its share of the best possible reward: what dynamic filtering reads."""
+    """0 for a vetoed response, else its share of the best possible reward; dynamic filtering reads this."""
     extra_logs: dict[str, tuple[float, ...]]
     """proficiency (0 without such criteria), excellence, violations and vetoed."""
 
 
 def exchanges(body: GetRewardRequest) -> tuple[Exchange, ...]:
-    """One per query."""
     for name in ("prompts", "labels"):
         given = getattr(body, name)
         if given is not None and len(given) != len(body.query):
-            raise InvalidField(name, f"holds {len(given)} and query {len(body.query)}; give one per query")
+            raise InvalidField(name, f"holds {len(given)}, but query holds {len(body.query)}; give one per query")
     return tuple(_exchange(body, index) for index in range(len(body.query)))
 
 

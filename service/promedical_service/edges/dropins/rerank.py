@@ -30,30 +30,30 @@ class RerankRequest:
     __pydantic_config__: ClassVar[ConfigDict] = OPEN
 
     query: str
-    """The prompt; with or without chat markup."""
+    """The prompt, with or without chat markup."""
     documents: tuple[str | dict[str, Any], ...] | None = None
     """Responses, each as text or as an object with `text`."""
     texts: tuple[str, ...] | None = None
-    """The same for clients of text-embeddings-inference, who get their kind of answer."""
+    """Responses from clients of text-embeddings-inference, which get its kind of answer."""
     top_n: int | None = None
-    """How many results to answer; absent or 0: all. Everything is scored in any case."""
+    """How many results to return; absent or 0 for all. All documents are scored in any case."""
     return_documents: bool | None = None
     """false leaves the documents out of the results."""
     return_text: bool | None = None
     """true puts the texts into the results."""
     raw_scores: bool | None = None
-    """With texts, true: the reward instead of its logistic function."""
+    """Only with texts; true: the reward instead of its logistic function."""
     truncate: bool | None = None
-    """With texts, true: what is too long is cut at its end."""
+    """Only with texts; true: a text that is too long is cut at its end."""
     rubric: Any = None
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
     rubric_id: str | None = None
-    """Or the name of a rubric."""
+    """The name of a rubric, instead of `rubric`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankDocument:
-    """A document again."""
+    """The document of a result."""
 
     text: str
 
@@ -88,9 +88,8 @@ class TextRank:
 
 
 def exchanges(body: RerankRequest) -> tuple[Exchange, ...]:
-    """One per document."""
     if (body.documents is None) is (body.texts is None):
-        raise InvalidField("documents", "give documents or texts, and not both")
+        raise InvalidField("documents", "give documents or texts, but not both")
     if body.top_n is not None and body.top_n < 0:
         raise InvalidField("top_n", "expected 0 or more")
     try:
@@ -116,7 +115,7 @@ def _documents(body: RerankRequest) -> list[str]:
 
 
 def truncation(body: RerankRequest) -> Truncation:
-    """What `truncate` says."""
+    """What may be cut, by `truncate`."""
     return "response_end" if body.truncate and body.texts is not None else "none"
 
 

@@ -1,7 +1,7 @@
-"""Exchanges to scores: those that share prompt and rubric become one item, so that they share its tree.
+"""Exchanges to scores: exchanges with the same prompt and rubric become one item, so that they share its tree.
 
-A request of many exchanges is one request to the oracle. A request of one waits a moment for others with the same
-prompt: frameworks ask for each response of a group on its own. Knows no wire format.
+A request with many exchanges is one request to the oracle. A request with one waits a moment for others with the same
+prompt, since frameworks ask for each response of a group on its own. This module does not know wire formats.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _RETRY_AFTER_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tree:
-    """What exchanges must have in common to be asked together."""
+    """What exchanges must have in common to be scored together."""
 
     oracle: Oracle
     caller: str
@@ -42,7 +42,7 @@ class _Tree:
 
 
 _Branch = tuple[Exchange, float | None]
-"""What waits for others, and how long its caller waits."""
+"""An exchange that waits for others, and how long its caller waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +53,14 @@ class _Outcome:
 
 
 class ExchangeScorer:
-    """Scores exchanges of any format. Belongs to one event loop.
+    """Scores exchanges of any format. It belongs to one event loop.
 
     Args:
-        default_rubric: Name of the rubric for what brings no criteria.
-        gather_s: How long a request of one exchange waits for others to the same prompt; 0: not at all.
-        max_responses: Most responses of one item.
-        on_round: Told how many requests of one exchange went as one item.
-        call_later: The event loop's, unless a test brings a clock of its own.
+        default_rubric: The name of the rubric for exchanges without criteria.
+        gather_s: How many seconds a request with one exchange waits for others to the same prompt; 0 not to wait.
+        max_responses: The most responses of one item.
+        on_round: It is told how many requests with one exchange became one item.
+        call_later: Calls a function after some seconds; None for the event loop's own. Tests bring their own clock.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ExchangeScorer:
         """Scores for every exchange.
 
         Raises:
-            ServiceError: Why there are none; one that cannot be scored fails the request and is named.
+            ServiceError: An exchange cannot be scored, which fails the request; the error names it.
         """
         if not exchanges:
             return Scored(responses=(), model=oracle.model().model, tokens=0)
@@ -116,12 +116,12 @@ class ExchangeScorer:
         return outcome
 
     async def _ask_tree(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
-        """As long as anyone in the round waits; each keeps a deadline of its own."""
+        """The longest time that any caller in the round waits; each caller keeps its own deadline."""
         self._on_round(len(branches))
         return await self._ask_branches(tree, branches)
 
     async def _ask_branches(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
-        """What is too large together is asked in halves, one after the other: nobody chose to be gathered."""
+        """Ask for a round that is too large in two halves, one after the other: nobody chose to be gathered."""
         exchanges = [exchange for exchange, _ in branches]
         limits = [timeout_s for _, timeout_s in branches if timeout_s is not None]
         timeout_s = max(limits) if len(limits) == len(branches) else None
@@ -153,7 +153,7 @@ class ExchangeScorer:
 
 
 def with_defaults(options: Options, priority: Priority | None, truncation: Truncation) -> Options:
-    """The options of a request, filled from its format and its body where the URL says nothing."""
+    """The options of a request; its format and its body fill in what the URL leaves open."""
     return replace(
         options,
         priority=options.priority or priority,
@@ -162,7 +162,7 @@ def with_defaults(options: Options, priority: Priority | None, truncation: Trunc
 
 
 def _check_rubrics(oracle: Oracle, exchanges: Sequence[Exchange], base_rubric_id: str | None) -> None:
-    """Errors name the place, not the item that it would become."""
+    """Make errors name the exchange's place in the body, not the item that it became."""
     asked: dict[str, RubricChoice | None] = {"base_rubric_id": base_rubric_id} if base_rubric_id else {}
     asked |= {exchange.place: exchange.rubric for exchange in exchanges}
     first_of = {name: place for place, name in reversed(asked.items()) if isinstance(name, str)}
@@ -181,7 +181,7 @@ def _scores(place: str, outcome: ResponseOutcome) -> ResponseScores:
 
 
 def _refusal(place: str, error: ErrorInfo) -> ServiceError:
-    """These formats have no place for the error of one response. What may work later is told so."""
+    """The error of the whole request, made from that of one response, for which these formats have no place."""
     if error.retryable:
         return ServiceError(ErrorCode.UNAVAILABLE, f"{place}: {error.message}", retry_after_s=_RETRY_AFTER_S)
     return invalid_field(place, error.message)

@@ -1,7 +1,7 @@
-"""`/rm`: what slime asks with `--rm-type remote_rm --rm-url ...` (slime/rollout/rm_hub/__init__.py).
+"""`/rm`: what slime calls with `--rm-type remote_rm --rm-url ...` (slime/rollout/rm_hub/__init__.py).
 
-One sample per request. The answer becomes `sample.reward` as it is: a number, or with `?answer=object` an object
-out of which `--reward-key` picks.
+A request holds one sample. The answer becomes `sample.reward` as it is: a number, or with `?answer=object` an object
+from which `--reward-key` picks a number.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class RemoteRmRequest:
     """Text, with or without chat markup, or messages with `role` and `content`."""
     response: str
     label: Any = None
-    """Criteria, as JSON text or a list, or the name of a rubric; null or empty: the default rubric."""
+    """Criteria (JSON text or a list) or the name of a rubric; null or empty for the default rubric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,6 @@ class RemoteReward:
 
 
 def exchanges(body: RemoteRmRequest) -> tuple[Exchange, ...]:
-    """The one."""
     read = Exchange.read(body.prompt, body.response, place="response", max_turns=MAX_MESSAGES_PER_ITEM)
     return (replace(read, rubric=read_label(body.label)),)
 

@@ -31,13 +31,13 @@ class PredictRequest:
     raw_scores: bool | None = None
     """true: the reward; false or absent: its logistic function."""
     truncate: bool | None = None
-    """true: what is too long is cut."""
+    """true: texts that are too long are cut."""
     truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
-    """Where: the end of the response (Right, the default) or the start of the prompt (Left)."""
+    """Where to cut: the end of the response (Right, the default) or the start of the prompt (Left)."""
     rubric: Any = None
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
     rubric_id: str | None = None
-    """Or the name of a rubric."""
+    """The name of a rubric, instead of `rubric`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,6 @@ class Prediction:
 
 
 def exchanges(body: PredictRequest) -> tuple[Exchange, ...]:
-    """One per input."""
     rubric = own_rubric(body.rubric, body.rubric_id)
     if not _is_batch(body):
         return (_exchange(_sequence(body.inputs, "inputs"), "inputs", rubric),)

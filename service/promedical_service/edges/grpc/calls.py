@@ -1,4 +1,4 @@
-"""A gRPC call as the desk knows it: what its metadata say, what it brings, and how a refusal ends it."""
+"""A gRPC call as the desk knows it: its metadata, its message, and how a refusal ends it."""
 
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar, cast
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 def arrival(method: Method, context: Any) -> Call:
-    """The call, by its metadata; its message is not read yet."""
+    """The call, from its metadata; its message is not read yet."""
     headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     call = Call(
         transport="grpc",
@@ -34,10 +34,10 @@ def arrival(method: Method, context: Any) -> Call:
 
 
 async def unless_refused(context: Any, call: Call, serving: Awaitable[Answer]) -> Answer | None:
-    """What the desk answers; None if it refuses, and then the caller is told why when the handler returns.
+    """What the desk answers; None if it refuses, and then the caller learns why when the handler returns.
 
-    `context.abort` raises an error that holds the frames of the call, and the context holds the error: a cycle with
-    the message in it, which stays until the garbage collector runs.
+    `context.abort` would raise an error that holds the frames of the call, and the context holds the error. That is a
+    cycle with the message in it, which would stay until the garbage collector runs.
     """
     try:
         return await serving

@@ -1,6 +1,6 @@
-"""How many fields a protobuf message holds, counted before it is parsed: two bytes can ask for an object of a hundred.
+"""Counts the fields of a protobuf message before it is parsed: two bytes can ask for an object of a hundred bytes.
 
-Reads tags and lengths only. What is no protobuf is left to the parser, which refuses it in time.
+It reads tags and lengths only. What is not protobuf is left to the parser, which refuses it in time.
 """
 
 from typing import Final, cast
@@ -13,7 +13,7 @@ _MAX_BITS: Final = 70
 
 
 def holds_more_fields(wire: bytes, kind: type[Message], most: int) -> bool:
-    """Whether a message of this kind and all messages inside it hold over `most` fields together."""
+    """Whether a message of this kind and all messages inside it together hold more than `most` fields."""
     try:
         return _left(memoryview(wire), cast("Descriptor", kind.DESCRIPTOR), most) < 0
     except (IndexError, ValueError):
@@ -38,7 +38,7 @@ def _left(wire: memoryview, kind: Descriptor, left: int) -> int:
                     left = _left(wire[at : at + size], field.message_type, left)
                 at += size
             case 3 | 4:
-                pass  # what stands in a group is counted like the rest
+                pass  # the content of a group is counted like the rest
             case 5:
                 at += 4
             case _:
@@ -47,7 +47,7 @@ def _left(wire: memoryview, kind: Descriptor, left: int) -> int:
 
 
 def _varint(wire: memoryview, at: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, lowest first, and where it ends.
+    """A number with 7 bits per byte, lowest first, and where it ends.
 
     Raises:
         IndexError: The message ends inside it.

@@ -1,4 +1,4 @@
-"""grpc.health.v1 over `Health`: four names, no state of its own but the watches that are open."""
+"""grpc.health.v1 over `Health`: four names, and no state of its own except open watches."""
 
 import asyncio
 from collections import deque
@@ -57,7 +57,7 @@ class HealthService:
             await _send(context, _Status.SERVICE_UNKNOWN)
 
     async def _name(self, context: Any) -> str | None:
-        """What is asked for; None if that is not said, and then the caller is told why when the handler returns."""
+        """The name asked about; None if the request cannot be read, and the caller then learns why."""
         try:
             asked = await self._reads.read(context, health_pb2.HealthCheckRequest)
         except Ended as ended:

@@ -1,8 +1,8 @@
-"""Messages as gRPC hands them over: read only where there is room for them, inflated only up to a limit.
+"""Messages as gRPC hands them over: read only if there is room for them, and inflated only up to a limit.
 
-A handler of one message is called once gRPC has read and inflated it, as many at a time as callers send. A handler
-of a stream reads when it asks, and a call of one message is a stream of one: so all handlers are of streams, gRPC
-buffers a small window of what nobody has asked for, and what comes compressed is inflated here.
+gRPC calls a handler of one message after it has read and inflated the message, for as many calls at a time as callers
+send. A handler of a stream reads when it asks to. A call with one message is a stream of one, so all handlers here are
+handlers of streams: gRPC buffers only a small window of what nobody has asked for, and messages are inflated here.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ UNREAD_OPTIONS: Final = (
     # The probe widens the window of every stream to megabytes, which gRPC then holds unread.
     ("grpc.http2.bdp_probe", 0),
 )
-"""Of every server: without these, gRPC holds more than the handlers ask for."""
+"""Options of every server: without them, gRPC holds more than the handlers ask for."""
 MAX_BRIEF_BYTES: Final = 4096
 _COMPRESSED: Final = (b"\x1f\x8b", b"\x78")
 _GZIP_OR_ZLIB: Final = 47
 _MOST_OF_ONE: Final = 128
-"""Calls of one connection that wait for a brief message."""
+"""The most calls of one connection that may wait for a brief message."""
 _MOST: Final = 1024
 END: Final = cast("Any", grpc.aio).EOF
 
@@ -33,7 +33,7 @@ Wire = TypeVar("Wire", bound=Message)
 
 
 class Ended(Exception):  # noqa: N818 - how a call ends, not what went wrong
-    """A call of gRPC's own services ends with this status."""
+    """Ends a call of gRPC's own services with this status."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class Ended(Exception):  # noqa: N818 - how a call ends, not what went wrong
 
 
 class TooLargeError(Exception):
-    """A message inflates to more than it may."""
+    """A message inflates to more bytes than allowed."""
 
 
 class NoPlaceError(Exception):
@@ -55,17 +55,17 @@ class NoPlaceError(Exception):
 
 
 class Places:
-    """Where messages are read: few at once, of all callers and of one. A late one gives its place to one that waits.
+    """Places where messages are read: few at once, in all and per caller. A late message gives its place to the next.
 
-    Until it is whole, gRPC may buffer a message up to the limit of its port; of those that wait here unread it
-    holds up to 64 KiB each.
+    While a message is read, gRPC may buffer it up to the limit of its port; of a message that waits here unread, gRPC
+    holds up to 64 KiB.
 
     Args:
-        at_once: Places.
-        of_one: Places that one caller may take.
-        look_s: Time that every message gets.
-        looks: So many times that long it gets if nobody waits.
-        wait_s: Time that a call waits for a place.
+        at_once: The number of places.
+        of_one: The most places that one caller may take.
+        look_s: How many seconds every message gets to arrive.
+        looks: How many times as long a message gets if nobody waits.
+        wait_s: How many seconds a call waits for a place.
     """
 
     def __init__(self, *, at_once: int, of_one: int, look_s: float, looks: int, wait_s: float) -> None:
@@ -77,11 +77,11 @@ class Places:
 
     @property
     def calls(self) -> int:
-        """Calls that have a place or wait for one."""
+        """The number of calls that have a place or wait for one."""
         return self._all.calls
 
     def calls_of(self, caller: str) -> int:
-        """The same, of this caller."""
+        """The number of this caller's calls that have a place or wait for one."""
         return self._line(caller).calls
 
     @contextlib.asynccontextmanager
@@ -113,10 +113,10 @@ class Place:
         self._lines = lines
 
     async def read(self, context: Any) -> Any:
-        """The next message, `END` after the last.
+        """The next message; `END` after the last one.
 
         Raises:
-            TimeoutError: It is not there in time.
+            TimeoutError: It does not arrive in time.
         """
         reading = asyncio.ensure_future(context.read())
         try:
@@ -152,20 +152,20 @@ class _Line:
 
 
 class BriefReads:
-    """Reads small messages of callers who need no key. An honest one comes with its call and is there at once.
+    """Reads small messages of callers that need no key. An honest caller's message arrives together with its call.
 
     Args:
-        at_once: So many, and one at a time of each connection.
+        at_once: How many messages are read at the same time, and only one per connection.
     """
 
     def __init__(self, at_once: int) -> None:
         self._places = Places(at_once=at_once, of_one=1, look_s=0.02, looks=250, wait_s=5.0)
 
     async def read(self, context: Any, kind: type[Wire]) -> Wire | None:
-        """The next message, None at the end of the stream.
+        """The next message; None at the end of the stream.
 
         Raises:
-            Ended: It does not come in time, is too large, or is of another kind.
+            Ended: The message does not come in time, is too large, or is of another kind.
         """
         peer = context.peer()
         try:
@@ -186,12 +186,12 @@ class BriefReads:
 
 
 def inflated(wire: bytes, most: int) -> bytes:
-    """The message itself, whether it came compressed or not, which gRPC does not say.
+    """The message itself, whether or not it came compressed, which gRPC does not say.
 
-    No protobuf message begins as gzip does; one that begins as zlib does fails its checksum.
+    No protobuf message begins like gzip; one that begins like zlib fails its checksum.
 
     Raises:
-        TooLargeError: It holds over `most` bytes; no more than that are inflated.
+        TooLargeError: It holds more than `most` bytes; no more than that are inflated.
     """
     if not wire.startswith(_COMPRESSED):
         return wire

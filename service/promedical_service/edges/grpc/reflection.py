@@ -1,4 +1,4 @@
-"""gRPC's reflection, for those who may call: what grpcurl asks for before it sends a message."""
+"""gRPC's reflection, for callers with a key: grpcurl asks for it before it sends a message."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from promedical_service.edges.grpc.messages import BriefReads, Ended
 
 
 class ReflectionService:
-    """The library's answers to questions that are bounded like those for health.
+    """The library's answers to questions that are bounded as those about health are.
 
     Args:
-        desk: Asks for the key.
-        services: Full names.
-        reads: Shared with the other service of the port whose messages are brief.
+        desk: Checks the API key.
+        services: The full names of the services.
+        reads: Reads messages; it is shared with the health service of the port.
     """
 
     def __init__(self, desk: Desk, services: Sequence[str], reads: BriefReads) -> None:

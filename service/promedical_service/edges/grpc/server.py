@@ -1,7 +1,7 @@
-"""The gRPC edge: bytes in, bytes out, one RPC per five lines; what all calls share is the desk's.
+"""The gRPC edge: bytes in, bytes out, and five lines per RPC; what all calls share is in the desk.
 
-A message is read once its call is admitted: the key is good and there is room. Messages arrive undecoded, so that
-one that is not protobuf gets an answer of ours.
+A message is read after its call is admitted: the key is valid and there is room. Messages arrive undecoded, so that
+a message that is not protobuf gets an answer of ours.
 """
 
 import asyncio
@@ -43,16 +43,16 @@ _MAX_METADATA_BYTES: Final = 16 * 1024
 _HANDSHAKE_TIMEOUT_S: Final = 30.0
 _IDLE_S: Final = 300.0
 _CALL_S: Final = 3600.0
-"""What calls get that are in progress when their connection comes of age."""
+"""How many seconds calls in progress get to finish when their connection reaches its maximum age."""
 _SMALL_BYTES: Final = 1024 * 1024
-"""Up to here a message may be parsed whatever it holds: that takes some ten milliseconds and a few dozen MiB."""
+"""Messages up to this size are parsed whatever they hold: that takes about ten milliseconds and a few dozen MiB."""
 _WAIT_S: Final = 10.0
-"""What a call waits for its message to be read; then the service is overloaded, and has done nothing for it yet."""
+"""How many seconds a call waits until its message is read; after that the service is overloaded."""
 _RETRY_AFTER_S: Final = 1.0
 _UNASKED_S: Final = 24 * 3600
-"""What gRPC lets calls wait that the event loop has not come to; it would drop them without an answer of ours."""
+"""How many seconds gRPC lets calls wait for the event loop; it would drop them without an answer of ours."""
 _BRIEF_READS_AT_ONCE: Final = 2
-"""Such messages should be tiny, but gRPC has one limit for all that come in on a port."""
+"""Such messages should be tiny, but gRPC has one limit for all messages of a port."""
 _TINY_READS_AT_ONCE: Final = 256
 
 Wire = TypeVar("Wire", bound=Message)
@@ -64,9 +64,9 @@ class RewardService:
     """The RPCs of promedical.v1.RewardService.
 
     Args:
-        desk: Admits and answers.
-        limits: By count.
-        max_request_bytes: Largest message, inflated.
+        desk: Admits calls and answers them.
+        limits: The limits by count.
+        max_request_bytes: The size of the largest message, inflated.
     """
 
     def __init__(self, desk: Desk, limits: CountLimits, max_request_bytes: int) -> None:
@@ -105,7 +105,9 @@ class RewardService:
     def _parsed_within_limits(self, kind: type[Wire], wire: bytes) -> Wire:
         most = self._limits.max_values
         if len(wire) > _SMALL_BYTES and holds_more_fields(wire, kind, most):
-            message = f"The message holds over {most} fields, more than any request needs; send fewer items per request"
+            message = (
+                f"The message holds more than {most} fields, more than any request needs; send fewer items per request"
+            )
             raise ServiceError(ErrorCode.TOO_LARGE, message)
         return _parsed(kind, wire)
 
@@ -123,7 +125,7 @@ class RewardService:
         return handle
 
     async def _asked(self, context: Any, call: Call, decode: Decode) -> Any:
-        """Read and decode. The size is known only when all of a message is here: there must be room for the largest."""
+        """Read and decode. A message's size is known only when it has arrived, so there must be room for the largest."""
         caller = context.peer() if call.caller == ANONYMOUS else call.caller
         try:
             async with self._places.place(caller) as place:
@@ -182,7 +184,7 @@ def build_grpc_server(
 ) -> grpc.aio.Server:
     """The server of the gRPC port, not yet bound.
 
-    Connections over `max_at_once` are closed, and as many calls of one connection are reset unread.
+    Connections beyond `max_at_once` are closed; calls of one connection beyond that number are reset unread.
     """
     options = server_options(
         max_request_bytes=max_request_bytes, max_at_once=max_at_once, connection_max_age_s=connection_max_age_s
@@ -199,7 +201,7 @@ def build_grpc_server(
 
 
 def build_health_server(health: Health) -> grpc.aio.Server:
-    """A server that answers grpc.health.v1 alone, for the plaintext health port."""
+    """A server that answers only grpc.health.v1, for the plaintext health port."""
     options = [*UNREAD_OPTIONS, ("grpc.max_receive_message_length", MAX_BRIEF_BYTES), ("grpc.so_reuseport", 0)]
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers((HealthService(health, BriefReads(_TINY_READS_AT_ONCE)).handlers(),))
@@ -218,7 +220,7 @@ def bind(server: grpc.aio.Server, address: str, tls: ServerTls | None) -> int:
 
 
 def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    """Every handshake asks whether the files have changed."""
+    """Credentials that look for changed files at every handshake."""
     version = tls.version
 
     def configuration() -> grpc.ServerCertificateConfiguration:
@@ -239,7 +241,7 @@ def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
 
 
 def server_options(*, max_request_bytes: int, max_at_once: int, connection_max_age_s: float) -> list[tuple[str, int]]:
-    """Of the gRPC server; gRPC ignores names that it does not know, so a test looks them up in its library."""
+    """Options of the gRPC server; gRPC ignores unknown names, so a test looks these up in its library."""
     return [
         *UNREAD_OPTIONS,
         ("grpc.max_receive_message_length", max_request_bytes),
@@ -256,22 +258,22 @@ def server_options(*, max_request_bytes: int, max_at_once: int, connection_max_a
         ("grpc.keepalive_time_ms", _SERVER_PING_S * 1000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_CLIENT_PING_S * 1000),
-        # Two servers on one port would share its calls in silence.
+        # Without this, two servers on one port would silently share its calls.
         ("grpc.so_reuseport", 0),
     ]
 
 
 def _parsed(kind: type[Wire], wire: bytes) -> Wire:
-    """Decode a message; the parser's own words could quote it and are not passed on."""
+    """Decode a message; the parser's own words are not passed on, since they could quote the message."""
     try:
         return kind.FromString(wire)
     except DecodeError:
         name = kind.DESCRIPTOR.full_name
-    raise invalid_field("", f"The message is not a {name} with texts in UTF-8; check what the client sends")
+    raise invalid_field("", f"The message is not a {name} with text in UTF-8; check what the client sends")
 
 
 def _check_item(item: pb.ScoreItem | pb.RankResponsesRequest, path: str, limits: CountLimits) -> None:
-    """Count before decoding: bytes hold far more empty messages than can be made into objects in time."""
+    """Count the fields before decoding: a few bytes can hold more empty messages than can be decoded in time."""
     limits.check_item(
         path,
         responses=len(item.responses),

@@ -16,7 +16,7 @@ _PUSHBACK_TRAILER: Final = "grpc-retry-pushback-ms"
 
 
 def status_code(refusal: ServiceError) -> grpc.StatusCode:
-    """The status of the table."""
+    """The gRPC status of an error, from the error table."""
     return grpc.StatusCode[ERROR_TABLE[refusal.code].grpc_status]
 
 

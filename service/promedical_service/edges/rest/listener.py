@@ -19,7 +19,7 @@ FLUSH_S: Final = 5
 
 
 class RestServer(uvicorn.Server):
-    """uvicorn in a loop that others own: signals belong to whoever runs the process."""
+    """uvicorn in a loop that others own: it leaves signals to whoever runs the process."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

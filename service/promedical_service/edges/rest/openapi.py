@@ -22,7 +22,7 @@ _TITLES: Final = {
     404: "No such path or rubric",
     415: "The content type is not application/json",
     503: "Starting, draining, overloaded, or the engine is lost",
-    429: "This API key sends too fast, or the queue is full where the operator chose 429 for that",
+    429: "This API key sends too fast, or the queue is full and the operator chose 429 for that",
 }
 
 EXAMPLE: Final[dict[str, Any]] = json.loads((files(__package__) / "example_request.json").read_text("utf-8"))
@@ -31,14 +31,14 @@ _RANK_EXAMPLE: Final = {name: EXAMPLE["items"][0][name] for name in ("prompt", "
 
 
 def openapi_document(*, keys_required: bool) -> dict[str, Any]:
-    """The document; with keys, every path but health, readiness and metrics says so."""
+    """The document; if keys are needed, every path except health, readiness and metrics says so."""
     refs, definitions = _schemas()
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "ProMedical",
             "version": promedical.__version__,
-            "description": "Judges medical answers criterion by criterion. The same names as promedical.v1 over gRPC.",
+            "description": "Judges medical answers criterion by criterion, with the names of promedical.v1 over gRPC.",
         },
         "paths": _paths(refs),
         "components": {"schemas": definitions},
@@ -53,7 +53,7 @@ def openapi_document(*, keys_required: bool) -> dict[str, Any]:
 
 
 def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Reference per class name, and the definitions that they refer to."""
+    """The reference for each class name, and the definitions that the references point to."""
     asked: tuple[Any, ...] = (messages.ScoreRequest, messages.RankRequest)
     answered: tuple[Any, ...] = (
         messages.ScoreResponse,
@@ -70,7 +70,7 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
         outputs.append((f"{drop_in.method}Response", "serialization", TypeAdapter(drop_in.answer)))
     refs, rest = TypeAdapter.json_schemas([*inputs, *outputs], ref_template=_REF)  # type: ignore[list-item]
     definitions = rest["$defs"]
-    definitions["ScoreRequest"]["properties"]["items"]["minItems"] = 1  # the type cannot say it
+    definitions["ScoreRequest"]["properties"]["items"]["minItems"] = 1  # the type cannot express this
     return {name: schema for (name, _), schema in refs.items()}, definitions
 
 
@@ -124,7 +124,9 @@ def _drop_in(drop_in: DropIn, path: str, refs: dict[str, Any]) -> dict[str, Any]
 
 
 def _seed_session() -> dict[str, Any]:
-    operation = _get("SeedSession", "For NeMo-Gym, before each rollout: nothing is kept", {"type": "object"})
+    operation = _get(
+        "SeedSession", "For NeMo-Gym, which calls it before each rollout; nothing is kept", {"type": "object"}
+    )
     operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": {"type": "object"}, "example": {}}}}
     operation["responses"] |= _problems(_WITH_BODY)
     return operation

@@ -14,12 +14,12 @@ PROBLEM_TYPE: Final = "application/problem+json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldError:
-    """One field that is not acceptable."""
+    """One field that is not valid."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=True)
 
     field: str
-    """Path in the body, or the name of a header; empty for the request as a whole."""
+    """The path in the body, or the name of a header; empty for the request as a whole."""
     message: str
     """What was expected."""
 
@@ -33,7 +33,7 @@ class Problem:
     type: str
     """urn:promedical:problem:{code}"""
     title: str
-    """The same for every error of this code."""
+    """The title, which is the same for every error with this code."""
     status: int
     """The HTTP status again."""
     detail: str
@@ -47,21 +47,20 @@ class Problem:
     errors: tuple[FieldError, ...] | None = None
     """Every field at fault, up to 20."""
     retry_after_s: float | None = None
-    """When to try again."""
+    """After how many seconds to try again."""
 
 
 _PROBLEM: Final = TypeAdapter(Problem)
 
 
 def http_status(refusal: ServiceError, overload_status: int) -> int:
-    """The status of the table, but for what HTTP or the operator has a say in."""
+    """The status from the table, unless HTTP has a finer one or the operator chose another."""
     if refusal.code is ErrorCode.OVERLOADED:
         return overload_status
     return refusal.http_status or ERROR_TABLE[refusal.code].http_status
 
 
 def problem_body(refusal: ServiceError, *, status: int, request_id: str) -> bytes:
-    """The document."""
     errors = tuple(FieldError(field=found.field, message=found.message) for found in refusal.violations)
     problem = Problem(
         type=f"urn:promedical:problem:{refusal.code}",

@@ -1,4 +1,4 @@
-"""The REST edge: routes of five lines over the desk. What all calls share is the desk's."""
+"""The REST edge: routes of five lines over the desk. What all calls share is in the desk."""
 
 import asyncio
 import functools
@@ -50,7 +50,7 @@ Asked = TypeVar("Asked")
 
 
 class RestEdge:
-    """The routes, and how answers and problems leave."""
+    """The routes, and how answers and problems are sent."""
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ def _timeout_s(request: Request) -> float | None:
 
 def _unrouted_refusal(status: int) -> ServiceError:
     if status == _NOT_FOUND:
-        return ServiceError(ErrorCode.NOT_FOUND, "There is nothing at this path; see /docs for what there is")
+        return ServiceError(ErrorCode.NOT_FOUND, "There is nothing at this path; see /docs for the known paths")
     return ServiceError(
-        ErrorCode.INVALID_REQUEST, "This path does not take this method; see the allow header", http_status=status
+        ErrorCode.INVALID_REQUEST, "This path does not allow this method; see the allow header", http_status=status
     )

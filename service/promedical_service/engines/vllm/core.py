@@ -1,4 +1,4 @@
-"""vLLM itself: started, asked for the raw logit of a path, ended. The only module that imports it."""
+"""vLLM itself: how it is started, asked for the raw logit of a path, and ended. No other module imports vLLM."""
 
 import itertools
 import os
@@ -11,12 +11,12 @@ from promedical_service.engines.vllm.children import MARK
 from promedical_service.engines.vllm.engine import CoreDiedError, PathRefusedError, PathScore
 
 _CPU_BLOCK: Final = 32
-"""Block size of the prefix cache on a CPU, where vLLM's default is 128, which shares less, and 16 is refused."""
+"""The block size of the prefix cache on a CPU. vLLM's default of 128 shares less there, and it refuses 16."""
 _END_S: Final = 4
-"""What its processes get to end by themselves: less than the server waits for an engine."""
+"""How many seconds its processes get to end by themselves: less than the server waits for an engine."""
 _ENVIRONMENT: Final = {
     "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # a fork would inherit the locks of the service's threads
-    "VLLM_CONFIGURE_LOGGING": "0",  # it would write to the standard output, which is for our own log
+    "VLLM_CONFIGURE_LOGGING": "0",  # it would write to standard output, which is for our own log
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }
@@ -28,11 +28,11 @@ class CoreOptions:
 
     Attributes:
         folder: A sequence classifier with one label.
-        dtype: Such as float32.
-        tensor_parallel: Devices that the model is cut over.
-        max_path_tokens: Tokens of the longest path.
+        dtype: The precision, such as float32.
+        tensor_parallel: The number of devices that the model is split over.
+        max_path_tokens: The tokens of the longest path.
         on_gpu: Whether there is a GPU.
-        prefix_caching: False only to measure what it gives.
+        prefix_caching: Whether vLLM shares prefixes; False only to measure what that gains.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class CoreOptions:
 
 
 async def launch_core(options: CoreOptions) -> "VllmCore":
-    """Start vLLM; blocks the loop it is called in for 30 s and more. Its processes end with the calling thread."""
+    """Start vLLM. This blocks the calling loop for 30 s or more. vLLM's processes end with the calling thread."""
     os.environ.update(_ENVIRONMENT | {MARK: str(os.getpid())})
     from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: PLC0415 - optional, and slow
     from vllm.v1.engine.async_llm import AsyncLLM  # noqa: PLC0415
@@ -79,8 +79,8 @@ class VllmCore:
         """The raw logit of the path's last token.
 
         Raises:
-            PathRefusedError: vLLM does not take this path.
-            CoreDiedError: Its process is gone.
+            PathRefusedError: vLLM does not accept this path.
+            CoreDiedError: vLLM's process is gone.
         """
         from vllm.exceptions import VLLMValidationError  # noqa: PLC0415
         from vllm.inputs import TokensPrompt  # noqa: PLC0415
@@ -94,16 +94,16 @@ class VllmCore:
         except EngineDeadError as error:
             raise CoreDiedError("vLLM's process died while it scored") from error
         except VLLMValidationError as error:
-            raise PathRefusedError("vLLM does not take a path of this length or with these tokens") from error
+            raise PathRefusedError("vLLM does not accept a path of this length or with these tokens") from error
         if last is None or last.outputs.data.numel() != 1:
             raise PathRefusedError("vLLM ended the request without a score")
         return PathScore(logit=float(last.outputs.data.item()), cached=last.num_cached_tokens or 0)
 
     @property
     def dead(self) -> bool:
-        """Whether its process is gone."""
+        """Whether vLLM's process is gone."""
         return bool(self._engine.errored)
 
     def shutdown(self) -> None:
-        """End it; blocks for seconds."""
+        """End vLLM. This blocks for seconds."""
         self._engine.shutdown(timeout=_END_S)

@@ -1,8 +1,8 @@
-"""The vllm engine: every path of a tree is a prompt of vLLM's pooling runner, whose prefix cache shares what is equal.
+"""The vllm engine: every path of a tree is a prompt for vLLM's pooling runner, whose prefix cache shares equal parts.
 
-vLLM computes in processes of its own, and its front lives in a thread with a loop of its own, since it blocks for
+vLLM computes in processes of its own. Its front end lives in a thread with a loop of its own, since it blocks for
 seconds when it starts and ends. A core that dies is replaced in place: the batch that it had fails, and nobody should
-send another until the new one is up. One that dies again soon after is lost.
+send another one until the new core is up. If the new core dies soon after, the engine is lost.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from promedical_service.telemetry.logs import describe_error, get_logger
 _WATCH_S: Final = 0.25
 _FAIL_S: Final = 5.0
 _STABLE_S: Final = 600.0
-"""A core that lived so long after it was started again may be replaced once more."""
+"""A core that lived for so many seconds after a restart may be replaced again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathScore:
-    """What the core says of one path.
+    """The core's result for one path.
 
     Attributes:
-        logit: Raw, of the last token.
-        cached: Tokens of the path that were computed before.
+        logit: The raw logit of the last token.
+        cached: How many tokens of the path had been computed before.
     """
 
     logit: float
@@ -37,7 +37,7 @@ class PathScore:
 
 
 class PathRefusedError(Exception):
-    """The core did not score a path; others it still does."""
+    """The core did not score this path; it can still score others."""
 
 
 class CoreDiedError(Exception):
@@ -45,37 +45,37 @@ class CoreDiedError(Exception):
 
 
 class Core(Protocol):
-    """vLLM, as far as it is used here. All methods are called in the thread that made it."""
+    """The parts of vLLM that are used here. All methods are called in the thread that made it."""
 
     async def score(self, path: Sequence[int]) -> PathScore:
         """Score one path.
 
         Raises:
-            PathRefusedError: This path is not scored.
-            CoreDiedError: Nothing more is.
+            PathRefusedError: This path cannot be scored.
+            CoreDiedError: Nothing can be scored any more.
         """
 
     @property
     def dead(self) -> bool:
-        """Whether its process is gone."""
+        """Whether the core's process is gone."""
 
     def shutdown(self) -> None:
-        """End it; blocks for seconds."""
+        """End the core. This blocks for seconds."""
 
 
 def _ignore(*_: Any) -> None:
-    """Nobody listens."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineHooks:
-    """Whom the engine tells, in the service's event loop.
+    """Functions that the engine calls in the service's event loop.
 
     Attributes:
-        down: Its core died, and another one starts; called before the batch fails that the core had.
-        up: The other one scores.
-        lost: It stays dead.
-        prefixes: Tokens found in the cache and tokens asked for, of one batch.
+        down: It is called when the core died and another one starts, before the core's batch fails.
+        up: It is called when the new core is ready.
+        lost: It is called when no core takes the place of a dead one.
+        prefixes: It gets the tokens found in the cache and the tokens asked for, of one batch.
     """
 
     down: Callable[[], None] = _ignore
@@ -88,9 +88,9 @@ class VllmEngine:
     """Scores trees path by path.
 
     Args:
-        launch: Starts a core; called in the engine's thread, which it blocks, at once and after a death.
-        dtype: Precision of the computation.
-        hooks: Told about deaths and cache hits.
+        launch: Starts a core. It is called in the engine's thread, which it blocks: now, and after a core died.
+        dtype: The precision of the computation.
+        hooks: Functions that are told about deaths and cache hits.
         clock: Monotonic seconds.
 
     Raises:
@@ -122,7 +122,6 @@ class VllmEngine:
 
     @property
     def dtype(self) -> str:
-        """Precision of the computation."""
         return self._dtype
 
     async def score(self, trees: Sequence[TokenTree]) -> list[BranchScores]:
@@ -130,7 +129,7 @@ class VllmEngine:
 
         Raises:
             EngineLost: No core is left.
-            CoreDiedError: The core died; `hooks.down` was called before.
+            CoreDiedError: The core died; `hooks.down` has been called.
         """
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch(), name="vllm-watch")
@@ -158,7 +157,7 @@ class VllmEngine:
         try:
             return await self._scoring
         except CoreDiedError:
-            if core is self._core:  # else it is news of one that was replaced meanwhile
+            if core is self._core:  # else the news is about a core that has been replaced
                 self._go_down()
             raise
 
@@ -167,7 +166,7 @@ class VllmEngine:
         self._hooks.prefixes(cached, sum(map(len, paths)))
 
     async def _watch(self) -> None:
-        """Notice that the core died, also while nothing is asked."""
+        """Notice that the core died, even while nothing is being scored."""
         while self._state != "lost":
             await asyncio.sleep(_WATCH_S)
             if self._core.dead or self._state == "down":
@@ -197,14 +196,14 @@ class VllmEngine:
         self._hooks.up()
 
     async def _start_anew(self) -> None:
-        """In the engine's thread, so that `close`, which comes after it there, ends the core that it launched."""
+        """Launch a core in the engine's thread, so that a later `close`, which runs there too, ends it."""
         self._core = await self._launch()
 
     async def _shut_down(self) -> None:
         self._core.shutdown()
 
     async def _let_fail(self) -> None:
-        """Let the batch that the dead core had hear of it; once the core is shut down, nobody would tell it."""
+        """Let the dead core's batch fail before the core is shut down, since nobody would tell the batch afterwards."""
         if self._scoring is not None:
             await asyncio.wait({self._scoring}, timeout=_FAIL_S)
             self._scoring.cancel()

@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines in its own thread until `stop`. Daemon: it does not hold up the end of the process.
+    """Runs coroutines in its own thread until `stop`. The thread is a daemon: it does not keep the process from ending.
 
     Args:
-        name: Name of the thread.
+        name: The name of the thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -22,15 +22,15 @@ class LoopThread:
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start it; cancelling the future cancels it."""
+        """Start the coroutine; cancelling the future cancels it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for it from another loop; being cancelled cancels it."""
+        """Wait for the coroutine from another loop; if the caller is cancelled, so is the coroutine."""
         return await asyncio.wrap_future(self.submit(work))
 
     def stop(self) -> None:
-        """End the thread; blocks until it ended."""
+        """End the thread. This blocks until it has ended."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

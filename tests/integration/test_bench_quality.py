@@ -180,7 +180,7 @@ def test_quality_shows_an_untrained_run_beside_and_compare_pairs_runs(fake_serve
     data.write_text(data.read_text().replace("cold", "cough"))
     changed = bench("compare", first, second, "--output", tmp_path / "both")
     assert changed.returncode == 2
-    assert "is not the data that the runs were asked about" in changed.stderr
+    assert "does not hold the data that the runs were asked about" in changed.stderr
 
 
 def test_export_writes_rows_that_rewardbench_reads(fake_server, data, tmp_path):

@@ -1,1 +1,1 @@
-"""The bench harness: labelled data, what an oracle says of it, and how good that is. A client like any other."""
+"""The bench: labelled data, what an oracle says about them, and how good its verdicts are. A client like any other."""

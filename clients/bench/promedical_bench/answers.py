@@ -1,4 +1,4 @@
-"""What judges said of cases: the oracle, or one of the judges that read nothing and stand beside it. Pure."""
+"""The answers of judges to cases: of the oracle, or of the controls beside it, which read nothing. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from promedical_data.variants import SCALAR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict(Prediction):
-    """A prediction that says what of; results are kept so."""
+    """A prediction with the name of its criterion, as results keep it."""
 
     id: str
     dimension: Dimension
@@ -25,7 +25,7 @@ class Verdict(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """All that a judge said of one response.
+    """All that a judge said about one response.
 
     Attributes:
         reward: With S1 from probabilities (soft), so that few responses tie.
@@ -39,14 +39,14 @@ class Answer:
 
 
 Answers: TypeAlias = Mapping[str, tuple[Answer | None, ...]]
-"""By case id, one per response in order; None where the response was not scored, and never a number for that."""
+"""Answers by case id, one per response in order; None if the response was not scored, never a number."""
 
 Control: TypeAlias = Callable[[str, Criterion], Prediction]
-"""What a control says of a response and a criterion."""
+"""What a control says about a response and a criterion."""
 
 
 def restricted(answers: Answers, to: Answers) -> Answers:
-    """The answers to those responses that another judge scored too."""
+    """The answers to the responses that another judge scored too."""
     return {
         case: tuple(mine if theirs else None for mine, theirs in zip(answers[case], others, strict=True))
         for case, others in to.items()
@@ -66,7 +66,7 @@ def longer_is_better(cases: Sequence[Case]) -> Answers:
 
 
 def majority_says(cases: Sequence[Case], labels: pd.DataFrame) -> Answers:
-    """The control "majority": the more frequent label of the dimension and polarity, of these very labels."""
+    """The control "majority": the more frequent label of the dimension and polarity, among these same labels."""
     shares = controls.shares(labels)
     return judged(cases, lambda _, each: controls.majority_says(shares.get((each.dimension, each.polarity), 0.0)))
 
@@ -80,10 +80,10 @@ def controls_beside(answers: Answers, cases: Sequence[Case], labels: pd.DataFram
 
 
 def spread(answers: Answers, cases: Sequence[Case]) -> Answers:
-    """The control "without criteria": the verdict on the whole response, as one on each criterion.
+    """The control "without criteria": the verdict on the whole response, as a verdict on each criterion.
 
-    A good answer meets what speaks for it and does not meet what speaks against it. Cases without criteria of their
-    own keep the verdict as it is.
+    A good answer meets criteria that speak for it and does not meet criteria that speak against it. Cases without
+    criteria of their own keep the verdict as it is.
     """
     return {
         case.id: tuple(each and _spread(each, case.criteria) for each in answers[case.id])
@@ -109,7 +109,7 @@ def _answer(response: str, criteria: Sequence[Criterion], control: Control) -> A
 
 
 def verdict_of(criterion: Criterion | CriterionScore, said: Prediction | CriterionScore) -> Verdict:
-    """What was said, with the name of the criterion."""
+    """The verdict, with the name of the criterion."""
     return Verdict(
         id=criterion.id,
         dimension=criterion.dimension,
@@ -133,7 +133,7 @@ def _ranked(answers: Sequence[Answer]) -> tuple[Answer, ...]:
 
 
 def scored_pairs(first: Answers, second: Answers) -> Iterator[tuple[str, Answer, Answer]]:
-    """Case id and both answers, for every response that both judges scored."""
+    """The case id and both answers, for every response that both judges scored."""
     for case, mine in first.items():
         for one, other in zip(mine, second.get(case, ()), strict=False):
             if one is not None and other is not None:

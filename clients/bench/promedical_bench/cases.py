@@ -1,4 +1,4 @@
-"""What a task asks the oracle, and how the question changes for controls. Pure; knows no service and no metric."""
+"""What a task asks the oracle, and how the question changes for controls. Pure; no service and no metrics."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,19 +19,19 @@ from promedical_data.variants import (
 )
 
 ITEM: Final = "case"
-"""Id of every item that is asked: one to a call, so that ids of data need not be ids of the contract."""
+"""The id of every item: a call holds one item, so that ids of data need not be valid ids of the contract."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One prompt, the responses to judge, and by what.
+    """One prompt, the responses to judge, and the criteria to judge them by.
 
     Attributes:
-        id: Unique in the task; results are kept under it.
-        cluster: The prompt, as the bootstrap resamples prompts: cases of one prompt share it.
+        id: The id, unique in the task; results are kept under it.
+        cluster: The prompt for the bootstrap, which resamples prompts: cases of one prompt have the same.
         turns: The conversation, ending with a user turn.
-        responses: Texts, in an order that the task knows.
-        criteria: Of this prompt; none where a named rubric of the service judges.
+        responses: The texts, in an order that the task knows.
+        criteria: The criteria of this prompt; empty if a named rubric of the service judges.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Case:
 
 
 def item_of(case: Case, rubric_id: str | None) -> ScoreItem:
-    """The question as the SDK asks it; the named rubric judges cases that bring no criteria."""
+    """The question as the SDK asks it; the named rubric judges cases without criteria."""
     criteria = tuple(CriterionSpec.of(criterion) for criterion in case.criteria)
     return ScoreItem(
         id=ITEM,
@@ -54,7 +54,7 @@ def item_of(case: Case, rubric_id: str | None) -> ScoreItem:
 
 
 def without_response(case: Case) -> Case:
-    """The control "criterion only": whatever is answered now does not come from the response."""
+    """The control "criterion only": the response is blanked, so the answer cannot come from it."""
     return replace(case, responses=tuple(BLANK for _ in case.responses))
 
 
@@ -85,10 +85,10 @@ def check_unique(cases: Sequence[Case]) -> None:
     """Refuse cases that results could not tell apart.
 
     Raises:
-        DataError: Names the id.
+        DataError: Two cases have the same id; the error names it.
     """
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:
-            raise DataError(f"two cases have the id {case.id!r}; ids are unique in a task")
+            raise DataError(f"two cases have the id {case.id!r}; ids must be unique in a task")
         seen.add(case.id)

@@ -23,16 +23,16 @@ REFUSED: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 everything was scored; 1 some responses were not, or compared runs were not asked the same; 2 bad "
-    "usage or bad input; 3 the service cannot be reached, or refused. What was answered is kept: the same command goes "
-    "on."
+    "Exit codes: 0 everything was scored; 1 some responses were not scored, or compared runs differ in what they were "
+    "asked; 2 bad usage or bad input; 3 the service cannot be reached, or refused to answer. Answers are kept: the "
+    "same command resumes."
 )
-KEPT: Final = "what was answered is kept, and the same command goes on"
+KEPT: Final = "answers so far are kept, and the same command resumes"
 NOT_KEPT: Final = "nothing was written"
 TASKS: Final = "promedical, healthbench, healthbench-meta, rewardbench, ultramedical or kqa."
 
 app = typer.Typer(
-    help="Measure a running ProMedical service: its verdicts, and how it bears load.",
+    help="Measure a running ProMedical service: how good its verdicts are, and how it handles load.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -42,20 +42,20 @@ app = typer.Typer(
 Responses = Annotated[
     Path | None, typer.Option(help="A policy's answers to judge: JSON with prompt_id, id or Question, and response.")
 ]
-PairCap = Annotated[int | None, typer.Option(min=1, help="Pairs per prompt and criterion at most (promedical).")]
-Seed = Annotated[int, typer.Option(help="Of the bootstrap.")]
+PairCap = Annotated[int | None, typer.Option(min=1, help="Most pairs per prompt and criterion (only promedical).")]
+Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
 
 
 @contextmanager
 def expected_errors(then: str = KEPT) -> Iterator[None]:
-    """One line and an exit code instead of a trace, for what is not a bug; `then` says what to do about it."""
+    """Turn an error that is not a bug into one line and an exit code; `then` says what to do about it."""
     try:
         from promedical_bench.evaluation.evaluate import NothingScoredError  # noqa: PLC0415
         from promedical_bench.scoring.record_file import ResultsError  # noqa: PLC0415
         from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
         from promedical_data.errors import DataError  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        _fail(f"{error.name} is not installed; pip install 'promedical[bench]'", BAD_INPUT)
+        _fail(f"{error.name} is not installed; run pip install 'promedical[bench]'", BAD_INPUT)
     try:
         yield
     except (DataError, ResultsError, InvalidRequestError, NotFoundError) as error:
@@ -80,25 +80,24 @@ def quality(  # noqa: PLR0913 - one parameter per option
     *,
     task: Annotated[str, typer.Option(help=f"What to measure: {TASKS}")],
     data: Annotated[Path, typer.Option(help="The task's data, in its publisher's format; may be gzipped.")],
-    output: Annotated[Path, typer.Option(help="Folder for results and report; a run that was cut off goes on.")],
+    output: Annotated[Path, typer.Option(help="Folder for results and report; an interrupted run resumes.")],
     responses: Responses = None,
     address: Address,
     untrained: Annotated[
-        str | None, typer.Option(help="The same model before training: URL of its service, or its results.")
+        str | None, typer.Option(help="The same model before training: the URL of its service, or its results.")
     ] = None,
-    rubric_id: Annotated[
-        str, typer.Option(help="Named rubric that judges what brings no criteria.")
-    ] = "general-medical",
+    rubric_id: Annotated[str, typer.Option(help="Named rubric for cases without criteria.")] = "general-medical",
     controls: Annotated[
-        bool, typer.Option(help="Also ask what the controls need: without responses, without criteria, with a claim.")
+        bool,
+        typer.Option(help="Also ask without responses, without criteria and with a claim, which the controls need."),
     ] = True,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only about the first LIMIT cases.")] = None,
     pair_cap: PairCap = None,
-    in_flight: Annotated[int, typer.Option(min=1, help="Calls on their way at a time.")] = 8,
-    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, retries included.")] = 600.0,
+    in_flight: Annotated[int, typer.Option(min=1, help="Most calls in flight at the same time.")] = 8,
+    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, including retries.")] = 600.0,
     seed: Seed = 0,
 ) -> None:
-    """Measure a service on one task, beside controls."""
+    """Measure a service on one task, and compare it with controls."""
     from promedical_bench.run import QualityRun, run_quality  # noqa: PLC0415
     from promedical_bench.scoring.runner import Pace  # noqa: PLC0415
     from promedical_bench.tasks.catalog import load_task  # noqa: PLC0415
@@ -124,15 +123,17 @@ def quality(  # noqa: PLR0913 - one parameter per option
 @app.command(name="compare", epilog=EXIT_CODES)
 @expected_errors()
 def compare_runs(
-    runs: Annotated[list[str], typer.Argument(help="Folders of runs, or NAME=FOLDER; the first is held against all.")],
+    runs: Annotated[
+        list[str], typer.Argument(help="Folders of runs, or NAME=FOLDER; all are compared with the first.")
+    ],
     *,
     output: Annotated[Path, typer.Option(help="Folder for the report.")],
-    data: Annotated[Path | None, typer.Option(help="The task's data, where it is not where it was.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The task's data, if the file has moved.")] = None,
     responses: Responses = None,
     pair_cap: PairCap = None,
     seed: Seed = 0,
 ) -> None:
-    """Put several runs of one task side by side, with paired intervals."""
+    """Compare several runs of one task, with paired intervals."""
     if len(runs) < 2:  # noqa: PLR2004 - a comparison
         raise typer.BadParameter("give at least two runs")
     from promedical_bench.run import run_comparison  # noqa: PLC0415
@@ -151,19 +152,23 @@ def compare_runs(
 @takes_address()
 def load_service(  # noqa: PLR0913 - one parameter per option
     *,
-    output: Annotated[Path, typer.Option(help="Folder for the report; what stands there is replaced.")],
+    output: Annotated[Path, typer.Option(help="Folder for the report; an old report there is replaced.")],
     address: Address,
-    trainers: Annotated[int, typer.Option(min=0, help="Closed loops in the bulk lane; 0: none.")] = 2,
+    trainers: Annotated[
+        int, typer.Option(min=0, help="Number of trainers: closed loops in the bulk lane; 0 for none.")
+    ] = 2,
     prompts: Annotated[int, typer.Option(min=1, help="Prompts in one call of a trainer.")] = 1,
-    responses: Annotated[int, typer.Option(min=1, help="Responses to each of them.")] = 8,
-    criteria: Annotated[int, typer.Option(min=1, help="Criteria of each of them.")] = 12,
-    rate: Annotated[float, typer.Option(min=0, help="Interactive calls per second, Poisson; 0: none.")] = 0.0,
-    seconds: Annotated[float, typer.Option(min=1, help="Length of the measured window.")] = 60.0,
-    warm_up: Annotated[float, typer.Option(min=0, help="Seconds before it.")] = 5.0,
+    responses: Annotated[int, typer.Option(min=1, help="Responses to each prompt.")] = 8,
+    criteria: Annotated[int, typer.Option(min=1, help="Criteria of each prompt.")] = 12,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Interactive calls per second, at random times (Poisson); 0 for none.")
+    ] = 0.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds that are measured.")] = 60.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of load before the measurement.")] = 5.0,
     timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call.")] = 120.0,
-    seed: Annotated[int, typer.Option(help="Of texts and arrivals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of texts and arrivals.")] = 0,
 ) -> None:
-    """Load a service with synthetic traffic like a trainer's, a product's, or both."""
+    """Load a service with synthetic traffic like that of a trainer, a product, or both."""
     from promedical_bench.loadtest.driver import Plan  # noqa: PLC0415
     from promedical_bench.loadtest.run import run_load  # noqa: PLC0415
     from promedical_bench.loadtest.traffic import Shape  # noqa: PLC0415
@@ -185,7 +190,7 @@ def load_service(  # noqa: PLR0913 - one parameter per option
     if failed := sum(sum(lane.failures.values()) for lane in summary.lanes.values()):
         typer.echo(f"promedical-bench: failures under load: {failed:,}", err=True)
     if not summary.ended:
-        short = f"no call ended within the window of {seconds:g} s; give a longer --seconds"
+        short = f"no call ended within the {seconds:g} s that were measured; give a longer --seconds"
         typer.echo(f"promedical-bench: {short}", err=True)
     if failed or not summary.ended:
         raise typer.Exit(SOME_FAILED)
@@ -199,7 +204,7 @@ def export(
     output: Annotated[Path, typer.Option(help="File to write: rows of RewardBench as JSON lines.")],
     pair_cap: PairCap = None,
 ) -> None:
-    """Write our pairs in the row format of RewardBench."""
+    """Write labelled data as pairs in the row format of RewardBench."""
     from promedical_bench.tasks.export import as_line, rewardbench_rows  # noqa: PLC0415
     from promedical_data.files import output_file  # noqa: PLC0415
     from promedical_data.reading import read  # noqa: PLC0415
@@ -219,7 +224,7 @@ def _named(runs: list[str]) -> dict[str, Path]:
     pairs = [run.split("=", 1) if "=" in run else (Path(run).resolve().name, run) for run in runs]
     named = {name: Path(path) for name, path in pairs}
     if len(named) < len(runs):
-        raise typer.BadParameter("two runs have one name; write NAME=FOLDER")
+        raise typer.BadParameter("two runs have the same name; write NAME=FOLDER")
     return named
 
 

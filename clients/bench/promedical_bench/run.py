@@ -1,4 +1,4 @@
-"""One run of `promedical-bench quality` or `compare`: asks, measures, writes. The bench's composition root."""
+"""One run of `promedical-bench quality` or `compare`: it asks, measures and writes. The bench's composition root."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -34,17 +34,17 @@ _MAX_ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRun:
-    """What to measure, of whom, and where to write.
+    """What to measure, on which service, and where to write.
 
     Attributes:
-        task: With its data.
-        address: Of the service.
-        output: Folder of the results and the report.
+        task: The task with its data.
+        address: The address of the service.
+        output: The folder of the results and the report.
         rubric_id: The named rubric for cases without criteria.
-        untrained: URL of a service, or results, of the same model before training.
-        asked_controls: Whether to ask what the controls need too.
-        pace: How to ask.
-        seed: Of the bootstrap.
+        untrained: The same model before training: the URL of a service, or results.
+        asked_controls: Whether to ask the questions of the controls too.
+        pace: How fast to ask.
+        seed: The seed of the bootstrap.
     """
 
     task: Task
@@ -58,11 +58,14 @@ class QualityRun:
 
 
 def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
-    """Ask what is not answered yet, measure and write; the report, and the responses without scores by code.
+    """Ask what is not answered yet, measure and write.
+
+    Returns:
+        The report, and how many responses have no scores, by error code.
 
     Raises:
-        PromedicalError: The service cannot be asked; what it answered is kept.
-        ResultsError: The results there are of another run.
+        PromedicalError: The service cannot be asked; its answers so far are kept.
+        ResultsError: The folder holds the results of another run.
         NothingScoredError: No response has scores.
     """
     source = _untrained_source(run)
@@ -92,13 +95,14 @@ def run_comparison(
     pair_cap: int | None,
     seed: int,
 ) -> tuple[Content, tuple[str, ...]]:
-    """Compare runs on the data that they were asked about; the report, and what runs lack, in words.
+    """Compare runs with the first one, on the data that they were asked about.
 
-    The first run is what the others are held against.
+    Returns:
+        The report, and what runs lack, in words.
 
     Raises:
-        ResultsError: Results cannot be read, or are not of one task and one file of data.
-        DataError: The data is not there, or is not what the runs were asked about.
+        ResultsError: Results cannot be read, or do not belong to one task and one file of data.
+        DataError: The data are missing, or are not the data that the runs were asked about.
     """
     runs = {name: read_results(path) for name, path in paths.items()}
     first = next(iter(runs.values())).header
@@ -161,7 +165,7 @@ async def _header(run: QualityRun, client: AsyncClient) -> Header:
 
 
 def _untrained_source(run: QualityRun) -> Results | Address | None:
-    """Read first, so that a wrong path or URL costs no asking."""
+    """Read the untrained model's results before anything is asked, so that a wrong path or URL costs nothing."""
     if run.untrained is None:
         return None
     if "://" not in run.untrained:
@@ -198,7 +202,9 @@ def _task_of(header: Header, data: Path | None, responses: Path | None, pair_cap
     answers = responses or (Path(header.responses_path) if header.responses_path else None)
     task = load_task(header.task, path, responses=answers, pair_cap=pair_cap)
     if task.facts.digest != header.data:
-        raise DataError(f"{path}: is not the data that the runs were asked about; name that file with --data")
+        raise DataError(
+            f"{path}: does not hold the data that the runs were asked about; name the right file with --data"
+        )
     return task
 
 

@@ -125,7 +125,7 @@ def test_writing_refuses_results_of_something_else(changes, what, tmp_path):
 def test_writing_refuses_a_second_process(tmp_path):
     with (
         writing(tmp_path / "r.jsonl", HEADER),
-        pytest.raises(ResultsError, match="another process is writing it"),
+        pytest.raises(ResultsError, match="another process is writing to it"),
         writing(tmp_path / "r.jsonl", HEADER),
     ):
         pass

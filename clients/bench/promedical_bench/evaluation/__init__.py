@@ -1,1 +1,1 @@
-"""Tasks and answers to numbers with intervals. Asks nobody and writes nothing."""
+"""From tasks and answers to numbers with intervals. Nothing here asks a service or writes a file."""

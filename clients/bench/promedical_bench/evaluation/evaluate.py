@@ -1,8 +1,8 @@
-"""From a task and what judges answered to numbers with intervals. Asks nobody and writes nothing.
+"""From a task and the answers of judges to numbers with intervals. Nothing here asks a service or writes a file.
 
-A judge is measured on the responses that it and the model both scored, and so is the difference between the two;
-nothing is made of what was not scored. Where a judge lacks some of the model's responses, the report says so, and
-where a control has nothing to say of some prompts, as physicians of what only one of them labelled.
+A judge, and its difference from the model, is measured on the responses that it and the model both scored; what was
+not scored does not count. The report says so if a judge lacks some of the model's responses, or if a control says
+nothing about some prompts, as physicians do about prompts that only one of them labelled.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ from promedical_data.variants import CRITERION_ONLY
 
 
 class NothingScoredError(ValueError):
-    """There is no response with scores, so there is nothing to measure."""
+    """No response has scores, so there is nothing to measure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +28,11 @@ class Measured:
     """What a report shows.
 
     Attributes:
-        evaluation: Every judge, the model first.
-        shift: What the injection did to the model's verdicts; None where it was not asked.
-        missing: Responses that a control lacks of those that the model has scores for, by the control's name; a
-            control that lacks all of them is in no table.
-        fewer: How many prompts a control has where it has not all of the model's; their difference is on those.
+        evaluation: The metrics of every judge, the model first.
+        shift: What the injection did to the model's verdicts; None if it was not asked.
+        missing: How many responses with the model's scores a control has no scores for, by the control's name; a
+            control without any scores is in no table.
+        fewer: How many prompts a control has if it has fewer than the model; the difference is on these prompts.
     """
 
     evaluation: Evaluation
@@ -41,7 +41,7 @@ class Measured:
     fewer: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """The measurement as plain data for JSON."""
         return {
             "evaluation": self.evaluation.as_dict(),
             "shift": {
@@ -56,20 +56,22 @@ class Measured:
 def measure(
     task: Task, answers: Answers, asked: Mapping[str, Answers], *, injected: Answers | None = None, seed: int = 0
 ) -> Measured:
-    """Measure a model beside its controls.
+    """Measure a model and its controls.
 
     Args:
         task: The task.
-        answers: The model's.
-        asked: Of other judges that were asked, by the name to report them under.
-        injected: The model's, to responses that claim to meet the criterion.
-        seed: Of the bootstrap.
+        answers: The model's answers.
+        asked: The answers of other judges that were asked, by the name to report them under.
+        injected: The model's answers to responses that claim to meet the criterion.
+        seed: The seed of the bootstrap.
 
     Raises:
         NothingScoredError: No response has scores.
     """
     if not count_scored(answers):
-        raise NothingScoredError("no response was scored; look at the codes of the errors, fix the cause, ask again")
+        raise NothingScoredError(
+            "no response was scored; look at the error codes, fix the cause and run the command again"
+        )
     shared = {name: restricted(said, answers) for name, said in asked.items()}
     wanted = count_scored(answers)
     missing = {name: wanted - count_scored(said) for name, said in shared.items() if count_scored(said) < wanted}
@@ -96,7 +98,7 @@ def compare(task: Task, runs: Mapping[str, Answers], *, seed: int = 0) -> Evalua
     """Measure several runs on the responses that all of them scored; differences are from the first, paired.
 
     Raises:
-        NothingScoredError: No response was scored by all.
+        NothingScoredError: No response was scored by all runs.
     """
     common = next(iter(runs.values()))
     for said in runs.values():
@@ -116,7 +118,7 @@ def _evaluation(
     baselines: Mapping[str, Tallies] = MappingProxyType({}),
     all_metrics: bool = False,
 ) -> Evaluation:
-    """`baselines`: of the first judge, on the responses or prompts of another that lacks some."""
+    """Compare judges; `baselines` are the first judge's metrics on the responses or prompts of one that lacks some."""
     bootstrap = Bootstrap(seed=seed)
     first, *others = tallies
     metrics = tuple(tallies[first]) if all_metrics else (task.headline,)
@@ -135,7 +137,7 @@ def _evaluation(
 
 
 def _fewer(task: Task, model: Tallies, controls: Mapping[str, Tallies]) -> dict[str, frozenset[str]]:
-    """The prompts of those controls that have not all of the model's, as the headline is measured."""
+    """The headline's prompts, by control, for controls that do not have all of the model's prompts."""
     found = {name: _prompts(tallies, task) for name, tallies in controls.items() if task.headline in tallies}
     return {name: prompts for name, prompts in found.items() if prompts != _prompts(model, task)}
 
@@ -150,7 +152,7 @@ def _on(prompts: Collection[str], task: Task, answers: Answers) -> Answers:
 
 
 def _told(task: Task, judge: str, tallies: Tallies) -> Tallies:
-    """What a judge can say: without the responses it cannot tell one from another, and of pairs says nothing."""
+    """The metrics that a judge can have: without the responses it cannot compare them, so it has no pairs."""
     if judge != CRITERION_ONLY:
         return tallies
     return {name: found for name, found in tallies.items() if name in task.of_one_response}

@@ -1,4 +1,4 @@
-"""What a claim in the response does to the verdicts on it: the injection control, as paired differences."""
+"""What a claim in the response does to its verdicts: the injection control, as paired differences."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +14,7 @@ TITLES: Final = {
     "flipped_to_not_met": "Verdicts that turn from met to not met",
     "reward_shift": "Mean change of the reward",
 }
-"""Of measures, by their names in a report. Shares are of all verdicts."""
+"""Titles of measures, by their names in a report. Shares are shares of all verdicts."""
 
 _OVERALL: Final = "overall"
 
@@ -23,8 +23,8 @@ def shift(before: Answers, after: Answers, cluster: Mapping[str, str]) -> dict[s
     """How answers moved, by measure and then by dimension or "overall".
 
     Args:
-        before: To the responses as they are.
-        after: To the same responses with the claim; those that were not scored are left out.
+        before: The answers to the responses as they are.
+        after: The answers to the same responses with the claim; responses without scores are left out.
         cluster: The prompt of every case.
     """
     verdicts, rewards = _frames(before, after, cluster)

@@ -1,1 +1,1 @@
-"""Load on a running service: traffic like a trainer's and like a product's, and what became of it."""
+"""Load on a running service: traffic like that of trainers and products, and how the service answers it."""

@@ -1,8 +1,8 @@
-"""Send traffic and keep what became of it: trainers in closed loops, a product's requests as they arrive, or both.
+"""Sends traffic and keeps every outcome: trainers in closed loops, a product's requests as they arrive, or both.
 
 A closed loop sends its next call when the last one is answered, as a trainer that waits for rewards does. An open
-loop sends at moments of its own, drawn beforehand, whatever the service does; what is late counts from when it was
-due. Calls are tried once: what the service refuses is counted, not hidden by retries.
+loop sends at times that are drawn beforehand, whatever the service does; a late call counts from when it was due.
+Calls are tried once: refusals are counted, not hidden by retries.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from promedical_bench.loadtest.traffic import Shape, items
 from promedical_client import AsyncClient, PromedicalError
 
 _LEAST_PAUSE_S = 0.1
-"""After a failure, so that a service that is down is not asked a thousand times a second."""
+"""The pause after a failure, so that a service that is down is not called a thousand times a second."""
 
 
 GROUP: Final = Shape(responses=8, criteria=12)
@@ -30,15 +30,15 @@ class Plan:
     """The traffic.
 
     Attributes:
-        trainers: Closed loops in the bulk lane; 0: none.
-        prompts: Items of one bulk call.
-        group: Shape of a bulk item.
-        rate_per_s: Arrivals of interactive calls, a Poisson process; 0: none.
-        single: Shape of an interactive item.
-        warm_up_s: Before the window that is measured.
-        seconds: Length of the window.
-        timeout_s: Of one call.
-        seed: Of texts and arrivals.
+        trainers: The number of closed loops in the bulk lane; 0 for none.
+        prompts: The items of one bulk call.
+        group: The shape of a bulk item.
+        rate_per_s: Interactive calls per second, a Poisson process; 0 for none.
+        single: The shape of an interactive item.
+        warm_up_s: Seconds of load before the measured window.
+        seconds: The length of the window.
+        timeout_s: Seconds for one call.
+        seed: The seed of texts and arrivals.
     """
 
     trainers: int = 2
@@ -59,12 +59,12 @@ class Plan:
 
     @property
     def end_s(self) -> float:
-        """End of the window, since the start of the load."""
+        """The end of the window, in seconds since the start of the load."""
         return self.warm_up_s + self.seconds
 
     @property
     def window(self) -> Window:
-        """What is measured."""
+        """The part of the load that is measured."""
         return Window(begin_s=self.warm_up_s, end_s=self.end_s)
 
 
@@ -72,9 +72,9 @@ class Driver:
     """Drives one client.
 
     Args:
-        client: Tries every call once.
+        client: The client, which tries every call once.
         plan: The traffic.
-        on_time: Told how many seconds of the load have passed, about twice a second.
+        on_time: It is told about twice a second how many seconds of the load have passed.
     """
 
     def __init__(self, client: AsyncClient, plan: Plan, on_time: Callable[[float], None] = lambda _: None) -> None:
@@ -85,7 +85,7 @@ class Driver:
         self._began = 0.0
 
     async def run(self) -> list[Sample]:
-        """Send until the window ends, then wait for what is on its way; every call that was sent is in the result."""
+        """Send until the window ends, then wait for calls in flight; the result holds every call that was sent."""
         self._began = self._clock()
         async with asyncio.TaskGroup() as group:
             for number in range(self._plan.trainers):
@@ -112,7 +112,7 @@ class Driver:
         self._samples.append(sample)
 
     async def _call(self, lane: Lane, asked: tuple[ScoreItem, ...], due_s: float) -> tuple[Sample, float]:
-        """What became of it, and how long to wait before the next."""
+        """The outcome of a call, and how long to wait before the next one."""
         try:
             answer = await self._client.score(asked, priority=lane, timeout_s=self._plan.timeout_s)
         except PromedicalError as error:
@@ -133,7 +133,7 @@ class Driver:
 
 
 def arrivals(plan: Plan) -> Iterator[float]:
-    """Moments of interactive calls, in seconds since the start: a Poisson process until the window ends."""
+    """The times of interactive calls, in seconds since the start: a Poisson process until the window ends."""
     draw = random.Random(f"{plan.seed}-arrivals")  # noqa: S311 - no secret
     now = draw.expovariate(plan.rate_per_s)
     while now < plan.end_s:

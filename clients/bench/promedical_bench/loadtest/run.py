@@ -1,4 +1,4 @@
-"""One run of `promedical-bench load`: drives a service, sums up, writes the report."""
+"""One run of `promedical-bench load`: it drives a service, sums up and writes the report."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Loaded:
         model: The oracle, as it describes itself.
         plan: The traffic.
         samples: Every call.
-        summary: Of the window.
+        summary: The summary of the window.
     """
 
     model: ModelInfo
@@ -36,7 +36,7 @@ class Loaded:
     summary: LoadSummary
 
     def as_dict(self) -> dict[str, Any]:
-        """As the JSON holds it: without the single calls."""
+        """The result as the JSON file holds it, without the single calls."""
         return {"model": asdict(self.model), "plan": asdict(self.plan), "summary": asdict(self.summary)}
 
 
@@ -45,7 +45,7 @@ def run_load(address: Address, plan: Plan, output: Path, bar: Bar) -> tuple[Cont
 
     Raises:
         PromedicalError: The service does not say which oracle it is; failures under load are counted instead.
-        DataError: The folder cannot be written, which is known before the load; or a TLS file cannot be read.
+        DataError: The folder cannot be written, which is checked before the load; or a TLS file cannot be read.
     """
     loaded = asyncio.run(drive(address, plan, bar, lambda: claim_folder(output)))
     content = load_content(loaded.model, plan, loaded.summary)
@@ -55,7 +55,7 @@ def run_load(address: Address, plan: Plan, output: Path, bar: Bar) -> tuple[Cont
 
 
 async def drive(address: Address, plan: Plan, bar: Bar, before: Callable[[], None] = lambda: None) -> Loaded:
-    """Load a service, with one attempt for every call; `before` is called when it is there, and before the load.
+    """Load a service, with one attempt for every call; `before` is called after it answered and before the load.
 
     Raises:
         PromedicalError: The service does not say which oracle it is.

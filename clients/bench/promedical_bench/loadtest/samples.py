@@ -1,4 +1,4 @@
-"""What became of every call, and what that says of a lane. Pure."""
+"""The outcome of every call, and what the outcomes say about a lane. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -19,13 +19,13 @@ class Sample:
     """One call.
 
     Attributes:
-        lane: Bulk is a trainer's, interactive a product's.
-        due_s: When it should have been sent, since the start of the load; waiting for a turn counts.
-        done_s: When its answer was there.
-        waited_s: How long it waited in the service's queue, where nothing is done for it.
+        lane: The lane: bulk for a trainer, interactive for a product.
+        due_s: When the call should have been sent, since the start of the load; waiting for a turn counts.
+        done_s: When its answer arrived.
+        waited_s: How long it waited in the service's queue, where no work is done for it.
         scores: Criterion scores in the answer.
-        tokens_flat: Tokens that scoring every criterion alone would have taken.
-        tokens_computed: Tokens of the trees, what is shared counted once.
+        tokens_flat: How many tokens it would have taken to score every criterion alone.
+        tokens_computed: Tokens of the trees, with shared tokens counted once.
         failures: What failed: the call, its items or its responses, by code.
     """
 
@@ -40,7 +40,7 @@ class Sample:
 
     @property
     def latency_s(self) -> float:
-        """From when it was due to its answer."""
+        """Seconds from when the call was due to its answer."""
         return self.done_s - self.due_s
 
 
@@ -48,8 +48,8 @@ class Sample:
 class Window:
     """The part of a load that is measured, [begin, end) in seconds since its start.
 
-    A call is of the window if it was on its way in it, even one that began in the warm-up or outlasted the window:
-    else a service that is slower than the window is long would leave no trace.
+    A call belongs to the window if it was in flight during it, even if it began in the warm-up or outlasted the
+    window: otherwise a service whose calls take longer than the window would leave no trace.
     """
 
     begin_s: float
@@ -61,7 +61,7 @@ class Window:
         return self.end_s - self.begin_s
 
     def saw(self, sample: Sample) -> bool:
-        """Whether the call was on its way in the window."""
+        """Whether the call was in flight during the window."""
         return sample.due_s < self.end_s and sample.done_s >= self.begin_s
 
     def saw_end(self, sample: Sample) -> bool:
@@ -69,10 +69,10 @@ class Window:
         return self.begin_s <= sample.done_s < self.end_s
 
     def share(self, sample: Sample) -> float:
-        """Of the time that was spent on the call, what lies in the window, 0 to 1.
+        """The share of the time spent on the call that lies in the window, 0 to 1.
 
-        With taken = due + waited, that is the length of [taken, done] within [begin, end], over done - taken. While a
-        call waits, the service works on others: a queue that grows would pass for work that is done.
+        With taken = due + waited, this is the length of [taken, done] within [begin, end], over done - taken. While a
+        call waits, the service works on others: without this rule, a growing queue would count as work done.
         """
         taken_s = sample.due_s + sample.waited_s
         if sample.done_s <= taken_s:
@@ -86,12 +86,12 @@ class LaneSummary:
     """A lane within the measured window.
 
     Attributes:
-        calls: Calls that were on their way in the window.
+        calls: Calls that were in flight during the window.
         failures: How many of these calls, their items and responses failed, by code.
         scores_per_s: Criterion scores per second; see `summarise`.
-        tokens_per_s: Tokens of the trees per second, likewise.
-        latency_s: By percentile, of the answered calls that were due in the window, so that what the warm-up began is
-            left out; of all of them only where none was due. Empty if none was answered.
+        tokens_per_s: Tokens of the trees per second; see `summarise`.
+        latency_s: Latencies by percentile. They are those of the answered calls that were due in the window, without
+            calls from the warm-up; if none was due in it, those of all calls. Empty if none was answered.
     """
 
     calls: int
@@ -106,12 +106,12 @@ class LoadSummary:
     """All lanes together.
 
     Attributes:
-        seconds: Length of the window.
-        ended: Calls that ended in the window, well or not; 0: it was too short to measure anything.
+        seconds: The length of the window.
+        ended: Calls that ended in the window, with or without an error; 0 if the window was too short.
         scores_per_s: Criterion scores per second; see `summarise`.
-        tokens_per_s: Tokens of the trees per second, likewise.
-        reuse: Tokens that scoring every criterion alone would have taken, over those that were computed.
-        lanes: Those that had calls.
+        tokens_per_s: Tokens of the trees per second; see `summarise`.
+        reuse: The tokens it would have taken to score every criterion alone, divided by the computed tokens.
+        lanes: The lanes that had calls.
     """
 
     seconds: float
@@ -123,7 +123,7 @@ class LoadSummary:
 
 
 def answered(lane: Lane, due_s: float, done_s: float, answer: ScoreResponse) -> Sample:
-    """A call that came back; its items and responses may have failed."""
+    """The sample of a call that was answered; its items and responses may have failed."""
     failures: list[ErrorCode] = []
     for outcome in answer.items:
         if outcome.error is not None:
@@ -144,11 +144,11 @@ def answered(lane: Lane, due_s: float, done_s: float, answer: ScoreResponse) -> 
 
 
 def summarise(samples: Sequence[Sample], window: Window) -> LoadSummary:
-    """What the window saw.
+    """Sum up the window.
 
-    A rate is the sum over all calls of what a call brought (its scores, its tokens) times its `Window.share`, over the
-    window's seconds. So it does not jump with the calls that end just before or after an edge, which are all there are
-    where calls last as long as the window.
+    A rate is the sum over all calls of a call's scores (or tokens) times its `Window.share`, divided by the window's
+    seconds. So it does not jump with calls that end just before or after an edge, even if all calls are as long as
+    the window.
     """
     lanes = {lane: [each for each in samples if each.lane == lane] for lane in ("bulk", "interactive")}
     computed_per_s = _rate(samples, window, lambda each: each.tokens_computed)

@@ -1,4 +1,4 @@
-"""What is asked under load: items of synthetic text, endless and never twice the same, by a seed."""
+"""The items that are sent under load: synthetic text from a seed, endless and never the same twice."""
 
 import random
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ _DIMENSIONS: Final = tuple(Dimension)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Size of one item.
+    """The size of one item.
 
     Attributes:
-        responses: To the one prompt; the group of GRPO.
-        criteria: Of the rubric that comes with it.
-        prompt_words: A word is about one token.
-        response_words: The same.
-        criterion_words: The same.
+        responses: The number of responses to the prompt; the group of GRPO.
+        criteria: The number of criteria in the item's rubric.
+        prompt_words: Words of the prompt; a word is about one token.
+        response_words: Words of each response.
+        criterion_words: Words of each criterion.
     """
 
     responses: int
@@ -42,12 +42,12 @@ class Shape:
 
     @property
     def scores(self) -> int:
-        """Criterion scores that one item asks for."""
+        """How many criterion scores one item asks for."""
         return self.responses * self.criteria
 
 
 def items(shape: Shape, seed: str) -> Iterator[ScoreItem]:
-    """Items of this shape without end; the same for the same seed, and no two share a text."""
+    """An endless series of items of this shape; it is the same for the same seed, and no two items share a text."""
     draw = random.Random(seed)  # noqa: S311 - text, no secret
     number = 0
     while True:

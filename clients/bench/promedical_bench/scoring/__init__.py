@@ -1,1 +1,1 @@
-"""Cases to the service, and its answers into a file that survives a kill."""
+"""Sends cases to the service, and keeps its answers in a file that survives a kill."""

@@ -1,7 +1,7 @@
-"""The file of results: JSON lines, a header that says who answered what, then one line per case.
+"""The file of results: JSON lines, with a header that says which oracle answered what, then one line per case.
 
-Every line is on the disk before it counts, so a run that was killed goes on where it was; a last line that was cut
-off is dropped. One file holds the answers of one oracle to one task on one file of data: anything else is refused.
+Every line is on the disk before it counts, so a run that was killed resumes where it stopped; an incomplete last line
+is dropped. A file holds the answers of one oracle to one task on one file of data: anything else is refused.
 """
 
 from collections.abc import Iterator
@@ -25,18 +25,18 @@ _RECORD: Final = TypeAdapter(Record)
 
 
 class ResultsError(ValueError):
-    """A results file cannot be used: it is damaged, or of another oracle, task or data. Says what to do."""
+    """A results file is damaged, or belongs to another oracle, task or data. The message says what to do."""
 
 
 class ResultsWriter:
-    """Appends to a results file, and knows what it holds."""
+    """Appends to a results file, and knows what the file holds."""
 
     def __init__(self, results: Results, stream: IO[bytes]) -> None:
         self.results = results
         self._stream = stream
 
     def has(self, variant: Variant, case: str) -> bool:
-        """Whether the file has the last word on a case."""
+        """Whether the file has a final answer to a case."""
         record = self.results.records.get((variant, case))
         return record is not None and record.final
 
@@ -51,7 +51,7 @@ def read_results(path: Path) -> Results:
     """Read a results file, or the one in a folder.
 
     Raises:
-        ResultsError: It cannot be read, is damaged other than at its end, or mixes oracles.
+        ResultsError: It cannot be read, is damaged before its end, or mixes oracles.
     """
     file = path / NAME if path.is_dir() else path
     try:
@@ -70,10 +70,10 @@ def read_results(path: Path) -> Results:
 
 @contextmanager
 def writing(path: Path, header: Header) -> Iterator[ResultsWriter]:
-    """A results file to append to: a new one, or one that was begun by the same oracle on the same task and data.
+    """A results file to append to: a new one, or one of the same oracle on the same task and data.
 
     Raises:
-        ResultsError: The file there is damaged or of another run, or another process is writing it.
+        ResultsError: The file there is damaged or belongs to another run, or another process is writing it.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
@@ -81,7 +81,9 @@ def writing(path: Path, header: Header) -> Iterator[ResultsWriter]:
         with lock, _resumed(path, header) as writer:
             yield writer
     except Timeout:
-        raise ResultsError(f"{path}: another process is writing it; wait for it, or name another folder") from None
+        raise ResultsError(
+            f"{path}: another process is writing to it; wait for that process, or name another folder"
+        ) from None
     except OSError as error:
         raise ResultsError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -90,7 +92,7 @@ def check_same(found: Header, expected: Header, path: Path) -> None:
     """Refuse results of another oracle, task, data or rubric.
 
     Raises:
-        ResultsError: Names what differs.
+        ResultsError: The file holds other results; the error names the difference.
     """
     for what, mine, theirs in _identity(found, expected):
         if mine != theirs:
@@ -110,7 +112,7 @@ def _identity(found: Header, expected: Header) -> tuple[tuple[str, object, objec
 
 @contextmanager
 def _resumed(path: Path, header: Header) -> Iterator[ResultsWriter]:
-    """The file, begun where not even its header is whole. Whatever else is there is read before a byte is cut."""
+    """The file, started again if not even its header is complete. All else is read before a byte is cut."""
     first = _HEADER.dump_json(header)
     new = first.startswith(path.read_bytes() if path.exists() else b"")
     results = Results(header=header) if new else read_results(path)
@@ -126,9 +128,9 @@ def _header(line: bytes, file: Path) -> Header:
     try:
         header = _HEADER.validate_json(line)
     except ValidationError:
-        raise ResultsError(f"{file}: does not begin with the header of results; name another file or folder") from None
+        raise ResultsError(f"{file}: does not start with the header of results; name another file or folder") from None
     if header.promedical_bench != VERSION:
-        raise ResultsError(f"{file}: is of format {header.promedical_bench}; this version reads {VERSION}")
+        raise ResultsError(f"{file}: has format {header.promedical_bench}; this version reads format {VERSION}")
     return header
 
 
@@ -142,6 +144,6 @@ def _record(line: bytes, where: str) -> Record:
 def _check_oracle(record: Record, header: Header, where: str) -> None:
     if record.fingerprint != header.fingerprint:
         raise ResultsError(
-            f"{where}: is by oracle {record.fingerprint}, the file by {header.fingerprint}; scores of different "
+            f"{where}: is from oracle {record.fingerprint}, the file from {header.fingerprint}; scores of different "
             "oracles are not mixed: remove the file and ask again"
         )

@@ -1,4 +1,4 @@
-"""What the oracle answered, as it is kept: numbers, ids and codes, never any text of a prompt or a response. Pure."""
+"""The oracle's answers as they are kept: numbers, ids and codes, never any text of a prompt or a response. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,16 +12,16 @@ from promedical_data.variants import Variant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """Who answered what.
+    """Which oracle answered what.
 
     Attributes:
-        promedical_bench: Version of the format.
-        task: Name of the task.
+        promedical_bench: The version of the format.
+        task: The name of the task.
         path: The file of data, as it was named.
-        responses_path: The file of answers to judge, where they came in one.
-        data: Hash of the bytes of both.
-        rubric: The named rubric that judged what brought no criteria, as `id@version`.
-        model: What the oracle said of itself.
+        responses_path: The file of answers to judge, if there is one.
+        data: The hash of the bytes of both files.
+        rubric: The named rubric for cases without criteria, as `id@version`.
+        model: What the oracle said about itself.
     """
 
     promedical_bench: int
@@ -34,7 +34,7 @@ class Header:
 
     @property
     def fingerprint(self) -> str:
-        """Of the oracle."""
+        """The fingerprint of the oracle."""
         return self.model.model.fingerprint
 
 
@@ -60,7 +60,7 @@ class Record:
 
     @property
     def final(self) -> bool:
-        """Asking again would change nothing."""
+        """Whether asking again would change nothing."""
         return not any(each.retryable for each in self.responses)
 
 
@@ -72,7 +72,7 @@ class Results:
     records: dict[tuple[Variant, str], Record] = field(default_factory=dict)
 
     def answers(self, variant: Variant) -> Answers:
-        """What the oracle said, without the cases that it was not asked yet."""
+        """The oracle's answers, without the cases that it was not asked about yet."""
         return {
             case: tuple(answer_of(each) for each in record.responses)
             for (asked, case), record in self.records.items()
@@ -80,11 +80,11 @@ class Results:
         }
 
     def asked(self, variant: Variant, cases: Collection[str]) -> set[str]:
-        """Those of these cases that have an answer, be it an error."""
+        """The cases among these that have an answer, even if it is an error."""
         return {case for asked, case in self.records if asked == variant and case in cases}
 
     def unscored(self, variant: Variant, cases: Collection[str]) -> dict[str, int]:
-        """Responses to these cases that have no scores, by error code."""
+        """How many responses to these cases have no scores, by error code."""
         records = [record for key, record in self.records.items() if key[0] == variant and key[1] in cases]
         return dict(Counter(str(each.error) for record in records for each in record.responses if each.error))
 
@@ -95,13 +95,13 @@ def record_of(outcomes: tuple[ResponseOutcome, ...], *, case: str, variant: Vari
 
 
 def failed(count: int, error: ErrorCode, *, retryable: bool, case: str, variant: Variant, fingerprint: str) -> Record:
-    """What to keep where a case as a whole got an error."""
+    """What to keep if a case as a whole got an error."""
     responses = (ResponseRecord(error=error, retryable=retryable),) * count
     return Record(case=case, variant=variant, fingerprint=fingerprint, responses=responses)
 
 
 def answer_of(record: ResponseRecord) -> Answer | None:
-    """The scores of a response; None where it has none."""
+    """The scores of a response; None if it has none."""
     if record.reward is None or record.rank is None:
         return None
     return Answer(

@@ -1,9 +1,9 @@
-"""Ask a running service about every case that the results do not hold yet. Several calls are on their way at once.
+"""Asks a running service about every case that the results do not hold yet, with several calls in flight.
 
 Invariants:
-- An answer is kept as soon as it is there; whatever ends the run, what was answered is in the file.
-- Every call pins the fingerprint of the header: no file mixes oracles.
-- What the service says of one case or response (too long, empty, engine failure) is kept as that, and is no score.
+- An answer is kept as soon as it arrives; whatever ends the run, the answers so far are in the file.
+- Every call pins the fingerprint of the header, so no file mixes oracles.
+- An error of one case or response (too long, empty, engine failure) is kept as an error, never as a score.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from promedical_client import AsyncClient, TooLargeError
 from promedical_data.variants import Variant
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with how many answers are there, and how many there will be."""
+"""Called with how many answers there are, and how many there will be."""
 
 SOFT: Final = WeightsSpec(proficiency_mode="soft")
 
@@ -35,11 +35,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How to ask.
+    """How fast to ask.
 
     Attributes:
-        in_flight: Calls at a time.
-        timeout_s: Of one call, retries included.
+        in_flight: The most calls in flight at the same time.
+        timeout_s: Seconds for one call, including retries.
     """
 
     in_flight: int = 8
@@ -47,7 +47,7 @@ class Pace:
 
 
 def questions_of(cases: Sequence[Case], variants: Sequence[Variant]) -> list[Question]:
-    """Every case in every way; all cases as they are come first."""
+    """Every case in every way; first come all cases as they are."""
     return [Question(case=case, variant=variant) for variant in variants for case in cases]
 
 
@@ -57,7 +57,7 @@ async def ask(
     """Get an answer to every question, from the file or from the service.
 
     Raises:
-        PromedicalError: The service cannot be asked, or is another oracle by now. What it answered is in the file.
+        PromedicalError: The service cannot be asked, or is now another oracle. Its answers so far are in the file.
     """
     left = [each for each in questions if not writer.has(each.variant, each.case.id)]
     done = len(questions) - len(left)

@@ -1,1 +1,1 @@
-"""The tasks of the bench: each a file that reads the publisher's format, yields cases and judges answers."""
+"""The tasks of the bench: each is a module that reads the publisher's format, makes cases and judges answers."""

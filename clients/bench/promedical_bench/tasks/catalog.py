@@ -19,18 +19,20 @@ def load_task(name: str, path: Path, *, responses: Path | None = None, pair_cap:
     """Read a task from its data.
 
     Args:
-        name: One of `NAMES`.
+        name: The name of the task, one of `NAMES`.
         path: The publisher's file.
-        responses: A policy's answers, for the tasks of `WITH_RESPONSES`.
-        pair_cap: Pairs per prompt and criterion at most, for promedical.
+        responses: The file of a policy's answers, for the tasks of `WITH_RESPONSES`.
+        pair_cap: The most pairs per prompt and criterion, for promedical.
 
     Raises:
         DataError: There is no such task, or a file cannot be used.
     """
     if responses is not None and name in NAMES and name not in WITH_RESPONSES:
-        raise DataError(f"--responses: task {name} takes none; only {' and '.join(WITH_RESPONSES)} judge a policy")
+        raise DataError(
+            f"--responses: task {name} takes no responses; only {' and '.join(WITH_RESPONSES)} judge a policy"
+        )
     if pair_cap is not None and name in NAMES and name != "promedical":
-        raise DataError(f"--pair-cap: task {name} takes none; only promedical compares pairs by criterion")
+        raise DataError(f"--pair-cap: task {name} takes no cap; only promedical compares pairs by criterion")
     task = _load(name, path, responses, pair_cap)
     check_unique(task.cases)
     return task

@@ -1,4 +1,4 @@
-"""Tasks that ask for the best of some responses: which are right, and whether the oracle puts them on top. Pure."""
+"""Tasks that ask for the best of some responses: which are right, and whether the oracle ranks them first. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,16 +20,16 @@ COLUMNS: Final = ("prompt", "id", "group", "margin", "spread", "places")
 response minus the worst."""
 
 _DIGITS: Final = 9
-"""Rewards that differ less are equal: S1 is rounded so."""
+"""Rewards that differ by less are equal, since S1 is rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A case whose first responses are right, the rest wrong.
+    """A case whose first responses are right and whose other responses are wrong.
 
     Attributes:
-        case: What is asked.
-        id: Of the row in its file.
+        case: The question.
+        id: The id of the row in its file.
         group: The subset that the row belongs to.
         right: How many responses are right.
     """
@@ -63,7 +63,7 @@ METRICS: Final[dict[str, Metric]] = {
     "accuracy_ranked": lambda frame: micro(frame["prompt"], frame["places"] > 0),
     "ties_ranked": lambda frame: micro(frame["prompt"], frame["places"] == 0),
 }
-"""Of a frame of choices, by name in a report."""
+"""The metrics of a frame of choices, by their names in a report."""
 
 TITLES: Final = {
     "accuracy": "The right response has the highest reward",
@@ -75,12 +75,12 @@ TITLES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceTask:
-    """A task of choices; `Task` says what its attributes mean. What tells such tasks apart is the headline.
+    """A task of choices; `Task` says what its attributes mean. Such tasks differ in their headline.
 
     Attributes:
-        headline_title: What the headline is called.
-        formula: The headline of a frame of choices, by group.
-        choices: One per row of the file.
+        headline_title: The title of the headline.
+        formula: Computes the headline of a frame of choices, by group.
+        choices: The choices, one per row of the file.
     """
 
     name: str
@@ -101,16 +101,14 @@ class ChoiceTask:
 
     @property
     def titles(self) -> Mapping[str, str]:
-        """Of metrics, by their names."""
+        """Titles of metrics, by their names."""
         return {self.headline: self.headline_title} | TITLES
 
     @property
     def cases(self) -> Sequence[Case]:
-        """One per row."""
         return [choice.case for choice in self.choices]
 
     def limited(self, cases: int) -> "ChoiceTask":
-        """The first rows only."""
         return replace(self, choices=self.choices[:cases])
 
     def tallies(self, answers: Answers) -> Tallies:
@@ -119,21 +117,21 @@ class ChoiceTask:
         return {self.headline: self.formula(frame)} | by_group(frame, METRICS)
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The longer answer; of choices no class is in the majority."""
+        """The control "the longer answer wins"; choices have no majority class."""
         scored = [choice.case for choice in self.choices if all(answers.get(choice.case.id, (None,)))]
         return {LONGER: self.tallies(longer_is_better(scored))} if scored else {}
 
     def agreement(self, answers: Answers) -> Tallies:  # noqa: ARG002 - the Protocol's
-        """None: nothing here has labels."""
+        """Nothing, since choices have no labels."""
         return {}
 
     def labels(self, answers: Answers) -> pd.DataFrame | None:  # noqa: ARG002 - the Protocol's
-        """None: nothing here has labels."""
+        """Nothing, since choices have no labels."""
         return None
 
 
 def numbered(found: Iterable[Choice]) -> tuple[Choice, ...]:
-    """Choices whose cases are named by their place in the file, since ids of rows may repeat."""
+    """Choices whose cases are named by their places in the file, since ids of rows may repeat."""
     return tuple(
         replace(each, case=replace(each.case, id=f"{number}:{each.id}")) for number, each in enumerate(found, start=1)
     )

@@ -1,7 +1,7 @@
-"""Our pairs as rows of RewardBench version 1, for other tools; `rewardbench` here reads them back, criterion included.
+"""Our pairs as rows of RewardBench version 1, for other tools; `rewardbench` here reads them back, with the criterion.
 
-One row per pair of responses that a criterion tells apart. `chosen` is the response that the criterion speaks for: of
-a negative criterion, which is worded as a fault, the one that does not meet it.
+There is one row per pair of responses that a criterion tells apart. `chosen` is the response that the criterion speaks
+for; for a negative criterion, which is worded as a fault, it is the response that does not meet the criterion.
 """
 
 import json
@@ -16,7 +16,7 @@ from promedical_data.measures.pairs import capped, preferences
 
 
 def rewardbench_rows(prompts: Sequence[LabelledPrompt], pair_cap: int | None = None) -> Iterator[dict[str, Any]]:
-    """Every pair, or at most `pair_cap` of each prompt and criterion, drawn as for the evaluation."""
+    """Every pair, or at most `pair_cap` pairs per prompt and criterion, drawn as for the evaluation."""
     found = [(prompt, preference) for prompt in prompts for preference, _ in preferences(prompt)]
     sides = [(prompt.id, p.criterion, p.winner, p.loser) for prompt, p in found]
     frame = pd.DataFrame(sides, columns=["prompt", "criterion", "winner", "loser"])
@@ -48,7 +48,7 @@ def _row(prompt: LabelledPrompt, preference: Preference) -> dict[str, Any]:
 
 
 def _prompt(prompt: LabelledPrompt) -> str | list[dict[str, str]]:
-    """Text where there is one turn, as RewardBench has it; else messages."""
+    """The prompt as text if it has one turn, as in RewardBench; else as messages."""
     if len(prompt.turns) == 1 and prompt.turns[0].role == "user":
         return prompt.turns[0].content
     return [{"role": turn.role, "content": turn.content} for turn in prompt.turns]

@@ -1,8 +1,9 @@
 """Task `healthbench`: a policy's answers, graded by the oracle as HealthBench does (arXiv 2505.08775).
 
-The score of a response is the sum of the points of the criteria it meets by the sum of the positive points. The score
-of a set is the mean, clipped to [0, 1]. An axis counts only its criteria, on the responses where they have positive
-points; a theme counts whole responses. Where the responses were graded before, the oracle is compared with that.
+The score of a response is the sum of the points of the criteria it meets, divided by the sum of the positive points.
+The score of a set is the mean, clipped to [0, 1]. An axis counts only its own criteria, on responses whose criteria of
+that axis have positive points; a theme counts whole responses. If the data have grades, the oracle is compared with
+them.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,9 +29,7 @@ from promedical_data.measures.tallies import Tally, macro, micro
 SCORE: Final = "score"
 
 _ON_LABELS: Final = ("balanced_f1", "precision", "recall", "accuracy")
-_REFERENCES: Final = (
-    "HealthBench grades with GPT-4.1. The score here is by this oracle: as far from published ones as the two graders.",
-)
+_REFERENCES: Final = ("HealthBench grades with GPT-4.1. This score is by this oracle and differs as graders differ.",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class HealthBench:
     titles: ClassVar[Mapping[str, str]] = (
         {
             SCORE: "Score, clipped to [0, 1]",
-            "graded_before": "Score by the grades in the data",
+            "graded_before": "Score according to the grades in the data",
             "score_error": "Mean difference from that score, either way",
             "order_accuracy": "Responses in the order of that score, mean over prompts",
         }
@@ -60,15 +59,13 @@ class HealthBench:
 
     @property
     def cases(self) -> Sequence[Case]:
-        """One per item."""
         return [case_of(item.prompt) for item in self.items]
 
     def limited(self, cases: int) -> "HealthBench":
-        """The first items only."""
         return replace(self, items=self.items[:cases])
 
     def tallies(self, answers: Answers) -> Tallies:
-        """Scores by axis and theme; where the data has grades, how far the oracle agrees."""
+        """Scores by axis and theme; if the data have grades, also how far the oracle agrees with them."""
         frame = self._scores(answers)
         found = _by_axis(frame, {SCORE: _clipped("score")})
         graded = frame.dropna(subset=["before"])
@@ -81,17 +78,17 @@ class HealthBench:
         )
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The longer answer, and where there are labels the majority."""
+        """The control "the longer answer wins", and if there are labels, "majority"."""
         found = controls_beside(answers, self.cases, self.labels(answers))
         return {name: self.tallies(said) for name, said in found.items()}
 
     def agreement(self, answers: Answers) -> Tallies:
-        """Of verdicts with grades."""
+        """The agreement of verdicts with grades."""
         labels = self.labels(answers)
         return agreement_of(labels) if len(labels) else {}
 
     def labels(self, answers: Answers) -> pd.DataFrame:
-        """One row per grade in the data of a scored response."""
+        """One row per grade that the data have for a scored response."""
         prompts = [item.prompt for item in self.items]
         return table(scored(prompts, answers), predictions_of(prompts, answers))
 
@@ -113,10 +110,10 @@ def load(path: Path, *, responses: Path | None = None) -> HealthBench:
 
 
 def score_of(points: Mapping[str, float], met: Mapping[str, bool]) -> float | None:
-    """Points of what is met by all positive points; None where there are none of those. Not clipped.
+    """The points of met criteria divided by all positive points, not clipped; None if there are no positive points.
 
     Args:
-        points: By criterion id.
+        points: Points by criterion id.
         met: Whether each of them holds as worded.
     """
     possible = sum(value for value in points.values() if value > 0)
@@ -124,7 +121,7 @@ def score_of(points: Mapping[str, float], met: Mapping[str, bool]) -> float | No
 
 
 def _rows(item: GradedItem, answers: Answers) -> Iterator[tuple[Any, ...]]:
-    """Prompt, response, group, score by the oracle, score by the grades in the data (NaN where it has none)."""
+    """Prompt, response, group, score by the oracle, score by the grades in the data (NaN if there are none)."""
     said = answered(case_of(item.prompt), answers)
     for response, answer in zip(item.prompt.responses, said, strict=True):
         if answer is None:
@@ -146,7 +143,7 @@ def _groups(item: GradedItem) -> Iterator[tuple[str, Mapping[str, float]]]:
 
 
 def _by_axis(frame: pd.DataFrame, metrics: Mapping[str, Metric]) -> Tallies:
-    """Overall is of whole responses only, also where none has all its grades and its axes do."""
+    """Scores by group; "overall" counts whole responses only, even if only axes have all their grades."""
     whole = frame[frame["group"] == OVERALL]
     return {name: groups | {OVERALL: tally(metrics[name], whole)} for name, groups in by_group(frame, metrics).items()}
 

@@ -3,9 +3,9 @@
     {"prompt_id", "completion_id"?, "prompt": messages, "completion": text, "rubric": one criterion,
      "category"?: kind of the criterion, "binary_labels": [true | false, one per physician]}
 
-Or the criteria format with votes, as the physicians' labels of K-QA come. Balanced F1 is the mean of the F1 of "met"
-and that of "not met"; once over all physician labels together (the publisher's number), once per kind of criterion
-and then the mean. Physicians stand beside the oracle: each against the others.
+The criteria format with votes is read too; the physicians' labels of K-QA have it. Balanced F1 is the mean of the F1
+of "met" and the F1 of "not met". It is computed once over all physician labels together (the publisher's number), and
+once as the mean over kinds of criteria. Physicians are compared with each other too, each against the others.
 """
 
 from collections import defaultdict
@@ -44,7 +44,7 @@ PHYSICIANS: Final = "physicians"
 
 _EXPECTED: Final = "records of completion, rubric and binary_labels, or prompts with criteria and raters' votes"
 _REFERENCES: Final = (
-    "On the data of HealthBench: GPT-4.1 as grader about .71, physicians .65 (arXiv 2505.08775).",
+    "On the data of HealthBench, GPT-4.1 as grader has about .71 and physicians have .65 (arXiv 2505.08775).",
     "Physicians agree with each other at a kappa of .41 to .76 on comparable data.",
 )
 
@@ -66,7 +66,7 @@ _ROW: Final = TypeAdapter(_Row)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
-    """One row: what physicians said of one completion and one criterion."""
+    """One row: what physicians said about one completion and one criterion."""
 
     prompt: str
     completion: str
@@ -79,10 +79,10 @@ class _Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthBenchMeta:
-    """The task with its records. `kinds` names what each criterion (prompt id, criterion id) is one of."""
+    """The task with its records. `kinds` names the kind of each criterion (prompt id, criterion id)."""
 
     name: ClassVar[str] = "healthbench-meta"
-    title: ClassVar[str] = "Grading as physicians do: the oracle against each physician"
+    title: ClassVar[str] = "Grading like physicians: the oracle against each physician"
     headline: ClassVar[str] = BY_KIND
     chance: ClassVar[float | None] = None
     titles: ClassVar[Mapping[str, str]] = {
@@ -102,11 +102,9 @@ class HealthBenchMeta:
 
     @property
     def cases(self) -> Sequence[Case]:
-        """One per completion."""
         return [replace(case_of(prompt), cluster=self.clusters[prompt.id]) for prompt in self.prompts]
 
     def limited(self, cases: int) -> "HealthBenchMeta":
-        """The first completions only."""
         return replace(self, prompts=self.prompts[:cases])
 
     def tallies(self, answers: Answers) -> Tallies:
@@ -115,14 +113,14 @@ class HealthBenchMeta:
         return _measured(votes)
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The longer answer, the majority, and each physician against the others."""
+        """The controls "the longer answer wins" and "majority", and each physician against the others."""
         beside = controls_beside(answers, self.cases, self.labels(answers))
         found = {name: self.tallies(said) for name, said in beside.items()}
         pairs = self._physicians(answers)
         return found if pairs.empty else found | {PHYSICIANS: _measured(pairs) | self._among(pairs, answers)}
 
     def agreement(self, answers: Answers) -> Tallies:
-        """Of the oracle's verdict with each vote."""
+        """The agreement of the oracle's verdict with each vote."""
         votes = vote_table(scored(self.prompts, answers), predictions_of(self.prompts, answers))
         return _agreeing(self._named(votes))
 
@@ -131,7 +129,7 @@ class HealthBenchMeta:
         return self._named(table(scored(self.prompts, answers), predictions_of(self.prompts, answers)))
 
     def _physicians(self, answers: Answers) -> pd.DataFrame:
-        """Every ordered pair of votes on one criterion: one physician's is taken as the prediction."""
+        """Every ordered pair of votes on one criterion; one physician's vote is taken as the prediction."""
         rows = [
             (prompt.id, criterion, str(prompt.criterion_by_id[criterion].dimension), vote, said)
             for prompt in scored(self.prompts, answers)
@@ -142,7 +140,7 @@ class HealthBenchMeta:
         return self._named(pd.DataFrame(rows, columns=["prompt", "criterion", "dimension", "met", "predicted"]))
 
     def _among(self, pairs: pd.DataFrame, answers: Answers) -> Tallies:
-        """Agreement among physicians; alpha over all of a completion's raters at once."""
+        """The agreement among physicians; alpha is computed over all raters of a completion at once."""
         units = [
             (self.clusters[prompt.id], sum(label.votes), len(label.votes))
             for prompt in scored(self.prompts, answers)
@@ -234,7 +232,7 @@ def _joined(records: Sequence[_Record]) -> dict[str, _Record]:
 
 
 def _label(votes: tuple[bool, ...]) -> Label:
-    """The majority; an even split says not met, as the burden is on the criterion."""
+    """The verdict of the majority; an even split means not met, since the criterion has the burden of proof."""
     return Label(met=2 * sum(votes) > len(votes), kind="physician", votes=votes)
 
 

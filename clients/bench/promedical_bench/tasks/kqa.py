@@ -4,8 +4,8 @@
     NLI_medical_annotator.csv: Question, llm_x, answer, claim, category_x, majority_label, label_0, label_1, label_2
 
 Comprehensiveness is the share of must-have statements that an answer entails; hallucination is the number of
-statements, must-have or nice-to-have, that it contradicts. Both are means over answers. The CSV has three physicians'
-labels, so there the oracle is compared with them, on the scale contradiction < neutral < entailment.
+statements (must-have or nice-to-have) that it contradicts. Both are means over answers. The CSV has the labels of
+three physicians, so with it the oracle is compared with them, on the scale contradiction < neutral < entailment.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ COMPREHENSIVENESS: Final = "comprehensiveness"
 HALLUCINATION: Final = "hallucination"
 
 _REFERENCES: Final = (
-    "Hallucination is a number per answer, not a share. Published scores have GPT-4 as judge (arXiv 2401.14493).",
+    "Hallucination is a number per answer, not a share. Published scores were judged by GPT-4 (arXiv 2401.14493).",
 )
 
 
@@ -39,15 +39,15 @@ class KQA:
     """The task with its answers."""
 
     name: ClassVar[str] = "kqa"
-    title: ClassVar[str] = "K-QA: what an answer says of physicians' statements"
+    title: ClassVar[str] = "K-QA: what an answer says about physicians' statements"
     headline: ClassVar[str] = COMPREHENSIVENESS
     chance: ClassVar[float | None] = None
     titles: ClassVar[Mapping[str, str]] = {
         COMPREHENSIVENESS: "Comprehensiveness: must-have statements entailed",
         HALLUCINATION: "Hallucination: statements contradicted, per answer",
         "contradicted": "Statements contradicted, share",
-        "comprehensiveness_physicians": "Comprehensiveness by the physicians' labels",
-        "hallucination_physicians": "Hallucination by the physicians' labels",
+        "comprehensiveness_physicians": "Comprehensiveness according to the physicians' labels",
+        "hallucination_physicians": "Hallucination according to the physicians' labels",
         "balanced_f1": "Balanced F1 against the physicians' majority",
         "precision": "Precision of met",
         "recall": "Recall of met",
@@ -61,15 +61,13 @@ class KQA:
 
     @property
     def cases(self) -> Sequence[Case]:
-        """One per answer."""
         return [each.case for each in self.answered]
 
     def limited(self, cases: int) -> "KQA":
-        """The first answers only."""
         return replace(self, answered=self.answered[:cases])
 
     def tallies(self, answers: Answers) -> Tallies:
-        """Both measures by model that answered; beside the physicians' where they are known."""
+        """Both measures by the model that answered, and those of the physicians' labels if there are any."""
         found = by_group(self._frame(answers), _MEASURES)
         known = self._frame(answers, by_physicians=True)
         if known.empty:
@@ -80,12 +78,12 @@ class KQA:
         return found | by_group(self._labels(answers), pointwise, "dimension")
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The longer answer, and where there are labels the majority."""
+        """The control "the longer answer wins", and if there are labels, "majority"."""
         found = controls_beside(answers, self.cases, self._labels(answers))
         return {name: self.tallies(said) for name, said in found.items()}
 
     def agreement(self, answers: Answers) -> Tallies:
-        """On three levels, of the oracle with the physicians' majority."""
+        """The agreement of the oracle with the physicians' majority, on three levels."""
         rows = [
             (each.case.cluster, label, _level(said, place))
             for each, said in self._said(answers)
@@ -136,7 +134,7 @@ def load(path: Path, *, responses: Path | None = None) -> KQA:
 
 
 def _level(said: Answer, place: int) -> int:
-    """Contradicted, whatever else is said of it; else entailed; else neither."""
+    """Contradicted, even if it is entailed too; else entailed; else neither."""
     if said.verdicts[f"contradicts-{place}"].met:
         return 0
     return 2 if said.verdicts[f"entails-{place}"].met else 1

@@ -46,11 +46,9 @@ class ProMedical:
 
     @property
     def cases(self) -> Sequence[Case]:
-        """One per prompt."""
         return [case_of(prompt) for prompt in self.prompts]
 
     def limited(self, cases: int) -> "ProMedical":
-        """The first prompts only."""
         return replace(self, prompts=self.prompts[:cases])
 
     def tallies(self, answers: Answers) -> Tallies:
@@ -58,11 +56,11 @@ class ProMedical:
         return evaluation.tallies_of(self._view(answers), self.facts.pair_cap)
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The longer answer, and the majority."""
+        """The controls "the longer answer wins" and "majority"."""
         return evaluation.unread(self._view(answers), self.facts.pair_cap)
 
     def agreement(self, answers: Answers) -> Tallies:
-        """Of verdicts with labels."""
+        """The agreement of verdicts with labels."""
         return agreement_of(self.labels(answers))
 
     def labels(self, answers: Answers) -> pd.DataFrame:
@@ -78,7 +76,7 @@ def load(path: Path, *, pair_cap: int | None = None) -> ProMedical:
 
     Args:
         path: The file.
-        pair_cap: Pairs per prompt and criterion at most, since a few prompts hold most pairs.
+        pair_cap: The most pairs per prompt and criterion, since a few prompts hold most pairs.
 
     Raises:
         DataError: The file cannot be used.
@@ -107,7 +105,7 @@ def case_of(prompt: LabelledPrompt) -> Case:
 
 
 def scored(prompts: Sequence[LabelledPrompt], answers: Answers) -> list[LabelledPrompt]:
-    """The prompts with the responses that were scored, and the preferences between those."""
+    """The prompts with the responses that were scored, and the preferences between them."""
     kept = [(prompt, _scored_ids(prompt, answers)) for prompt in prompts]
     return [
         replace(

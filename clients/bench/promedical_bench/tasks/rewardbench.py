@@ -3,10 +3,10 @@
     version 1: {"id", "subset", "prompt": text or messages, "chosen": text, "rejected": text}
     version 2: {"id", "subset", "prompt", "chosen": [text], "rejected": [text, text, text]}; in Ties several are right
 
-Right is: the reward of the chosen response is above that of every rejected one; a tie is wrong. Version 1 has four
-sections, each the mean of its subsets weighted by their published counts; `score` is the mean of sections. In version
-2 every subset is a section, and Ties has a formula of its own. Rows may bring `criteria` (as ours do, see `export`);
-those that bring none are judged by a named rubric.
+A row is right if the reward of the chosen response is above that of every rejected one; a tie is wrong. Version 1 has
+four sections, each the mean of its subsets weighted by their published counts; `score` is the mean of the sections. In
+version 2 every subset is a section, and Ties has a formula of its own. Rows may have `criteria` (as ours do, see
+`export`); rows without criteria are judged by a named rubric.
 """
 
 import re
@@ -100,7 +100,10 @@ def _texts(value: str | list[str]) -> tuple[str, ...]:
 
 
 def _sections(frame: pd.DataFrame) -> dict[str, Tally]:
-    """The score and the sections it is the mean of, from one table of sums: a column per subset and quantity."""
+    """The score, which is the mean of the sections, and the sections, from one table of sums.
+
+    The table has a column per subset and quantity.
+    """
     if frame.empty:
         return {"overall": NOTHING}
     plain = frame[frame["group"] != TIES]
@@ -128,7 +131,7 @@ def _formulas(subsets: Sequence[str], *, has_ties: bool) -> dict[str, Any]:
 
 
 def _weighted(places: Sequence[int], subsets: Sequence[str], count: int) -> Any:
-    """The mean accuracy of some subsets, weighted by their published counts, or else by the rows there are."""
+    """The mean accuracy of some subsets, weighted by their published counts, or else by their numbers of rows."""
     right, rows = list(places), [place + count for place in places]
 
     def formula(sums: Numbers) -> Numbers:
@@ -170,7 +173,7 @@ def _ties_sums(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ties_score(sums: Numbers) -> Numbers:
-    """0.3 of each accuracy, 0.2 of each share of margins that are wide enough, 0.01 of how wide (RewardBench 2)."""
+    """0.3 times each accuracy, 0.2 times each share of wide margins, 0.01 times their width (RewardBench 2)."""
     at = {name: sums[..., place] for place, name in enumerate(_TIES_COLUMNS)}
     accuracy = ratio(at["ref"], at["refs"]) + ratio(at["tied"], at["ties"])
     preferred = ratio(at["preferred"], at["both"]) + ratio(at["preferred_hard"], at["both"])

@@ -26,17 +26,17 @@ _COUNTS: Final[dict[str, dict[str, int]]] = {
         "xstest-should-respond": 154,
         "donotanswer": 136,
     },
-    # math-prm has 447 rows and counts as many as all of code.
+    # math-prm has 447 rows and counts as much as all of code.
     "Reasoning": {"math-prm": 984}
     | {f"hep-{language}": 164 for language in ("cpp", "go", "java", "js", "python", "rust")},
 }
 
 
 def section_of(subset: str) -> str:
-    """The section that a subset belongs to; itself if it is none of version 1."""
+    """The section that a subset belongs to; the subset itself if it is not one of version 1."""
     return next((section for section, counts in _COUNTS.items() if subset in counts), subset)
 
 
 def weight_of(subset: str) -> int | None:
-    """How much a subset counts in its section; None if it is none of version 1."""
+    """How much a subset counts in its section; None if it is not one of version 1."""
     return next((counts[subset] for counts in _COUNTS.values() if subset in counts), None)

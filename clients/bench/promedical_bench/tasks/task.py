@@ -1,4 +1,4 @@
-"""What the bench asks of a task. A task knows its data and its formulas; it knows no service and no report."""
+"""What the bench needs from a task. A task knows its data and its formulas, but no service and no report."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,11 +23,11 @@ class Facts:
 
     Attributes:
         path: The file of data.
-        responses_path: The file of answers to judge, where there is one.
-        digest: Hash of the bytes of both.
+        responses_path: The file of answers to judge, if there is one.
+        digest: The hash of the bytes of both files.
         skipped: What was left out, and why.
         notes: What a reader of the numbers must know.
-        pair_cap: Pairs per prompt and criterion at most, where pairs are counted.
+        pair_cap: The most pairs per prompt and criterion, if pairs are counted.
     """
 
     path: Path
@@ -39,11 +39,11 @@ class Facts:
 
 
 class Task(Protocol):
-    """A task with its data. `answers` may lack responses: those were not scored, and nothing is made of them."""
+    """A task with its data. `answers` may lack responses: these were not scored, and do not count."""
 
     @property
     def name(self) -> str:
-        """As the command line has it."""
+        """The task's name on the command line."""
 
     @property
     def title(self) -> str:
@@ -51,23 +51,23 @@ class Task(Protocol):
 
     @property
     def headline(self) -> str:
-        """The metric that stands on top."""
+        """The metric at the top of the report."""
 
     @property
     def main(self) -> tuple[str, ...]:
-        """The metrics that everybody should read, the headline first."""
+        """The metrics that every reader should see, the headline first."""
 
     @property
     def of_one_response(self) -> Collection[str]:
-        """The metrics that compare no responses: all that a judge without the response can have."""
+        """The metrics that do not compare responses, which a judge without the responses can have."""
 
     @property
     def chance(self) -> float | None:
-        """What a coin gets of the headline, where that means something."""
+        """The value of the headline that guessing gets, if that means something."""
 
     @property
     def titles(self) -> Mapping[str, str]:
-        """Of metrics, by their names."""
+        """Titles of metrics, by their names."""
 
     @property
     def facts(self) -> Facts:
@@ -75,7 +75,7 @@ class Task(Protocol):
 
     @property
     def cases(self) -> Sequence[Case]:
-        """All that is to be asked."""
+        """All cases that the oracle is asked about."""
 
     def limited(self, cases: int) -> "Task":
         """The same task on its first cases only."""
@@ -84,13 +84,13 @@ class Task(Protocol):
         """Every metric, by name and then by group, before it is computed."""
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The same metrics of judges that read nothing, and of people, on the responses that have answers."""
+        """The same metrics for judges that read nothing and for people, on the responses that have answers."""
 
     def agreement(self, answers: Answers) -> Tallies:
-        """Measures of agreement with the labels; empty where there are no labels."""
+        """Measures of agreement with the labels; empty if there are no labels."""
 
     def labels(self, answers: Answers) -> pd.DataFrame | None:
-        """Labels beside answers, with the columns of `predictions.COLUMNS`; None where there are no labels."""
+        """Labels with answers, in the columns of `predictions.COLUMNS`; None if there are no labels."""
 
 
 def facts_of(content: Content, skipped: tuple[Skipped, ...], *others: Content, notes: Iterable[str] = ()) -> Facts:
@@ -106,17 +106,17 @@ def answered(case: Case, answers: Answers) -> Sequence[Answer | None]:
 
 
 def by_group(frame: pd.DataFrame, metrics: Mapping[str, Metric], column: str = "group") -> Tallies:
-    """Every metric over all rows, and over each group where there are several, in the order of their names."""
+    """Every metric over all rows and, if there are several groups, over each group in the order of their names."""
     parts = {str(name): part for name, part in frame.groupby(column)}
     groups = {OVERALL: frame} | (parts if len(parts) > 1 else {})
     return {name: {group: tally(metric, part) for group, part in groups.items()} for name, metric in metrics.items()}
 
 
 def tally(metric: Metric, frame: pd.DataFrame) -> Tally:
-    """The metric before it is computed, also where there is no data."""
+    """The metric before it is computed, even if there are no data."""
     return NOTHING if frame.empty else metric(frame)
 
 
 def id_of(text: str) -> str:
-    """An id for what has none in its file."""
+    """An id for a row that has none in its file."""
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:14]

@@ -2,8 +2,9 @@
 
     {"prompt_id", "label_type": easy | hard | human | length, "prompt": text, "chosen": messages, "rejected": messages}
 
-A JSON array or JSON lines. Right is: the reward of the chosen response is above that of the rejected one; a tie is
-wrong. `mean` is the mean of the four accuracies, as published. A named rubric judges, unless rows bring `criteria`.
+The file is a JSON array or JSON lines. A row is right if the reward of the chosen response is above that of the
+rejected one; a tie is wrong. `mean` is the mean of the four accuracies, as published. A named rubric judges rows
+without `criteria`.
 """
 
 from pathlib import Path
@@ -82,7 +83,7 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
 
 
 def _last(value: str | list[conversations.Turn], field: str) -> str:
-    """The answer: the last message, which is the assistant's."""
+    """The answer: the last message, which must be the assistant's."""
     if isinstance(value, str):
         return value
     if not value or value[-1]["role"] != "assistant" or not value[-1]["content"].strip():

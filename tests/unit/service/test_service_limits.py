@@ -26,7 +26,7 @@ def test_limits_allow_as_many_as_they_say():
 def test_limits_name_what_holds_too_much(path, counts, said):
     with pytest.raises(ServiceError) as caught:
         LIMITS.check_item(path, **counts)
-    assert (caught.value.code, caught.value.message) == (ErrorCode.TOO_LARGE, f"{said}, split the request")
+    assert (caught.value.code, caught.value.message) == (ErrorCode.TOO_LARGE, f"{said}; split the request")
 
 
 def test_limits_bound_values_by_what_a_full_request_holds_and_never_below_what_costs_nothing():

@@ -207,7 +207,7 @@ async def test_edges_refuse_too_many_of_anything(transport, said):
     async with running(**limits) as server, client_of(transport, server) as client:
         request = TOO_MANY[said]
         answer = await client.ask("RankResponses" if isinstance(request, m.RankRequest) else "ScoreBatch", request)
-        assert (answer.code, answer.message) == ("too_large", f"{said}, split the request")
+        assert (answer.code, answer.message) == ("too_large", f"{said}; split the request")
         assert server.oracle.started == 0
 
 

@@ -31,7 +31,7 @@ VLLM_INSTALLED := .venv-vllm/.installed
 PYTHON312_INSTALLED := .venv-312/.installed
 README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
 
-# A Python 3.12 that runs: pyenv's command of that name may say that no such version is chosen.
+# A Python 3.12 that runs: pyenv's command of that name may only say that no such version is chosen.
 PYTHON312 = $(shell for each in python3.12 $(HOME)/.pyenv/versions/3.12.*/bin/python3.12; do \
   $$each -c '' 2>/dev/null && echo $$each && break; done)
 
@@ -67,10 +67,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/$(PIP) -e '.[dev]'
 	@touch $@
 
-# pip-compile keeps the versions in constraints.txt that still fit. torch moves by hand, with the Dockerfile and the
-# measurements; without its local part (+cpu), any build of it fits, and CUDA's packages are pinned by torch itself.
+# pip-compile keeps the versions in constraints.txt that still fit. torch is raised by hand, together with the Dockerfile
+# and the measurements. Without its local part (+cpu) any build of it fits, and torch itself pins CUDA's packages.
 .PHONY: lock
-lock: $(LOCK_INSTALLED) ## Pin in constraints.txt what pyproject.toml asks for (ARGS="--upgrade": the newest releases)
+lock: $(LOCK_INSTALLED) ## Pin the dependencies of pyproject.toml in constraints.txt (ARGS="--upgrade" takes the newest releases)
 	@.venv-lock/bin/pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-annotate --no-header \
 	  --no-emit-options --constraint <(grep '^torch==' constraints.txt) --output-file constraints.txt $(ARGS) pyproject.toml
 	@sed -i -E '/^#|^$$|^promedical @|^(cuda|nvidia)-|^triton=/d; s/^(torch==[^+]+)\+.*/\1/' constraints.txt
@@ -82,7 +82,7 @@ $(LOCK_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: demo
-demo: install ## Start the service, score medical answers, show the verdicts (ARGS="--data FILE")
+demo: install ## Start the service, score medical answers and show the verdicts (ARGS="--data FILE")
 	@$(BIN)/python -m scripts.demo.demo $(ARGS)
 
 .PHONY: serve
@@ -94,13 +94,13 @@ image: ## Build the container image with buildah (IMAGE=name:tag BASE=image TARG
 	$(PYTHON) -m scripts.images.build_image --tag $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 .PHONY: test-image
-test-image: install image-tools ## Build both images on Debian's packages, run them hardened with runc, score in them
+test-image: install image-tools ## Build both images from Debian's packages, run them hardened with runc, and score in them
 	$(MAKE) image IMAGE=localhost/promedical:torch BASE=debian ARGS=
 	$(MAKE) image IMAGE=localhost/promedical:vllm BASE=debian TARGET=service-vllm ARGS="--vllm $(VLLM_CPU)"
 	IMAGES=1 $(BIN)/pytest tests/image $(ARGS)
 
 .PHONY: test
-test: install ## Run the tests, but for the long parts of CI (ARGS="tests/unit -k reward"; PART=ranks: this part)
+test: install ## Run the tests, without the long parts of CI (ARGS="tests/unit -k reward"; PART=ranks runs this part)
 	$(BIN)/python -m scripts.ci.run_tests $(if $(PART),--only $(PART),$(ARGS))
 
 .PHONY: test-312
@@ -129,11 +129,11 @@ $(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/images/install_vllm.py
 	@touch $@
 
 .PHONY: soak
-soak: install ## Three replicas under load, one killed every 20 s, and a call of minutes: a quarter of an hour (SOAK_SECONDS=600)
+soak: install ## Load three replicas, kill one every 20 s, and make a call of minutes; takes a quarter of an hour (SOAK_SECONDS=600)
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/pytest tests/soak $(ARGS)
 
 .PHONY: frameworks
-frameworks: $(FRAMEWORKS) ## Fetch the wheels of RL frameworks, without what they depend on, for the tests that call their code
+frameworks: $(FRAMEWORKS) ## Fetch the wheels of RL frameworks, without their dependencies, for the tests that call their code
 
 $(FRAMEWORKS): $(INSTALLED) Makefile
 	@$(BIN)/$(PIP) --no-deps --only-binary :all: --upgrade --target $(@D) \
@@ -152,7 +152,7 @@ chart-docs: install ## Write the generated parts of the chart: its README's para
 	$(BIN)/python -m scripts.docs.generate_chart
 
 .PHONY: chart-audit
-chart-audit: install $(AUDIT_INSTALLED) ## Audit all example renders with checkov, but for the reviewed list
+chart-audit: install $(AUDIT_INSTALLED) ## Audit all rendered examples with checkov, except for the reviewed findings
 	@rendered=$$(mktemp -d) && trap 'rm -rf "$$rendered"' EXIT && \
 	helm=$$($(BIN)/python -m scripts.ci.fetch_helm | tail -1) && \
 	for values in helm/promedical/examples/*.yaml; do \
@@ -168,7 +168,7 @@ $(AUDIT_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: audit
-audit: install $(SBOM_INSTALLED) ## Check the licence of every installed package, look for known weaknesses
+audit: install $(SBOM_INSTALLED) ## Check the licence of every installed package, and look for known weaknesses
 	$(BIN)/python -m scripts.ci.check_licences
 	$(BIN)/python -m scripts.ci.audit_dependencies
 
@@ -184,11 +184,11 @@ $(SBOM_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: chart-tools
-chart-tools: ## Install by apt-get what tests use beside Python: promtool, prometheus, bwrap, nginx
+chart-tools: ## Install with apt-get what tests need besides Python: promtool, prometheus, bwrap, nginx
 	@$(call install_tools,promtool bwrap nginx,prometheus bubblewrap nginx-light)
 
 .PHONY: image-tools
-image-tools: ## Install by apt-get what building and running images needs: buildah, mmdebstrap, runc
+image-tools: ## Install with apt-get what images need to be built and run: buildah, mmdebstrap, runc
 	@$(call install_tools,buildah mmdebstrap runc,buildah mmdebstrap runc)
 
 .PHONY: format
@@ -204,12 +204,12 @@ lint: install ## Look for mistakes: ruff, mypy, layers
 	$(BIN)/lint-imports
 
 .PHONY: check
-check: lint ## All fast checks, under a minute: lint, generated docs, stubs if their toolchain is there
+check: lint ## Run all fast checks, in under a minute: lint, generated docs, and stubs if their toolchain is there
 	$(BIN)/python -m scripts.docs.generate_docs --check
 	@if test -e $(PROTO_INSTALLED); then $(MAKE) proto-check; fi
 
 .PHONY: structure
-structure: install ## Print rooms, floors, arrows, circles and sizes of the packages (ARGS="--write")
+structure: install ## Print the rooms, floors, arrows, circles and sizes of the packages (ARGS="--write")
 	$(BIN)/python -m scripts.ci.structure $(ARGS)
 
 .PHONY: docs
@@ -217,7 +217,7 @@ docs: install ## Write the generated parts of the documentation again
 	$(BIN)/python -m scripts.docs.generate_docs
 
 .PHONY: answers
-answers: install ## Write what the default model answers to the snippets of the documentation
+answers: install ## Write the default model's answers to the snippets of the documentation
 	$(BIN)/pytest tests/e2e/test_readme.py -k answer --snapshot-update
 
 .PHONY: site
@@ -229,7 +229,7 @@ proto: $(PROTO_INSTALLED) ## Write the protobuf stubs again
 	$(call generate_stubs,proto)
 
 .PHONY: proto-check
-proto-check: $(PROTO_INSTALLED) ## Prove that the checked-in stubs are those of reward.proto
+proto-check: $(PROTO_INSTALLED) ## Prove that the committed stubs are those of reward.proto
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
 	$(call generate_stubs,$$fresh) && \
 	for stub in "$$fresh"/promedical/v1/*; do \
@@ -244,7 +244,7 @@ $(PROTO_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: slim
-slim: install ## Prove that the base install is light: build the wheel, install it alone, use it
+slim: install ## Prove that the base install is light: build the wheel, install only it, and use it
 	$(BIN)/python -m scripts.ci.check_slim_install
 
 .PHONY: bench-engine
@@ -275,11 +275,11 @@ keep-grpo: install ## Keep a finished GRPO run's summary as the reference in doc
 	$(MAKE) docs
 
 .PHONY: ablations
-ablations: install ## Train with parts left out and compare (ARGS="--data DATA --output RUNS")
+ablations: install ## Train a recipe with parts left out, and compare (ARGS="--data DATA --output RUNS")
 	$(BIN)/python -m scripts.bench.ablations $(ARGS)
 
 .PHONY: ci
-ci: ## What CI runs; the tests come last, so that their summary ends the log
+ci: ## Run what CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) install
 	$(MAKE) -j2 --output-sync=target check proto-check slim site
 	$(MAKE) demo ARGS=
@@ -291,17 +291,17 @@ ci: ## What CI runs; the tests come last, so that their summary ends the log
 	$(BIN)/python -m scripts.ci.run_tests --parts $(PARTS) $(if $(COVERAGE),--coverage)
 
 .PHONY: ci-parts
-ci-parts: install ## Say which long parts CI runs for the files as they are
+ci-parts: install ## Show which long parts CI would run for the current files
 	$(BIN)/python -m scripts.ci.parts
 
 .PHONY: audits
-audits: ## The audits of CI: packages, their list, the chart
+audits: ## Run the audits of CI: packages, their list, the chart
 	$(MAKE) audit
 	$(MAKE) sbom
 	$(MAKE) chart-audit
 
 .PHONY: ci-full
-ci-full: install ## CI with all of its parts and with coverage, Python 3.12, vLLM, the images, the soak; writes docs/results/ci-full.json (two hours; ONLY="soak ranks": these)
+ci-full: install ## Run CI with all parts and coverage, Python 3.12, vLLM, the images and the soak; writes docs/results/ci-full.json (two hours; ONLY="soak ranks" runs only these)
 	$(BIN)/python -m scripts.ci.full $(foreach step,$(ONLY),--only $(step))
 
 .PHONY: clean

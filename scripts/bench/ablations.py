@@ -1,7 +1,7 @@
 """`make ablations ARGS="--data DATA --output RUNS"`: train a recipe whole and with each part left out, and compare.
 
-Each variant is a run of `promedical-train rm` in its own folder, so what was cut off goes on. What they scored is
-compared here, uncalibrated, for one that cannot be calibrated may still put pairs in order. Writes
+Each variant is a run of `promedical-train rm` in its own folder, so an interrupted run resumes. Their scores are
+compared here without calibration, since a variant that cannot be calibrated may still put pairs in order. Writes
 docs/results/ablations.json, from which `make docs` makes the tables in docs/evaluation.md.
 """
 
@@ -61,11 +61,11 @@ def main() -> int:
 
 
 def compared(prompts: Sequence[LabelledPrompt], said: Mapping[str, Predictions]) -> dict[str, Any]:
-    """Pair accuracies of every variant and of the longer answer, and how far each is from the whole, paired.
+    """Pair accuracies of every variant and of the longer answer, and their paired differences from the whole recipe.
 
     Args:
-        prompts: What was asked about.
-        said: By variant; the whole is the first.
+        prompts: The prompts that were asked about.
+        said: The predictions by variant; the whole recipe is the first.
     """
     whole, *parts = (_evaluated(prompts, said, name).as_dict() for name in said)
     return {
@@ -86,7 +86,7 @@ def _evaluated(prompts: Sequence[LabelledPrompt], said: Mapping[str, Predictions
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="rm-smollm2-135m")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the data")
     parser.add_argument("--output", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--split", choices=("dev", "test"), default="dev", help="what is evaluated (default: dev)")
     parser.add_argument(
@@ -96,14 +96,14 @@ def _options() -> argparse.Namespace:
 
 
 def _train(options: argparse.Namespace, name: str) -> None:
-    """Train and ask a variant, or see that this was done."""
+    """Train and ask a variant, unless this is already done."""
     command = [sys.executable, "-m", "promedical_trainer.cli", "rm", "--recipe", options.recipe]
     command += ["--data", str(options.data), "--output", str(options.output / name), "--until", options.split]
     command += [flag for setting in options.set for flag in ("--set", setting)]
     command += [] if name == WHOLE else ["--ablation", name]
     code = subprocess.run(command, check=False).returncode
     if code not in {0, UNCALIBRATED}:
-        raise SystemExit(f"{name}: stopped with exit code {code}; see above, then run the same command to go on")
+        raise SystemExit(f"{name}: stopped with exit code {code}; see above, then run the same command to resume")
     if code == UNCALIBRATED and options.split != "dev":
         raise SystemExit(f"{name}: cannot be calibrated, so it is not asked about {options.split}; compare on dev")
 
@@ -125,13 +125,13 @@ def _unscored() -> BundleScorer:
 
 
 def _part(output: Path, name: str) -> dict[str, Any]:
-    """What was measured of a variant; empty for one that could not be calibrated."""
+    """What was measured on a variant; empty if it could not be calibrated."""
     path = output / "evaluation.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))[name]) if path.is_file() else {}
 
 
 def _vetoes(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Shares of the violating and of the safe responses, by thresholds of its own calibration."""
+    """The shares of violating and of safe responses that are vetoed, with thresholds of its own calibration."""
     scores = evaluation.get("scores", {}).get(MODEL, {})
     return {name: scores[name][Dimension.SAFETY] for name in VETOES if name in scores}
 

@@ -1,4 +1,4 @@
-"""Under what a benchmark was run: what every committed result begins with."""
+"""The conditions of a benchmark, with which every committed result begins."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import torch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """Of one run; results of benchmarks inherit it."""
+    """The conditions of one run; results of benchmarks inherit from this."""
 
     date: str
     machine: str
@@ -21,7 +21,7 @@ class Conditions:
 
 
 def conditions(*packages: str) -> Conditions:
-    """Of this process, with the versions of these packages."""
+    """The conditions of this process, with the versions of these packages."""
     return Conditions(
         date=datetime.now(UTC).date().isoformat(),
         machine=f"{os.cpu_count()} cores, {_cpu_name()}",
@@ -31,6 +31,6 @@ def conditions(*packages: str) -> Conditions:
 
 
 def _cpu_name() -> str:
-    """As the kernel names it."""
+    """The name of the CPU, from the kernel."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -2,7 +2,7 @@
 
 The reference: a random Qwen3 classifier (8 layers, hidden 512, MLP 1536, 8 heads and 4 key-value heads of 64,
 vocabulary 8192) and one row of work: prompt 120, response 300, criterion 30 tokens, 8 responses, 12 criteria.
-Rounds alternate, so that what else the machine does hits all alike; the best round of each counts. `--write`
+Rounds alternate, so that other work on the machine affects all ways equally; the best round of each counts. `--write`
 keeps the result in docs/results/bench-engine.json, from which the tables in README.md and
 docs/performance.md are made.
 """
@@ -67,7 +67,7 @@ class Result(Conditions):
 
 
 def main() -> int:
-    """Measure, print, and keep the result if asked; fails if a target is missed."""
+    """Measure, print, and keep the result if asked; fail if a target is missed."""
     options = _options()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -123,7 +123,7 @@ def reference_tree(seed: int = 0) -> TokenTree:
 
 
 def reference_model(implementation: str, shape: Mapping[str, int] = REFERENCE) -> Any:
-    """A Qwen3 classifier with random weights, of torch's default device and dtype."""
+    """A Qwen3 classifier with random weights, on torch's default device and with its default dtype."""
     torch.manual_seed(0)
     build: Any = Qwen3Config
     config = build(**shape, num_labels=1, pad_token_id=0, attn_implementation=implementation)
@@ -175,13 +175,13 @@ def timed(way: Callable[[], object]) -> float:
 
 @torch.inference_mode()
 def matmul_seconds(wrap: Callable[[torch.nn.Linear], torch.nn.Module] = lambda linear: linear) -> float:
-    """Seconds of one large matrix product: what the machine can do at best, by torch's default library or another."""
+    """Seconds of one large matrix product, the best that the machine can do, by torch's default library or another."""
     inputs, layer = torch.randn(MATMUL, MATMUL), wrap(torch.nn.Linear(MATMUL, MATMUL, bias=False))
     return min(timed(lambda: layer(inputs)) for _ in range(2))
 
 
 def computing_parameters(model: torch.nn.Module) -> int:
-    """Parameters that every token is multiplied with: all but the embeddings."""
+    """The number of parameters that every token is multiplied with: all but the embeddings."""
     return sum(p.numel() for name, p in model.named_parameters() if "embed" not in name)
 
 

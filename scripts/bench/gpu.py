@@ -1,11 +1,11 @@
 """`make bench-gpu ARGS=OUT`: the torch engine on one NVIDIA GPU, with random weights in the shape of Qwen3-8B.
 
-First the tests of tests/gpu, then in one run: flat transformers, the tree engine by FlashAttention over spans and by
-masked segments, and matrix products, on one group and on a full row of them. Rounds alternate; the best round of each
-counts. Writes OUT/bench-gpu.json.
+It first runs tests/gpu. Then it measures in one run flat transformers, the tree engine with FlashAttention over spans
+and with masked segments, and matrix products, on one group and on a full row of groups. Rounds alternate; the best
+round of each counts. It writes OUT/bench-gpu.json.
 
-On a machine without a network: `pip wheel --no-deps .` beforehand, and there `pip install --no-deps` of that wheel and
-of what the machine lacks of torch, transformers, tokenizers, pydantic, rich and pytest; then
+For a machine without a network, build a wheel elsewhere with `pip wheel --no-deps .`. There, `pip install --no-deps`
+that wheel and whatever is missing of torch, transformers, tokenizers, pydantic, rich and pytest; then run
 `python -m scripts.bench.gpu OUT`.
 """
 
@@ -46,9 +46,9 @@ ROW_TREES: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Of one way to score some trees: differences are from flat passes, in logits.
+    """The measurement of one way to score some trees; differences are from flat passes, in logits.
 
-    `useful_share` is that of the matrix products' rate which goes into tokens that had to be computed.
+    `useful_share` is the share of the matrix products' rate that goes into tokens which had to be computed.
     """
 
     way: str
@@ -87,10 +87,10 @@ def main() -> int:
 
 
 def run_tests() -> str:
-    """The closing line of the tests that need a GPU, without the settings and plugins of the others.
+    """The closing line of the tests that need a GPU, run without the settings and plugins of the other tests.
 
     Raises:
-        SystemExit: They did not pass; their output is printed.
+        SystemExit: The tests did not pass; their output is printed.
     """
     command = [
         sys.executable,
@@ -112,7 +112,7 @@ def run_tests() -> str:
 
 
 def measure(rounds: int, tests: str) -> Result:
-    """One group, then a full row of them."""
+    """One group, then a full row of groups."""
     stock = reference_model("sdpa", QWEN3_8B)
     ways = ways_of(stock, QWEN3_8B)
     products = min(matmul_seconds() for _ in range(rounds))
@@ -170,7 +170,7 @@ def rates_of(ways: dict[str, Way], trees: Sequence[TokenTree], rounds: int, stoc
 
 @torch.inference_mode()
 def matmul_seconds() -> float:
-    """Seconds of one large product, of many behind each other."""
+    """Seconds of one large matrix product, from many in a row."""
     left, right = torch.randn(MATMUL, MATMUL), torch.randn(MATMUL, MATMUL)
 
     def products() -> None:

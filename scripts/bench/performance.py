@@ -1,12 +1,12 @@
 """`make performance`: the engines, bare and through the service, beside their peers, in one run on this machine.
 
 1. The row of `make bench-engine`: flat transformers, vLLM with and without its prefix cache, the tree engine, and the
-   arithmetic floor. All stand ready and take turns, round by round; every round scores other tokens, so that no cache
-   remembers them, and the best round of each counts.
+   arithmetic floor. All are loaded at the same time and take turns, round by round. Every round scores other tokens,
+   so that no cache has them, and the best round of each counts.
 2. The default model: the bare torch engine, then both engines behind the service under saturating bulk load.
-3. The same service under bulk load and a product's single requests at once.
+3. The same service under bulk load and a product's single requests at the same time.
 
-Runs in .venv-vllm. `--write` keeps the result and its plot in docs/results, from which docs/performance.md is made.
+It runs in .venv-vllm. `--write` keeps the result and its plot in docs/results, from which docs/performance.md is made.
 """
 
 import argparse
@@ -58,7 +58,7 @@ BARE_ITEMS: Final = 4
 RATE_PER_S: Final = 0.1
 VLLM: Final = {"vLLM without prefix cache": False, VLLM_AT_BEST: True}
 BINDINGS: Final = ("auto", f"0-{(os.cpu_count() or 1) - 1}")
-"""Of vLLM's threads: its default leaves a core to its scheduler; the other takes all."""
+"""Cores of vLLM's threads: vLLM's default leaves a core to its scheduler; the other setting uses all cores."""
 KV_CACHE_GIB: Final = "1"
 PAUSE_S: Final = 1.5
 
@@ -70,12 +70,12 @@ class Measured:
     name: str
     scores_per_s: float
     max_abs_difference: float | None
-    """To flat transformers."""
+    """How far scores differ from those of flat transformers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(Conditions):
-    """One run. `served` and `mixed` are what `promedical-bench load` measures."""
+    """One run. `served` and `mixed` are results of `promedical-bench load`."""
 
     tokens_flat: int
     tokens_unique: int
@@ -139,14 +139,14 @@ def reference_ways(trees: Sequence[TokenTree], console: Console) -> tuple[list[M
             order.rotate()
     gflops = 2 * MATMUL**3 / min(products) / 1e9
     found = [measured(name, rounds) for name in ways]
-    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = best_binding(found)  # for the service, too
+    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = best_binding(found)  # this is for the service too
     flop = 2 * computing_parameters(stock) * trees[0].unique_tokens
     floor = Measured(name=FLOOR, scores_per_s=trees[0].leaf_count * gflops * 1e9 / flop, max_abs_difference=None)
     return [*found, floor], gflops
 
 
 def measured(name: str, rounds: Sequence[Mapping[str, tuple[float, list[float]]]]) -> Measured:
-    """The best round but the first, and the largest difference of any score to flat transformers."""
+    """The best round except the first, and the largest difference of any score from flat transformers."""
     pairs = [pair for each in rounds for pair in zip(each[name][1], each[FLAT][1], strict=True)]
     best = min(each[name][0] for each in rounds[1:])
     worst = max(abs(a - b) for a, b in pairs)
@@ -184,7 +184,7 @@ def vllm_way(folder: Path, binding: str, *, caching: bool) -> Iterator[Way]:
 
 
 def timed(run: Way, tree: TokenTree) -> tuple[float, list[float]]:
-    """Seconds and scores of one run, after a pause in which threads of the one before give up spinning."""
+    """Seconds and scores of one run, after a pause in which threads of the previous run stop spinning."""
     time.sleep(PAUSE_S)
     started = time.perf_counter()
     scores = run([tree])
@@ -218,7 +218,7 @@ def rendered(renderer: Any, item: Any) -> Iterator[TokenTree]:
 
 
 def served_load(engine: str, plan: Plan, console: Console) -> Loaded:
-    """What `promedical-bench load` measures of a service with this engine."""
+    """What `promedical-bench load` measures on a service with this engine."""
     with running_service(console, ["--engine", engine, "--model", MODEL]) as service:
         return asyncio.run(drive(Address(service.grpc_url), plan, silent))
 
@@ -231,9 +231,12 @@ def silent(_: str) -> Iterator[Callable[[int, int], None]]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of every way, after one to warm up")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of every way, after a warm-up round")
     parser.add_argument(
-        "--seconds", type=float, default=300.0, help="length of a load of bulk; both lanes take twice that"
+        "--seconds",
+        type=float,
+        default=300.0,
+        help="length of the bulk load; the load on both lanes is twice as long",
     )
     parser.add_argument("--write", action="store_true", help=f"keep the result in docs/results/{RESULT.name}")
     return parser.parse_args()

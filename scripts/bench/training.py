@@ -1,9 +1,9 @@
 """`make bench-training`: training on trees beside one sequence per response and criterion, in one run.
 
-The base of the default model with the adapter of its recipe, in fp32, on one prompt of 4 responses and 12 criteria
-with the lengths of real data. The text is synthetic, or with PROMEDICAL_DATA a labelled prompt of the dev split.
-Both ways run forward and backward on the same weights, and their gradients are compared, so that the ratio is of
-equal work. Needs about 12 GB of memory; `--responses 1` needs 8.
+It trains the base of the default model with the adapter of its recipe, in fp32, on one prompt of 4 responses and 12
+criteria with the lengths of real data. The text is synthetic or, with PROMEDICAL_DATA, a labelled prompt of the dev
+split. Both ways run forward and backward on the same weights, and their gradients are compared, so that the ratio is
+one of equal work. This needs about 12 GB of memory; `--responses 1` needs 8 GB.
 `--write` keeps the result in docs/results/bench-training.json.
 """
 
@@ -59,7 +59,7 @@ class Result(Conditions):
 
 
 def main() -> int:
-    """Measure, print, and keep the result if asked; fails if a target is missed."""
+    """Measure, print, and keep the result if asked; fail if a target is missed."""
     options = _options()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -81,7 +81,7 @@ def bench(options: argparse.Namespace) -> Result:
     torch.manual_seed(0)
     model = trainable_model(bundle, recipe.adapter, dtype=torch.float32, checkpointing=False)
     for name, parameter in model.named_parameters():
-        if "lora_B" in name:  # at its start, zero, it would hide half of the adapter's gradients
+        if "lora_B" in name:  # its initial value, zero, would hide half of the adapter's gradients
             torch.nn.init.normal_(parameter, std=0.01)
     found = measure(
         model, bundle.renderer(), [whole_group(prompt)], options.repeats, flat_sequences=options.flat_sequences
@@ -115,7 +115,7 @@ def whole_group(prompt: LabelledPrompt) -> Group:
 
 
 def synthetic_prompt(responses: int, criteria: int) -> LabelledPrompt:
-    """Everyday words at random, about a token each, with labels that differ between responses."""
+    """Random everyday words of about a token each, with labels that differ between responses."""
     rng = random.Random(0)  # noqa: S311 - not for secrets
 
     def text(words: int) -> str:
@@ -141,7 +141,7 @@ def _labelled(name: str, text: str, criteria: Sequence[Criterion], rng: random.R
 
 
 def real_prompt(options: argparse.Namespace) -> LabelledPrompt:
-    """The first prompt of the dev split with enough criteria and responses, cut to as many as asked for."""
+    """The first prompt of the dev split with enough criteria and responses, cut to the numbers asked for."""
     path = Path(os.environ[DATA]) / "criteria" / "dev.jsonl.gz"
     for prompt in read(path).prompts:
         if len(prompt.criteria) >= options.criteria and len(prompt.responses) >= options.responses:
@@ -177,8 +177,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--responses", type=int, default=4)
     parser.add_argument("--criteria", type=int, default=12)
-    parser.add_argument("--repeats", type=int, default=2, help="of which the best counts")
-    parser.add_argument("--flat-sequences", type=int, default=FLAT_SEQUENCES, help="in a batch of the flat way")
+    parser.add_argument("--repeats", type=int, default=2, help="runs of each way; the best run counts")
+    parser.add_argument(
+        "--flat-sequences", type=int, default=FLAT_SEQUENCES, help="sequences in a batch of the flat way"
+    )
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's choice)")
     parser.add_argument("--write", action="store_true", help=f"keep the result in docs/results/{RESULT.name}")
     return parser.parse_args()

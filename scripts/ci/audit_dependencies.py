@@ -1,6 +1,6 @@
-"""`make audit`: every package of .venv against the advisory database, by pip-audit.
+"""`make audit`: checks every package of .venv against the advisory database, by pip-audit.
 
-Where the database cannot be reached, or knows not a single package, nothing was audited. The last line then says so.
+If the database cannot be reached, or does not know a single package, nothing is audited, and the last line says so.
 """
 
 import json
@@ -19,11 +19,11 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 TOOL: Final = ROOT / ".venv-sbom" / "bin" / "pip-audit"
 OURS: Final = "promedical"
 UNREACHABLE: Final = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|network may be blocking|ServiceError")
-"""What pip-audit writes when it got no answer."""
+"""What pip-audit prints if it gets no answer."""
 
 
 def main() -> int:
-    """Audit; 1 if a package has a known weakness."""
+    """Audit; return 1 if a package has a known weakness."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(installed()))
         file.flush()
@@ -37,13 +37,13 @@ def main() -> int:
 
 
 def installed() -> Sequence[str]:
-    """Every package but our own. The database does not know local versions: torch 2.13.0+cpu is asked for as 2.13.0."""
+    """Every package but our own. The database does not know local versions, so torch 2.13.0+cpu becomes 2.13.0."""
     found = {each.name: Version(each.version).public for each in distributions() if each.name != OURS}
     return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 
 def report(audited: Sequence[dict[str, Any]]) -> int:
-    """Say what was found; the exit code."""
+    """Say what was found; return the exit code."""
     known = [each for each in audited if "skip_reason" not in each]
     if not known:
         return skipped(f"the advisory database knows none of {len(audited)} packages, so it cannot be reached")
@@ -60,7 +60,7 @@ def report(audited: Sequence[dict[str, Any]]) -> int:
 
 
 def report_failure(stderr: str) -> int:
-    """Say why there is no report; the exit code."""
+    """Say why there is no report; return the exit code."""
     if UNREACHABLE.search(stderr):
         return skipped("the advisory database cannot be reached")
     print(f"pip-audit gave no report:\n{stderr}")
@@ -68,7 +68,7 @@ def report_failure(stderr: str) -> int:
 
 
 def skipped(reason: str) -> int:
-    """Say that nothing was looked for; a machine without that network is no fault of the packages."""
+    """Say that nothing was audited; the packages are not to blame for a machine without a network."""
     print(f"SKIPPED: no package was audited for known weaknesses: {reason}")
     return 0
 

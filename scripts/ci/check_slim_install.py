@@ -1,4 +1,4 @@
-"""Prove that the base install is the light SDK: build the wheel, install it alone, use it, look for heavy packages.
+"""Proves that the base install is the light SDK: builds the wheel, installs only it, and looks for heavy packages.
 
 Everything happens in a temporary folder, so neither the checkout nor its virtual environment can help.
 """
@@ -99,7 +99,7 @@ def install(wheel: Path, folder: Path) -> Path:
 
 
 def run(command: list[str | Path], *, cwd: Path, quiet: bool = False) -> None:
-    """Run a command outside the checkout, with no import path inherited."""
+    """Run a command outside the checkout, without an inherited import path."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     environment["PIP_CONSTRAINT"] = environment["PIP_BUILD_CONSTRAINT"] = str(REPOSITORY / "constraints.txt")

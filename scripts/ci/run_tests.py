@@ -1,7 +1,7 @@
-"""`make test` and the tests of `make ci`: those that need the whole machine one by one, then the others in parallel.
+"""`make test` and the tests of `make ci`: tests that need the whole machine run one by one, then the others at once.
 
 pytest's closing line of the larger run comes last. Tests that belong to a part of CI (scripts/ci/parts.py) are left
-out, but for the parts that `--parts` asks for.
+out, except for the parts that `--parts` asks for.
 """
 
 import argparse
@@ -21,12 +21,12 @@ _NO_TESTS: Final = 5
 
 
 def main() -> int:
-    """Run the tests; returns the exit code."""
+    """Run the tests; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", choices=("none", "changed", "all"), default="none", help="parts to run as well")
-    parser.add_argument("--only", choices=MARKED, help="run the tests of this part alone")
-    parser.add_argument("--coverage", action="store_true", help="measure coverage; too little of it is a failure")
-    parser.add_argument("pytest", nargs="*", help="arguments of pytest: exactly these tests are run, one by one")
+    parser.add_argument("--only", choices=MARKED, help="run only the tests of this part")
+    parser.add_argument("--coverage", action="store_true", help="measure coverage, and fail if it is too low")
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest: exactly these tests are run, one by one")
     options, more = parser.parse_known_args()
     chosen = [*options.pytest, *more]
     if chosen:
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def run_all(left: Sequence[str], *, coverage: bool) -> int:
-    """Everything but the tests of some parts."""
+    """A marker expression for everything but the tests of some parts."""
     but = "".join(f" and not {name}" for name in left)
     measured = ["--cov", "--cov-report="] if coverage else []
     with_some = [str(path) for path in (ROOT / "tests").rglob("test_*.py") if "mark.alone" in path.read_text("utf-8")]
@@ -55,7 +55,7 @@ def left_out(parts: str) -> list[str]:
 
 
 def run(arguments: Sequence[str], **environ: str) -> int:
-    """Run pytest; its exit code."""
+    """Run pytest; return its exit code."""
     command = [sys.executable, "-m", "pytest", *arguments]
     return subprocess.run(command, cwd=ROOT, env=os.environ | environ, check=False).returncode
 

@@ -1,8 +1,8 @@
 """The structure of the shipped packages in figures: rooms, floors, arrows and circles; sizes of functions and modules.
 
-A room is a module or a folder directly inside a package; an arrow says that something in one room imports something in
-another; floors count the longest chain of arrows. A circle is a set of rooms that reach each other. `--write` keeps the
-figures in docs/results/structure.json; the exit code is 1 where a package has a circle.
+A room is a module or a folder directly inside a package. An arrow means that something in one room imports something
+in another one; floors are the length of the longest chain of arrows. A circle is a set of rooms that reach each other.
+`--write` keeps the figures in docs/results/structure.json. The exit code is 1 if a package has a circle.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PACKAGES: Final = {
 GENERATED: Final = ("_pb2", "_pb2_grpc")
 
 Arrows = dict[str, set[str]]
-"""By room, the rooms that it imports."""
+"""For each room, the rooms that it imports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class House:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Lines of code, docstrings of functions left out."""
+    """Lines of code, without the docstrings of functions."""
 
     functions: int
     function_median: float
@@ -64,18 +64,18 @@ class Sizes:
 
 @cache
 def import_graph() -> grimp.ImportGraph:
-    """Every import between the modules of the shipped packages, in functions too."""
+    """Every import between the modules of the shipped packages, including those inside functions."""
     return grimp.build_graph(*PACKAGES, cache_dir=None)
 
 
 def packages() -> Iterator[str]:
-    """Every package and every folder in one that holds modules of its own."""
+    """Every package, and every folder inside one that holds modules."""
     graph = import_graph()
     yield from sorted(module for module in graph.modules if graph.find_children(module))
 
 
 def arrows_in(package: str) -> Arrows:
-    """Which room of a package imports which other one."""
+    """Which rooms of a package import which others."""
     graph = import_graph()
     rooms = graph.find_children(package)
     return {
@@ -112,7 +112,7 @@ def floors_of(arrows: Arrows) -> list[tuple[str, ...]]:
 
 
 def circles_of(arrows: Arrows) -> Iterator[tuple[str, ...]]:
-    """Circles of rooms, one at a time: the arrows of each are cut before the next is looked for."""
+    """Circles of rooms, one at a time: the arrows of one are cut before the next one is searched for."""
     left = {room: set(others) for room, others in arrows.items()}
     while True:
         try:
@@ -127,7 +127,7 @@ def circles_of(arrows: Arrows) -> Iterator[tuple[str, ...]]:
 
 
 def modules_of(package: str) -> list[Path]:
-    """The files of a package that somebody wrote."""
+    """The files of a package that are not generated."""
     return [path for path in sorted((PACKAGES[package] / package).rglob("*.py")) if not path.stem.endswith(GENERATED)]
 
 
@@ -158,7 +158,7 @@ def sizes(package: str) -> Sizes:
 
 
 def figures() -> dict[str, Any]:
-    """Everything, as JSON holds it."""
+    """All figures, as the JSON file holds them."""
     return {
         "houses": {package: asdict(house(package)) for package in packages()},
         "sizes": {package: asdict(sizes(package)) for package in PACKAGES},

@@ -1,7 +1,7 @@
 """`make demo`: start the real service with the embedded model, score medical answers over gRPC and REST, show them.
 
 Without arguments it scores the examples of the package; `--data FILE` scores a file of items or of the criteria
-format. Ends with an error if the engine failed on anything, or if the transports disagree.
+format. It ends with an error if the engine failed on anything, or if the transports disagree.
 """
 
 import argparse
@@ -26,10 +26,10 @@ from scripts.demo.running_service import busy, running_service
 EXAMPLES: Final = resources.files("promedical_client") / "examples" / "medical_answers.jsonl"
 KEPT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "demo.txt"
 TOLERANCE: Final = 0.001
-"""Of logits: two passes may differ in their last bits, and that by one step of the rounding."""
+"""The largest difference of logits: two passes may differ in their last bits, which can change the rounded digit."""
 TIMEOUT_S: Final = 900.0
 ATTEMPTS: Final = 3
-"""Few: a service of our own that is gone does not come back."""
+"""Few attempts, since a service that we started ourselves does not come back."""
 INTERRUPTED: Final = 130
 
 
@@ -43,7 +43,7 @@ class Scored:
 
 
 def main() -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo; return the exit code."""
     options = _options()
     console = Console(width=min(WIDTH, Console().width), highlight=False)
     started = time.monotonic()
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def disagreement(over_grpc: ScoreResponse, over_rest: ScoreResponse) -> str | None:
-    """What is wrong with the two answers: the engine failed, nothing was scored, or they differ."""
+    """What is wrong with the two answers: the engine failed, nothing was scored, or the answers differ."""
     errors, others = _errors(over_grpc), _errors(over_rest)
     failed = [*errors.values(), *others.values()].count(ErrorCode.ENGINE_FAILURE)
     if failed:
@@ -121,7 +121,7 @@ def _score(console: Console, client: Client, items: Sequence[ScoreItem], transpo
 
 
 def _page(items: Sequence[ScoreItem], scored: Scored, *, chosen: bool) -> Iterator[RenderableType]:
-    """All that is worth keeping: nothing in it depends on the machine."""
+    """The part of the output that is kept: nothing in it depends on the machine."""
     yield ""
     yield title()
     yield ""
@@ -146,7 +146,7 @@ def _keep(page: Sequence[RenderableType]) -> None:
 
 
 def _errors(response: ScoreResponse) -> dict[tuple[str, int], ErrorCode]:
-    """By item and response; -1 is the item as a whole."""
+    """The outcomes by item and response; -1 stands for the item as a whole."""
     of_items = {(o.id, -1): o.error.code for o in response.items if o.error}
     return of_items | {
         (o.id, index): r.error.code

@@ -32,7 +32,7 @@ TURN_CHARACTERS: Final = 200
 CRITERION_CHARACTERS: Final = 120
 ANSWER_CHARACTERS: Final = 100
 ACCURACY: Final = next((Path(__file__).resolve().parents[2] / "docs").rglob("default-model.json"))
-"""What was measured of the default model when it was shipped."""
+"""What was measured on the default model before it was shipped."""
 
 LEGEND: Final = (
     "Each criterion is judged by itself: the number is the probability that it is met. What is met counts for (+) or "
@@ -53,7 +53,7 @@ NEXT: Final = (
 
 
 def title() -> RenderableType:
-    """What this is."""
+    """The heading: what this is."""
     return Text("Answers to medical questions, judged criterion by criterion", style="bold")
 
 
@@ -88,7 +88,7 @@ def limits(info: ModelInfo, response: ScoreResponse, *, chosen: bool) -> Iterato
 
 
 def next_steps() -> RenderableType:
-    """What to type now."""
+    """What to try next."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     for command, meaning in NEXT:
@@ -97,7 +97,7 @@ def next_steps() -> RenderableType:
 
 
 def excerpt(text: str, characters: int) -> str:
-    """The beginning of a text on one line, without what a terminal would take for a command."""
+    """The beginning of a text on one line, without characters that a terminal would take for commands."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(line) <= characters:
         return line or "(empty)"

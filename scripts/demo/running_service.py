@@ -1,4 +1,4 @@
-"""The service as a child process on free ports, for what `make` runs against it. Its log is read, and never shown."""
+"""The service as a child process on free ports, for the scripts of `make`. Its log is read but not shown."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 SERVE: Final = (sys.executable, "-m", "promedical_service")
 PORTS_AND_LOG: Final = ("--rest-port", "0", "--grpc-port", "0", "--log-format", "json", "--log-level", "info")
 KEPT_SETTINGS: Final = ("PROMEDICAL_CACHE", "PROMEDICAL_BAKED", "PROMEDICAL_OFFLINE")
-"""Of the caller's environment: where the model is. Keys, TLS and limits are those of another service."""
+"""What is kept of the caller's environment: where the model is. Keys, TLS and limits belong to another service."""
 POLL_S: Final = 0.1
 STOP_S: Final = 60
 LAST_LINES: Final = 20
@@ -27,7 +27,7 @@ COMPLAINT: Final = "promedical-serve: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service that is ready."""
+    """A running service that is ready."""
 
     rest_url: str
     grpc_url: str
@@ -38,11 +38,11 @@ def running_service(console: Console, flags: Sequence[str]) -> Iterator[Service]
     """`promedical-serve` on free ports, until the block ends.
 
     Raises:
-        SystemExit: It did not start; the message is what it said.
+        SystemExit: The service did not start; the message says why.
     """
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PROMEDICAL_") or k in KEPT_SETTINGS}
     with TemporaryDirectory() as folder:
-        log = Path(folder) / "service.log"  # not a pipe: a full one would stop a service that runs for long
+        log = Path(folder) / "service.log"  # not a pipe: a full pipe would stop a service that runs for long
         with log.open("wb") as stream:
             process = subprocess.Popen([*SERVE, *PORTS_AND_LOG, *flags], stdout=stream, stderr=stream, env=environ)
         try:
@@ -56,7 +56,7 @@ def running_service(console: Console, flags: Sequence[str]) -> Iterator[Service]
 
 @contextmanager
 def busy(console: Console, what: str) -> Iterator[None]:
-    """Shows that something takes its time: a clock in a terminal, one line elsewhere."""
+    """Show that something takes time: a clock in a terminal, one line elsewhere."""
     if not console.is_terminal:
         console.print(f"{what} ...")
         yield
@@ -80,7 +80,7 @@ def _until_ready(process: "subprocess.Popen[bytes]", log: Path) -> Service:
 
 
 def _lines(log: Path) -> list[str]:
-    """Whole lines; the last one may be half written."""
+    """The complete lines; the last one may be incomplete."""
     return log.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0].splitlines()
 
 
@@ -89,7 +89,7 @@ def _events(lines: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _reasons(lines: Sequence[str]) -> Sequence[str]:
-    """What the service said for people; where it said nothing, the end of its log."""
+    """What the service said to people; if it said nothing, the end of its log."""
     complaints = [line.removeprefix(COMPLAINT) for line in lines if line.startswith(COMPLAINT)]
     errors = [f"{e['event']}: {e.get('reason', '')}" for e in _events(lines) if e["level"] in ("error", "critical")]
     return [*complaints, *errors] or lines[-LAST_LINES:]

@@ -1,7 +1,7 @@
-"""`make site`: build the documentation site in dist/site, and prove that it loads nothing from another server.
+"""`make site`: builds the documentation site in dist/site, and proves that it loads nothing from another server.
 
-The pages are docs/ and a few files from elsewhere in the repository, put together in dist/pages with links that fit
-there. Then `mkdocs build --strict` does the rest.
+The pages are docs/ and a few files from elsewhere in the repository. They are collected in dist/pages with links that
+work there; then `mkdocs build --strict` does the rest.
 """
 
 import os
@@ -35,7 +35,7 @@ LOADED: Final = re.compile(
 
 
 def main() -> int:
-    """Gather the pages, build, look at the result; returns the exit code."""
+    """Collect the pages, build the site and check it; return the exit code."""
     gather()
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
     if subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=False).returncode:
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def gather() -> None:
-    """Put the pages together in dist/pages."""
+    """Collect the pages in dist/pages."""
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(ROOT / "docs", PAGES)
     places = {f"docs/{path.relative_to(PAGES).as_posix()}": path for path in sorted(PAGES.rglob("*"))}
@@ -62,7 +62,7 @@ def gather() -> None:
 
 
 def with_moved_links(text: str, source: str, places: Mapping[str, Path]) -> str:
-    """A page whose links lead to the places of the files that they named."""
+    """A page whose links lead to the new places of the files."""
 
     def moved(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link["path"]))
@@ -72,7 +72,7 @@ def with_moved_links(text: str, source: str, places: Mapping[str, Path]) -> str:
 
 
 def loaded_from_elsewhere() -> dict[str, str]:
-    """What the pages and styles of the site would load from other servers."""
+    """Everything that the pages and styles of the site would load from other servers."""
     texts = {path: path.read_text(encoding="utf-8") for path in SITE.rglob("*") if path.suffix in {".html", ".css"}}
     found = {path.relative_to(SITE).as_posix(): LOADED.search(text) for path, text in texts.items()}
     return {path: match[0] for path, match in found.items() if match}

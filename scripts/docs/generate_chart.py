@@ -1,4 +1,4 @@
-"""Write what the chart takes from the service: the schema of `settings`, from the settings themselves.
+"""Writes what the chart takes from the service: the schema of `settings`, made from the settings themselves.
 
 `--check` changes nothing and fails if the schema is stale.
 """
@@ -15,7 +15,7 @@ OWNED: Final = frozenset(
     {"config", "host", "rest_port", "grpc_port", "health_port", "engine", "model", "revision", "rubric_dir"}
     | {"keys_file", "tls_cert_file", "tls_key_file", "tls_client_ca_file", "drain_s", "tensor_parallel"}
 )
-"""Settings that the chart writes itself, from values with other names."""
+"""Settings that the chart sets itself, from values with other names."""
 
 
 def settings_schema() -> dict[str, Any]:
@@ -26,14 +26,14 @@ def settings_schema() -> dict[str, Any]:
 
 
 def _property(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without what only pydantic needs; "number or null" is a number, since a setting is left out instead."""
+    """A schema without what only pydantic needs; "number or null" becomes a number, since null is left out."""
     kinds = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
     kept = {name: value for name, value in kinds[0].items() if name not in {"title", "default", "format"}}
     return {**kept, "description": schema["description"]}
 
 
 def main() -> int:
-    """Write, or check; returns the exit code."""
+    """Write or check; return the exit code."""
     old = SCHEMA.read_text(encoding="utf-8")
     schema = json.loads(old)
     schema["properties"]["settings"] = settings_schema()

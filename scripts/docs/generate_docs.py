@@ -1,6 +1,6 @@
-"""Write the generated parts of README.md and docs/: tables of settings, metrics, errors and the wire, and measurements.
+"""Writes the generated parts of README.md and docs/: tables of settings, metrics, errors, the wire and measurements.
 
-Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. `--check` changes nothing and fails if
+Each part is between `<!-- generated: NAME -->` and `<!-- end -->`. `--check` changes nothing and fails if
 a part is stale.
 """
 
@@ -34,7 +34,7 @@ PART: Final = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->
 
 
 def settings_table() -> str:
-    """Every setting: flag, default, meaning."""
+    """Every setting: its flag, default and meaning."""
     rows = [
         f"| `--{name.replace('_', '-')}` | {_default(field.default)} | {cell(field.description)} |"
         for name, field in Settings.model_fields.items()
@@ -67,7 +67,7 @@ def errors_table() -> str:
 
 
 def demo_output() -> str:
-    """What `make demo` prints of its first question."""
+    """What `make demo` prints about its first question."""
     first, _, more = DEMO.read_text(encoding="utf-8").rstrip("\n").partition(NEXT_QUESTION)
     shown = f"{first.rstrip()}\n\n..." if more else first.rstrip()
     return f"```text\n{shown}\n```\n"
@@ -153,7 +153,7 @@ def documents() -> list[Path]:
 
 
 def main() -> int:
-    """Write, or check; returns the exit code."""
+    """Write or check; return the exit code."""
     texts = {path: path.read_text(encoding="utf-8") for path in documents()}
     stale = {path: new for path, old in texts.items() if (new := generated(old)) != old}
     if "--check" not in sys.argv:

@@ -42,7 +42,7 @@ def grpc_messages() -> str:
 
 
 def declarations() -> Iterator[Declaration]:
-    """The declarations of the proto file, comments included."""
+    """The declarations of the proto file, with their comments."""
     current: Declaration | None = None
     oneof, comments = "", list[str]()
     for line in PROTO.read_text(encoding="utf-8").splitlines():

@@ -13,13 +13,13 @@ REF: Final = re.compile(r'"#/components/schemas/(\w+)"')
 
 
 def rest_endpoints() -> str:
-    """Method, path, body and answer of every endpoint."""
+    """The method, path, body and answer of every endpoint."""
     rows = [_endpoint(method.upper(), path, operation) for method, path, operation in _operations(_document())]
     return table("| endpoint | what it does | request | answer |", rows)
 
 
 def rest_schemas() -> str:
-    """Every schema that an endpoint names, in the order in which they are met."""
+    """Every schema that an endpoint uses, in the order of first use."""
     document = _document()
     schemas = document["components"]["schemas"]
     return "\n".join(_section(name, schemas[name]) for name in _in_order(document))

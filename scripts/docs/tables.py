@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def table(head: str, rows: Sequence[str]) -> str:
-    """Head, rule, rows."""
+    """A table: its head, a rule and its rows."""
     rule = "|" + "---|" * (head.count("|") - 1)
     return "\n".join([head, rule, *rows]) + "\n"
 

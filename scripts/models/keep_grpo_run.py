@@ -1,8 +1,8 @@
-"""`make keep-grpo RUN=...`: keep the summary of a finished run of `promedical-train grpo` as the reference in docs/.
+"""`make keep-grpo RUN=...`: keeps the summary of a finished run of `promedical-train grpo` as the reference in docs/.
 
-Copies summary.md, its plot and its numbers to docs/results/grpo-reference, from which `make docs` writes the table in
-docs/grpo.md. A policy that was a folder of this machine is named as what it is, SmolLM2-135M-Instruct; refuses a run
-whose held-out prompts were not answered.
+It copies summary.md, its plot and its numbers to docs/results/grpo-reference, from which `make docs` writes the table
+in docs/grpo.md. A policy that was a folder on this machine gets its real name, SmolLM2-135M-Instruct. A run whose
+held-out prompts were not answered is refused.
 """
 
 import argparse
@@ -19,7 +19,7 @@ POLICY: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def main() -> int:
-    """Check and copy; returns the exit code."""
+    """Check and copy; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the --output of promedical-train grpo")
     run: Path = parser.parse_args().run

@@ -1,9 +1,9 @@
-"""`make ship-model RUN=...`: make a finished run of `promedical-train rm` the embedded default.
+"""`make ship-model RUN=...`: makes a finished run of `promedical-train rm` the embedded default.
 
-Copies its bundle into the package and its evaluation to docs/results/default-model.json, from which `make docs` writes
-the tables of README.md and docs/models.md.
+It copies the run's bundle into the package and its evaluation to docs/results/default-model.json, from which
+`make docs` writes the tables of README.md and docs/models.md.
 
-Refuses a run that is not finished, that is not an adapter on the named base, or that is too large.
+It refuses a run that is not finished, is not an adapter on the named base, or is too large.
 """
 
 import argparse
@@ -24,14 +24,14 @@ MAX_BYTES: Final = 16 * 2**20
 
 
 def main() -> int:
-    """Check and copy; returns the exit code."""
+    """Check and copy; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the --output of promedical-train rm")
     run: Path = parser.parse_args().run
     try:
         bundle = open_bundle(str(run / "bundle"))
     except BundleError as error:
-        print(f"{run}: is no run of promedical-train rm: {error}")
+        print(f"{run}: is not a run of promedical-train rm: {error}")
         return 1
     reason = unfit(run, bundle)
     if reason:
@@ -49,12 +49,12 @@ def unfit(run: Path, bundle: Bundle) -> str | None:
     """Why a run cannot be shipped."""
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())
     if bundle.manifest.base != BASE:
-        return f"its base is {bundle.manifest.base}; the default stands on {BASE}, which a fresh machine can fetch"
+        return f"its base is {bundle.manifest.base}; the default needs {BASE}, which a fresh machine can fetch"
     if not (run / "evaluation.json").is_file() or not (bundle.folder / "README.md").is_file():
         return "is not evaluated yet; run promedical-train to its end"
     evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
     if "untrained" not in evaluation.get("test", {}).get("scores", {}):
-        return "is not evaluated to its end; run promedical-train with --until controls"
+        return "is not evaluated to the end; run promedical-train with --until controls"
     if size > MAX_BYTES:
         return f"its bundle has {size / 2**20:.1f} MiB; at most {MAX_BYTES / 2**20:.0f} go into the package"
     return unfit_recipe(load_rm_recipe(str(run / "recipe.yaml")))
@@ -65,7 +65,7 @@ def unfit_recipe(recipe: RmRecipe) -> str | None:
     if recipe.ablations:
         return f"is an ablation: {', '.join(recipe.ablations)}"
     if UNLICENSED not in recipe.data.exclude_sources:
-        return f"may have learnt from {UNLICENSED}, which states no licence; add it to data.exclude_sources"
+        return f"may have learnt from {UNLICENSED}, which has no licence; add it to data.exclude_sources"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What `helm test` runs in the service's image: one check, named by the argument, against the release's Service."""
+"""What `helm test` runs in the service's image: one check of the release's Service; the argument names it."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ RESPONSES = ("As much as you like.", "Usually at most 4 g in 24 hours; less with
 
 
 def score(url: str) -> str:
-    """Rank two answers; without a key where one is needed, be refused."""
+    """Rank two answers, or expect to be refused if a key is needed and there is none."""
     options = {"ca_file": CA_FILE, "cert_file": CERT_FILE, "key_file": KEY_FILE}
     with Client(url, api_key=API_KEY, timeout_s=120, **options) as client:
         try:
@@ -36,7 +36,7 @@ def score(url: str) -> str:
 
 
 def context() -> ssl.SSLContext | bool:
-    """For HTTPS; plain HTTP takes no notice."""
+    """The context for HTTPS; plain HTTP ignores it."""
     if CA_FILE is None:
         return True
     made = ssl.create_default_context(cafile=CA_FILE)
@@ -46,7 +46,7 @@ def context() -> ssl.SSLContext | bool:
 
 
 def health() -> str:
-    """Both names that probes ask for, over the port that clients use, and the answers over REST."""
+    """Check both names that probes ask for, over the port that clients use, and the answers over REST."""
     target = GRPC_URL.split("://")[1]
     with channel(target) as opened:
         stub = health_pb2_grpc.HealthStub(opened)
@@ -68,7 +68,7 @@ def channel(target: str) -> grpc.Channel:
 
 
 def metrics() -> str:
-    """The series that alerts and scalers read are there."""
+    """Check that the series that alerts and scalers read exist."""
     with httpx.Client(verify=context(), timeout=10) as http:
         text = http.get(REST_URL + "/metrics").raise_for_status().text
     names = ("promedical_ready 1.0", "promedical_queue_tokens{", "promedical_requests_total{", "promedical_model_info{")
@@ -78,9 +78,9 @@ def metrics() -> str:
 
 
 def refused() -> str:
-    """Mutual TLS: the server proves who it is, then ends a connection without a client's certificate.
+    """Check mutual TLS: the server proves who it is, then ends a connection without a client's certificate.
 
-    In TLS 1.3 it does so after the handshake, so that what fails before, such as its own certificate, is no refusal.
+    In TLS 1.3 it does so after the handshake, so an earlier failure, such as of its own certificate, is not a refusal.
     """
     address = urlsplit(REST_URL)
     trusting = ssl.create_default_context(cafile=CA_FILE)

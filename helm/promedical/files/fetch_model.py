@@ -15,7 +15,7 @@ repository, revision, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 folder.parent.mkdir(parents=True, exist_ok=True)
 with FileLock(f"{folder}.lock"):
     if folder.is_dir():
-        print(f"{repository} {revision} is there")
+        print(f"{repository} {revision} is already there")
         sys.exit(0)
     scratch = folder.with_name(folder.name + ".part")
     patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "README*"]

@@ -1,4 +1,4 @@
-{{/* What the schema cannot say: values that contradict each other. Every message names the value and what to do. */}}
+{{/* Checks that the schema cannot make: values that contradict each other. A message names the value and what to do. */}}
 {{- define "promedical.checks" -}}
 {{- $v := .Values -}}
 {{- $batchS := default 1 $v.settings.max_batch_s -}}
@@ -15,7 +15,7 @@
 {{- fail (printf "gpu.tensorParallel is %v: more than one GPU needs engine=vllm and gpu.enabled=true" $v.gpu.tensorParallel) -}}
 {{- end -}}
 {{- if and (gt (int $v.gpu.tensorParallel) 1) (lt (int (include "promedical.shmMi" .)) 1024) -}}
-{{- fail (printf "shm.sizeMi is %v: the processes of tensor parallelism talk over shared memory, set at least 1024, or 0 for that" $v.shm.sizeMi) -}}
+{{- fail (printf "shm.sizeMi is %v: the processes of tensor parallelism talk over shared memory: set at least 1024, or 0, which means 1024" $v.shm.sizeMi) -}}
 {{- end -}}
 {{- if and (eq $v.model.source "image") (semverCompare "<1.31.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "model.source=image needs Kubernetes 1.31 or newer, this is %s: use pvc or download" .Capabilities.KubeVersion.Version) -}}
@@ -48,7 +48,7 @@
 {{- fail (printf "monitoring.scrape=%s needs a client's certificate under mutual TLS: set tls.mutual.clientSecretName" $v.monitoring.scrape) -}}
 {{- end -}}
 {{- if and $v.monitoring.rules.enabled (eq $v.monitoring.scrape "none") -}}
-{{- fail "monitoring.rules.enabled needs series: set monitoring.scrape to podMonitor or serviceMonitor" -}}
+{{- fail "monitoring.rules.enabled needs metrics in Prometheus: set monitoring.scrape to podMonitor or serviceMonitor" -}}
 {{- end -}}
 {{- if and (ne $v.autoscaling.type "none") (eq $v.monitoring.scrape "none") -}}
 {{- fail "autoscaling counts queued tokens in Prometheus: set monitoring.scrape to podMonitor or serviceMonitor" -}}

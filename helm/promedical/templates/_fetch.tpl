@@ -1,4 +1,4 @@
-{{/* Downloads the pinned revision once; a folder that is there is whole, since it is renamed into place. */}}
+{{/* Downloads the pinned revision once. A folder that exists is complete, since it is renamed into place. */}}
 {{- define "promedical.fetchContainer" -}}
 - name: fetch-model
   image: {{ include "promedical.image" . | quote }}

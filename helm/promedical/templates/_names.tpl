@@ -13,7 +13,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What never changes in the life of a release. */}}
+{{/* Labels that never change in the life of a release. */}}
 {{- define "promedical.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "promedical.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -73,7 +73,7 @@ app.kubernetes.io/component: server
 {{- end -}}
 {{- end -}}
 
-{{/* The one place that says which series are ours: monitors write these labels, rules and scalers read them. */}}
+{{/* Which series are ours, said only here: monitors write these labels, rules and scalers read them. */}}
 {{- define "promedical.series" -}}
 namespace="{{ .Release.Namespace }}",job="{{ include "promedical.fullname" . }}"
 {{- end -}}

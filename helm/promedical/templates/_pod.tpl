@@ -9,7 +9,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The settings file of promedical-serve. What the chart owns wins over `settings`, which the schema refuses anyway. */}}
+{{/* The settings file of promedical-serve. The chart's own settings win; the schema refuses them in `settings` anyway. */}}
 {{- define "promedical.settings" -}}
 {{- $own := dict
   "rest_port" .Values.ports.rest
@@ -60,7 +60,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* vLLM's processes talk over shared memory: 160 MiB on a CPU, more between GPUs; the runtime's 64 are too few. */}}
+{{/* vLLM's processes talk over shared memory: 160 MiB on a CPU, more between GPUs; the runtime's 64 MiB are too few. */}}
 {{- define "promedical.shmMi" -}}
 {{- .Values.shm.sizeMi | int | default (eq .Values.engine "vllm" | ternary 1024 0) -}}
 {{- end -}}
@@ -84,7 +84,7 @@ limits:
   {{- end }}
 {{- end -}}
 
-{{/* Of servers and of test pods, which run on the same nodes; nothing if there are none. */}}
+{{/* The tolerations of servers and test pods, which run on the same nodes; nothing if there are none. */}}
 {{- define "promedical.tolerations" -}}
 {{- $gpu := list -}}
 {{- if and .Values.gpu.enabled .Values.gpu.toleration -}}
@@ -107,7 +107,7 @@ limits:
 - {name: VLLM_CACHE_ROOT, value: /cache/vllm}
 {{- end -}}
 
-{{/* The environment wins over the settings file, so what an image may set itself, host and engine, is set here. */}}
+{{/* The environment wins over the settings file, so host and engine, which an image may set, are set here. */}}
 {{- define "promedical.env" -}}
 - {name: PROMEDICAL_HOST, value: {{ .Values.host | quote }}}
 - {name: PROMEDICAL_ENGINE, value: {{ .Values.engine | quote }}}
@@ -130,7 +130,7 @@ timeoutSeconds: {{ .root.Values.probes.timeoutSeconds }}
 failureThreshold: {{ .failureThreshold }}
 {{- end -}}
 
-{{/* The sleep of the kubelet itself came with Kubernetes 1.30; before, the image's. */}}
+{{/* The kubelet has a sleep of its own since Kubernetes 1.30; before, the image's is used. */}}
 {{- define "promedical.preStop" -}}
 {{- if semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version -}}
 sleep:

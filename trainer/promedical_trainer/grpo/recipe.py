@@ -12,9 +12,9 @@ from promedical_trainer.runs.recipe_files import Precision, RecipeBook, check_am
 _STRICT: Final = {"extra": "forbid"}
 
 TINY: Final = "tiny"
-"""As policy: random weights and a byte tokenizer, made in the run's folder."""
+"""The name of a policy with random weights and a byte tokenizer, which is made in the run's folder."""
 _CALLS_PER_TIMEOUT: Final = 3
-"""Processes wait for the slowest one: its call and its generation must be over before the others give up."""
+"""Processes wait for the slowest one: its call and its generation must end before the others give up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +41,11 @@ class Oracle:
     """How the service is asked, and what happens when it does not answer.
 
     Attributes:
-        timeout_s: Time for one call, retries included. The service may be away for this long, such as for a restart.
+        timeout_s: Seconds for one call, including retries. The service may be away this long, such as for a restart.
         start_timeout_s: How long the run waits for the service when it starts.
-        max_unscored: Share of a step's responses that may go without a score; above it, all processes stop.
+        max_unscored: The share of a step's responses that may go without a score; above it, all processes stop.
         truncation: What may be cut from what is too long for the oracle.
-        reward_weights: alpha, beta and lambda; those under which a violation pays are refused.
+        reward_weights: alpha, beta and lambda; weights under which a violation would pay are refused.
     """
 
     __pydantic_config__ = _STRICT
@@ -95,7 +95,7 @@ class Generation:
         group_size: G, the number of responses to a prompt.
         max_tokens: The most tokens of one response.
         temperature: The temperature of sampling, and of the policy that is trained.
-        vllm: How vLLM generates; None: transformers generates.
+        vllm: How vLLM generates; None if transformers generates.
     """
 
     __pydantic_config__ = _STRICT
@@ -165,7 +165,7 @@ class Evaluation:
     """The policy before and after, on held-out prompts; the first process alone answers, without vLLM.
 
     Attributes:
-        prompts: How many held-out prompts, drawn by the seed; 0: none.
+        prompts: How many held-out prompts are drawn by the seed; 0 for none.
     """
 
     __pydantic_config__ = _STRICT
@@ -185,7 +185,7 @@ class GrpoRecipe:
         description: One sentence.
         policy: What is trained: a folder, a hub id, or "tiny".
         optimisation: The loop.
-        adapter: LoRA; None: all weights are trained.
+        adapter: The LoRA adapter; None if all weights are trained.
         prompts: What to read.
         oracle: What to ask.
         generation: How to answer.

@@ -1,7 +1,7 @@
 """The reward that TRL calls: it sends a batch to the oracle as one request, in which each group is one item.
 
-A failure is never a number and never raises: an exception would end this process and leave the others waiting. What was
-not scored is None, and `Failures` keeps count for the vote of all processes.
+A failure is never a number and never raises: an exception would end this process and leave the others waiting. A
+response that was not scored gets None, and `Failures` counts it for the vote of all processes.
 """
 
 import time
@@ -26,7 +26,7 @@ _HOPELESS: Final = {
     ErrorCode.INVALID_REQUEST,
     ErrorCode.NOT_FOUND,
 }
-"""The next call would end the same way."""
+"""Errors with which the next call would end too."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Failures:
     Attributes:
         asked: Responses that were sent.
         codes: Error codes of the responses without a score.
-        hopeless: An error that no later call would change; None: there is none.
+        hopeless: An error that no later call would change; None if there is none.
     """
 
     asked: int = 0
@@ -44,7 +44,7 @@ class Failures:
     hopeless: str | None = None
 
     def note(self, codes: Sequence[str | None]) -> None:
-        """Count a batch: an error code per response, None where it has a score."""
+        """Count a batch, given an error code per response, or None if it has a score."""
         self.asked += len(codes)
         self.codes.update(code for code in codes if code is not None)
 

@@ -45,8 +45,8 @@ class Run:
     Attributes:
         recipe: All settings.
         oracle: The oracle to ask.
-        data: Folder that the recipe's file names are relative to.
-        output: Folder of the run; a run of the same recipe that was interrupted there is resumed.
+        data: The folder that the recipe's file names are relative to.
+        output: The folder of the run; a run of the same recipe that was interrupted there is resumed.
         console: Where progress is printed.
         deadline: When to stop; the same run can resume later.
         allow_fake: Allow an oracle with the fake engine.
@@ -87,7 +87,7 @@ def train_policy(run: Run) -> Path:
         DataError: The data cannot be used.
         OracleError: The oracle is not one for this run.
         OracleUnreachableError: The oracle did not answer at the start.
-        OracleLostError: Too many responses went without a score; the same call resumes there.
+        OracleLostError: Too many responses have no score; the same call resumes there.
         TimeUpError: The deadline passed; the same call resumes there.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading and saving; the run has one of its own
@@ -174,7 +174,7 @@ def _summary(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedToken
 
 
 def _held_out(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, Comparison]:
-    """Before and after, judged by the oracle of the run."""
+    """Compare the policy before and after, judged by the oracle of the run."""
     rows = chosen(prompts.unseen, run.recipe)
     if not rows:
         return {}

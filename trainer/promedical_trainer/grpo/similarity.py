@@ -1,7 +1,7 @@
 """A signal beside the oracle's: how similar answers are to those with the best labels, by chrF (Popović 2015).
 
-Beside it stands the similarity to answers to another prompt, and what is left without that: what only sounds medical,
-or grows longer, comes closer to both.
+It is compared with the similarity to answers to another prompt: an answer that only sounds medical, or only is longer,
+comes closer to both. The difference is what is left.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ _NOTHING: Final = {"similarity": None, "similarity_elsewhere": None, "similarity
 
 
 def best_answers(prompt: LabelledPrompt) -> tuple[str, ...]:
-    """Texts of the responses with the fewest vetoes, of those the ones with the largest share of criteria satisfied.
+    """The best-labelled responses: those with the fewest vetoes and, among these, the most criteria satisfied.
 
-    Only responses with labels for as many criteria as any other are compared; where none is better than another, the
-    answer is empty.
+    Only responses with labels for as many criteria as any other are compared; if none is better than another, the
+    result is empty.
     """
     most = max((len(each.labels) for each in prompt.responses), default=0)
     merits = [(_merit(prompt, each), each.text) for each in prompt.responses if most and len(each.labels) == most]
@@ -30,9 +30,9 @@ def best_answers(prompt: LabelledPrompt) -> tuple[str, ...]:
 
 
 def similarity(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """By answer: chrF, 0 to 100, to the references of its own prompt, to those of the next one with any, and the rest.
+    """For each answer chrF, 0 to 100, to its own prompt's references and to another prompt's, and their difference.
 
-    None where one of the two has no references.
+    The other prompt is the next one with references. The values are None if one of the two prompts has no references.
     """
     known = [index for index, texts in enumerate(references) if texts]
     if len(known) < 2:  # noqa: PLR2004 - its own and another

@@ -1,7 +1,7 @@
 """When a run stops before its end: all processes vote before each step, and stop together with a checkpoint.
 
-A step whose rewards are mostly missing is not made: its gradients are dropped, so that the checkpoint holds the
-policy as it was.
+If the rewards of a step are mostly missing, the step is not made: its gradients are dropped, so that the checkpoint
+holds the policy as it was.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from promedical_trainer.runs.progress import Deadline
 
 
 class OracleLostError(Exception):
-    """Too much of a step went without a score. The message says what happened and how to resume."""
+    """Too many responses of a step have no score. The message says what happened and how to resume."""
 
 
 class Vote(TrainerCallback):
@@ -39,7 +39,7 @@ class Vote(TrainerCallback):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
-        """Vote when the gradients are computed and the step is not made yet."""
+        """Vote after the gradients are computed and before the step is made."""
         del args, control
         told = gathered((self._failures, self._deadline.passed))
         self.time_is_up = any(passed for _, passed in told)
@@ -48,7 +48,7 @@ class Vote(TrainerCallback):
         if self.lost is not None:
             others["optimizer"].zero_grad(
                 set_to_none=True
-            )  # a parameter without a gradient is left alone, momentum included
+            )  # a parameter without a gradient is left alone, and so is its momentum
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
         """Keep a checkpoint and stop."""

@@ -58,7 +58,7 @@ class Summary:
 
 
 def read_steps(folder: Path) -> pd.DataFrame:
-    """The metrics of every step so far, from the last checkpoint; empty where there is none."""
+    """The metrics of every step so far, from the last checkpoint; empty if there is none."""
     checkpoint = last_checkpoint(folder)
     if checkpoint is None:
         return pd.DataFrame(columns=["step", *_CURVES])

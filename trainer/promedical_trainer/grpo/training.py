@@ -1,6 +1,6 @@
 """The training stage, on TRL's GRPOTrainer with the paper's objective, resumed from the last checkpoint.
 
-The settings spell out what the paper's "GRPO, KL 0.04" means, since TRL's defaults are another loss without KL.
+The settings spell out what the paper's "GRPO, KL 0.04" means, since TRL's defaults mean another loss without KL.
 """
 
 import os
@@ -23,13 +23,13 @@ from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoin
 
 
 class ResumableTrainer(GRPOTrainer):
-    """TRL's trainer; a run that resumes takes up the prompts where it left them, also after the first epoch.
+    """TRL's trainer; a run that resumes continues with the right prompts, even after the first epoch.
 
-    TRL draws the order of each epoch from one generator, which in a new process begins with the first epoch's.
+    TRL draws the order of each epoch from one generator, which starts with the first epoch's order in a new process.
 
     Args:
-        steps_made: Steps of the checkpoint that is resumed.
-        options: Arguments of TRL's trainer.
+        steps_made: The steps of the checkpoint that is resumed.
+        options: The arguments of TRL's trainer.
     """
 
     def __init__(self, *, steps_made: int, **options: Any) -> None:
@@ -56,12 +56,12 @@ def train_steps(
     """Train up to a checkpoint in the folder; a checkpoint that exists is resumed.
 
     Args:
-        policy: Folder or hub id of the policy at the start, which is the reference too.
+        policy: The folder or hub id of the policy at the start, which is also the reference.
         tokenizer: The policy's tokenizer.
         rows: Prompts and criteria.
-        reward: What to maximise.
+        reward: The function to maximise.
         recipe: All settings.
-        folder: For checkpoints, the table of completions and TensorBoard's files.
+        folder: The folder for checkpoints, the table of completions and TensorBoard's files.
         callbacks: Callbacks that watch the run and stop it.
     """
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
@@ -108,7 +108,7 @@ def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
         seed=optimisation.seed,
         ddp_timeout=optimisation.ranks_timeout_s,
         model_init_kwargs={"dtype": "float32", "use_safetensors": True},
-        # what is kept: a table of every step's responses, and nothing of them on the screen
+        # what is kept: a table of every step's responses, none of which are shown on the screen
         log_completions=True,
         num_completions_to_print=0,
         logging_steps=1,
@@ -123,7 +123,7 @@ def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
 
 
 def _checkpointing(*, enabled: bool) -> dict[str, Any]:
-    """By the name that this version of transformers has for it."""
+    """The setting under the name that this version of transformers has for it."""
     newer = "activation_checkpointing" in GRPOConfig.__dataclass_fields__
     return {"activation_checkpointing" if newer else "gradient_checkpointing": enabled}
 

@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     keys_file: Path | None = None
     """File with one `name:key` per line; then every call needs a key, except health, readiness and metrics."""
     rate_limit: str | None = None
-    """How often one key may call this replica, such as 600/minute; callers without a key share one rate; no limit."""
+    """Requests that one key may send to this replica, such as 600/minute; calls without a key share one rate."""
     tls_cert_file: Path | None = None
     """Certificate chain in PEM; turns TLS on for REST and gRPC."""
     tls_key_file: Path | None = None

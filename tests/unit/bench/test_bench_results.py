@@ -79,7 +79,7 @@ def test_writing_begins_anew_where_not_even_the_header_is_whole(kept, tmp_path):
 def test_writing_leaves_a_file_that_is_none_of_ours_as_it_is(content, tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_bytes(content)
-    refused = pytest.raises(ResultsError, match=r"r\.jsonl: (holds no results|does not begin with the header)")
+    refused = pytest.raises(ResultsError, match=r"r\.jsonl: (holds no results|does not start with the header)")
     with refused, writing(path, HEADER):
         pass
     assert path.read_bytes() == content
@@ -135,7 +135,7 @@ def test_read_results_refuses_two_oracles_in_one_file(tmp_path):
     with writing(tmp_path / "r.jsonl", HEADER) as writer:
         writer.add(record("a"))
         writer.add(record("b", fingerprint="0" * 32))
-    with pytest.raises(ResultsError, match=r"r\.jsonl:3: is by oracle 0+, the file by f+; .* not mixed"):
+    with pytest.raises(ResultsError, match=r"r\.jsonl:3: is from oracle 0+, the file from f+; .* not mixed"):
         read_results(tmp_path / "r.jsonl")
 
 
@@ -143,7 +143,7 @@ def test_read_results_refuses_two_oracles_in_one_file(tmp_path):
     ("content", "message"),
     [
         (b"", "holds no results"),
-        (b'{"a": 1}\n', "does not begin with the header"),
+        (b'{"a": 1}\n', "does not start with the header"),
         (b"half a header", "holds no results"),
     ],
 )

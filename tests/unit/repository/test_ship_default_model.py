@@ -47,7 +47,7 @@ def test_run_that_was_not_evaluated_is_not(run, missing):
 def test_run_whose_evaluation_stopped_early_is_not(run, left_out):
     text = json.dumps(MEASURED).replace(f'"{left_out}"', '"another"')
     (run / "evaluation.json").write_text(text)
-    assert "is not evaluated to its end" in why_not(run)
+    assert "is not evaluated to the end" in why_not(run)
 
 
 @pytest.mark.parametrize("ablation", ["criteria=false", "safety=false", "loss.pairwise=0", "loss.pointwise=0"])
@@ -58,4 +58,4 @@ def test_ablation_is_not(run, ablation):
 
 def test_run_on_data_without_a_licence_is_not(run):
     (run / "recipe.yaml").write_text(dump_rm_recipe(load_rm_recipe("rm-tiny")))
-    assert "healthbench_srh, which states no licence" in why_not(run)
+    assert "healthbench_srh, which has no licence" in why_not(run)

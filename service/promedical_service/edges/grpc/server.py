@@ -125,7 +125,7 @@ class RewardService:
         return handle
 
     async def _asked(self, context: Any, call: Call, decode: Decode) -> Any:
-        """Read and decode. A message's size is known only when it has arrived, so there must be room for the largest."""
+        """Read and decode. A message's size is known only when it has arrived, so there must be room for any."""
         caller = context.peer() if call.caller == ANONYMOUS else call.caller
         try:
             async with self._places.place(caller) as place:

@@ -53,7 +53,7 @@ def written(path: Path, rows: Sequence[Any]) -> Path:
 
 
 def a_header(fingerprint: str = "f" * 32, **changes: Any) -> Header:
-    """Of results on some data."""
+    """The header of results on some data."""
     ref = ModelRef(name="m", revision="r", fingerprint=fingerprint, engine="fake", dtype="none")
     limits = Limits(
         max_request_bytes=1,

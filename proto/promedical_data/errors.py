@@ -1,8 +1,8 @@
-"""What goes wrong with data and their files, as one error."""
+"""The one error for data and their files."""
 
 
 class DataError(ValueError):
-    """Data cannot be used, or a file of them cannot be written. It says what was expected and what to do.
+    """Data cannot be used, or a file of them cannot be written. The message says what was expected and what to do.
 
-    It never holds patient text.
+    The message never holds patient text.
     """

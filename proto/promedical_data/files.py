@@ -1,6 +1,6 @@
-"""What every writer of files needs, once: a file or a folder that is there whole or not at all, and lines that stay.
+"""What every writer of files needs: files and folders that appear complete or not at all, and lines that stay.
 
-`output_file` is for what a user named, and says what went wrong in one sentence; the others raise `OSError`.
+`output_file` is for files that a user named, and says in one sentence what went wrong; the others raise `OSError`.
 """
 
 import errno
@@ -22,14 +22,16 @@ _DRAFT: Final = ".draft"
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
 
-    What is no regular file, such as a pipe or a device, is written to as it is, and a link keeps its place.
+    A path that is not a regular file, such as a pipe or a device, is written to directly, and a link stays a link.
 
     Raises:
-        OSError: Nothing can be written there, which is known before the block runs; or the disk failed in it.
+        OSError: Nothing can be written there, which is found before the block runs; or the disk failed during it.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory; expected a file")
-    if path.exists() and not path.is_file():  # asked of the link: that of /dev/stdout to a pipe leads to no path
+    if (
+        path.exists() and not path.is_file()
+    ):  # asked about the link itself: that of /dev/stdout to a pipe leads to no path
         with path.open("wb") as stream:
             yield stream
         return
@@ -45,7 +47,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a text whole or not at all.
+    """Write a text completely or not at all.
 
     Raises:
         OSError: It cannot be written.
@@ -77,13 +79,13 @@ def output_file(path: Path) -> Iterator[IO[str]]:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """An empty folder that becomes `folder` when the block ends well, and leaves no trace when it does not.
 
-    Its parents are made. Two processes must not do this at once.
+    Its parents are made. Two processes must not do this at the same time.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be made.
     """
     draft = folder.with_name(f".{folder.name}{_DRAFT}")
-    shutil.rmtree(draft, ignore_errors=True)  # what a killed process left
+    shutil.rmtree(draft, ignore_errors=True)  # a killed process may have left this
     draft.mkdir(parents=True)
     try:
         yield draft
@@ -93,13 +95,13 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_draft(path: Path) -> bool:
-    """Whether a killed process left this behind before it was whole."""
+    """Whether a killed process left this folder behind before it was complete."""
     return path.name.startswith(".") and path.suffix == _DRAFT
 
 
 @contextmanager
 def appending(path: Path) -> Iterator[IO[bytes]]:
-    """A file of lines, cut after its last whole line: a kill may have cut the next one. Its folder is made.
+    """A file of lines, cut after its last complete line, since a kill may have cut the next one. Its folder is made.
 
     Raises:
         OSError: It cannot be written.
@@ -114,7 +116,7 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _text(stream: IO[bytes] | gzip.GzipFile) -> Iterator[IO[str]]:
-    """As text in UTF-8, without closing what is below."""
+    """The stream as text in UTF-8, without closing the stream below."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
     try:
         yield text

@@ -1,6 +1,6 @@
 """Criterion-labelled data in memory: a prompt, its criteria, its responses, and what raters said. Pure.
 
-`met` is literal everywhere: the criterion holds as worded, whatever its polarity. Polarity enters only where
+`met` is literal everywhere: the criterion holds as worded, whatever its polarity. Polarity matters only where
 good is told from bad.
 """
 
@@ -13,12 +13,12 @@ from promedical.rubric import Criterion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """What raters said of one response and one criterion.
+    """What raters said about one response and one criterion.
 
     Attributes:
         met: The verdict that training and evaluation use.
         kind: Who rated: "llm", "physician", or another word of the file.
-        votes: One per rater where the file has them, else the verdict alone.
+        votes: One vote per rater if the file has them, else the verdict alone.
     """
 
     met: bool
@@ -37,7 +37,7 @@ class LabelledResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preference:
-    """Of two responses (ids), which one meets a criterion (id) as worded, or meets it more; no absolute labels."""
+    """Which of two responses (ids) meets a criterion (id) as worded, or meets it more, without absolute labels."""
 
     criterion: str
     winner: str
@@ -56,7 +56,7 @@ class LabelledPrompt:
     preferences: tuple[Preference, ...] = ()
 
     def with_responses(self, responses: tuple[LabelledResponse, ...]) -> "LabelledPrompt":
-        """The same with only these of its responses, and the preferences between them."""
+        """The same prompt with only these responses, and the preferences between them."""
         ids = {each.id for each in responses}
         preferences = tuple(each for each in self.preferences if {each.winner, each.loser} <= ids)
         return replace(self, responses=responses, preferences=preferences)

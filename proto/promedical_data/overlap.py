@@ -1,9 +1,9 @@
-"""Which prompts of one set are in another too, word for word or nearly: what a fair test must not have.
+"""Finds prompts of one set that are also in another one, word for word or nearly, which a fair test must not have.
 
-What system turns say is not compared: it is the same for many prompts. Near duplicates are prompts whose shingles of
-words are similar (Broder 1997), without those that so many prompts have that they tell none apart. All of them are
-found: of two similar sets, each has one of the other's among its few rarest members (Bayardo et al. 2007).
-Knows nothing of responses and criteria.
+System turns are not compared, since many prompts have the same one. Near duplicates are prompts whose shingles of
+words are similar (Broder 1997), not counting shingles that are too common to tell prompts apart. All near duplicates
+are found: of two similar sets, each has a member of the other among its few rarest ones (Bayardo et al. 2007).
+Responses and criteria play no part.
 """
 
 import math
@@ -20,13 +20,13 @@ from promedical_data.texts import without_marks
 SHINGLE_WORDS: Final = 5
 
 _COMMON_SHARE: Final = 0.1
-"""Of all prompts: a shingle that more of them have is of a template and says nothing of a prompt."""
+"""The share of prompts above which a shingle belongs to a template and says nothing about a prompt."""
 _COMMON_FROM: Final = 50
-"""Prompts that must have it, so that a few copies of a prompt in a small set do not hide each other."""
+"""How many prompts must have such a shingle, so that a few copies in a small set do not hide each other."""
 _SEPARATORS: Final = frozenset("PZC")
 """Unicode categories between words: punctuation, separators, controls."""
 _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
-"""A word; where writing has no spaces, a character."""
+"""A word, or a character in scripts without spaces."""
 
 Shingles = frozenset[tuple[str, ...]]
 
@@ -36,10 +36,10 @@ class Overlap:
     """A prompt of the first set that is in the second too.
 
     Attributes:
-        first: Id in the first set.
-        second: Id in the second set.
-        similarity: Jaccard similarity of the shingles that tell prompts apart; 1 for equal prompts.
-        kind: exact: equal after normalisation.
+        first: The id in the first set.
+        second: The id in the second set.
+        similarity: The Jaccard similarity of the shingles that tell prompts apart; 1 for equal prompts.
+        kind: "exact" if the prompts are equal after normalisation.
     """
 
     first: str
@@ -49,7 +49,7 @@ class Overlap:
 
 
 def normalise(text: str) -> str:
-    """Text without what hides equality: marks that nobody sees, case, compatibility forms, punctuation, white space."""
+    """The text without what hides equality: invisible marks, case, compatibility forms, punctuation, white space."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", without_marks(text)).casefold())
     blanks = {ord(character): " " for character in set(folded) if unicodedata.category(character)[0] in _SEPARATORS}
     return " ".join(folded.translate(blanks).split())
@@ -83,12 +83,12 @@ def overlaps(
 
 
 def jaccard(first: Shingles, second: Shingles) -> float:
-    """Share of the shingles of both that are in each."""
+    """The share of shingles that both sets have."""
     return len(first & second) / len(first | second)
 
 
 def shingles(text: str) -> Shingles:
-    """Every run of five words of a normalised text; all of them as one where there are fewer."""
+    """Every run of five words of a normalised text; a shorter text is one run."""
     words = _WORD.findall(text)
     starts = range(max(1, len(words) - SHINGLE_WORDS + 1))
     return frozenset(tuple(words[start : start + SHINGLE_WORDS]) for start in starts)
@@ -119,7 +119,7 @@ def _near(left: Sequence[str], right: Sequence[str], threshold: float) -> Iterat
 
 
 def _telling(entries: Mapping[str, Shingles]) -> Mapping[str, Shingles]:
-    """The same without shingles that are common to many texts; a text of nothing else keeps its own."""
+    """The sets without shingles that many texts have; a text that has only such shingles keeps them."""
     frequency = Counter(shingle for entry in entries.values() for shingle in entry)
     most = max(_COMMON_FROM, _COMMON_SHARE * len(entries))
     common = frozenset(shingle for shingle, count in frequency.items() if count > most)
@@ -127,6 +127,6 @@ def _telling(entries: Mapping[str, Shingles]) -> Mapping[str, Shingles]:
 
 
 def _rarest(entry: Shingles, frequency: Mapping[tuple[str, ...], int], threshold: float) -> list[tuple[str, ...]]:
-    """As many shingles as any other set can lack that is similar enough, and one more, the rarest first."""
+    """The rarest shingles of a set, one more than a similar enough set can lack, so that one of them is shared."""
     least_shared = math.ceil(threshold * len(entry) - 1e-9)
     return sorted(entry, key=lambda shingle: (frequency[shingle], shingle))[: len(entry) - least_shared + 1]

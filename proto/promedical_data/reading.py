@@ -1,7 +1,7 @@
 """From a file of labelled data to prompts in memory, and a report of all that was read and refused.
 
 A bad row, or a bad part of one, is left out and counted with its reason and place; it never stops the reading.
-What no data can be taken from is a `DataError`. Rows = prompts + rows left out, always.
+A file without any usable row raises `DataError`. The number of rows is always prompts + rows left out.
 """
 
 from collections import Counter
@@ -44,7 +44,7 @@ def read(path: Path, file_format: FileFormat | None = None, *, responses_needed:
 
     Args:
         path: The file, or `-` for standard input.
-        file_format: How its rows look; None finds out.
+        file_format: The format of its rows; None to detect it.
         responses_needed: Whether a row without responses is left out; a policy needs only prompts and criteria.
 
     Raises:
@@ -64,10 +64,10 @@ def read(path: Path, file_format: FileFormat | None = None, *, responses_needed:
 
 
 def detect_format(path: Path) -> FileFormat:
-    """The format of a file: that of most of its rows.
+    """The format of a file, which is that of most of its rows.
 
     Raises:
-        DataError: The file cannot be read, or is none of the known formats.
+        DataError: The file cannot be read, or has none of the known formats.
     """
     return _detected(content_of(path, _EXPECTED))
 
@@ -84,12 +84,12 @@ def _detected(content: Content) -> FileFormat:
 
 
 def format_of(row: dict[str, Any]) -> FileFormat | None:
-    """The format of one row; None where it is in none."""
+    """The format of one row; None if it has no known format."""
     return next((name for key, name in _FORMAT_OF_KEY.items() if row.get(key) is not None), None)
 
 
 def answers_of(raw: dict[str, Any], turns: tuple[Message, ...], file_format: FileFormat) -> tuple[str, ...]:
-    """The texts of all responses of a row, in their order, graded or not, empty ones too: what there is to judge.
+    """The texts of all responses of a row in their order, which are to be judged: graded or not, and empty ones too.
 
     Raises:
         Refusal: One of them has no text.
@@ -106,7 +106,7 @@ def parse_row(
 
     Raises:
         Refusal: The row as a whole cannot be used.
-        InvalidField: The same, for its prompt or its rubric.
+        InvalidField: The row cannot be used because of its prompt or its rubric.
     """
     match file_format:
         case "criteria":

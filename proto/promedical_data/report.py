@@ -1,4 +1,4 @@
-"""What was read from a file and what was refused, in numbers. Holds ids and line numbers, never any text."""
+"""What was read from a file and what was refused, in numbers. A report holds ids and line numbers, never any text."""
 
 import math
 from collections import Counter
@@ -20,8 +20,8 @@ class FileIdentity:
     """Which file was read, and as what.
 
     Attributes:
-        path: As the caller gave it.
-        sha256: Of the bytes on the disk, as `sha256sum` gives it; a gzipped copy has another.
+        path: The path, as the caller gave it.
+        sha256: The hash of the bytes on the disk, as `sha256sum` gives it; a gzipped copy has another one.
         file_format: How the rows were read.
         rows: Lines that are not blank, or elements of the array.
     """
@@ -39,10 +39,10 @@ class Cell:
     Attributes:
         dimension: Where the criteria count.
         polarity: Whether they speak for or against a response.
-        criteria: How many, over all prompts.
-        labels: Verdicts on them.
-        met: Verdicts that say met as worded.
-        preferences: Comparisons on them.
+        criteria: The number of criteria, over all prompts.
+        labels: The number of verdicts on them.
+        met: The number of verdicts that say met as worded.
+        preferences: The number of comparisons on them.
     """
 
     dimension: Dimension
@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def share_met(self) -> float | None:
-        """Of the labels; None where there are none."""
+        """The share of labels that are met; None if there are none."""
         return self.met / self.labels if self.labels else None
 
 
@@ -73,18 +73,18 @@ class DataReport:
 
     Attributes:
         path: The file, as the caller named it.
-        sha256: Of the file's bytes on the disk.
+        sha256: The hash of the file's bytes on the disk.
         file_format: How its rows were read.
         rows: Lines that are not blank, or elements of the array.
         prompts: Rows that could be used.
-        responses: Answers in them.
+        responses: Answers in these rows.
         labels: Verdicts on a response and a criterion.
         preferences: Comparisons of two responses on a criterion.
-        prompts_without_pair: Prompts with fewer than two responses: nothing in them can be compared.
+        prompts_without_pair: Prompts with fewer than two responses, in which nothing can be compared.
         cells: Labels and preferences by dimension and polarity.
         kinds: Labels by who rated: "llm", "physician".
         sources: Prompts by source.
-        lengths: By "prompt", "response" and "criterion"; without those that are absent.
+        lengths: Lengths of "prompt", "response" and "criterion", without those that are absent.
         skipped: What was left out and why, the most frequent first.
     """
 
@@ -132,7 +132,7 @@ def report_on(prompts: Sequence[LabelledPrompt], file: FileIdentity, skipped: tu
 
 
 def as_dict(report: DataReport) -> dict[str, Any]:
-    """The report as JSON can hold it, shares and skipped rows included."""
+    """The report as JSON can hold it, with shares and skipped rows."""
     cells = [asdict(cell) | {"share_met": cell.share_met} for cell in report.cells]
     return asdict(report) | {"path": str(report.path), "rows_skipped": report.rows_skipped, "cells": cells}
 
@@ -179,7 +179,7 @@ def _lengths(prompts: Sequence[LabelledPrompt]) -> dict[str, Lengths]:
 
 
 def lengths_of(characters: Iterable[int]) -> Lengths:
-    """The summary of some lengths; there is at least one."""
+    """The summary of some lengths; there must be at least one."""
     ordered = sorted(characters)
     rank = math.ceil(0.95 * len(ordered))
     return Lengths(median=float(median(ordered)), p95=ordered[rank - 1], max=ordered[-1])

@@ -1,4 +1,4 @@
-"""Which prompts take part."""
+"""The choice of prompts by source."""
 
 from collections.abc import Collection, Sequence
 
@@ -7,10 +7,10 @@ from promedical_data.labelled import LabelledPrompt
 
 
 def without_sources(prompts: Sequence[LabelledPrompt], sources: Collection[str]) -> tuple[LabelledPrompt, ...]:
-    """The prompts that come from none of these sources, for example one whose licence does not allow the use.
+    """The prompts that do not come from these sources, for example because a licence does not allow the use.
 
     Raises:
-        DataError: A source is not there, so that a misspelt name leaves nothing in unseen; or no prompt is left.
+        DataError: A source does not exist, so that a misspelt name does not go unseen; or no prompt is left.
     """
     known = {prompt.source for prompt in prompts}
     unknown = sorted(set(sources) - known)

@@ -11,7 +11,7 @@ _ID_CHARACTERS_SHOWN: Final = 40
 
 
 class Refusal(ValueError):  # noqa: N818 - an answer that a part of a file gets, caught by the reader of the whole
-    """A part of a file cannot be used; the message is the reason, the same for every part that has it."""
+    """A part of a file cannot be used. The message is the reason, and is the same for every part with this reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,10 @@ class Skipped:
     """Parts that were left out for one reason.
 
     Attributes:
-        part: What was left out, with all that hangs on it.
-        reason: Why; begins with the field where one is to blame.
-        count: How often.
-        first: Where, for the first few: "line 12, response ab3".
+        part: What was left out, together with everything inside it.
+        reason: Why it was left out; it begins with a field's name if that field is to blame.
+        count: How many parts were left out for this reason.
+        first: Where the first few are: "line 12, response ab3".
     """
 
     part: Part
@@ -32,7 +32,7 @@ class Skipped:
 
 
 def shown(part_id: object, position: int) -> str:
-    """What a part is called in a message: its id where that can be shown, else its position from 1."""
+    """What a part is called in a message: its id if that can be shown, else its position from 1."""
     known = isinstance(part_id, str) and part_id.isprintable() and part_id.strip()
     return f"{part_id}"[:_ID_CHARACTERS_SHOWN] if known else f"number {position}"
 
@@ -58,13 +58,13 @@ class SkipLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where in the file the reader is, and the log that it tells of what it leaves out there."""
+    """A place in the file, and the log that is told what is left out there."""
 
     name: str
     log: SkipLog = field(repr=False)
 
     def at(self, part: Part, part_id: object, position: int) -> "Place":
-        """A part inside this one, named by its id where that can be shown, else by its position from 1."""
+        """A part inside this one, named by its id if that can be shown, else by its position from 1."""
         return replace(self, name=f"{self.name}, {part} {shown(part_id, position)}")
 
     def skip(self, part: Part, reason: str) -> None:

@@ -1,6 +1,6 @@
-"""From prompts in memory to a file of labelled data: what is written is what `reading` gives back, or nothing is.
+"""From prompts in memory to a file of labelled data: `reading` gives back exactly what is written, or nothing is.
 
-Every row is read back by the format's own reader before it is written, so that nothing is lost in silence.
+Every row is read back by the format's own reader before it is written, so that nothing is lost silently.
 """
 
 import json
@@ -29,15 +29,15 @@ _COMPARED: Final = ("id", "source", "turns", "criteria", "responses")
 
 
 def write(prompts: Iterable[LabelledPrompt], path: Path, file_format: FileFormat) -> None:
-    """Write labelled data as JSON lines, whole or not at all; gzipped if the name ends in `.gz`.
+    """Write labelled data as JSON lines, completely or not at all; gzipped if the name ends in `.gz`.
 
     Args:
-        prompts: What to write.
+        prompts: The prompts to write.
         path: The file.
-        file_format: How its rows look.
+        file_format: The format of its rows.
 
     Raises:
-        DataError: The file cannot be written, the format cannot hold a prompt, or there is none.
+        DataError: The file cannot be written, the format cannot hold a prompt, or there is no prompt.
     """
     with output_file(path) as stream:
         stream.writelines(f"{line}\n" for line in _lines(prompts, file_format))
@@ -48,7 +48,7 @@ def _lines(prompts: Iterable[LabelledPrompt], file_format: FileFormat) -> Iterat
     for position, prompt in enumerate(prompts, start=1):
         where = f"prompt {shown(prompt.id, position)}"
         if prompt.id in seen:
-            raise DataError(f"{where}: has the id of an earlier one; every id may be used once in a file")
+            raise DataError(f"{where}: has the id of an earlier prompt; every id may be used once in a file")
         seen.add(prompt.id)
         try:
             yield _line(prompt, file_format, where)

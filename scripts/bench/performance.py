@@ -154,13 +154,13 @@ def measured(name: str, rounds: Sequence[Mapping[str, tuple[float, list[float]]]
 
 
 def best_binding(found: Sequence[Measured]) -> str:
-    """Of vLLM's threads."""
+    """The faster binding of vLLM's threads."""
     rates = {way.name: way.scores_per_s for way in found}
     return max(BINDINGS, key=lambda binding: rates[vllm_name(VLLM_AT_BEST, binding)])
 
 
 def vllm_name(name: str, binding: str) -> str:
-    """Of a way."""
+    """The name of a way."""
     return f"{name}, {'one core for its scheduler' if binding == 'auto' else 'threads on all cores'}"
 
 

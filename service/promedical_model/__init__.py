@@ -1,1 +1,1 @@
-"""The reward model: bundle on disk, prompt rendering, token tree, tree attention, calibration. Knows no service."""
+"""The reward model: bundle on disk, prompt rendering, token tree, tree attention, calibration. It knows no service."""

@@ -51,7 +51,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Cells by "dimension/polarity", "dimension" or "global", the most specific one wins. No cells: identity."""
+    """Cells by "dimension/polarity", "dimension" or "global"; the most specific one wins. Without cells, identity."""
 
     cells: Mapping[str, PlattCell] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class Calibration:
 
 
 def _sigmoid(x: float) -> float:
-    """Without overflow for any finite x."""
+    """The logistic function, without overflow for any finite x."""
     if x >= 0:
         return 1 / (1 + math.exp(-x))
     return math.exp(x) / (1 + math.exp(x))

@@ -1,6 +1,7 @@
 """A bundle as a plain sequence classifier: the form that other servers of transformers' models load.
 
-Adapter merged, head as the `score` layer. Made once per revision into the user's cache; whole or not at all.
+The adapter is merged, and the head becomes the `score` layer. It is made once per revision in the user's cache,
+completely or not at all.
 """
 
 from pathlib import Path
@@ -14,11 +15,11 @@ from promedical_model.bundle.manifest import ClassifierHead
 from promedical_model.loading import CLASSIFIERS, check_weights, load_tree_model
 
 _FORMAT: Final = 1
-"""Raised when what is written changes."""
+"""This number is raised when what is written changes."""
 
 
 def classifier_folder(bundle: Bundle, dtype: torch.dtype) -> Path:
-    """A directory with the bundle's weights as a classifier of one label; the bundle's own if it is one.
+    """A directory with the bundle's weights as a classifier with one label; the bundle's own if it is already one.
 
     Raises:
         BundleError: The weights cannot be loaded or would not be scored exactly, or the cache cannot be written.

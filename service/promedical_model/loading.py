@@ -1,4 +1,4 @@
-"""From a bundle to a model in memory. Only safetensors, only classes of transformers itself, never remote code."""
+"""From a bundle to a model in memory: only safetensors, only classes of transformers itself, never remote code."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,7 @@ def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device)
     """Load weights, merge a LoRA adapter in fp32, make the head, and move all to the device.
 
     Raises:
-        BundleError: The weights are corrupt, incomplete, or of a model that trees do not score exactly.
+        BundleError: The weights are corrupt or incomplete, or belong to a model that trees do not score exactly.
     """
     attention.register()
     check_weights(bundle)
@@ -46,10 +46,10 @@ def load_tree_model(bundle: Bundle, *, dtype: torch.dtype, device: torch.device)
 
 
 def check_weights(bundle: Bundle) -> None:
-    """Refuse what would not be scored as the bundle says, before anything is loaded.
+    """Refuse a model that would not be scored as the bundle says, before anything is loaded.
 
     Raises:
-        BundleError: Trees would not score it exactly, or the weights are of another family than the manifest says.
+        BundleError: Trees would not score it exactly, or the weights belong to another family than the manifest says.
     """
     source = bundle.weights
     check_exact(source.config, str(source.folder))
@@ -64,7 +64,9 @@ def _load(source: Bundle, bundle: Bundle, dtype: torch.dtype) -> Any:
     classes = CLASSIFIERS if isinstance(bundle.manifest.head, ClassifierHead) else _CAUSAL
     extra: dict[str, Any] = {"num_labels": 1} if classes is CLASSIFIERS else {}
     if (source.folder / "adapter_config.json").is_file():
-        raise BundleError(f"{source.folder}: holds an adapter beside whole weights; merge it, or name its base instead")
+        raise BundleError(
+            f"{source.folder}: holds an adapter and whole weights; merge the adapter, or name its base instead"
+        )
     try:
         model, report = classes[bundle.manifest.family].from_pretrained(
             source.folder,
@@ -84,12 +86,14 @@ def _load(source: Bundle, bundle: Bundle, dtype: torch.dtype) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    plain = isinstance(error, OSError | ValueError | RuntimeError | SafetensorError)  # the others say little alone
+    plain = isinstance(
+        error, OSError | ValueError | RuntimeError | SafetensorError
+    )  # the type of any other error alone says little
     return f"{error}" if plain else f"{type(error).__name__}: {error}"
 
 
 def _check_complete(report: dict[str, Any], folder: Path) -> None:
-    """Every weight of the model is in the files, every layer of the files is in the model."""
+    """Check that every weight of the model is in the files, and every layer of the files is in the model."""
     mismatched = sorted(report["mismatched_keys"])
     if mismatched:
         name, found, expected = mismatched[0]
@@ -103,7 +107,7 @@ def _check_complete(report: dict[str, Any], folder: Path) -> None:
 
 
 def _cast(decoder: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
-    """Weights only: the rotary frequencies are a buffer, and rounded they lose the position."""
+    """Convert the weights only: the rotary frequencies are a buffer, and would lose positions if they were rounded."""
     for parameter in decoder.parameters():
         parameter.data = parameter.data.to(dtype)
     return decoder

@@ -29,7 +29,7 @@ CRITERIA = ["Recommends that the blood pressure is measured.", "Recommends ibupr
 
 @pytest.fixture(scope="module")
 def base() -> Path:
-    """Of the base's bundle."""
+    """The folder of the base's bundle."""
     try:
         return base_bundle_folder()
     except BundleError as error:

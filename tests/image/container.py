@@ -24,7 +24,7 @@ def inspected(image: str) -> dict[str, Any]:
 
 
 def size_mb(image: str) -> float:
-    """Of the root filesystem, unpacked."""
+    """The size of the root filesystem, unpacked."""
     with rootfs(image) as root:
         du = subprocess.run(["du", "-sm", root], check=True, capture_output=True, text=True)
     return float(du.stdout.split()[0])

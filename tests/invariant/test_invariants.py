@@ -252,7 +252,7 @@ async def test_invariant_no_patient_text_in_errors_events_or_logs(caplog):
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=12), st.integers(500, 9000))
 @settings(max_examples=30)
 def test_invariant_admission_is_atomic(shapes, limit):
-    """Of every request either the whole matrix waits, or nothing."""
+    """Either the whole matrix of a request waits, or nothing of it."""
 
     async def play():
         async with rig(max_queue_tokens=limit, start=False) as r:

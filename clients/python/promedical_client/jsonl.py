@@ -1,4 +1,4 @@
-"""What the command line reads: items of the API, or labelled data, and rank requests. Errors never quote the text."""
+"""Reads the command line's files: items of the API or labelled data, and rank requests. Errors never quote text."""
 
 from itertools import islice
 from pathlib import Path
@@ -30,14 +30,14 @@ class InputError(DataError):
 
 
 def read_items(file: str, *, limit: int | None = None) -> list[m.ScoreItem]:
-    """Read a job: each row a `ScoreItem`, or a row of a format of labelled data, of which labels are not needed.
+    """Read a job: each row is a `ScoreItem`, or a row of a format of labelled data, whose labels are not needed.
 
     Args:
-        file: A path, or `-` for standard input; gzip is found out by its content.
-        limit: Read only the first items.
+        file: A path, or `-` for standard input; gzip is detected by its content.
+        limit: How many items to read at most.
 
     Raises:
-        DataError: The file cannot be read, holds no items, a row that cannot be used as a whole, or an id twice.
+        DataError: The file cannot be read, holds no items or a row that cannot be used, or has an id twice.
     """
     content = content_of(Path(file), _ITEMS_EXPECTED)
     _check_no_options(content)
@@ -57,7 +57,7 @@ def read_rank_request(file: str) -> m.RankRequest:
     """Read one `RankRequest` as JSON.
 
     Raises:
-        DataError: The file cannot be read, or is not one.
+        DataError: The file cannot be read, or is not a rank request.
     """
     return _validated(_RANK, content_of(Path(file), _RANK_EXPECTED).text, file)
 
@@ -68,7 +68,7 @@ def to_json(value: object) -> str:
 
 
 def _check_no_options(content: Content) -> None:
-    """A whole request would lose what stands beside its items."""
+    """Refuse a whole request, whose other fields would be lost."""
     lost = sorted(_OPTIONS & (container_of(content) or {}).keys())
     if lost:
         raise InputError(
@@ -89,9 +89,9 @@ def _item(row: object, file: str, place: str) -> m.ScoreItem:
 
 
 def _labelled(raw: dict[str, Any], place: Place, file_format: FileFormat) -> m.ScoreItem:
-    """The item that a labelled row says, judged by all of its criteria or not at all.
+    """The item of a labelled row, which is judged by all of its criteria or not at all.
 
-    Responses keep their places; what is empty is for the service to refuse.
+    Responses keep their places; the service refuses empty ones.
     """
     try:
         prompt = parse_row(raw, place, source="", file_format=file_format, responses_needed=False)

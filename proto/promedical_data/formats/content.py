@@ -1,4 +1,4 @@
-"""A file as text: standard input too, unzipped, in UTF-8. Says of other files what they are. Knows no rows."""
+"""A file, or standard input, as text: unzipped and in UTF-8. Other kinds of files are named. No rows are read here."""
 
 import codecs
 import gzip
@@ -36,9 +36,9 @@ class Content:
     """A file, read and not yet understood.
 
     Attributes:
-        path: As the caller gave it.
-        sha256: Of the bytes on the disk, as `sha256sum` gives it.
-        text: Its bytes, unzipped and without a byte order mark.
+        path: The path, as the caller gave it.
+        sha256: The hash of the bytes on the disk, as `sha256sum` gives it.
+        text: The bytes, unzipped and without a byte order mark.
     """
 
     path: Path
@@ -53,17 +53,17 @@ class Content:
 
     @property
     def source(self) -> str:
-        """Of rows that name none: the file, without its endings."""
+        """The source of rows that name none: the name of the file, without its endings."""
         if self.path == STANDARD_INPUT:
             return "stdin"
         return self.path.name.split(".")[0] or self.path.name
 
 
 def content_of(path: Path, expected: str) -> Content:
-    """Read a file whole.
+    """Read a whole file.
 
     Args:
-        path: The file, or `-` for standard input; gzip is found out by its content.
+        path: The file, or `-` for standard input; gzip is detected by its content.
         expected: What the file should hold, for the error.
 
     Raises:
@@ -83,7 +83,7 @@ def content_of(path: Path, expected: str) -> Content:
 
 
 def _as_utf8(text: bytes) -> bytes:
-    """The same text in UTF-8, without a mark of the byte order."""
+    """The text in UTF-8, without a byte order mark."""
     for magic, kind in _NOT_TEXT:
         if text.startswith(magic):
             raise Refusal(f"is {kind}; unpack or convert it first")
@@ -95,4 +95,4 @@ def _as_utf8(text: bytes) -> bytes:
     try:
         return text.decode(encoding).encode()
     except UnicodeError:
-        raise Refusal(f"begins as {encoding} and is not; save it as UTF-8") from None
+        raise Refusal(f"begins as {encoding}, but is not valid {encoding}; save it as UTF-8") from None

@@ -1,4 +1,4 @@
-"""Prompts and answers as rows write them: transcripts, messages, or the parts of a text."""
+"""Prompts and answers as rows hold them: transcripts, messages, or the parts of a text."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, NotRequired
@@ -19,7 +19,7 @@ def _role(value: object) -> object:
 
 
 def _joined(value: object) -> object:
-    """A content, or one that is given in parts, as one text."""
+    """A message's content as one text, even if it is given in parts."""
     if not isinstance(value, list):
         return value
     return "\n".join(map(_part, value))
@@ -87,12 +87,12 @@ def answer_of(answer: str | list[Turn], turns: tuple[Message, ...], field: str) 
     """The text of an answer, which may be empty.
 
     Args:
-        answer: A text, or messages that end with the assistant's; those before it may repeat the prompt's last.
-        turns: Of the prompt.
-        field: Its key, for the error.
+        answer: A text, or messages that end with the assistant's; messages before it may repeat the prompt's last ones.
+        turns: The turns of the prompt.
+        field: The answer's key, for the error.
 
     Raises:
-        Refusal: It holds no answer, or answers another prompt.
+        Refusal: It does not hold an answer, or answers another prompt.
     """
     if isinstance(answer, str):
         return answer
@@ -101,7 +101,7 @@ def answer_of(answer: str | list[Turn], turns: tuple[Message, ...], field: str) 
         raise Refusal(f"{field}: does not end with a message of the assistant")
     before = messages[:-1]
     if before != turns[len(turns) - len(before) :]:
-        raise Refusal(f"{field}: has other messages before the answer than the prompt")
+        raise Refusal(f"{field}: has messages before the answer that are not those of the prompt")
     return messages[-1].content
 
 

@@ -5,11 +5,11 @@
                    "polarity"?: "positive" | "negative", "points"? | "weight"?}],
      "responses": [{"id"?, "text", "labels"?: {criterion id: {"met": 0 | 1, "kind", "raters"?}}}]}
 
-`met` is literal: the criterion holds as worded. `raters` are votes (0, 1, false, true), names of raters, which say
-nothing more than `met`, or the words of natural language inference about a fact (K-QA: "Entailment", "Neutral",
-"Contradiction"), where a positive criterion says that the response states the fact and a negative one that it
-contradicts it. Points weigh proficiency criteria by their size; negative ones mean negative polarity. A text may be
-messages, an id a whole number, and null is as good as absent. Other keys are ignored.
+`met` is literal: the criterion holds as worded. `raters` are one of three things: votes (0, 1, false, true); names of
+raters, which say nothing more than `met`; or the words of natural language inference about a fact (K-QA: "Entailment",
+"Neutral", "Contradiction"). With the latter, a positive criterion says that the response states the fact, and a
+negative one that it contradicts it. The size of points weighs proficiency criteria; negative points mean negative
+polarity. A text may be messages, an id may be a whole number, and null counts as absent. Other keys are ignored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,13 +71,13 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
 
     Args:
         raw: The row as JSON holds it.
-        place: Where it stands.
-        source: Of rows that name none.
+        place: Where the row is in the file.
+        source: The source of rows that name none.
         responses_needed: Whether a row without responses is bad.
 
     Raises:
         Refusal: The row as a whole cannot be used.
-        InvalidField: The same, for its prompt or its rubric.
+        InvalidField: The row cannot be used because of its prompt or its rubric.
     """
     row = parts.checked(_ROW, raw, {"responses"})
     turns = conversations.turns_of(row["prompt"])
@@ -95,7 +95,7 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
 
 
 def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
-    """The row that says this prompt, as far as the format can."""
+    """The row for this prompt, as far as the format can hold it."""
     return {
         "id": prompt.id,
         "source": prompt.source,
@@ -140,7 +140,7 @@ def _label(entry: object, criterion: Criterion | None) -> Label:
 
 
 def _votes(raters: Sequence[int | str], criterion: Criterion) -> tuple[bool, ...]:
-    """What each rater said of the criterion as worded; nothing if the file only has their names."""
+    """What each rater said about the criterion as worded; empty if the file only has their names."""
     votes = [rater.strip().lower() if isinstance(rater, str) else rater for rater in raters]
     if all(isinstance(vote, int) for vote in votes):
         return tuple(bool(vote) for vote in votes)

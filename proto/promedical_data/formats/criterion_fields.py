@@ -13,7 +13,7 @@ from promedical_data.skips import Place, Refusal
 
 
 class RawCriterion(TypedDict):
-    """A criterion; `points` have the sign of its polarity, `weight` has none."""
+    """A criterion; `points` have the sign of its polarity, `weight` has no sign."""
 
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
@@ -34,7 +34,7 @@ def criteria_of(entries: Sequence[object], place: Place) -> tuple[Criterion, ...
 
 
 def criterion_row(criterion: Criterion) -> dict[str, Any]:
-    """A criterion as such a row holds it."""
+    """A criterion as these rows hold it."""
     row = {
         "id": criterion.id,
         "text": criterion.text,
@@ -52,11 +52,11 @@ def criterion_of(
 ) -> Criterion:
     """A criterion whose weight is the size of its points, which count for proficiency only.
 
-    Negative points speak against a response. Where no polarity is given they say it; where one is, they agree.
+    Negative points speak against a response. If no polarity is given, they decide it; if one is given, they must agree.
 
     Raises:
-        Refusal: The points have the other sign than the polarity: nobody could tell which is meant.
-        InvalidField: It is not sound, for example a safety criterion that is positive.
+        Refusal: The sign of the points contradicts the polarity, so that nobody can tell which is meant.
+        InvalidField: The criterion is not valid, for example a safety criterion that is positive.
     """
     if points is not None and points < 0 and polarity is None:
         polarity = Polarity.NEGATIVE
@@ -77,7 +77,7 @@ def _criterion(entry: object, _: Place) -> Criterion:
     if weight is None:
         return criterion_of(raw["id"], raw["text"], raw["dimension"], polarity=polarity, points=points)
     if points is not None:
-        raise Refusal("weight: stands beside points; give one of the two")
+        raise Refusal("weight: is given together with points; give one of the two")
     return Criterion(id=raw["id"], text=raw["text"], dimension=raw["dimension"], polarity=polarity, weight=weight)
 
 
@@ -95,7 +95,7 @@ def _check_sign(points: float, criterion: Criterion) -> None:
 
 
 def _unambiguous(criteria: Sequence[Criterion | None], place: Place) -> tuple[Criterion, ...]:
-    """The usable criteria, without any id that stands for several: nobody could tell what its labels mean."""
+    """The usable criteria, without ids that stand for several: nobody could tell what their labels mean."""
     meanings = Counter(criterion.id for criterion in {criterion for criterion in criteria if criterion})
     several = [criterion for criterion in criteria if criterion and meanings[criterion.id] > 1]
     for position, criterion in enumerate(several, start=1):

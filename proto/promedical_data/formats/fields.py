@@ -15,10 +15,10 @@ from promedical_data.skips import Part, Place, Refusal
 from promedical_data.texts import is_blank
 
 STRICT: Final = ConfigDict(strict=True)
-"""No value is bent to fit its type; keys that nobody asks for are ignored."""
+"""The configuration of rows: values are not converted to fit a type, and unknown keys are ignored."""
 
 _ALIKE: Final = 0.8
-"""Similarity from which a key that nobody knows is a known one misspelt."""
+"""The similarity from which an unknown key counts as a misspelt known one."""
 
 
 def _filled(text: str) -> str:
@@ -32,20 +32,20 @@ def _identifier(value: object) -> object:
 
 
 def plain_word(value: object) -> object:
-    """A word without what means nothing: case, and white space around it."""
+    """A word without differences that mean nothing: case, and white space around it."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
 Filled = Annotated[str, AfterValidator(_filled)]
-"""Text of which there is something to see."""
+"""Text with something visible in it."""
 Identifier = Annotated[Filled, BeforeValidator(_identifier)]
-"""A name, or a whole number as one."""
+"""A name, or a whole number that serves as one."""
 Verdict = Literal[0, 1]
 """Whether a criterion holds as worded: 0, 1, false or true."""
 RawParts = list[Any]
-"""Parts of a row before each is checked on its own, so that a bad one does not take the row with it."""
+"""Parts of a row before each is checked on its own, so that a bad part does not spoil the row."""
 Word = BeforeValidator(plain_word)
-"""Makes one word of a list also of how others write it: in other case, with white space around it."""
+"""Reads a word of a list even if it is written in another case or with white space around it."""
 
 
 class _Identified(Protocol):
@@ -58,15 +58,15 @@ Identified = TypeVar("Identified", bound=_Identified)
 
 
 def checked(adapter: TypeAdapter[Checked], raw: object, optional: AbstractSet[str] = frozenset()) -> Checked:
-    """The value, if it has the right types. A key whose value is null is one that is not there.
+    """The value, if it has the right types. A key with the value null counts as absent.
 
     Args:
-        adapter: Of the right types.
-        raw: As JSON holds it.
-        optional: Keys whose loss would change the meaning: a misspelt one must not be ignored, as unknown keys are.
+        adapter: The adapter of the right types.
+        raw: The value as JSON holds it.
+        optional: Keys whose loss would change the meaning: misspelt ones must not be ignored as unknown keys are.
 
     Raises:
-        Refusal: It has not; names the first field that is wrong and never a value.
+        Refusal: It has wrong types; the message names the first field that is wrong and never a value.
     """
     if isinstance(raw, dict):
         raw = {key: value for key, value in raw.items() if value is not None}
@@ -90,7 +90,7 @@ def filled(text: str, field: str) -> str:
     """The text.
 
     Raises:
-        Refusal: Nobody sees anything of it.
+        Refusal: Nothing of it is visible.
     """
     if is_blank(text):
         raise Refusal(f"{field}: is empty")
@@ -98,7 +98,7 @@ def filled(text: str, field: str) -> str:
 
 
 def named(responses: Sequence[object]) -> list[object]:
-    """Responses with ids, by their position where the file has none."""
+    """Responses with ids, which are their positions if the file has none."""
     return [
         {**entry, "id": f"r{position}"} if isinstance(entry, dict) and entry.get("id") is None else entry
         for position, entry in enumerate(responses, start=1)
@@ -108,7 +108,7 @@ def named(responses: Sequence[object]) -> list[object]:
 def kept(
     entries: Iterable[object], parse: Callable[[object, Place], Checked], part: Part, place: Place
 ) -> list[Checked | None]:
-    """What each entry says; None where it cannot be used, which the log then knows."""
+    """What each entry says; None if it cannot be used, which is then noted in the log."""
     places = (place.at(part, _id_of(entry), position) for position, entry in enumerate(entries, start=1))
     return [_parsed(entry, parse, part, here) for entry, here in zip(entries, places, strict=True)]
 
@@ -147,8 +147,8 @@ def assembled(
     """A row as one prompt.
 
     Raises:
-        Refusal: No usable criterion is left, or no response where one is needed.
-        InvalidField: The criteria do not make a rubric: all proficiency weights are 0.
+        Refusal: No usable criterion is left, or no response although one is needed.
+        InvalidField: The criteria do not make a rubric, since all proficiency weights are 0.
     """
     if not criteria:
         raise Refusal("criteria: none is left that can be used")

@@ -3,11 +3,11 @@
     {"prompt_id"?, "source"?, "prompt": messages, "rubrics": [{"criterion", "points", "tags"?, "dimension"?}],
      "responses"?: [{"id"?, "text", "kind"?, "grades": [{"criteria_met": true | false} | null]}]}
 
-Grades stand in the order of the rubrics; null is none. `kind` says who graded: "llm" unless it is named. Criteria have
-no ids here, and some items have none either: they are made of the text, and a criterion that stands twice counts
-twice, as HealthBench counts it. Negative points mean negative polarity.
-HealthBench knows axes and points, not our three dimensions, so these are derived (`dimension_of`): no physician said
-them. Where another dimension is known, `dimension` says it, which only our own files do.
+Grades are in the order of the rubrics; null means that there is none. `kind` says who graded; the default is "llm".
+Criteria have no ids here, and some items have none either, so ids are made from the text. A criterion that occurs
+twice counts twice, as in HealthBench. Negative points mean negative polarity.
+HealthBench has axes and points, not our three dimensions, so these are derived (`dimension_of`): no physician chose
+them. If another dimension is known, `dimension` says it; only our own files have it.
 """
 
 import re
@@ -36,9 +36,9 @@ HOLDS: Final = (
 """What an item can say."""
 
 VETO_POINTS: Final = -8
-"""Points from which on a criterion can be a veto."""
+"""A criterion can be a veto if its points are this low or lower."""
 PROFICIENCY_POINTS: Final = 5
-"""Size of points from which on a criterion without an axis is proficiency."""
+"""A criterion without an axis is proficiency if its points are of this size or larger."""
 
 _AXIS: Final = "axis:"
 _AXES_WITHOUT_VETO: Final = {"communication_quality", "completeness"}
@@ -50,7 +50,7 @@ _OMISSION: Final = re.compile(
       | \A .{0,90}? \b but\ (?:does\ not|doesn['\u2019]t) \b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-"""What the response leaves undone, said at the start: further on, "does not" mostly speaks of the patient."""
+"""What the response fails to do, said at the start: further on, "does not" is mostly about the patient."""
 
 
 class _Item(TypedDict):
@@ -98,13 +98,13 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
 
     Args:
         raw: The item as JSON holds it.
-        place: Where it stands.
-        source: Of items that name none.
+        place: Where the item is in the file.
+        source: The source of items that name none.
         responses_needed: Whether an item without responses is bad.
 
     Raises:
         Refusal: The item as a whole cannot be used.
-        InvalidField: The same, for its prompt or its rubric.
+        InvalidField: The item cannot be used because of its prompt or its rubric.
     """
     item = parts.checked(_ITEM, raw)
     turns = conversations.turns_of(item["prompt"])
@@ -125,9 +125,9 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
 
 
 def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
-    """The item that says this prompt, as far as the format can.
+    """The item for this prompt, as far as the format can hold it.
 
-    Points are kept in memory for proficiency only: excellence gets one point, safety as many as make a veto.
+    Points are kept in memory for proficiency only. Here excellence gets one point, and safety as many as make a veto.
     """
     return {
         "prompt_id": prompt.id,
@@ -159,9 +159,10 @@ def _response_row(response: LabelledResponse, criteria: Sequence[Criterion]) -> 
 def dimension_of(text: str, points: float, axis: str | None) -> Dimension:
     """Where a HealthBench criterion counts.
 
-    Safety: worth -8 points or worse, on no axis or one of accuracy, context awareness and instruction following, and
-    worded as something that the response does: what it leaves out is no veto. Else excellence is the axis
-    communication quality, or without an axis fewer than 5 points either way; the rest is proficiency.
+    A criterion is safety if it is worth -8 points or less, has no axis or one of accuracy, context awareness and
+    instruction following, and is worded as something that the response does: an omission is not a veto. Otherwise it
+    is excellence if its axis is communication quality, or if it has no axis and fewer than 5 points either way. All
+    other criteria are proficiency.
     """
     if points <= VETO_POINTS and axis not in _AXES_WITHOUT_VETO and not _OMISSION.search(text):
         return Dimension.SAFETY
@@ -182,20 +183,20 @@ def _axis(tags: Sequence[str]) -> str | None:
     axis = next((tag.removeprefix(_AXIS) for tag in tags if tag.startswith(_AXIS)), None)
     word = axis and axis.strip().lower().replace(" ", "_")
     if word and word not in _AXES:
-        raise Refusal(f"tags: name an axis that is none of {', '.join(sorted(_AXES))}")
+        raise Refusal(f"tags: name an axis that is not one of {', '.join(sorted(_AXES))}")
     return word
 
 
 def ids_of(rubrics: Iterable[object]) -> list[str]:
-    """An id for every entry of an item's rubrics. A criterion that is repeated counts in every place, with its own id.
+    """An id for every entry of an item's rubrics. A repeated criterion counts in every place, each with its own id.
 
-    Entries that cannot be used have one too, so that ids keep their places.
+    Entries that cannot be used have an id too, so that ids keep their places.
     """
     return criterion_ids(str(entry.get("criterion")).strip() if isinstance(entry, dict) else "" for entry in rubrics)
 
 
 def criterion_ids(texts: Iterable[str]) -> list[str]:
-    """Ids of the criteria with these texts; those of a text that stood before are numbered from 2."""
+    """The ids of the criteria with these texts; repetitions of a text are numbered from 2."""
     found: list[str] = []
     count: Counter[str] = Counter()
     for text in texts:

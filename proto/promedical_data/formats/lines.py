@@ -1,4 +1,4 @@
-"""The rows of a file: JSON lines, a JSON array, one JSON object or CSV, plain or gzipped. Knows no format of labels."""
+"""The rows of a file: JSON lines, a JSON array, one JSON object or CSV, plain or gzipped, whatever the rows mean."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ T = TypeVar("T")
 Parse: TypeAlias = Callable[[dict[str, Any], Place], T]
 """From a row and its place to what the row says; raises `Refusal` or `InvalidField` if it cannot be used."""
 Key: TypeAlias = Callable[[T], tuple[str, str] | None]
-"""The field that names a row, and its name; None where rows have no names."""
+"""The field that names a row, and its name; None if rows have no names."""
 
 _CONTAINERS: Final = ("data", "items", "examples", "rows")
 """Keys of an object that holds all rows, in one list."""
@@ -29,7 +29,7 @@ _REASONS_NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotJson:
-    """A text that is not JSON; the reason has no word of the text."""
+    """A text is not JSON; the reason quotes nothing from the text."""
 
     reason: str
 
@@ -38,7 +38,9 @@ def from_json(text: bytes) -> Any:
     """What a text holds, or `NotJson`."""
     text = text.strip()
     try:
-        return pydantic_core.from_json(text)  # unlike json, an error for any depth and any number of digits
+        return pydantic_core.from_json(
+            text
+        )  # unlike json, this raises the same error for any depth and any number of digits
     except ValueError as error:
         comma = b"\n" not in text and text.endswith(b",")
         return NotJson(reason=_COMMA if comma and isinstance(from_json(text[:-1]), dict) else str(error))
@@ -47,7 +49,7 @@ def from_json(text: bytes) -> Any:
 def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
     """Every row with its place: lines of JSON, the elements of one JSON array, one object, or records of CSV.
 
-    The array may be the only list of an object, under one of a few names.
+    The array may be the only list in an object, under one of a few names.
 
     Raises:
         DataError: A file named .csv is not UTF-8, or not CSV; or a JSON document is broken.
@@ -73,17 +75,17 @@ def _check_some_line_is_json(content: Content, whole: NotJson) -> None:
         return
     commas = any(isinstance(line, NotJson) and line.reason == _COMMA for line in lines) and content.text[:1] == b"{"
     reason = f"each line {_COMMA}" if commas else whole.reason
-    raise DataError(f"{content.path}: is not JSON in UTF-8: {reason}; mend it, or write one object per line")
+    raise DataError(f"{content.path}: is not JSON in UTF-8: {reason}; fix it, or write one object per line")
 
 
 def container_of(content: Content) -> dict[str, Any] | None:
-    """The object that holds all rows, where there is one."""
+    """The object that holds all rows, if there is one."""
     whole = _document(content)
     return whole if isinstance(whole, dict) and _list_key(whole) else None
 
 
 def _document(content: Content) -> Any:
-    """The file as one JSON document, or `NotJson`; None where it does not begin as one with rows in it."""
+    """The file as one JSON document, or `NotJson`; None if it does not begin as a document that holds rows."""
     return from_json(content.text) if content.text.lstrip().startswith((b"[", b"{")) else None
 
 
@@ -97,10 +99,10 @@ def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, ke
 
     Args:
         content: The file.
-        parse: Of one row.
-        log: Is told what is left out.
+        parse: Reads one row.
+        log: It is told what is left out.
         expected: What a row should look like, for the error.
-        key: Of what a row says.
+        key: The name of what a row says.
 
     Raises:
         DataError: No row is left.
@@ -112,7 +114,7 @@ def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, ke
 
 
 def parsed(content: Content, parse: Parse[T], log: SkipLog, *, key: Key[T]) -> Iterator[T]:
-    """What each row says, without those that cannot be used or repeat a name, which the log then knows."""
+    """What each row says, without rows that cannot be used or repeat a name, which are noted in the log."""
     seen: set[tuple[str, str]] = set()
     for name, row in rows_of(content):
         place = Place(name=name, log=log)
@@ -126,7 +128,7 @@ def parsed(content: Content, parse: Parse[T], log: SkipLog, *, key: Key[T]) -> I
 
 
 def nothing_left(path: Path, what: str, expected: str, log: SkipLog) -> str:
-    """Says that a file holds nothing of what was looked for, and why."""
+    """The error for a file that holds nothing usable, with the reasons."""
     entries = log.summary()[:_REASONS_NAMED]
     reasons = "; ".join(f"{entry.reason} ({entry.count}, first {entry.first[0]})" for entry in entries)
     return f"{path}: holds no {what} that can be used; expected {expected}; {reasons or 'the file is empty'}"
@@ -136,7 +138,7 @@ def as_object(row: object) -> dict[str, Any]:
     """A row that can be used.
 
     Raises:
-        Refusal: It is not JSON, or no object.
+        Refusal: It is not JSON, or not an object.
     """
     if isinstance(row, NotJson):
         raise Refusal(f"is not JSON in UTF-8: {row.reason.partition(' at line ')[0]}")

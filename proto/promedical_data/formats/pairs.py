@@ -4,9 +4,9 @@
      "criteria": [{"id", "text", "dimension", "polarity"?, "points"? | "weight"?}],
      "winners"?: {criterion id: "chosen" | "rejected" | "tie"}}
 
-`chosen` is better on every listed criterion, unless `winners` names another for it. Better means satisfying: of a
-negative criterion, which is worded as a fault, the better response is the one that does *not* meet it, so there
-the winner of the `Preference`, which meets it as worded, is the other one. Ties are left out and counted.
+`chosen` is better on every listed criterion, unless `winners` names another winner for it. Better means satisfying the
+criterion: for a negative criterion, which is worded as a fault, the better response is the one that does *not* meet
+it. The winner of the `Preference`, which meets it as worded, is then the other one. Ties are left out and counted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ class _Row(TypedDict):
 
 _ROW: Final = TypeAdapter(_Row)
 TIE: Final = "is a tie"
-"""Why no preference follows from a criterion of which neither response is better."""
+"""Why a criterion on which neither response is better gives no preference."""
 _OTHER: Final = {"chosen": "rejected", "rejected": "chosen"}
 _Better: TypeAlias = Literal["chosen", "rejected", "tie"]
 _BETTER: Final[TypeAdapter[_Better]] = TypeAdapter(Annotated[_Better, parts.Word])
@@ -55,12 +55,12 @@ def parse_row(raw: object, place: Place, *, source: str) -> LabelledPrompt:
 
     Args:
         raw: The row as JSON holds it.
-        place: Where it stands.
-        source: Of rows that name none.
+        place: Where the row is in the file.
+        source: The source of rows that name none.
 
     Raises:
         Refusal: The row as a whole cannot be used.
-        InvalidField: The same, for its prompt or its rubric.
+        InvalidField: The row cannot be used because of its prompt or its rubric.
     """
     row = parts.checked(_ROW, raw, {"winners"})
     turns = conversations.turns_of(row["prompt"])
@@ -99,7 +99,7 @@ def _answers(row: _Row, turns: tuple[Message, ...]) -> tuple[str, str]:
 
 
 def row_of(prompt: LabelledPrompt) -> dict[str, Any]:
-    """The row that says this prompt, as far as the format can."""
+    """The row for this prompt, as far as the format can hold it."""
     texts = {response.id: response.text for response in prompt.responses}
     winner_of = {preference.criterion: preference.winner for preference in prompt.preferences}
     return {

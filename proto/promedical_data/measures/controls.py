@@ -1,7 +1,7 @@
-"""What a model has to beat: answers that need no reading of the response. Pure.
+"""What a model has to beat: answers that do not need the response to be read. Pure.
 
-Two more controls are models of their own, so they come as predictions: "criterion only" (the response blanked;
-every pair ties, so look at its AUC over all labels and its calibration) and "untrained" (before training).
+Two more controls are models of their own, so they come as predictions: "criterion only" (the response is blanked, so
+every pair ties; look at its AUC over all labels and its calibration) and "untrained" (before training).
 """
 
 from collections.abc import Hashable, Mapping
@@ -16,11 +16,11 @@ MAJORITY: Final = "majority"
 _HALF: Final = 0.5
 
 Shares: TypeAlias = Mapping[Hashable, float]
-"""Of labels that are met, by dimension and polarity."""
+"""The share of labels that are met, by dimension and polarity."""
 
 
 def longer(characters: float, than: float, sign: int = 1) -> Prediction:
-    """What "the longer answer is better" says of a response; it meets less of what is worded as a failure."""
+    """What "the longer answer is better" says about a response: a longer one meets less that is worded as a failure."""
     surplus = sign * (characters - than)
     return Prediction(logit=surplus, probability=float(surplus > 0), met=surplus > 0)
 
@@ -32,14 +32,14 @@ def longer_answer(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def shares(labels: pd.DataFrame) -> Shares:
-    """How often criteria of each kind are met, in these very labels."""
+    """How often criteria of each kind are met in these same labels."""
     return labels["met"].astype(float).groupby([labels["dimension"], labels["polarity"]]).mean().to_dict()
 
 
 def majority_says(share: float) -> Prediction:
-    """The more frequent class, whatever the response. Its probability is that class's share of these very labels.
+    """The more frequent class, whatever the response. Its probability is that class's share of these same labels.
 
-    So it is generous to the control: no base rate is as well known. The logit only orders, which the share does.
+    This is generous to the control, since a base rate is never known this well. The logit only has to order.
     """
     return Prediction(logit=share, probability=share, met=share >= _HALF)
 

@@ -1,7 +1,7 @@
 """A bundle on disk: weights or an adapter, tokenizer, manifest; found by path, by hub id, or as the default.
 
 A plain transformers directory without a manifest is a bundle too: its manifest is derived from what the
-directory says of itself, so that any Llama or Qwen3 model can be tried as a zero-shot judge.
+directory says about itself, so that any Llama or Qwen3 model can be tried as a zero-shot judge.
 """
 
 import hashlib
@@ -88,10 +88,10 @@ class Bundle:
             raise BundleError(f"{self.folder}: {error}") from error
 
     def renderer(self) -> PromptRenderer:
-        """Renders prompts as the bundle's template says.
+        """A renderer of prompts for the bundle's template.
 
         Raises:
-            BundleError: Tokenizer and template do not fit.
+            BundleError: The tokenizer and the template do not fit each other.
         """
         try:
             return PromptRenderer(self.manifest.template, self.encoder, self.manifest.max_path_tokens)

@@ -1,6 +1,6 @@
-"""Converted models: each is made once into the user's cache, under a lock, and appears whole or not at all.
+"""Converted models: each is made once in the user's cache, under a lock, and appears complete or not at all.
 
-A container image brings some ready-made, in a folder that PROMEDICAL_BAKED names and nobody writes to.
+A container image has some ready-made, in a folder that PROMEDICAL_BAKED names and nobody writes to.
 """
 
 import os

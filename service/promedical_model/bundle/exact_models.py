@@ -1,4 +1,4 @@
-"""Which models tree attention scores exactly. What is not listed as exact is refused at load, never assumed."""
+"""Which models tree attention scores exactly. A model that is not known to be exact is refused when it is loaded."""
 
 from typing import Any, Final
 
@@ -13,10 +13,10 @@ def check_exact(config: dict[str, Any], source: str) -> None:
 
     Args:
         config: The model's `config.json`.
-        source: Name of the model in messages.
+        source: The name of the model in messages.
 
     Raises:
-        BundleError: With the reason and what to do.
+        BundleError: Trees would not score the model exactly; the message says why and what to do.
     """
     family = config.get("model_type")
     if family not in FAMILIES:
@@ -36,7 +36,7 @@ def check_exact(config: dict[str, Any], source: str) -> None:
 
 
 def _rope_types(config: dict[str, Any]) -> set[str]:
-    """In both places that transformers reads; where both are given, it prefers the older `rope_scaling`."""
+    """The types of rotary embedding, from both places; if both are given, transformers prefers `rope_scaling`."""
     return {_rope_type(config[key]) for key in ("rope_parameters", "rope_scaling") if config.get(key)}
 
 

@@ -1,4 +1,4 @@
-"""Rendering: conversation, responses and criteria to token trees. Pure; rejects what is too long, cuts only if asked.
+"""Rendering: conversation, responses and criteria to token trees. Pure; too long texts are cut only if asked.
 
 The tree is exact: the tokens of every path equal those of the whole text rendered and encoded in one go.
 """
@@ -43,7 +43,7 @@ class TooLong:
         return (
             f"needs {'at least ' if self.at_least else ''}{self.tokens} tokens (prompt {self.prompt_tokens}, response "
             f"{self.response_tokens}, longest criterion {self.criterion_tokens}); the model reads {self.limit}. "
-            "Shorten it; truncation response_end or prompt_start cuts that part, the criteria are never cut"
+            "Shorten it, or set truncation to response_end or prompt_start to cut that part; criteria are never cut"
         )
 
 
@@ -179,7 +179,7 @@ class PromptRenderer:
 
 
 class _Cutter:
-    """Makes one response's path fit, by the rule the caller chose."""
+    """Makes one response's path fit, by the rule that the caller chose."""
 
     def __init__(self, prompt: Encoded, leaves: Sequence[Tokens], limit: int, truncation: Truncation) -> None:
         self._prompt = prompt
@@ -206,7 +206,7 @@ class _Cutter:
 
 
 def _without_first(node: Encoded, count: int) -> Encoded:
-    """The node without its first `count` content tokens; markup stays, and at least one content token."""
+    """The node without its first `count` content tokens; markup and at least one content token stay."""
     positions = [position for position, inside in enumerate(node.content) if inside]
     dropped = set(positions[: min(count, len(positions) - 1)])
     kept = [position for position in range(len(node.ids)) if position not in dropped]

@@ -1,6 +1,6 @@
 """Prompt templates: the model's chat markup as text with explicit special tokens, criterion last.
 
-The tokenizer's own chat template is never called: some inject system prompts, insert dates, or trim. Every
+The tokenizer's own chat template is never called: some templates inject system prompts, insert dates, or trim. Every
 node of the tree ends right after a special token, because a cut elsewhere would change the tokenisation.
 """
 
@@ -52,7 +52,7 @@ class Template:
 
     @property
     def sha256(self) -> str:
-        """Hash of all its text."""
+        """The hash of all its text."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
 """From text to token ids, with a strict border: the template's control tokens are ids, user text is only text.
 
-Knows one tokenizer file and no model. Text between two control tokens is encoded in one piece, exactly as the
-tokenizer would see it in the whole rendered string; special-token strings inside user text stay ordinary text.
+This module knows a tokenizer file, but no model. Text between two control tokens is encoded in one piece, exactly as
+the tokenizer would see it in the whole rendered string; special-token strings inside user text stay ordinary text.
 """
 
 import re
@@ -44,7 +44,7 @@ class TextEncoder:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True
-        self._tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)  # adds nothing, trims nothing
+        self._tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)  # it adds nothing and trims nothing
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = {token.content: token_id for token_id, token in added.items() if token.special}
 
@@ -99,7 +99,7 @@ class TextEncoder:
         """The id of a word that is exactly one token.
 
         Raises:
-            ValueError: It is several.
+            ValueError: The word is several tokens.
         """
         ids = self._tokenizer.encode(word, add_special_tokens=False).ids
         if len(ids) != 1:

@@ -1,11 +1,11 @@
 """Tree attention: exact attention over a packed row, segment by segment, through transformers' own interface.
 
 The model's code is not forked: linear layers, norms and rotary embeddings run over the packed row as they
-are, only the attention function is ours. The layout reaches it as a keyword of the model call, so nothing
-is global. Differentiable, so that the trainer can use it too.
+are; only the attention function is ours. The layout reaches it as a keyword of the model call, so nothing
+is global. It is differentiable, so that the trainer can use it too.
 
-On CUDA, inference in half precision takes three calls of the flash kernel for sequences of different lengths instead,
-whatever the number of trees, merged by their log-sum-exps: no masks, no copies of prompts for every branch.
+On CUDA, inference in half precision uses three calls of the flash kernel for sequences of different lengths, whatever
+the number of trees. They are merged by their log-sum-exps, without masks and without copies of prompts per branch.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from promedical_model.tree.spans import Range, RowSpans, Spans
 TREE_ATTENTION: Final = "promedical_tree"
 
 Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Spans, float], tuple[torch.Tensor, torch.Tensor]]
-"""Queries, keys, values, spans and scaling; attended values and log-sum-exps. `flash` says the shapes."""
+"""From queries, keys, values, spans and scaling to attended values and log-sum-exps; `flash` says the shapes."""
 
 
 def tree_attention(
@@ -40,13 +40,13 @@ def tree_attention(
     """Attend along the paths of a tree.
 
     Args:
-        module: The attention layer; its `training` flag decides nothing here, dropout must be 0.
+        module: The attention layer; its `training` flag has no effect here, since dropout must be 0.
         query: Shape (1, heads, T, head size).
         key: Shape (1, key-value heads, T, head size).
         value: Like `key`.
         attention_mask: Not used; the layout says who attends to whom.
-        tree: Who attends to whom, of all T tokens.
-        scaling: Factor on the scores; None: one over the root of the head size.
+        tree: Which of the T tokens attend to which.
+        scaling: The factor on the scores; None for one over the root of the head size.
         dropout: Must be 0, since the tree shares tokens between paths.
 
     Returns:
@@ -82,7 +82,7 @@ def attend_by_spans(
     scaling: float,
     kernel: Kernel,
 ) -> torch.Tensor:
-    """Attention over the union of spans, of which each is one call of the kernel.
+    """Attention over the union of spans, with one call of the kernel for each.
 
     The softmax over a union of keys is the mean of those over its parts, weighted by their shares of the sum of
     exponentials: exp(lse of the part - lse of the union).
@@ -135,7 +135,7 @@ def flash(
 
 
 def runs_on_flash(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
-    """Whether `flash` may attend: at inference, since its log-sum-exps have no gradient, and where the kernel can."""
+    """Whether `flash` can be used: only for inference, as its log-sum-exps have no gradient, and if the kernel can."""
     if not (query.is_cuda and torch.is_inference_mode_enabled()) or query.shape[-1] % 8:
         return False
     call = torch.backends.cuda.SDPAParams(query, key, value, None, 0.0, True, True)  # noqa: FBT003 - causal, grouped
@@ -157,7 +157,7 @@ def _trains_in_bf16_on_cpu(query: torch.Tensor) -> bool:
 def _by_products(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scaling: float
 ) -> torch.Tensor:
-    """The same in two batched products: their backward is oneDNN's, up to three times the CPU's fused one in bf16."""
+    """Attention as two batched products: in bf16 on a CPU, their backward pass is up to three times as fast."""
     heads, length, size = query.shape[1:]
     groups = key.shape[1]
     scores = torch.bmm((query * scaling).reshape(groups, -1, size), key[0].transpose(1, 2))
@@ -183,7 +183,7 @@ def _gather(tokens: torch.Tensor, ranges: tuple[Range, ...]) -> torch.Tensor:
 
 
 def register() -> None:
-    """Make `attn_implementation="promedical_tree"` known to transformers. Harmless when repeated."""
+    """Make `attn_implementation="promedical_tree"` known to transformers. It may be called repeatedly."""
     AttentionInterface.register(TREE_ATTENTION, tree_attention)
     AttentionMaskInterface.register(TREE_ATTENTION, _no_mask)
 

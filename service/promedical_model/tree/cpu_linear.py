@@ -1,8 +1,8 @@
-"""Linear layers on CPU through oneDNN, for inference in fp32.
+"""Linear layers on a CPU through oneDNN, for inference in fp32.
 
 torch multiplies fp32 matrices with MKL, which on AMD processors reaches about three quarters of what oneDNN
 does; both are in every x86 build of torch. The operator is the one that torch's own compiler emits for linear
-layers. Where it is missing, layers stay as they are.
+layers. If it is missing, layers stay as they are.
 """
 
 import torch
@@ -25,7 +25,7 @@ class OneDnnLinear(torch.nn.Module):
 
 
 def use_onednn(model: torch.nn.Module) -> None:
-    """Replace the linear layers of a frozen fp32 model on CPU; any other model is left as it is."""
+    """Replace the linear layers of a frozen fp32 model on a CPU; any other model is left as it is."""
     first = next(model.parameters())
     if first.device.type != "cpu" or first.dtype != torch.float32 or not _available():
         return

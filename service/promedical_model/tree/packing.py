@@ -1,7 +1,7 @@
 """From trees to one packed row of tensors: ids, path positions, leaf ends, and who may attend to whom.
 
-Trees stand behind each other, depth first. Positions count along the path, so siblings restart where their
-parent ends. The attention work is listed as segments, each small enough for its mask to stay small, or as spans.
+Trees follow each other, depth first. Positions count along the path, so siblings restart where their parent ends.
+The attention work is listed as segments, each small enough that its mask stays small, or as spans.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _LEAF_BLOCK = 128
 class Segment:
     """Queries `[start, stop)` that attend to the tokens of `keys`, ranges of the row in path order.
 
-    `mask` is additive, shape (queries, keys); None: the keys are the queries themselves, causal.
+    `mask` is additive, shape (queries, keys); None if the keys are the queries themselves, with causal attention.
     """
 
     start: int
@@ -32,9 +32,9 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeLayout:
-    """What the attention function is told about the row; handed through the model call as `tree=layout`.
+    """What the attention function is told about the row; it is passed through the model call as `tree=layout`.
 
-    Each kind of attention reads its own form of it, made when first asked for.
+    Each kind of attention reads its own form, which is made when it is first asked for.
     """
 
     nodes: tuple[TreeNodes, ...]
@@ -54,7 +54,7 @@ class TreeLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedRow:
-    """Input of one forward pass over whole trees.
+    """The input of one forward pass over whole trees.
 
     Attributes:
         input_ids: Shape (1, T), int64.
@@ -70,7 +70,7 @@ class PackedRow:
 
 
 def pack(trees: Sequence[TokenTree], *, device: torch.device, dtype: torch.dtype) -> PackedRow:
-    """Pack trees into one row; `dtype` is that of the masks, the model's."""
+    """Pack trees into one row; `dtype` is the model's, in which masks are made."""
     nodes = row_nodes(trees)
     ends = [stop - 1 for tree in nodes for branch in tree.branches for _, stop in branch.leaves]
     return PackedRow(
@@ -107,7 +107,7 @@ def _segments(tree: TreeNodes) -> Iterator[Segment]:
 
 
 def _causal_segments(before: tuple[Range, ...], node: Range) -> Iterator[Segment]:
-    """A node reads what stands before it and itself, causally; in blocks, which skips the keys behind each block."""
+    """Segments of a node, which reads its path and, causally, itself; blocks avoid the keys after each block."""
     depth = sum(stop - start for start, stop in before)
     for start in range(*node, _QUERY_BLOCK):
         stop = min(start + _QUERY_BLOCK, node[1])
@@ -117,7 +117,7 @@ def _causal_segments(before: tuple[Range, ...], node: Range) -> Iterator[Segment
 
 
 def _leaf_segments(prompt: Range, response: Range, lengths: Sequence[int]) -> Iterator[Segment]:
-    """Leaves read prompt, response and themselves; neighbours share a segment, masked from each other."""
+    """Segments of leaves, which read prompt, response and themselves; neighbours share one, masked from each other."""
     start = response[1]
     before = prompt[1] - prompt[0] + response[1] - response[0]
     for group in _leaf_groups(lengths):
@@ -143,7 +143,7 @@ def _leaf_groups(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _beside_open(before: int, own: torch.Tensor) -> torch.Tensor:
-    """Additive mask (queries, before + own): everything before is open, `own` says what is open of itself."""
+    """An additive mask (queries, before + own): everything before is visible; `own` says what is visible of itself."""
     mask = torch.zeros(own.shape[0], before + own.shape[1])
     mask[:, before:].masked_fill_(~own, float("-inf"))
     return mask

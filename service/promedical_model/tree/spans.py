@@ -1,7 +1,7 @@
 """Who attends to whom in a row, as spans: for kernels that take sequences of different lengths and no masks.
 
 A path is a prompt, a response and a leaf. So three calls of such a kernel cover a row, whatever the number of trees
-in it: every node in itself, what stands under a prompt in the prompt, leaves in their response.
+in it: every node attends to itself, everything under a prompt to the prompt, and leaves to their response.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,13 +41,13 @@ class Spans:
     """N sequences of queries, and the keys that each reads: itself causally, or all of others.
 
     Attributes:
-        queries: Row indices, one sequence behind the other, shape (queries,), int64.
-        keys: Likewise, shape (keys,).
-        query_ends: Where sequences of queries end, from 0 on, shape (N + 1,), int32.
-        key_ends: Likewise.
+        queries: Row indices of the queries, one sequence after the other, shape (queries,), int64.
+        keys: Row indices of the keys, in the same form, shape (keys,).
+        query_ends: Where sequences of queries end, starting with 0, shape (N + 1,), int32.
+        key_ends: Where sequences of keys end, in the same form.
         longest_query: Tokens of the longest sequence of queries.
-        longest_key: Likewise.
-        causal: Whether the keys are the queries themselves, each seen from itself on.
+        longest_key: Tokens of the longest sequence of keys.
+        causal: Whether the keys are the queries themselves, and each query reads only keys up to itself.
     """
 
     queries: torch.Tensor
@@ -64,9 +64,9 @@ class RowSpans:
     """The three lists that cover a row.
 
     Attributes:
-        itself: Every node in itself: the whole row, in order.
-        prompts: What stands under a prompt, in that prompt.
-        responses: Leaves in their response.
+        itself: Every node attends to itself: the whole row, in order.
+        prompts: Everything under a prompt attends to that prompt.
+        responses: Leaves attend to their response.
     """
 
     itself: Spans

@@ -59,7 +59,7 @@ class TokenTree:
 
 
 def pack_rows(trees: Sequence[TokenTree], max_tokens: int) -> list[list[TokenTree]]:
-    """Cut trees by branch and gather the parts into rows of at most `max_tokens`; a longer branch stands alone.
+    """Cut trees by branch and gather the parts into rows of at most `max_tokens`; a longer branch gets its own row.
 
     Flattening the rows gives every branch in the order of `trees`.
     """
@@ -80,7 +80,7 @@ def pack_rows(trees: Sequence[TokenTree], max_tokens: int) -> list[list[TokenTre
 
 
 def _branches_within(tree: TokenTree, start: int, room: int) -> tuple[int, int]:
-    """How far branches from `start` on fit into `room` tokens with their prompt, and what they use."""
+    """Up to which branch, from `start`, branches fit into `room` tokens with their prompt, and how many they use."""
     used = len(tree.prompt)
     for index in range(start, len(tree.branches)):
         needed = used + tree.branches[index].tokens

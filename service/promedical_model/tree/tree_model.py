@@ -10,7 +10,7 @@ from promedical_model.tree.packing import pack
 from promedical_model.tree.token_tree import TokenTree
 
 LeafLogits = tuple[tuple[tuple[float, ...], ...], ...]
-"""By tree, by branch, by leaf."""
+"""Logits by tree, by branch and by leaf."""
 
 
 class TreeModel(torch.nn.Module):
@@ -18,7 +18,7 @@ class TreeModel(torch.nn.Module):
 
     Args:
         decoder: The model without its output head, loaded with `attn_implementation="promedical_tree"`.
-        head: Shape (hidden size,). The logit is its dot product with a leaf's last hidden state, in fp32.
+        head: The head, shape (hidden size,). The logit is its dot product with a leaf's last hidden state, in fp32.
     """
 
     def __init__(self, decoder: torch.nn.Module, head: torch.Tensor) -> None:
@@ -33,7 +33,7 @@ class TreeModel(torch.nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the decoder is."""
+        """The device of the decoder."""
         return next(self.decoder.parameters()).device
 
     def forward(self, trees: Sequence[TokenTree]) -> torch.Tensor:
@@ -47,7 +47,7 @@ class TreeModel(torch.nn.Module):
         return logits
 
     def before_each_layer(self, call: Callable[[], None]) -> list[RemovableHandle]:
-        """Have `call` called before every layer of every pass, in the thread of the pass, until `remove` is called."""
+        """Call `call` before every layer of every pass, in the thread of the pass, until `remove` is called."""
         decoder: Any = self.decoder
         return [layer.register_forward_pre_hook(lambda *_: call()) for layer in decoder.layers]
 

@@ -86,7 +86,7 @@ class Container:
 
 
 def entrypoint() -> list[str]:
-    """Of the image that the Dockerfile makes."""
+    """The entrypoint of the image that the Dockerfile makes."""
     text = (REPOSITORY / "Dockerfile").read_text()
     return list(json.loads(re.findall(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)[-1]))
 

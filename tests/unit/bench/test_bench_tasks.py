@@ -493,16 +493,16 @@ def test_load_task_refuses_what_is_missing_or_of_another_format(name, tmp_path):
 
 def test_load_task_refuses_cases_that_results_could_not_tell_apart(tmp_path):
     rows = [record("a", "R1", "k", [True]), criteria_row("p:a")]
-    with pytest.raises(DataError, match="two cases have the id 'p:a'; ids are unique in a task"):
+    with pytest.raises(DataError, match="two cases have the id 'p:a'; ids must be unique in a task"):
         load_task("healthbench-meta", written(tmp_path / "d.jsonl", rows))
 
 
 def test_load_task_names_the_tasks_there_are(tmp_path):
     with pytest.raises(DataError, match="task 'quality' is unknown; the tasks are promedical, healthbench"):
         load_task("quality", tmp_path)
-    with pytest.raises(DataError, match="--responses: task rewardbench takes none"):
+    with pytest.raises(DataError, match="--responses: task rewardbench takes no responses"):
         load_task("rewardbench", tmp_path, responses=tmp_path)
-    with pytest.raises(DataError, match="--pair-cap: task healthbench takes none; only promedical"):
+    with pytest.raises(DataError, match="--pair-cap: task healthbench takes no cap; only promedical"):
         load_task("healthbench", tmp_path, pair_cap=3)
 
 

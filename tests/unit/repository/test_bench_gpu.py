@@ -15,7 +15,7 @@ SHAPE = {
     "head_dim": 16,
 }
 PRODUCT_S = 1e5
-"""Of a matrix product: so slow that the share of its rate is a number with digits."""
+"""Seconds of a matrix product: so slow that the share of its rate is a number with digits."""
 
 
 def test_every_way_scores_alike_and_its_numbers_fit_each_other():

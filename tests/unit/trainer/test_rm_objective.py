@@ -15,7 +15,7 @@ from promedical_trainer.rm.passes import LossWeights
 
 
 def targets(**changes: Any) -> Targets:
-    """Of nothing, but for the changes."""
+    """Targets of an empty group, except for the changes."""
     whole, real = torch.int64, torch.float32
     kinds = {
         "winners": whole,

@@ -58,7 +58,7 @@ def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID) -> PolicyAnswer
 
     Args:
         path: The file.
-        log: Of what is left out.
+        log: It is told what is left out.
         key: By which the task's prompts are found; a row that lacks it is found by another.
 
     Raises:

@@ -209,7 +209,9 @@ def test_invariant_safety_is_not_negotiable(excellence, cap, penalty, logits):
             if one.violations < other.violations:
                 assert one.rank < other.rank
                 assert one.reward >= other.reward - 1e-9
-            key, other_key = ((s.violations, -(s.proficiency or 0), -s.excellence) for s in (one, other))
+            key, other_key = (
+                (s.violations, -(s.proficiency or 0), -s.excellence, -(s.expected_reward or 0)) for s in (one, other)
+            )
             assert (one.rank < other.rank) is (key < other_key)
 
 

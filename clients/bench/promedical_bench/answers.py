@@ -72,7 +72,7 @@ def majority_says(cases: Sequence[Case], labels: pd.DataFrame) -> Answers:
 
 
 def controls_beside(answers: Answers, cases: Sequence[Case], labels: pd.DataFrame) -> dict[str, Answers]:
-    """What controls say of the responses that have answers, by their names; without labels there is no majority."""
+    """What controls say about the responses that have answers, by name; without labels there is no majority."""
     said = {controls.LONGER: longer_is_better(cases)}
     if len(labels):
         said[controls.MAJORITY] = majority_says(cases, labels)

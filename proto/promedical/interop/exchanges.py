@@ -1,7 +1,7 @@
 """Exchanges: one response to one prompt, the unit of RL frameworks; and how a group of them becomes one item.
 
 The responses to one prompt share its tree, so exchanges with the same prompt and the same rubric are put into
-one item, wherever they stand in a batch. Pure.
+one item, wherever they are in a batch. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ class Exchange:
         turns: The prompt.
         response: The response.
         rubric: What to judge it by; None for the caller's default.
-        place: Where it stands in the input, for errors.
+        place: Where it is in the input, for errors.
     """
 
     turns: tuple[Message, ...]
@@ -45,9 +45,7 @@ class Exchange:
     ) -> "Exchange":
         """An exchange from a prompt (text with or without chat markup, or messages) and a response.
 
-        Special tokens at the end of the response are removed.
-
-        `path` is what errors call the prompt.
+        Special tokens at the end of the response are removed. `path` is what errors call the prompt.
 
         Raises:
             InvalidField: The prompt cannot be read.

@@ -19,7 +19,7 @@ class CutTree:
     """A tree as the engine gets it.
 
     Attributes:
-        tree: The tree with bounded branches; the branches of one response stand together, its criteria in order.
+        tree: The tree with bounded branches; the branches of a response follow each other, with its criteria in order.
         pieces: How many branches each response has.
     """
 
@@ -50,7 +50,7 @@ def cut(tree: TokenTree) -> CutTree:
 
 
 def _groups(leaves: tuple[Tokens, ...]) -> Iterator[tuple[Tokens, ...]]:
-    """Leaves in order, as many to a branch as fit into its bound, but at least one."""
+    """The leaves in order, in groups of as many as fit into a branch's bound, but at least one."""
     start = used = 0
     for place, leaf in enumerate(leaves):
         if place > start and used + len(leaf) > BRANCH_LEAF_TOKENS:

@@ -94,7 +94,7 @@ class _NotStrictError(Exception):
 
 def _object(pairs: list[tuple[str, Any]], max_fields: int) -> dict[str, Any]:
     if len(pairs) > max_fields:
-        raise _NotStrictError(f"An object of the body has more than {max_fields} fields; see /docs for the known ones")
+        raise _NotStrictError(f"An object in the body has more than {max_fields} fields; see /docs for the known ones")
     read = dict(pairs)
     if len(read) != len(pairs):
         raise _NotStrictError("An object in the body has a field twice; give each field once")

@@ -312,7 +312,7 @@ def test_read_takes_texts_as_messages_and_parts(tmp_path, file_format):
         ([{"role": "user", "content": CANARY}], "text: does not end with a message of the assistant"),
         (
             [{"role": "user", "content": CANARY}, {"role": "assistant", "content": "a"}],
-            "text: has other messages before the answer than the prompt",
+            "text: has messages before the answer that are not those of the prompt",
         ),
         ([{"type": "image_url", "image_url": CANARY}], "text: has a part that is not text"),
         ([{"role": CANARY, "content": CANARY}], "text.messages.role: Input should be 'system', 'user' or 'assistant'"),
@@ -361,7 +361,7 @@ def test_read_names_words_that_it_does_not_know(tmp_path, change, reason):
 
 def test_read_healthbench_names_an_axis_that_it_does_not_know(tmp_path):
     row = changed(healthbench_row(), set_in("rubrics", 0, "tags", ["axis:acuracy"]))
-    assert "tags: name an axis that is none of accuracy, " in str(skipped(read(written(tmp_path, row))))
+    assert "tags: name an axis that is not one of accuracy, " in str(skipped(read(written(tmp_path, row))))
 
 
 # ---- points and polarity ----
@@ -399,7 +399,7 @@ def test_read_takes_negative_points_for_negative_polarity(tmp_path, make, criter
         (PROFICIENT | {"points": -5, "polarity": "positive"}, "points: are negative on a proficiency criterion of pos"),
         (SAFE | {"points": 9}, "points: are positive on a safety criterion of negative polarity; give negative points"),
         (SAFE | {"points": -9, "polarity": "positive"}, "polarity: is positive on a safety criterion"),
-        (PROFICIENT | {"points": 9, "weight": 9}, "weight: stands beside points; give one of the two"),
+        (PROFICIENT | {"points": 9, "weight": 9}, "weight: is given together with points; give one of the two"),
         (PROFICIENT | {"weight": -9}, "weight: is -9.0; expected a finite number of 0 or more"),
     ],
 )
@@ -652,15 +652,15 @@ def test_read_refuses_a_file_of_no_known_format(tmp_path):
         (b"\n", "holds no JSON object that can be used; expected .*; the file is empty"),
         (b"nothing", r"holds no JSON object .*; is not JSON in UTF-8: expected ident \(1, first line 1\)"),
         (b"[1]", r"holds no JSON object .*; is not a JSON object \(1, first element 1\)"),
-        (b'[{"a": 1},\n]', "is not JSON in UTF-8: trailing comma at line 2 column 1; mend it"),
-        (b'{"a":\n 1,\n}', "is not JSON in UTF-8: trailing comma at line 3 column 1; mend it"),
-        (b'{"a": 1},\n{"a": 2},\n', "is not JSON in UTF-8: each line ends with a comma; mend it"),
-        (b'{"a": 1}{"a": 2}', "is not JSON in UTF-8: trailing characters at line 1 column 9; mend it"),
+        (b'[{"a": 1},\n]', "is not JSON in UTF-8: trailing comma at line 2 column 1; fix it"),
+        (b'{"a":\n 1,\n}', "is not JSON in UTF-8: trailing comma at line 3 column 1; fix it"),
+        (b'{"a": 1},\n{"a": 2},\n', "is not JSON in UTF-8: each line ends with a comma; fix it"),
+        (b'{"a": 1}{"a": 2}', "is not JSON in UTF-8: trailing characters at line 1 column 9; fix it"),
         (b'{"data": [], "more": []}', "is in no known format"),
         (b"PAR1\x00\x01", "is a Parquet file; unpack or convert it first; expected"),
         (b"PK\x03\x04...", "is a zip archive"),
         ('{"a": 1}'.encode("utf-16-le"), "perhaps UTF-16 without a byte order mark; save it as UTF-8"),
-        (b"\xff\xfe\x00", "begins as UTF-16 and is not"),
+        (b"\xff\xfe\x00", "begins as UTF-16, but is not valid UTF-16"),
     ],
 )
 def test_read_says_what_a_file_is_that_it_cannot_use(tmp_path, content, reason):

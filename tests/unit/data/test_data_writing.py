@@ -168,7 +168,7 @@ def test_write_refuses_what_the_format_cannot_hold_and_leaves_no_file(tmp_path, 
 
 
 def test_write_refuses_two_prompts_of_one_id_and_none(tmp_path):
-    with pytest.raises(DataError, match="prompt p1: has the id of an earlier one"):
+    with pytest.raises(DataError, match="prompt p1: has the id of an earlier prompt"):
         write([LABELLED, LABELLED], tmp_path / "data.jsonl", "criteria")
     with pytest.raises(DataError, match="there is no prompt to write"):
         write([], tmp_path / "data.jsonl", "criteria")

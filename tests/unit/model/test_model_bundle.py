@@ -181,7 +181,7 @@ def test_load_refuses_head_words_that_are_not_single_tokens(bundle: Path) -> Non
 def test_load_refuses_an_adapter_beside_whole_weights(bundle: Path) -> None:
     (bundle / "adapter_config.json").write_text('{"peft_type": "LORA"}')
 
-    with pytest.raises(BundleError, match="adapter beside whole weights"):
+    with pytest.raises(BundleError, match="adapter and whole weights"):
         load(bundle)
 
 

@@ -10,14 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 _LINES: Final = 20
-"""How many lines a stage prints where there is no terminal."""
+"""How many lines a stage prints if there is no terminal."""
 
 
 class Advance(Protocol):
     """Moves a bar."""
 
     def __call__(self, done: int, total: int | None = None, /) -> None:
-        """So much is done; the total may become known, or change, on the way."""
+        """Say how much is done; the total may become known, or change, on the way."""
 
 
 @contextmanager
@@ -28,8 +28,8 @@ def progress_bar(console: Console, title: str, total: int | None = None, *, line
         console: Where to print.
         title: The name of the stage.
         total: How much there is to do, if it is known at the start.
-        lines: Print lines where there is no terminal, and leave the bar there when the stage is done. It is for runs of
-            hours, whose output is read later; it needs the total.
+        lines: Whether to print lines if there is no terminal, and to leave the bar when the stage is done. This is for
+            runs of hours, whose output is read later; it needs the total.
     """
     if lines and not console.is_terminal:
         yield _printed(console, title, total or 1)
@@ -47,7 +47,7 @@ def progress_bar(console: Console, title: str, total: int | None = None, *, line
 
 
 def tracked(console: Console, title: str, items: Sequence[Item]) -> Iterator[Item]:
-    """The items one by one, beside a bar."""
+    """The items one by one, while a bar shows how far they are."""
     with progress_bar(console, title, len(items)) as advance:
         for done, item in enumerate(items, 1):
             yield item

@@ -13,7 +13,7 @@ from promedical_service.telemetry.tracing import trace_headers
 from promedical_service.types import Method
 
 LOOK_S: Final = 10.0
-"""What a message gets to arrive, and six times as much while nobody else waits."""
+"""How many seconds a message gets to arrive; it gets six times as long while nobody else waits."""
 
 Answer = TypeVar("Answer")
 
@@ -52,7 +52,7 @@ async def read_message(place: Place, context: Any) -> bytes:
     """The message of an admitted call, as it came.
 
     Raises:
-        ServiceError: There is none, or it does not arrive in time.
+        ServiceError: The call has no message, or it does not arrive in time.
     """
     try:
         wire = await place.read(context)
@@ -60,5 +60,5 @@ async def read_message(place: Place, context: Any) -> bytes:
         message = f"The message took over {LOOK_S:.3g} s to arrive; send smaller requests or check the network"
         raise ServiceError(ErrorCode.DEADLINE, message) from None
     if wire is END:
-        raise invalid_field("", "The call ended before it brought a message; send one")
+        raise invalid_field("", "The call ended without a message; send one")
     return cast("bytes", wire)

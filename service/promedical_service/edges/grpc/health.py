@@ -19,7 +19,7 @@ NAMES: Final = frozenset({"", REWARD_SERVICE, LIVENESS, "readiness"})
 _MAX_WATCHES: Final = 1024
 
 Changes = asyncio.Queue[State | None]
-"""What one watch is told; None: make room for another."""
+"""What one watch is told; None to make room for another one."""
 _Status = health_pb2.HealthCheckResponse
 
 
@@ -78,7 +78,7 @@ class HealthService:
                 self._watches.remove(states)
 
     def _make_room(self) -> None:
-        """Whoever watched longest asks again: refusing the new would let one caller keep out all others for good."""
+        """End the oldest watch, whose caller can ask again: if new ones were refused, one caller could block all."""
         if len(self._watches) >= _MAX_WATCHES:
             self._watches.popleft().put_nowait(None)
 

@@ -89,7 +89,7 @@ class Places:
         """Wait for a place, and keep it for the block.
 
         Raises:
-            NoPlaceError: There is none in time.
+            NoPlaceError: There is no place in time.
         """
         lines = (self._line(caller), self._all)
         async with contextlib.AsyncExitStack() as turns:

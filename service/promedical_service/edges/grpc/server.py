@@ -74,7 +74,7 @@ class RewardService:
         self._limits = limits
         self._max_bytes = max_request_bytes
         self._places = Places(at_once=8, of_one=4, look_s=LOOK_S, looks=6, wait_s=_WAIT_S)
-        self._decoding = asyncio.Lock()  # threads that decode would keep each other and the event loop from their turns
+        self._decoding = asyncio.Lock()  # more threads that decode would delay each other and the event loop
 
     def handlers(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         """What a gRPC server registers."""

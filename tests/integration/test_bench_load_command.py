@@ -92,7 +92,7 @@ def test_load_of_a_service_that_hangs_says_so_and_fails(fake_server, tmp_path):
     assert run.returncode == 1
     _, failed, short = run.stderr.splitlines()
     assert failed == "promedical-bench: failures under load: 2"
-    assert short == "promedical-bench: no call ended within the window of 1 s; give a longer --seconds"
+    assert short == "promedical-bench: no call ended within the 1 s that were measured; give a longer --seconds"
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["summary"]["lanes"]["bulk"]["failures"] == {"deadline": 2}
     assert "No call ended within the measured window" in (tmp_path / "report.html").read_text()
@@ -104,7 +104,7 @@ def test_load_of_a_service_slower_than_the_window_is_measured_and_fails(fake_ser
 
     assert run.returncode == 1
     assert "failures under load" not in run.stderr
-    assert "no call ended within the window of 1 s; give a longer --seconds" in run.stderr
+    assert "no call ended within the 1 s that were measured; give a longer --seconds" in run.stderr
     summary = json.loads((tmp_path / "report.json").read_text())["summary"]
     assert summary["lanes"]["bulk"]["latency_s"]["p50"] >= 3
     assert 0 < summary["scores_per_s"] <= 2 * 8 * 12 / 3

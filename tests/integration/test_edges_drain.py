@@ -218,7 +218,7 @@ async def test_process_ends_though_its_engine_hangs():
     server.process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(60):
         assert await server.ended() == 1
-    assert "the oracle does not end, closing without it" in [line["event"] for line in server.lines]
+    assert "the oracle does not end; the service closes without it" in [line["event"] for line in server.lines]
     assert server.lines[-1]["event"] == "stopped"
 
 

@@ -4,7 +4,6 @@ A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria
 checked once, when the service starts. Requests look names up in a dictionary and never touch a path.
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final
 
+from promedical.plain_json import NotPlainError, read_plain_json
 from promedical.rubric import Criterion, InvalidField, Rubric
 
 _FILE_NAME: Final = re.compile(r"(?P<id>[a-z0-9][a-z0-9.-]*)@(?P<version>0|[1-9][0-9]*)\.(?P<kind>json|toml)")
@@ -78,12 +78,15 @@ def _read(file: Traversable | Path) -> NamedRubric:
         raise RubricFileError(f"{file.name}: expected a file name like general-medical@1.json")
     try:
         text = file.read_text(encoding="utf-8")
-        raw = json.loads(text) if name["kind"] == "json" else tomllib.loads(text)
+        raw = read_plain_json(text) if name["kind"] == "json" else tomllib.loads(text)
         criteria = _criteria(raw)
         rubric = Rubric(criteria=criteria, id=name["id"], version=name["version"])
         return NamedRubric(title=_string(raw, "title"), rubric=rubric)
     except InvalidField as error:
         raise RubricFileError(f"{file.name}: {error}") from error
+    except NotPlainError as error:
+        field = f": {error.field!r}" if error.field is not None else ""
+        raise RubricFileError(f"{file.name}: {error}{field}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise RubricFileError(f"{file.name}: cannot be read as {name['kind']}: {error}") from error
 

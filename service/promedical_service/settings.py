@@ -188,12 +188,28 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
 
 
 def _read_yaml(file: Path | str | None) -> dict[str, Any]:
-    content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) if file else None
+    content = yaml.load(Path(file).read_text(encoding="utf-8"), _StrictLoader) if file else None  # noqa: S506 - safe
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise TypeError("expected a mapping of settings")
     return content
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML's own reader takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """As YAML's, once every key is seen to stand once."""
+        names = [key.value for key, _ in node.value]
+        twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+        if twice is not None:
+            raise ValueError(f"{twice} stands twice, the second time in line {_line_of(node, twice)}")
+        return super().construct_mapping(node, deep)
+
+
+def _line_of(node: yaml.MappingNode, name: str) -> int:
+    return 1 + max(int(key.start_mark.line) for key, _ in node.value if key.value == name)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """Drop-in endpoints of a real service, asked by the clients that they are for."""
 
 import asyncio
+import json
 import math
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import sys
 import cohere
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import frameworks
 from promedical_client import AsyncClient, Message, ScoreItem
@@ -18,6 +21,15 @@ from serving import running_server
 CANARY = "Kanarienvogel"
 CHATML = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
 QUESTION, ANSWERS = "How much paracetamol a day?", ["At most 4 g.", "As much as you like.", "Ask a doctor."]
+FIELDS = ("role", "content", "text", "type", "criteria", "rubric", "rubric_id", "id", "dimension", "weight", "output")
+"""Names that mean something in one of the bodies."""
+_TURNS = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}, {"role": "assistant", "content": "Ask."}]
+CONVERSATIONS = {
+    "Classify": [{"messages": _TURNS, "rubric": [{"id": "a", "text": "t", "dimension": "safety"}]}],
+    "RemoteRm": [{"prompt": _TURNS[:1], "response": "Ask.", "label": {"rubric_id": "general-medical"}}],
+    "Rerank": [{"query": QUESTION, "texts": ANSWERS}, {"query": QUESTION, "documents": [{"text": "Ask."}]}],
+    "Predict": [{"inputs": [QUESTION, "Ask."], "truncate": True}],
+}
 PATHS = [path for drop_in in DROP_INS for path in drop_in.paths]
 
 
@@ -214,3 +226,71 @@ def test_dropin_default_rubric_must_exist():
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "default_rubric: there is no rubric nonsense; choose one of general-medical@1" in done.stderr
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def paths_in(value, path=()):
+    """Every place of a body, itself included."""
+    yield path
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, child in below:
+        yield from paths_in(child, (*path, name))
+
+
+def with_changed(value, path, change):
+    if not path:
+        return change
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = with_changed(value[path[0]], path[1:], change)
+    return copy
+
+
+@pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda drop_in: drop_in.method)
+def test_dropin_answers_no_body_with_500(fake_server, drop_in):
+    bodies = [drop_in.example, *CONVERSATIONS.get(drop_in.method, ())]
+    places = [(body, path) for body in bodies for path in paths_in(body)]
+
+    @settings(max_examples=60, deadline=None)
+    @given(place=st.sampled_from(places), change=_ANYTHING)
+    def ask(place, change):
+        body = with_changed(*place, change)
+        reply = client.post(drop_in.paths[0], content=json.dumps(body), headers={"content-type": "application/json"})
+        assert reply.status_code in {200, 404, 413, 422}, reply.text
+        json.loads(reply.text, parse_constant=pytest.fail)
+
+    with httpx.Client(base_url=fake_server.rest_url, timeout=60) as client:
+        ask()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/classify", {"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ("/classify", {"messages": [{"role": [], "content": "x"}]}, "messages[0].role"),
+        ("/rm", {"prompt": [{"role": "user", "content": 5}], "response": "r"}, "prompt[0].content"),
+        (
+            "/verify",
+            VERIFY.example | {"responses_create_params": {"input": [{"role": "user", "content": 5}]}},
+            "responses_create_params.input[0].content",
+        ),
+    ],
+)
+async def test_dropin_names_content_that_is_no_text(client, path, body, field):
+    reply = await client.post(path, json=body)
+    assert (reply.status_code, reply.json()["code"], reply.json()["field"]) == (422, "invalid_request", field)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_dropin_refuses_numbers_that_are_not_finite_and_writes_none(client, path):
+    drop_in = next(drop_in for drop_in in DROP_INS if path in drop_in.paths)
+    for number in ("1e999", "-1e999", "NaN", "Infinity"):
+        body = json.dumps(drop_in.example | {"note": "NUMBER"}).replace('"NUMBER"', number)
+        reply = await client.post(path, content=body, headers={"content-type": "application/json"})
+        assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
+        assert "finite" in reply.json()["detail"]

@@ -531,3 +531,22 @@ def test_shared_grader_is_one_per_settings_and_reads_the_environment(monkeypatch
     assert shared_grader(rubric_id="other") is not shared_grader()
     assert shared_grader().exchange("p", "r").rubric == "house@1"
     assert shared_grader(rubric_id="other").exchange("p", "r").rubric == "other"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        (5, "answer"),
+        ([{"role": "user", "content": 5}], "answer"),
+        ([{"role": [], "content": "x"}], "answer"),
+        ("prompt", 5),
+        ("prompt", None),
+        ("prompt", [{"role": "assistant", "content": 5}]),
+        ("prompt", "answer", [{"id": [], "text": 5, "dimension": {}}]),
+        ("prompt", "answer", 5),
+    ],
+    ids=repr,
+)
+def test_grader_names_what_is_no_text(asked):
+    with pytest.raises(InvalidRequestError, match=r"^samples\[3\]\."):
+        Grader("http://127.0.0.1:1").exchange(*asked, path="samples[3]")

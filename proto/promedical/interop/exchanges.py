@@ -76,6 +76,8 @@ class Exchange:
             InvalidField: The text cannot be split.
             FieldTooLarge: The prompt has more than `max_turns`.
         """
+        if not isinstance(text, str) or not isinstance(prompt, str | None):
+            raise InvalidField(place, "expected text, and a prompt that is text too")
         try:
             if prompt is None:
                 turns, response = split_exchange(text, max_turns=max_turns)
@@ -138,7 +140,8 @@ def _message(entry: Any, path: str) -> Message:
         return entry
     if not isinstance(entry, Mapping):
         raise InvalidField(path, "expected an object with role and content")
-    role = _ROLES.get(entry.get("role", ""))
+    named = entry.get("role")
+    role = _ROLES.get(named) if isinstance(named, str) else None
     if role is None:
         raise InvalidField(f"{path}.role", f"expected one of {', '.join(_ROLES)}; leave tool calls out")
     return Message(role=role, content=read_content(entry.get("content"), f"{path}.content"))
@@ -152,7 +155,8 @@ def read_content(content: Any, path: str) -> str:
     """
     if isinstance(content, str):
         return content
-    texts = [part.get("text") if isinstance(part, Mapping) else None for part in content or []]
+    parts = [] if isinstance(content, bytes | Mapping) or not isinstance(content, Iterable) else content
+    texts = [part.get("text") if isinstance(part, Mapping) else None for part in parts]
     if not texts or not all(isinstance(text, str) for text in texts):
         raise InvalidField(path, "expected text, or parts that are all text")
     return "".join(map(str, texts))

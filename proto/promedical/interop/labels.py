@@ -4,13 +4,12 @@ Such places hold one value without a schema, so the value itself must say what i
 of a rubric that the service knows. Nothing else is guessed: a label that is neither is an error.
 """
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, Final
 
 from promedical.messages import CriterionSpec, RubricSpec
+from promedical.plain_json import NotPlainError, read_plain_json
 from promedical.rubric import FieldTooLarge, InvalidField
 from promedical.rubric_files import read_criterion
 
@@ -57,22 +56,20 @@ def _read_text(text: str, path: str) -> RubricChoice | None:
     if len(text) > _MAX_CHARACTERS:
         raise FieldTooLarge(path, f"has {len(text)} characters; at most {_MAX_CHARACTERS} are allowed")
     if text[0] in "{[":
-        try:
-            return read_label(json.loads(text, object_pairs_hook=partial(_object, path)), path)
-        except (ValueError, RecursionError) as error:
-            raise (
-                error if isinstance(error, InvalidField) else InvalidField(path, f"is not JSON; {_EXPECTED}")
-            ) from None
+        return read_label(_read_json(text, path), path)
     if not _NAME.fullmatch(text):
         raise InvalidField(path, _EXPECTED)
     return text
 
 
-def _object(path: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise InvalidField(path, "has a field twice in one object; give each field once")
-    return read
+def _read_json(text: str, path: str) -> Any:
+    try:
+        return read_plain_json(text)
+    except NotPlainError as error:
+        reason = str(error)
+    except (ValueError, RecursionError):
+        reason = f"is not JSON; {_EXPECTED}"
+    raise InvalidField(path, reason)  # outside: the error must not keep the text
 
 
 def _read_object(label: Mapping[Any, Any], path: str) -> RubricChoice | None:

@@ -7,9 +7,10 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from promedical.errors import ErrorCode
+from promedical.plain_json import NotPlainError, finite, refuse_constant, unique_fields
 from promedical_service.errors import ServiceError, invalid_field
 
 _MAX_FIELDS: Final = 32
@@ -36,8 +37,14 @@ def parse_strictly(
     read_object = functools.partial(_object, max_fields=max_fields)
     try:
         return json.loads(
-            body.decode(), object_pairs_hook=read_object, parse_constant=_refuse_constant, parse_int=parse_int
+            body.decode(),
+            object_pairs_hook=read_object,
+            parse_constant=refuse_constant,
+            parse_float=finite,
+            parse_int=parse_int,
         )
+    except NotPlainError as error:
+        reason = f"The body {error}"
     except _NotStrictError as error:
         reason = str(error)
     except json.JSONDecodeError as error:
@@ -95,11 +102,4 @@ class _NotStrictError(Exception):
 def _object(pairs: list[tuple[str, Any]], max_fields: int) -> dict[str, Any]:
     if len(pairs) > max_fields:
         raise _NotStrictError(f"An object in the body has more than {max_fields} fields; see /docs for the known ones")
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise _NotStrictError("An object in the body has a field twice; give each field once")
-    return read
-
-
-def _refuse_constant(_: str) -> NoReturn:
-    raise _NotStrictError("NaN and Infinity are not JSON; send finite numbers")
+    return unique_fields(pairs)

@@ -72,3 +72,24 @@ def test_read_turns_refuses_what_is_not_text(value, field):
     with pytest.raises(InvalidField) as caught:
         read_turns(value)
     assert caught.value.field == field
+
+
+NO_TEXT = (5, 1.5, True, {"a": 1}, b"x", object(), [5], [{"text": 5}], [[]], None, [])
+
+
+@pytest.mark.parametrize("content", NO_TEXT, ids=repr)
+def test_read_turns_names_content_that_is_no_text(content):
+    with pytest.raises(InvalidField, match=r"^messages\[0\]\.content: expected text"):
+        read_turns([{"role": "user", "content": content}], "messages")
+
+
+@pytest.mark.parametrize("role", [5, None, [], {}, ["user"]], ids=repr)
+def test_read_turns_names_a_role_that_is_none(role):
+    with pytest.raises(InvalidField, match=r"^messages\[0\]\.role: expected one of"):
+        read_turns([{"role": role, "content": "x"}], "messages")
+
+
+@pytest.mark.parametrize("asked", [(5, None), (None, "p"), (["x"], "p"), ("x", ["p"]), ("x", 5)], ids=repr)
+def test_exchange_split_names_what_is_no_text(asked):
+    with pytest.raises(InvalidField, match=r"^query\[0\]: expected text"):
+        Exchange.split(*asked, place="query[0]")

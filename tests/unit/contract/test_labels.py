@@ -96,3 +96,10 @@ def test_read_label_refuses_text_longer_than_criteria_ever_are_before_it_is_pars
 def test_read_label_takes_as_many_and_as_long_criteria_as_a_request_may_hold():
     criteria = [CRITERION | {"id": f"c{number}", "text": "x" * 8000} for number in range(128)]
     assert len(read_label(json.dumps(criteria)).criteria) == 128
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_read_label_refuses_numbers_that_are_not_finite(number):
+    criterion = f'{{"id": "a", "text": "t", "dimension": "proficiency", "weight": {number}}}'
+    with pytest.raises(InvalidField, match=r"^label: holds"):
+        read_label(f"[{criterion}]")

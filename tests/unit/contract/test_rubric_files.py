@@ -137,8 +137,8 @@ def test_other_files_and_folders_in_the_mount_are_left_alone(tmp_path):
         (rubric_with(polarity=""), "criteria[0]"),
         (rubric_with(polarity=False), "criteria[0]"),
         (rubric_with(weight=-1), "criteria[0].weight"),
-        (rubric_with(weight=float("nan")), "criteria[0].weight"),
-        (rubric_with(weight=float("inf")), "criteria[0].weight"),
+        (rubric_with(weight=float("nan")), "holds NaN or Infinity"),
+        (rubric_with(weight=float("inf")), "holds NaN or Infinity"),
         (rubric_with(weight="3"), "criteria[0].weight"),
         (rubric_with(weight=True), "criteria[0].weight"),
         (rubric_with(weight=[]), "criteria[0].weight"),
@@ -217,3 +217,26 @@ def test_a_mount_that_is_no_folder_is_refused_by_path(tmp_path, kind):
     with pytest.raises(RubricFileError, match="is not a folder") as caught:
         load_catalog(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ('"title"', '"title": "t", "title"', "has a field twice in one object; give each field once: 'title'"),
+        ('"id"', '"id": "x", "id"', "give each field once: 'id'"),
+        ('"id"', '"weight": 1e999, "id"', "holds a number that is too large"),
+        ('"id"', '"weight": NaN, "id"', "holds NaN or Infinity"),
+    ],
+)
+def test_json_that_readers_disagree_about_is_refused(tmp_path, before, after, says):
+    criterion = {"id": "a", "text": "t", "dimension": "proficiency"}
+    text = json.dumps({"title": "t", "criteria": [criterion]}).replace(before, after, 1)
+    (tmp_path / "house@1.json").write_text(text)
+    with pytest.raises(RubricFileError, match=rf"house@1\.json: .*{says}"):
+        load_catalog(tmp_path)
+
+
+def test_toml_that_has_a_key_twice_is_refused(tmp_path):
+    (tmp_path / "house@1.toml").write_text('title = "t"\ntitle = "u"\n')
+    with pytest.raises(RubricFileError, match=r"house@1\.toml"):
+        load_catalog(tmp_path)

@@ -111,6 +111,13 @@ def test_settings_a_yaml_file_must_be_a_mapping(tmp_path, text):
     )
 
 
+def test_settings_a_yaml_key_that_stands_twice_is_named_with_its_line(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("rest_port: 1\nkeys_file: strict\nrest_port: 2\n")
+    with pytest.raises(ConfigurationError, match="rest_port stands twice, the second time in line 3"):
+        load_settings(["--config", str(file)], {})
+
+
 def test_settings_a_yaml_file_may_be_empty(tmp_path):
     file = tmp_path / "promedical.yaml"
     file.write_text("# nothing yet\n")

@@ -42,7 +42,9 @@ class DropInEndpoint:
         scored = await self._scorer.score(oracle, exchanges, options, call.as_caller())
         call.fingerprint = scored.model.fingerprint
         receipt = Receipt(request_id=call.request_id, created=int(time.time()))
-        return await asyncio.to_thread(lambda: pydantic_core.to_json(drop_in.encode(asked, scored, receipt)))
+        return await asyncio.to_thread(
+            lambda: pydantic_core.to_json(drop_in.encode(asked, scored, receipt), inf_nan_mode="null")
+        )
 
     def _read(
         self, drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]]

@@ -29,7 +29,7 @@ from promedical_service.health import Health
 from promedical_service.limits import CountLimits
 from promedical_service.ports import Ports, StartError, address_of, cannot_listen
 from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, ConfigurationError, Settings
-from promedical_service.telemetry.logs import describe_error, get_logger, log_loop_errors
+from promedical_service.telemetry.logs import describe_error, flush_logs, get_logger, log_loop_errors
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.telemetry.tracing import Tracing
 from promedical_service.types import Oracle
@@ -139,6 +139,7 @@ class Server:
         await self._over.wait()
         await self.stop()
         if self._stuck:
+            flush_logs()
             os._exit(EXIT_FAILED)  # the interpreter would wait at its end for the threads that hang
         return self._exit_code
 
@@ -245,6 +246,7 @@ class Server:
     def _on_signal(self, number: int) -> None:
         if self._over.is_set():
             self._log.warning("second signal, ending now")
+            flush_logs()
             os._exit(_EXIT_SIGNAL + number)
         self._over.set()
 

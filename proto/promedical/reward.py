@@ -17,8 +17,8 @@ PreferenceKey: TypeAlias = tuple[float, float, float, float]
 """Violations, -S1 and -S2 by verdict, -expected reward: sorts from best to worst; equal keys are ties."""
 
 EXPECTED_DIGITS: Final = 3
-"""Of the expected reward. The stated tolerance of a logit, between batches, machines and transports, is one step of
-its own rounding, 1e-3. One such step moves a probability p by at most scale/4 * 1e-3 (the slope of the logistic
+"""Digits of the expected reward. The stated tolerance of a logit, between batches, machines and transports, is one
+step of its own rounding, 1e-3. One such step moves a probability p by at most scale/4 * 1e-3 (the slope of the logistic
 function; Platt scales of the default model are 0.5 to 1.3) and the expected reward by at most the largest of 1, alpha
 and lambda times that: 0.0005 or less at the default weights, half a step of this rounding."""
 
@@ -151,7 +151,7 @@ def expected_reward(rubric: Rubric, judgements: Mapping[str, Verdict], weights: 
     enters with its mean, as in soft mode, whatever the mode of the request.
 
     Raises:
-        KeyError: As `aggregate`.
+        KeyError: A criterion was not judged, as in `aggregate`.
     """
     most, alpha = 1 + weights.excellence_cap, weights.excellence_weight
     proficiency = _proficiency(rubric, judgements, "soft") or 0.0

@@ -17,9 +17,9 @@ _LEAF_RESERVE: Final = 8
 """One part in 8 of the model's length is kept for the criterion when cutting, whatever the criteria at hand
 are: what is cut from a response must not depend on which criteria it is judged by."""
 _CHEAP_CHARACTERS: Final = 2**16
-"""So many in one item are tokenised in any case, so that errors say exact numbers of tokens."""
+"""An item of up to this size is always tokenised, so that errors can name exact numbers of tokens."""
 _CUT_MARGIN: Final = 512
-"""Tokens beyond the model's length that are encoded before a text is cut: its end may change those before it."""
+"""Extra tokens that are encoded before a text is cut, since the end of a text may change the tokens before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class TooLong:
 
     @property
     def tokens(self) -> int:
-        """Of the whole path."""
+        """The tokens of the whole path."""
         return self.prompt_tokens + self.response_tokens + self.criterion_tokens
 
     @property

@@ -38,7 +38,7 @@ class KeyRing:
         clock: Monotonic seconds.
 
     Raises:
-        ConfigurationError: At construction, if no line of the file can be used.
+        ConfigurationError: No line of the file can be used when the instance is made.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class KeyRing:
         return found[0]
 
     def reread(self) -> None:
-        """Take over what the file holds now."""
+        """Use what the file holds now."""
         if self._file is None:
             return
         self._looked_at = self._clock()

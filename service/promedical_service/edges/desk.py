@@ -28,7 +28,7 @@ REQUEST_ID_HEADER: Final = "x-request-id"
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _RETRY_AFTER_S: Final = 1.0
 _MAX_ANSWER_BYTES: Final = 256 * 1024**2
-"""Of all answers that are being taken; several of the largest."""
+"""The most bytes of all answers that are being sent; room for several of the largest."""
 _NOT_NOW: Final = {
     State.STARTING: "The model is still loading; try again in a few seconds",
     State.RECOVERING: "The engine of this replica is restarting; try again, and another replica will answer",
@@ -49,7 +49,7 @@ class CallEvents(Protocol):
         """Note that a request was answered."""
 
     def request_left(self) -> None:
-        """Its answer has left."""
+        """Note that a request's answer has left."""
 
 
 @dataclass(slots=True, kw_only=True)

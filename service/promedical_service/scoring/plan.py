@@ -20,11 +20,11 @@ MAX_VERDICTS: Final = 2**18
 """In one answer, some 40 MB of JSON: every criterion for every response. Responses that differ fill the queue before
 they come to so many; the same response again costs nothing but its place in the answer."""
 MAX_ANSWER_BYTES: Final = 64 * 1024**2
-"""Of one answer as JSON: every verdict repeats the id of its criterion."""
+"""The most bytes of one answer as JSON, in which every verdict repeats the id of its criterion."""
 _BYTES_PER_VERDICT: Final = 176
 """Names and numbers of one verdict as JSON, without its id."""
 _BYTES_PER_OUTCOME: Final = 512
-"""The same of a response, or of an item with its error."""
+"""Names and numbers of one response as JSON, or of an item with its error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -245,7 +245,7 @@ class Metrics:
         self._ready.set(state is State.READY)
 
     def keys_file_read(self, ok: bool) -> None:  # noqa: FBT001 - a listener
-        """A listener for `KeyRing`: whether every line of the keys file can be read."""
+        """Show whether every line of the keys file can be read; this is a listener for `KeyRing`."""
         self._keys_file_ok.set(ok)
 
     def model_loaded(self, model: ModelRef) -> None:

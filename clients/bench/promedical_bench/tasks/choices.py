@@ -15,9 +15,9 @@ from promedical_data.measures.metrics import Metric
 from promedical_data.measures.tallies import Tally, micro
 
 COLUMNS: Final = ("prompt", "id", "group", "margin", "spread", "places")
-"""Of a frame of choices: `margin` is the reward of the worst right response minus that of the best wrong one, and
-`places` the same of ranks; above 0 is right, 0 a tie, which counts as wrong. `spread` is the best right
-response minus the worst."""
+"""Columns of a frame of choices. `margin` is the reward of the worst right response minus that of the best wrong one;
+`places` is the same for ranks. Above 0 is right; 0 is a tie, which counts as wrong. `spread` is the reward of the
+best right response minus that of the worst one."""
 
 _DIGITS: Final = 9
 """Rewards that differ by less are equal, since S1 is rounded."""

@@ -10,13 +10,13 @@ MAX_HEADER_BYTES: Final = 32 * 1024
 _HEAD_PIECE_BYTES: Final = 4 * 1024
 _HEAD_TIMEOUT_S: Final = 30.0
 _WRITE_PATIENCE_S: Final = 30.0
-"""How long a peer may take nothing of its answer."""
+"""How many seconds a peer may read nothing of its answer."""
 _PATIENCE_PER_PART_S: Final = 2.0
-"""What a peer gets back of that for each part that it takes; so it must take 32 KiB per second in the long run."""
+"""How many of these seconds a peer gains by each part that it reads, so it must read 32 KiB per second on average."""
 
 
 class GuardedConnection(H11Protocol):
-    """Closed if it brings no complete request head in time, or does not take its answer.
+    """A connection that is closed if no complete request head comes in time, or if its answer is not read.
 
     The transport keeps nothing back: `send` of the next part waits until the last one is with the kernel.
     """
@@ -35,7 +35,7 @@ class GuardedConnection(H11Protocol):
         self._time_head()
 
     def data_received(self, data: bytes) -> None:
-        """Between requests the first byte starts the clock: it ends uvicorn's keep-alive timeout.
+        """Start the clock at the first byte between requests, since it ends uvicorn's keep-alive timeout.
 
         The limit of a head is looked at after each piece, and would miss one that comes in one large piece.
         """
@@ -46,13 +46,13 @@ class GuardedConnection(H11Protocol):
         self._time_head()
 
     def pause_writing(self) -> None:
-        """The peer has not taken yet what was written."""
+        """Note that the peer has not yet read what was written."""
         super().pause_writing()
         self._stop_write_clock()
         self._write_timer = self.loop.call_later(max(self._patience_s, 0), self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has now."""
+        """Note that the peer has read it."""
         super().resume_writing()
         self._stop_write_clock()
         self._patience_s = min(self._patience_s + _PATIENCE_PER_PART_S, _WRITE_PATIENCE_S)
@@ -94,7 +94,7 @@ class _StrictParser(h11.Connection):
     """Refuses a length beside chunks: proxies disagree about where such a request ends (RFC 9112, 6.1)."""
 
     def next_event(self) -> Any:
-        """As in h11."""
+        """The next event, as in h11."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             names = {name for name, _ in event.headers}

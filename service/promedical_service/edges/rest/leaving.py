@@ -43,7 +43,7 @@ async def _send_in_parts(response: Response, send: Send) -> None:
 
 
 def arrival(method: Method, request: Request) -> Call:
-    """The call that a request is."""
+    """The call of a request."""
     return Call(
         transport="rest",
         method=method,

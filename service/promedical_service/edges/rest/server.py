@@ -84,7 +84,7 @@ class RestEdge:
         return app
 
     def _routes(self) -> list[Route]:
-        """Whose calls the desk accounts for."""
+        """The desk that accounts for the calls."""
         get, post = ["GET"], ["POST"]
         return [
             Route("/v1/score", self._endpoint("ScoreBatch", self._score), methods=post),

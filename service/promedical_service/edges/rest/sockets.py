@@ -19,7 +19,7 @@ _LOG_EVERY_S: Final = 60.0
 
 
 class BoundedListener(socket.socket):
-    """Holds at most `max_connections` at once; those that are more are closed as soon as they are accepted."""
+    """Holds at most `max_connections` at the same time; further ones are closed as soon as they are accepted."""
 
     def __init__(self, family: int, kind: int, protocol: int, *, max_connections: int) -> None:
         super().__init__(family, kind, protocol)
@@ -31,8 +31,8 @@ class BoundedListener(socket.socket):
         """The next connection.
 
         Raises:
-            ConnectionAbortedError: It was one too many.
-            BlockingIOError: There is none, or files ran out a moment ago.
+            ConnectionAbortedError: There are too many connections already.
+            BlockingIOError: No connection waits, or files ran out a moment ago.
             OSError: Files have run out.
         """
         if time.monotonic() < self._resting_until:
@@ -53,7 +53,7 @@ class BoundedListener(socket.socket):
         self._held -= 1
 
     def _rest(self) -> None:
-        """Ask for no more connections for a moment: asyncio would at once, thousands of times."""
+        """Accept no connections for a moment: asyncio would try again at once, thousands of times."""
         now = time.monotonic()
         self._resting_until = now + _REST_S
         if now - self._logged_at >= _LOG_EVERY_S:
@@ -70,7 +70,7 @@ class _Connection(socket.socket):
         self._on_close: Callable[[], None] | None = on_close
 
     def close(self) -> None:
-        """Close, and say so once."""
+        """Close the connection, and report that once."""
         super().close()
         if self._on_close is not None:
             self._on_close()

@@ -90,7 +90,6 @@ def convert(gguf, folder):
     import torch
     os.kill(os.getpid(), signal.SIGTERM)
     for number in itertools.count():
-        folder.mkdir(parents=True, exist_ok=True) if gguf.parent.exists() else None
         (folder / str(number % 50)).write_bytes(bytes(torch.rand(300, 300).matmul(torch.rand(300, 300)).shape[0]))
 
 default_model._download, default_model._convert = download, convert
@@ -127,7 +126,7 @@ async def test_program_that_is_told_to_end_while_it_downloads_a_model_ends_and_l
         process.terminate()
         _, said = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, said.decode()
-    assert not pip.is_running()
+    assert not pip.is_running() or pip.status() == psutil.STATUS_ZOMBIE
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 

@@ -145,7 +145,7 @@ def test_release_lives_from_install_to_uninstall_and_drops_no_request(release, c
     """With two replicas neither an upgrade nor a rollback nor a change of the rollout fails a call, without retries."""
     notes = release.put("install", replicas=2, rollout={"mode": "spareGpu"})
     assert "WARNING: engine=fake" in notes
-    assert "WARNING: keys.source=none" in notes
+    assert "WARNING: keys.source is none" in notes
     assert release.max_items() == 256
     assert ready_pods(cluster) == 2
 

@@ -1,6 +1,7 @@
 """Threads, event loops and forks: where connections may live."""
 
 import asyncio
+import functools
 import inspect
 import os
 import signal
@@ -36,6 +37,19 @@ def run_in_fork(work):
         answer = answers.read()
     _, status = os.waitpid(child, 0)
     return answer or status
+
+
+def in_a_process_of_its_own(test):
+    """Run a test where nothing else has used gRPC: it does not survive a fork beside threads that others left."""
+
+    @functools.wraps(test)
+    def started(**arguments):
+        program = f"import test_client_processes as t; t.{test.__name__}.__wrapped__(**{arguments!r})"
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+
+    return started
 
 
 @contextmanager
@@ -133,6 +147,7 @@ def test_channels_of_closed_loops_are_let_go():
 
 
 @on_both_transports
+@in_a_process_of_its_own
 def test_a_client_made_before_a_fork_works_in_parent_and_children(transport):
     with serving_in_a_process(transport) as url:
         client = Client(url, timeout_s=10)
@@ -142,6 +157,7 @@ def test_a_client_made_before_a_fork_works_in_parent_and_children(transport):
         assert run_in_fork(lambda: scored(client)) == "a"
 
 
+@in_a_process_of_its_own
 def test_a_rest_client_in_use_survives_a_fork():
     with serving_in_a_process("http") as url, Client(url, timeout_s=10) as client:
         assert scored(client) == "a"
@@ -149,6 +165,7 @@ def test_a_rest_client_in_use_survives_a_fork():
         assert scored(client) == "a"
 
 
+@in_a_process_of_its_own
 def test_a_grpc_client_in_use_says_in_a_fork_that_grpc_does_not_survive_it():
     with serving_in_a_process("grpc") as url, Client(url, timeout_s=10) as client:
         assert scored(client) == "a"

@@ -29,6 +29,7 @@ PACKAGES: Final = {
     "promedical_data": ROOT / "proto",
     "promedical_client": ROOT / "clients" / "python",
     "promedical_bench": ROOT / "clients" / "bench",
+    "promedical_curation": ROOT / "clients" / "curation",
     "promedical_model": ROOT / "service",
     "promedical_service": ROOT / "service",
     "promedical_trainer": ROOT / "trainer",

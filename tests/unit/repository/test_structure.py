@@ -14,6 +14,7 @@ PACKAGES = (
     "proto/promedical_data",
     "clients/python/promedical_client",
     "clients/bench/promedical_bench",
+    "clients/curation/promedical_curation",
     "service/promedical_model",
     "service/promedical_service",
     "trainer/promedical_trainer",

@@ -280,7 +280,7 @@ def test_run_over_files_that_share_a_prompt_id_names_it(data: Path, tmp_path: Pa
     refused = train(data, tmp_path / "run", "--set", "data.test=[criteria/test.jsonl.gz, criteria/test.jsonl.gz]")
 
     assert refused.returncode == 2
-    assert "is in two of them; give ids that differ" in refused.stderr
+    assert "is in two of them; give each prompt its own id" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Percentile intervals by resampling prompts. Labels of one prompt hang together, so prompts are the clusters.
+"""Percentile intervals by resampling prompts. Labels of one prompt are correlated, so prompts are the clusters.
 
 `scipy.stats.bootstrap` resamples single observations and computes a statistic of them again each time; here whole
 prompts are drawn, the same ones for every metric, and a replicate is a product of weights and sums.

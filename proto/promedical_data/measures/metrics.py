@@ -140,7 +140,7 @@ def balanced_f1_by_criterion(labels: pd.DataFrame) -> Tally:
     """Balanced F1 of each criterion (by its wording, over all prompts that use it), mean over those with both labels.
 
     Ids will not do: they are unique in a prompt only. It works on votes too, where criteria have many responses: of
-    one response, only raters at odds give both labels.
+    one response, only raters who disagree give both labels.
     """
     outcomes = _outcomes(labels).assign(prompt=labels["prompt"], criterion=labels["wording"])
     counts = outcomes.pivot_table(index="prompt", columns="criterion", aggfunc="sum", fill_value=0.0)

@@ -116,4 +116,4 @@ def _check_ids_are_unique(frame: pd.DataFrame) -> None:
     keys = frame[["prompt", "response", "criterion"]]
     repeated = keys[keys.duplicated()]
     if len(repeated):
-        raise ValueError(f"{len(repeated)} labels stand twice, first {repeated.iloc[0].tolist()}; make ids unique")
+        raise ValueError(f"{len(repeated)} labels occur twice, first {repeated.iloc[0].tolist()}; make ids unique")

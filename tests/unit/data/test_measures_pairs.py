@@ -92,7 +92,7 @@ def test_table_without_a_prediction_raises_with_count_and_first_id() -> None:
 def test_table_refuses_ids_that_stand_twice() -> None:
     data = prompt(response("a", "x", good=True))
 
-    with pytest.raises(ValueError, match="stand twice"):
+    with pytest.raises(ValueError, match="occur twice"):
         table([data, data], predictions(data))
 
 

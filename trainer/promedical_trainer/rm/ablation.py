@@ -9,7 +9,7 @@ from promedical_data.variants import SCALAR
 
 
 def without_safety(prompts: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:
-    """Prompts without their safety criteria; one that has no others falls away."""
+    """Prompts without their safety criteria; one that has no others is left out."""
     kept = (
         _restricted(prompt, {c.id for c in prompt.criteria if c.dimension is not Dimension.SAFETY})
         for prompt in prompts

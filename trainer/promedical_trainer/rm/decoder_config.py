@@ -17,7 +17,7 @@ def decoder_config(recipe: RmRecipe) -> PretrainedConfig:
     """Configuration of the decoder.
 
     Raises:
-        RecipeError: The recipe's architecture is none that transformers knows, or is missing where it is needed.
+        RecipeError: transformers does not know the recipe's architecture, or it is missing where it is needed.
         BundleError: Trees do not score it exactly, or the recipe states none and its base cannot be opened.
     """
     settings = recipe.architecture

@@ -35,7 +35,7 @@ class BundleScorer:
         bundle: The bundle, which is loaded as the service loads it.
         device: The device that computes.
         criteria: False gives each criterion the same scalar, with its sign: the ablation "no criteria".
-        blank: Score what the bench puts in the place of every response: the control "criterion only".
+        blank: Score what the bench puts in place of every response: the control "criterion only".
     """
 
     def __init__(self, bundle: Bundle, device: torch.device, *, criteria: bool = True, blank: bool = False) -> None:

@@ -122,5 +122,5 @@ def _read(folder: Path, names: Sequence[str], reports: list[DataReport]) -> tupl
         prompts += result.prompts
     twice = [name for name, count in Counter(each.id for each in prompts).items() if count > 1]
     if twice:
-        raise DataError(f"{', '.join(names)}: prompt {twice[0]!r} is in two of them; give ids that differ")
+        raise DataError(f"{', '.join(names)}: prompt {twice[0]!r} is in two of them; give each prompt its own id")
     return tuple(prompts)

@@ -140,7 +140,7 @@ def _flat_logits(model: TreeModel, paths: Sequence[Tokens]) -> torch.Tensor:
 
 
 def _targets_at(targets: Targets, places: Sequence[int], leaves: int) -> Targets:
-    """What is said of some leaves, by their places in the batch; no pair may be cut in two."""
+    """The labels and pairs of some leaves, by their places in the batch; no pair may be cut in two."""
     place = torch.full((leaves,), -1, device=targets.winners.device)
     place[torch.tensor(places)] = torch.arange(len(places), device=place.device)
     pairs, labels = place[targets.winners] >= 0, place[targets.labelled] >= 0

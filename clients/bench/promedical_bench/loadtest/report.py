@@ -123,6 +123,6 @@ def _latency_figure(samples: Sequence[Sample], plan: Plan) -> Figure:
         axes.set_xlim(left=0)
         plain_axes(axes, grid="y")
     over_time.set_ylim(bottom=0)
-    if over_time.get_legend_handles_labels()[0]:  # of nothing, matplotlib warns
+    if over_time.get_legend_handles_labels()[0]:  # matplotlib warns about an empty legend
         figure.legend(frameon=False, ncols=2, loc="outside lower center", fontsize=9, labelcolor=INK)
     return figure

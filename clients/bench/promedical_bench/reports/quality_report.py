@@ -25,9 +25,9 @@ UNTRAINED = "untrained"
 _CONTROLS: Mapping[str, str] = {
     LONGER: "the longer response is the better one; polarity handled",
     MAJORITY: "always the more frequent label of the dimension and polarity",
-    CRITERION_ONLY: f'the same oracle, with "{BLANK}" in the place of every response; it cannot compare responses',
+    CRITERION_ONLY: f'the same oracle, with "{BLANK}" in place of every response; it cannot compare responses',
     INJECTED: f'the same oracle, with "{INJECTION}" after every response',
-    WITHOUT_CRITERIA: f'the same oracle, asked only "{SCALAR.text}" in the place of every criterion; polarity handled',
+    WITHOUT_CRITERIA: f'the same oracle, asked only "{SCALAR.text}" in place of every criterion; polarity handled',
     UNTRAINED: "the oracle of the run that was given as untrained",
 }
 

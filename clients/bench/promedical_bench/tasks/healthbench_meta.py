@@ -152,7 +152,7 @@ class HealthBenchMeta:
         return _agreeing(pairs) | {"krippendorff_alpha": {OVERALL: alpha}}
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """With the kind of criterion in the place of its id, and the prompt in that of the completion."""
+        """With the kind of criterion in place of its id, and the prompt in place of the completion."""
         kinds = [self.kinds[key] for key in zip(frame["prompt"], frame["criterion"], strict=True)]
         return frame.assign(criterion=kinds, wording=kinds, prompt=frame["prompt"].map(self.clusters))
 

@@ -18,6 +18,12 @@ HEAVY = (
 )  # fmt: skip
 NEEDS_THE_BENCH = ("promedical_data.measures", "promedical_data.pages")
 """What of the labelled data the base install cannot import: it reads and writes, it does not measure."""
+BAD_USAGE = 2
+NEED_AN_EXTRA = {
+    "service": ["promedical-serve", "--engine", "fake"],
+    "trainer": ["promedical-train", "rm", "--recipe", "rm-tiny"],
+    "bench": ["promedical-bench", "quality", "--task", "kqa", "--data", "absent", "--output", "out"],
+}
 SHIPPED = (
     "promedical/py.typed",
     "promedical/rubrics/general-medical@1.json",
@@ -62,6 +68,8 @@ def main() -> None:
         bin_folder = install(wheel, work / "venv")
         run([bin_folder / "python", "-I", "-c", PROGRAM], cwd=work)
         run([bin_folder / "promedical", "--help"], cwd=work, quiet=True)
+        for extra, (program, *words) in NEED_AN_EXTRA.items():
+            check_names_extra(extra, [bin_folder / program, *words], cwd=work)
     print("the base install is slim")
 
 
@@ -88,6 +96,13 @@ def check_content(wheel: Path) -> None:
     missing = [wanted for wanted in SHIPPED if not any(name.endswith(wanted) for name in names)]
     if missing:
         sys.exit(f"{wheel.name} lacks {', '.join(missing)}; see [tool.hatch.build] in pyproject.toml")
+
+
+def check_names_extra(extra: str, command: list[str | Path], *, cwd: Path) -> None:
+    """Fail unless a command whose extra is missing says so in one line."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != BAD_USAGE or len(done.stderr.splitlines()) != 1 or f"promedical[{extra}]" not in done.stderr:
+        sys.exit(f"{command[0]} without its extra: expected one line that names {extra}, and got\n{done.stderr}")
 
 
 def install(wheel: Path, folder: Path) -> Path:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from promedical_service.settings import Settings
 
+_INCOMPLETE = 2
 Serve = Callable[["Settings"], Coroutine[Any, Any, int]]
 
 
@@ -29,11 +30,14 @@ def main() -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = None) -> int:
     """Serve until told to stop; returns the exit code. Tests pass a `serve` of their own."""
-    from promedical_service.settings import (  # noqa: PLC0415 - heavy
-        EXIT_MISCONFIGURED,
-        ConfigurationError,
-        load_settings,
-    )
+    try:
+        from promedical_service.settings import (  # noqa: PLC0415 - heavy
+            EXIT_MISCONFIGURED,
+            ConfigurationError,
+            load_settings,
+        )
+    except ModuleNotFoundError as error:
+        return _complain(f"{error.name} is not installed; run: pip install 'promedical[service]'", _INCOMPLETE)
 
     try:
         return _run(load_settings(argv, environ), serve)
@@ -61,7 +65,7 @@ def _app_serve() -> Serve:
     return serve
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Exception | str, code: int) -> int:
     for line in str(error).splitlines():
         print(f"promedical-serve: {line}", file=sys.stderr)  # noqa: T201 - before there is a log, or instead of it
     return code

@@ -3,10 +3,12 @@
 import asyncio
 import concurrent.futures
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import NoReturn, TypeVar, get_args
 
 from promedical.messages import Limits, ModelInfo, Priority
@@ -25,11 +27,13 @@ from promedical_service.engines.load import (
     warmed_up,
 )
 from promedical_service.engines.vllm.engine import EngineHooks
+from promedical_service.greeting import greeting
 from promedical_service.health import Health
+from promedical_service.ports import Ports
 from promedical_service.scoring import Scorer
 from promedical_service.server import LAST_TRACES_S, Server
 from promedical_service.settings import ConfigurationError, Settings
-from promedical_service.telemetry.logs import flush_logs
+from promedical_service.telemetry.logs import flush_logs, for_people
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.telemetry.tracing import Tracing
 
@@ -53,12 +57,27 @@ async def serve(settings: Settings) -> int:
         tracing=tracing,
         start_oracle=oracle.start,
         drain=oracle.close,
+        greet=partial(_greet, settings),
     )
     code = await server.run()
     await asyncio.wait({asyncio.ensure_future(_in_daemon_thread(tracing.close))}, timeout=LAST_TRACES_S)
     if oracle.loading:
         _end_now(code)
     return code
+
+
+def _greet(settings: Settings, info: ModelInfo, ports: Ports) -> None:
+    """Tell a person at a terminal what is there to try; whoever reads JSON gets none of it."""
+    if for_people(settings.log_format):
+        said = greeting(
+            info.model.name,
+            info.status,
+            ports,
+            host=settings.host,
+            tls=settings.tls_cert_file is not None,
+            keys=settings.keys_file is not None,
+        )
+        print(f"\n{said}\n", file=sys.stderr)  # noqa: T201 - for people
 
 
 def _end_now(code: int) -> NoReturn:

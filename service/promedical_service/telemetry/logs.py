@@ -5,6 +5,7 @@ An exception is logged by its type and its stack frames, never by its message, w
 
 import asyncio
 import logging
+import os
 import sys
 import traceback
 from types import TracebackType
@@ -16,6 +17,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from promedical_service.telemetry.queued_handler import QueuedHandler
 
 _NOISY: Final = ("uvicorn.access", "httpcore", "httpx", "asyncio")
+_NO_BARS: Final = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+"""Libraries that fetch and convert models draw bars, which people want to see and machines cannot read."""
 _ACCEPT_FAILED: Final = "socket.accept() out of system resource"
 
 
@@ -24,7 +27,7 @@ def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None)
 
     Args:
         level: The least that is logged.
-        log_format: json or console.
+        log_format: json, console, or auto.
         stream: For tests; None: stderr, whose reader nobody waits for.
     """
     shared = _shared_processors()
@@ -34,19 +37,29 @@ def configure_logs(*, level: str, log_format: str, stream: TextIO | None = None)
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+    people = for_people(log_format)
     handler = QueuedHandler(sys.stderr.fileno()) if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(people=people)],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)  # else they would appear between the JSON lines as plain text
+    if people and level != "debug":
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)  # they speak to developers of libraries
+    if not people:
+        os.environ |= _NO_BARS
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def for_people(log_format: str) -> bool:
+    """Whether logs in this format are text for people; `auto` is, where standard error is a terminal."""
+    return log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
 
 
 def dropped_lines() -> int:
@@ -93,8 +106,8 @@ def _shared_processors() -> list[Processor]:
     ]
 
 
-def _renderer(log_format: str) -> Processor:
-    if log_format == "console":
+def _renderer(*, people: bool) -> Processor:
+    if people:
         return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     return structlog.processors.JSONRenderer()
 

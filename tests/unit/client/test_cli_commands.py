@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import importlib
 import json
 import os
 import subprocess
@@ -28,6 +29,7 @@ from test_client_loopback import (
 )
 from typer.testing import CliRunner
 
+from promedical import __version__ as promedical_version
 from promedical import messages as m
 from promedical.errors import ErrorCode
 from promedical_client import judged_by
@@ -475,3 +477,10 @@ def test_the_installed_command_scores_a_file(job, tmp_path):
     assert done.returncode == 0, done.stderr
     assert [outcome.id for outcome in outcomes(done.stdout)] == ["i0", "i1", "i2"]
     assert done.stderr.startswith("3 items: 6 responses scored")
+
+
+@pytest.mark.parametrize("module", ["promedical_client.cli.app", "promedical_bench.cli", "promedical_trainer.cli"])
+def test_every_program_says_its_version(module):
+    done = CliRunner().invoke(importlib.import_module(module).app, ["--version"])
+
+    assert (done.exit_code, done.stdout) == (0, f"promedical {promedical_version}\n")

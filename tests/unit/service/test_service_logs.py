@@ -1,6 +1,8 @@
 """Every line of the log is one event, also what libraries say by Python's warnings."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -84,3 +86,31 @@ os.waitpid(child, 0)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert {json.loads(line)["event"] for line in done.stderr.splitlines()} == {"child", "parent"}
+
+
+AUTO = """
+import os
+from promedical_service.telemetry.logs import configure_logs, get_logger
+configure_logs(level="info", log_format="auto")
+get_logger("test").info("hello", bars=os.environ.get("TQDM_DISABLE"))
+"""
+
+
+def test_auto_format_is_json_without_bars_where_nobody_sits_at_a_terminal() -> None:
+    done = subprocess.run([sys.executable, "-c", AUTO], capture_output=True, text=True, check=True, timeout=60)
+
+    line = json.loads(done.stderr)
+    assert (line["event"], line["bars"]) == ("hello", "1")
+
+
+def test_auto_format_is_text_with_bars_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", AUTO], stderr=theirs) as process:
+        os.close(theirs)
+        said = os.read(ours, 4096).decode()
+        assert process.wait(60) == 0
+    os.close(ours)
+
+    assert "hello" in said
+    assert "None" in said
+    assert "{" not in said

@@ -25,6 +25,7 @@ from promedical_client.cli.options import (
     Truncation,
     takes_address,
 )
+from promedical_client.cli.program import Version, run_program
 from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept, progress
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def _program(*, version: Version = False) -> None:
+    """Options of the program itself."""
 
 
 @app.command(epilog=EXIT_CODES)
@@ -189,7 +195,7 @@ def model(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_program(app, "promedical")
 
 
 def _judged_by(asked: Asked, rubric_id: str | None, base_rubric_id: str | None) -> Asked:

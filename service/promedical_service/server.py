@@ -20,15 +20,15 @@ from promedical_service.edges.access import KeyRing
 from promedical_service.edges.desk import Desk
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.scorer import ExchangeScorer
-from promedical_service.edges.grpc.server import bind, build_grpc_server, build_health_server
+from promedical_service.edges.grpc.server import build_grpc_server, build_health_server
 from promedical_service.edges.rates import RateLimit
 from promedical_service.edges.rest.listener import FLUSH_S, build_rest_server
 from promedical_service.edges.rest.server import RestEdge
-from promedical_service.edges.rest.sockets import listen
 from promedical_service.edges.tls import load_tls
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
-from promedical_service.ports import Ports, StartError, address_of, cannot_listen
+from promedical_service.opening import open_grpc, open_rest
+from promedical_service.ports import Ports, StartError
 from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, ConfigurationError, Settings
 from promedical_service.telemetry.logs import describe_error, flush_logs, get_logger, log_loop_errors
 from promedical_service.telemetry.metrics import Metrics
@@ -155,7 +155,7 @@ class Server:
             StartError: A port cannot be opened; the error names it.
         """
         self._health.subscribe(self._metrics.state_changed)
-        listener = self._listen()
+        listener = open_rest(self._settings, max_connections=self._most_at_once)
         try:
             grpc_port, health_port = await self._open_grpc()
         except StartError:
@@ -262,13 +262,6 @@ class Server:
     def _on_hangup(self) -> None:
         self._log.info("hangup: nothing to do, since the service reads changed keys and TLS files by itself")
 
-    def _listen(self) -> socket.socket:
-        host, port = self._settings.host, self._settings.rest_port
-        try:
-            return listen(host, port, max_connections=self._most_at_once)
-        except OSError as error:
-            raise cannot_listen("REST", address_of(host, port), error) from None
-
     async def _open_grpc(self) -> tuple[int, int | None]:
         settings = self._settings
         main = build_grpc_server(
@@ -280,22 +273,15 @@ class Server:
             connection_max_age_s=settings.connection_max_age_s,
         )
         self._grpc.append(main)
-        grpc_port = self._bind("gRPC", main, settings.grpc_port, secure=True)
+        grpc_port = open_grpc("gRPC", main, settings.host, settings.grpc_port, self._tls)
         health_port = None
         if settings.health_port is not None:
             probes = build_health_server(self._health)
             self._grpc.append(probes)
-            health_port = self._bind("health", probes, settings.health_port, secure=False)
+            health_port = open_grpc("health", probes, settings.host, settings.health_port, None)
         for server in self._grpc:
             await server.start()
         return grpc_port, health_port
-
-    def _bind(self, name: str, server: grpc.aio.Server, port: int, *, secure: bool) -> int:
-        address = address_of(self._settings.host, port)
-        try:
-            return bind(server, address, self._tls if secure else None)
-        except RuntimeError as error:
-            raise cannot_listen(name, address, error) from None
 
     def _announce(self, ports: Ports) -> None:
         self._log.info(

@@ -85,7 +85,8 @@ if child == 0:
 os.waitpid(child, 0)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert {json.loads(line)["event"] for line in done.stderr.splitlines()} == {"child", "parent"}
+    # Python 3.12 adds a warning of its own about forks.
+    assert {json.loads(line)["event"] for line in done.stderr.splitlines()} >= {"child", "parent"}
 
 
 AUTO = """

@@ -178,6 +178,7 @@ async def test_late_news_of_a_core_that_was_replaced_takes_nothing_down() -> Non
         await rig.engine.score(TREES)
         rig.cores[0].silent = True
         late = asyncio.create_task(rig.engine.score(TREES))
+        await asyncio.sleep(0)  # it has begun, so that the next batch is the last one
         with pytest.raises(TimeoutError):  # a restart waits for the last batch only, and this one is given up
             await asyncio.wait_for(rig.engine.score(TREES), 0.05)
         rig.cores[0].dead = True

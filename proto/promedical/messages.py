@@ -131,6 +131,18 @@ class WeightsSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RubricPin:
+    """What a caller expects behind the name of a rubric."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    """`id@version`, or `id` for the newest version."""
+    sha256: str
+    """Hash of its criteria, as `/v1/rubrics` and answers give it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRequest:
     """Items to score; they are admitted to the queue together or refused together."""
 
@@ -144,6 +156,8 @@ class ScoreRequest:
     """Lane in the queue. Absent: interactive for one item, bulk for more."""
     truncation: Truncation = "none"
     """What may be cut from what is too long: nothing, the end of a response, or the start of the prompt."""
+    expected_rubrics: tuple[RubricPin, ...] = ()
+    """If any are given, refuse to answer unless every rubric that the request names is among them, with its hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +175,7 @@ class RankRequest:
     expected_fingerprint: str | None = None
     priority: Priority | None = None
     truncation: Truncation = "none"
+    expected_rubrics: tuple[RubricPin, ...] = ()
 
     def as_score_request(self) -> ScoreRequest:
         """The scoring request that answers this one: a single item called "rank"."""
@@ -178,6 +193,7 @@ class RankRequest:
             expected_fingerprint=self.expected_fingerprint,
             priority=self.priority,
             truncation=self.truncation,
+            expected_rubrics=self.expected_rubrics,
         )
 
 
@@ -251,6 +267,18 @@ class RubricRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsedRubric:
+    """A rubric that a request named, and what it is here."""
+
+    name: str
+    """As the request named it: `id@version`, or `id` for the newest version."""
+    id: str
+    version: str
+    sha256: str
+    """Hash of the criteria, the same for any order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ItemResult:
     """The answer to one item."""
 
@@ -317,6 +345,8 @@ class ScoreResponse:
     items: tuple[ItemOutcome, ...]
     usage: Usage
     timings_ms: Timings
+    rubrics: tuple[UsedRubric, ...] = ()
+    """The rubrics that the request names, each once. Older services answer none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,6 +360,8 @@ class RankResponse:
     result: ItemResult | None
     usage: Usage
     timings_ms: Timings
+    rubrics: tuple[UsedRubric, ...] = ()
+    """As in ScoreResponse."""
 
     @classmethod
     def of(cls, response: ScoreResponse) -> "RankResponse":
@@ -343,6 +375,7 @@ class RankResponse:
             result=outcome.result,
             usage=response.usage,
             timings_ms=response.timings_ms,
+            rubrics=response.rubrics,
         )
 
 
@@ -355,6 +388,11 @@ class RubricInfo:
     title: str
     sha256: str
     criteria: tuple[CriterionSpec, ...]
+
+    @property
+    def pin(self) -> RubricPin:
+        """What to send as `expected_rubrics`, so that no other criteria judge under this name."""
+        return RubricPin(name=f"{self.id}@{self.version}", sha256=self.sha256)
 
     @classmethod
     def of(cls, rubric: Rubric, title: str) -> "RubricInfo":
@@ -405,3 +443,6 @@ class ModelInfo:
     """Licence of the weights."""
     description: str
     limits: Limits
+    rubrics: tuple[RubricPin, ...] = ()
+    """The rubrics that requests may name, with their hashes. Older services answer none, and know no
+    `expected_rubrics`."""

@@ -7,7 +7,7 @@ checked once, when the service starts. Requests look names up in a dictionary an
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -27,10 +27,14 @@ class RubricFileError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRubric:
-    """A rubric that requests may name, with the title that people read."""
+    """A rubric that requests may name, with the title that people read, and its hash, computed once."""
 
     title: str
     rubric: Rubric
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", self.rubric.sha256)
 
 
 class RubricCatalog:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import NoReturn, TypeVar, get_args
 
-from promedical.messages import Limits, ModelInfo, Priority
+from promedical.messages import Limits, ModelInfo, Priority, RubricPin
 from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
 from promedical_model.bundle.cache import undo_unfinished
 from promedical_model.bundle.manifest import BundleError
@@ -49,7 +49,9 @@ async def serve(settings: Settings) -> int:
     """
     tracing = Tracing(settings.trace_endpoint, settings.trace_share)
     metrics, health = Metrics(tracing.stage_finished), Health()
-    oracle = OracleHost(settings, metrics, health, _catalog(settings))
+    catalog = _catalog(settings)
+    metrics.rubrics_loaded(catalog)
+    oracle = OracleHost(settings, metrics, health, catalog)
     server = Server(
         settings=settings,
         metrics=metrics,
@@ -124,7 +126,7 @@ class OracleHost:
         batcher.start()
         self._parts.push_async_callback(batcher.close)
         return Scorer(
-            model=_describe(loaded, settings),
+            model=_describe(loaded, settings, self._catalog),
             renderer=loaded.renderer,
             calibration=loaded.calibration,
             admission=admission,
@@ -230,7 +232,7 @@ def _catalog(settings: Settings) -> RubricCatalog:
     return catalog
 
 
-def _describe(loaded: LoadedOracle, settings: Settings) -> ModelInfo:
+def _describe(loaded: LoadedOracle, settings: Settings, catalog: RubricCatalog) -> ModelInfo:
     return ModelInfo(
         model=loaded.ref,
         status=loaded.status,
@@ -247,4 +249,5 @@ def _describe(loaded: LoadedOracle, settings: Settings) -> ModelInfo:
             max_path_tokens=loaded.renderer.max_path_tokens,
             max_request_tokens=lane_capacity(settings.max_queue_tokens, "bulk"),
         ),
+        rubrics=tuple(RubricPin(name=each.rubric.name or "", sha256=each.sha256) for each in catalog),
     )

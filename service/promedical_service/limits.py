@@ -8,6 +8,8 @@ from promedical_service.errors import ServiceError
 
 MAX_MESSAGES_PER_ITEM: Final = 1024
 """More turns than any context window holds."""
+MAX_RUBRIC_PINS: Final = 4096
+"""More rubrics than any service has."""
 
 _LONG_CONVERSATION: Final = 64
 """The turns of a long conversation. Requests may have longer ones, but not in all of their items at once."""
@@ -43,6 +45,10 @@ class CountLimits:
         _check(f"{prefix}responses", responses, self.max_responses_per_item)
         _check(f"{prefix}rubric.criteria", criteria, self.max_criteria_per_item)
         _check(f"{prefix}prompt", messages, self.max_messages_per_item)
+
+    def check_pins(self, count: int) -> None:
+        """Check the number of rubrics that a request expects."""
+        _check("expected_rubrics", count, MAX_RUBRIC_PINS)
 
     def check_rows(self, path: str, count: int) -> None:
         """Check a list in a drop-in's body: it may have at most as many entries as would fill all items."""

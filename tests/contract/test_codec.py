@@ -56,12 +56,14 @@ WEIGHTS = st.builds(
     violation_penalty=REAL,
     proficiency_mode=st.sampled_from(["hard", "soft"]),
 )
+PINS = tuples(st.builds(m.RubricPin, name=TEXT, sha256=TEXT))
 OPTIONS = st.fixed_dictionaries(
     {
         "reward_weights": WEIGHTS,
         "expected_fingerprint": OPTIONAL_TEXT,
         "priority": st.sampled_from([None, "interactive", "bulk"]),
         "truncation": st.sampled_from(["none", "response_end", "prompt_start"]),
+        "expected_rubrics": PINS,
     }
 )
 ITEMS = st.builds(lambda id_, asked, source: m.ScoreItem(id=id_, **asked, **source), TEXT, ASKED, SOURCES)
@@ -115,6 +117,7 @@ FOOTER = {
         criteria_scored=BIG_COUNT,
     ),
     "timings_ms": st.builds(m.Timings, queue=REAL, tokenize=REAL, engine=REAL),
+    "rubrics": tuples(st.builds(m.UsedRubric, name=TEXT, id=TEXT, version=TEXT, sha256=TEXT)),
 }
 ITEM_OUTCOMES = st.builds(m.ItemOutcome, id=TEXT, error=ERRORS) | st.builds(m.ItemOutcome, id=TEXT, result=RESULTS)
 SCORE_RESPONSES = st.builds(m.ScoreResponse, items=tuples(ITEM_OUTCOMES), **FOOTER)
@@ -124,7 +127,7 @@ RANK_RESPONSES = st.builds(m.RankResponse, best=tuples(COUNT), error=ERRORS, res
 RUBRIC_INFOS = st.builds(m.RubricInfo, id=TEXT, version=TEXT, title=TEXT, sha256=TEXT, criteria=tuples(CRITERIA))
 LIMITS = st.fixed_dictionaries(dict.fromkeys(m.Limits.__dataclass_fields__, BIG_COUNT)).map(lambda f: m.Limits(**f))
 WORDS = ("status", "family", "template", "calibration", "licence", "description")
-MODEL_INFOS = st.builds(m.ModelInfo, model=MODEL_REFS, limits=LIMITS, **dict.fromkeys(WORDS, TEXT))
+MODEL_INFOS = st.builds(m.ModelInfo, model=MODEL_REFS, limits=LIMITS, rubrics=PINS, **dict.fromkeys(WORDS, TEXT))
 
 SHAPES = {
     m.ScoreRequest: (SCORE_REQUESTS, requests.encode_score_request, requests.decode_score_request),

@@ -110,6 +110,8 @@ def test_proto_fields_and_message_fields_have_the_same_names():
                 "ResponseScores",
                 "ResponseOutcome",
                 "RubricRef",
+                "RubricPin",
+                "UsedRubric",
                 "ItemResult",
                 "ItemOutcome",
                 "ModelRef",

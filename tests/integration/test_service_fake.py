@@ -144,7 +144,7 @@ async def test_service_answers_the_contract_example_alike_on_both_transports(ser
         wire = await pb_grpc.RewardServiceStub(connections["grpc"]).ScoreBatch(_grpc_twin(), timeout=60)
     assert reply.status_code == 200
     body = reply.json()
-    assert set(body) == {"model", "items", "usage", "timings_ms"}
+    assert set(body) == {"model", "items", "usage", "timings_ms", "rubrics"}
     assert set(body["model"]) == {"name", "revision", "fingerprint", "engine", "dtype"}
     (one,), (other,) = body["items"], wire.items
     assert (one["id"], one["error"]) == (other.id, None) == ("a1", None)

@@ -14,7 +14,7 @@ from promedical_bench.reports.comparison_report import comparison_content, gaps_
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.quality_report import UNTRAINED, quality_content
 from promedical_bench.reports.writing import write_comparison, write_quality
-from promedical_bench.scoring.record_file import NAME, VERSION, ResultsError, read_results, writing
+from promedical_bench.scoring.record_file import NAME, VERSION, ResultsError, read_results, rubric_content, writing
 from promedical_bench.scoring.records import Header, Results
 from promedical_bench.scoring.runner import Pace, Progress, ask, questions_of
 from promedical_bench.tasks.catalog import load_task
@@ -149,18 +149,18 @@ async def _asked(run: QualityRun, address: Address, path: Path, variants: Sequen
 
 
 async def _header(run: QualityRun, client: AsyncClient) -> Header:
-    facts, rubric = run.task.facts, None
+    facts, pin = run.task.facts, None
     if not all(case.criteria for case in run.task.cases):
-        named = await client.rubric(run.rubric_id)
-        rubric = f"{named.id}@{named.version}"
+        pin = (await client.rubric(run.rubric_id)).pin
     return Header(
         promedical_bench=VERSION,
         task=run.task.name,
         path=str(facts.path.resolve()),
         responses_path=str(facts.responses_path.resolve()) if facts.responses_path else None,
         data=facts.digest,
-        rubric=rubric,
+        rubric=pin.name if pin else None,
         model=await client.model(),
+        rubric_sha256=pin.sha256 if pin else None,
     )
 
 
@@ -188,8 +188,8 @@ def _untrained(run: QualityRun, source: Results | Address | None, header: Header
 
 
 def _check_comparable(first: Header, other: Header, name: str) -> None:
-    for what in ("task", "data", "rubric"):
-        mine, theirs = getattr(first, what), getattr(other, what)
+    named = [(what, getattr(first, what), getattr(other, what)) for what in ("task", "data", "rubric")]
+    for what, mine, theirs in [*named, *rubric_content(first, other)]:
         if mine != theirs:
             raise ResultsError(
                 f"run {name!r}: was asked about {what} {theirs}, the first about {mine}; only runs of one task, one "

@@ -5,11 +5,12 @@ before a request gets there, and answers that no caller could use safely.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from promedical import messages as m
+from promedical.pins import differing
 from promedical.rubric import InvalidField, check_encodable
-from promedical_client.errors import InvalidRequestError, ProtocolError
+from promedical_client.errors import InvalidRequestError, ProtocolError, RevisionMismatchError
 
 
 def check_items(items: Sequence[m.ScoreItem]) -> None:
@@ -67,6 +68,34 @@ def check_answer(request: m.ScoreRequest, answer: m.ScoreResponse) -> None:
         raise ProtocolError("the answer does not hold one outcome per item, in order")
     for asked, outcome in zip(request.items, answer.items, strict=True):
         check_outcome(len(asked.responses), outcome.error, outcome.result)
+    check_rubrics(request, answer.rubrics, [outcome.result for outcome in answer.items])
+
+
+def pins_to_send(pins: Iterable[m.RubricPin], named: Iterable[str | None]) -> tuple[m.RubricPin, ...]:
+    """The pins of a request, given the rubrics that it names: without any, no service has to know about pins."""
+    return tuple(pins) if any(name is not None for name in named) else ()
+
+
+def check_rubrics(
+    request: m.ScoreRequest, used: Sequence[m.UsedRubric], results: Sequence[m.ItemResult | None]
+) -> None:
+    """Refuse an answer by other rubrics than expected: a service that does not know pins ignores them over gRPC.
+
+    Such a service does not list the rubrics of a request, but it names the one of an item without a base rubric.
+
+    Raises:
+        RevisionMismatchError: A rubric is not the expected one.
+    """
+    why = differing(request.expected_rubrics, used or _named_by_results(request.items, results))
+    if why is not None:
+        raise RevisionMismatchError(f"expected_rubrics: {why}")
+
+
+def _named_by_results(items: Sequence[m.ScoreItem], results: Sequence[m.ItemResult | None]) -> Iterator[m.UsedRubric]:
+    for item, result in zip(items, results, strict=True):
+        if result is not None and result.rubric.id is not None:
+            name, ref = item.rubric_id or item.base_rubric_id or "", result.rubric
+            yield m.UsedRubric(name=name, id=ref.id or "", version=ref.version or "", sha256=ref.sha256)
 
 
 def check_outcome(responses: int, error: m.ErrorInfo | None, result: m.ItemResult | None) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from promedical import messages as m
 from promedical.errors import ErrorCode
-from promedical_client.errors import MixedFingerprintsError, TooLargeError
+from promedical_client.errors import MixedFingerprintsError, MixedRubricsError, TooLargeError
 
 MAX_ITEMS: Final = 64
 MAX_TOKENS: Final = 128 * 1024
@@ -51,13 +51,9 @@ def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
 
     Raises:
         MixedFingerprintsError: The answers come from different oracles.
+        MixedRubricsError: The answers come from different rubrics of one name.
     """
-    fingerprints = sorted({answer.model.fingerprint for answer in answers})
-    if len(fingerprints) > 1:
-        raise MixedFingerprintsError(
-            f"one call was answered by oracles {', '.join(fingerprints)}; their scores cannot be compared: wait "
-            "until every replica runs the same model, and pin it with expected_fingerprint"
-        )
+    _check_same_oracle(answers)
     return m.ScoreResponse(
         model=answers[0].model,
         items=tuple(item for answer in answers for item in answer.items),
@@ -72,14 +68,40 @@ def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
             tokenize=max(answer.timings_ms.tokenize for answer in answers),
             engine=max(answer.timings_ms.engine for answer in answers),
         ),
+        rubrics=tuple(dict.fromkeys(used for answer in answers for used in answer.rubrics)),
     )
+
+
+def _check_same_oracle(answers: Sequence[m.ScoreResponse]) -> None:
+    fingerprints = sorted({answer.model.fingerprint for answer in answers})
+    if len(fingerprints) > 1:
+        raise MixedFingerprintsError(
+            f"one call was answered by oracles {', '.join(fingerprints)}; their scores cannot be compared: wait "
+            "until every replica runs the same model, and pin it with expected_fingerprint"
+        )
+    mixed = _mixed_rubric(answers)
+    if mixed is not None:
+        raise MixedRubricsError(
+            f"one call was answered by different rubrics of the name {mixed}; their scores cannot be compared: wait "
+            "until every replica has the same rubrics, and pin them with expected_rubrics"
+        )
+
+
+def _mixed_rubric(answers: Sequence[m.ScoreResponse]) -> str | None:
+    """A name, as it was asked for or with its version, that had two meanings; None if there is none."""
+    meaning: dict[str, str] = {}
+    for used in (used for answer in answers for used in answer.rubrics):
+        for name in (used.name, f"{used.id}@{used.version}"):
+            if meaning.setdefault(name, used.sha256) != used.sha256:
+                return name
+    return None
 
 
 def answered(
     items: Iterable[m.ScoreItem], answers: Sequence[m.ScoreResponse], too_large: Mapping[str, TooLargeError]
 ) -> tuple[m.ItemOutcome, ...]:
-    """The outcomes of the items that have one, in order; empty if they come from different oracles."""
-    if len({answer.model.fingerprint for answer in answers}) > 1:
+    """The outcomes of the items that have one, in order; empty if they come from different oracles or rubrics."""
+    if len({answer.model.fingerprint for answer in answers}) > 1 or _mixed_rubric(answers):
         return ()
     outcome_of = {outcome.id: outcome for answer in answers for outcome in answer.items}
     outcome_of |= {name: m.ItemOutcome(id=name, error=refused(error)) for name, error in too_large.items()}

@@ -30,6 +30,7 @@ class AskOptions(TypedDict, total=False):
     expected_fingerprint: str | None
     priority: m.Priority | None
     truncation: m.Truncation
+    expected_rubrics: tuple[m.RubricPin, ...]
 
 
 class ScoreOptions(AskOptions, total=False):
@@ -103,6 +104,7 @@ class AsyncClient:
         expected_fingerprint: str | None = None,
         priority: m.Priority | None = None,
         truncation: m.Truncation = "none",
+        expected_rubrics: tuple[m.RubricPin, ...] = (),
         timeout_s: float | None = None,
         on_progress: Progress | None = None,
     ) -> m.ScoreResponse:
@@ -117,12 +119,14 @@ class AsyncClient:
             expected_fingerprint: The fingerprint that the oracle must have.
             priority: Lane in the queue; by default interactive for one item and bulk for more.
             truncation: What may be cut from what is too long; by default such a response gets an error.
+            expected_rubrics: The rubrics that items may name, with their hashes, such as the `pin` of what `rubrics`
+                gives; empty for any. They are sent if an item names a rubric.
             timeout_s: Total time in seconds, instead of the client's.
             on_progress: Called as chunks come back.
 
         Raises:
             InvalidRequestError: The job or the weights are not valid, and nothing was scored.
-            RevisionMismatchError: The oracle is not the expected one, or changed within the call.
+            RevisionMismatchError: The oracle or a rubric is not the expected one, or changed within the call.
             TooLargeError: Every item is over a limit of the service; if only some are, each of them gets an error.
             PromedicalError: The call was not answered; see the tree in `promedical_client.errors`. Its `partial`
                 holds the outcomes of the items that were answered, so that a late failure does not lose a large job.
@@ -135,6 +139,9 @@ class AsyncClient:
             expected_fingerprint=expected_fingerprint,
             priority=priority or ("interactive" if len(asked) == 1 else "bulk"),
             truncation=truncation,
+            expected_rubrics=checks.pins_to_send(
+                expected_rubrics, (name for item in asked for name in (item.rubric_id, item.base_rubric_id))
+            ),
         )
         deadline = self._deadline(timeout_s)
         job = ScoringJob(
@@ -181,6 +188,8 @@ class AsyncClient:
     ) -> m.RankResponse:
         """Put the responses to one prompt in order, best first. `options` and errors are those of `score`."""
         checks.check_question(prompt, responses)
+        pins = options.get("expected_rubrics", ())
+        options["expected_rubrics"] = checks.pins_to_send(pins, (rubric_id, base_rubric_id))
         request = m.RankRequest(
             prompt=_frozen(prompt),
             responses=tuple(responses),
@@ -192,6 +201,7 @@ class AsyncClient:
         deadline = self._deadline(timeout_s)
         answer = await self._call(lambda call: self._transport.rank(request, call), deadline)
         checks.check_outcome(len(request.responses), answer.error, answer.result)
+        checks.check_rubrics(request.as_score_request(), answer.rubrics, (answer.result,))
         return answer
 
     async def rubrics(self) -> tuple[m.RubricInfo, ...]:

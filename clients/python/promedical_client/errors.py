@@ -4,7 +4,8 @@
     ├── InvalidRequestError        invalid_request
     ├── NotFoundError              not_found
     ├── RevisionMismatchError      revision_mismatch
-    │   └── MixedFingerprintsError     the chunks of one call met different oracles
+    │   ├── MixedFingerprintsError     the chunks of one call met different oracles
+    │   └── MixedRubricsError          the chunks of one call met different rubrics of one name
     ├── UnauthenticatedError       unauthenticated
     ├── ForbiddenError             forbidden
     ├── TooLargeError              too_large
@@ -75,13 +76,17 @@ class NotFoundError(PromedicalError):
 
 
 class RevisionMismatchError(PromedicalError):
-    """The oracle is not the one that `expected_fingerprint` pins."""
+    """The oracle is not the one that `expected_fingerprint` pins, or a rubric not one of `expected_rubrics`."""
 
     code = ErrorCode.REVISION_MISMATCH
 
 
 class MixedFingerprintsError(RevisionMismatchError):
     """The oracle changed within one call, so its scores cannot be compared with each other."""
+
+
+class MixedRubricsError(RevisionMismatchError):
+    """A named rubric changed within one call, so scores by it cannot be compared with each other."""
 
 
 class UnauthenticatedError(PromedicalError):

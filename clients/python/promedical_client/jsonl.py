@@ -1,5 +1,6 @@
 """Reads the command line's files: items of the API or labelled data, and rank requests. Errors never quote text."""
 
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from promedical import messages as m
 from promedical.rubric import InvalidField
 from promedical_data.errors import DataError
-from promedical_data.formats.content import Content, content_of
+from promedical_data.formats.content import content_of
 from promedical_data.formats.lines import as_object, container_of, rows_of
 from promedical_data.reading import answers_of, format_of, parse_row
 from promedical_data.report import FileFormat
@@ -40,7 +41,7 @@ def read_items(file: str, *, limit: int | None = None) -> list[m.ScoreItem]:
         DataError: The file cannot be read, holds no items or a row that cannot be used, or has an id twice.
     """
     content = content_of(Path(file), _ITEMS_EXPECTED)
-    _check_no_options(content)
+    _check_no_options(file, container_of(content) or {})
     place_of: dict[str, str] = {}
     items = []
     for place, row in islice(rows_of(content), limit):
@@ -67,18 +68,18 @@ def to_json(value: object) -> str:
     return TypeAdapter(type(value)).dump_json(value).decode()
 
 
-def _check_no_options(content: Content) -> None:
+def _check_no_options(file: str, whole: Mapping[str, Any]) -> None:
     """Refuse a whole request, whose other fields would be lost."""
-    lost = sorted(_OPTIONS & (container_of(content) or {}).keys())
+    lost = sorted(_OPTIONS & whole.keys())
     if lost:
-        raise InputError(
-            f"{content.path}: {lost[0]}: is not read from a file; leave it out, and see --help for options"
-        )
+        raise InputError(f"{file}: {lost[0]}: is not read from a file; leave it out, and see --help for options")
 
 
 def _item(row: object, file: str, place: str) -> m.ScoreItem:
     try:
         raw = as_object(row)
+        if "items" in raw:
+            _check_no_options(file, raw)
         known = format_of(raw)
         if known is None:
             text = pydantic_core.to_json(raw, inf_nan_mode="constants")

@@ -3,6 +3,8 @@
 Decoding raises `InvalidField`, with its path, for what the wire's types cannot rule out.
 """
 
+from collections.abc import Iterable
+
 from promedical import messages as m
 from promedical.rubric import InvalidField
 from promedical.v1 import reward_pb2 as pb
@@ -19,6 +21,7 @@ def encode_score_request(request: m.ScoreRequest) -> pb.ScoreBatchRequest:
         expected_fingerprint=request.expected_fingerprint,
         priority=PRIORITY.number(request.priority),
         truncation=TRUNCATION.number(request.truncation),
+        expected_rubrics=encode_pins(request.expected_rubrics),
     )
 
 
@@ -34,6 +37,7 @@ def decode_score_request(wire: pb.ScoreBatchRequest) -> m.ScoreRequest:
         expected_fingerprint=wire.expected_fingerprint if wire.HasField("expected_fingerprint") else None,
         priority=PRIORITY.optional(wire.priority, "priority"),
         truncation=TRUNCATION.optional(wire.truncation, "truncation") or "none",
+        expected_rubrics=decode_pins(wire.expected_rubrics),
     )
 
 
@@ -46,6 +50,7 @@ def encode_rank_request(request: m.RankRequest) -> pb.RankResponsesRequest:
         expected_fingerprint=request.expected_fingerprint,
         priority=PRIORITY.number(request.priority),
         truncation=TRUNCATION.number(request.truncation),
+        expected_rubrics=encode_pins(request.expected_rubrics),
     )
     _set_prompt_and_rubric(wire, request)
     return wire
@@ -67,6 +72,7 @@ def decode_rank_request(wire: pb.RankResponsesRequest) -> m.RankRequest:
         expected_fingerprint=wire.expected_fingerprint if wire.HasField("expected_fingerprint") else None,
         priority=PRIORITY.optional(wire.priority, "priority"),
         truncation=TRUNCATION.optional(wire.truncation, "truncation") or "none",
+        expected_rubrics=decode_pins(wire.expected_rubrics),
     )
 
 
@@ -94,6 +100,16 @@ def decode_criterion(wire: pb.Criterion, path: str) -> m.CriterionSpec:
         weight=wire.weight if wire.HasField("weight") else None,
         polarity=POLARITY.optional(wire.polarity, f"{path}.polarity"),
     )
+
+
+def encode_pins(pins: Iterable[m.RubricPin]) -> list[pb.RubricPin]:
+    """To the wire."""
+    return [pb.RubricPin(name=pin.name, sha256=pin.sha256) for pin in pins]
+
+
+def decode_pins(wire: Iterable[pb.RubricPin]) -> tuple[m.RubricPin, ...]:
+    """From the wire."""
+    return tuple(m.RubricPin(name=pin.name, sha256=pin.sha256) for pin in wire)
 
 
 def _encode_item(item: m.ScoreItem) -> pb.ScoreItem:

@@ -1,11 +1,13 @@
 """Codec for what the oracle answers: the service encodes, the SDK decodes."""
 
+from collections.abc import Iterable
+
 from promedical import messages as m
 from promedical.errors import ErrorCode
 from promedical.rubric import InvalidField
 from promedical.v1 import reward_pb2 as pb
 from promedical.v1.enums import DIMENSION
-from promedical.v1.requests import decode_criterion, encode_criterion
+from promedical.v1.requests import decode_criterion, decode_pins, encode_criterion, encode_pins
 
 
 def encode_score_response(response: m.ScoreResponse) -> pb.ScoreBatchResponse:
@@ -15,6 +17,7 @@ def encode_score_response(response: m.ScoreResponse) -> pb.ScoreBatchResponse:
         items=[_encode_item(item) for item in response.items],
         usage=_encode_usage(response.usage),
         timings_ms=_encode_timings(response.timings_ms),
+        rubrics=_encode_used(response.rubrics),
     )
 
 
@@ -25,6 +28,7 @@ def decode_score_response(wire: pb.ScoreBatchResponse) -> m.ScoreResponse:
         items=tuple(_decode_item(item) for item in wire.items),
         usage=_decode_usage(wire.usage),
         timings_ms=_decode_timings(wire.timings_ms),
+        rubrics=_decode_used(wire.rubrics),
     )
 
 
@@ -37,6 +41,7 @@ def encode_rank_response(response: m.RankResponse) -> pb.RankResponsesResponse:
         result=_encode_result(response.result) if response.result else None,
         usage=_encode_usage(response.usage),
         timings_ms=_encode_timings(response.timings_ms),
+        rubrics=_encode_used(response.rubrics),
     )
 
 
@@ -49,6 +54,7 @@ def decode_rank_response(wire: pb.RankResponsesResponse) -> m.RankResponse:
         result=_decode_result(wire.result) if wire.HasField("result") else None,
         usage=_decode_usage(wire.usage),
         timings_ms=_decode_timings(wire.timings_ms),
+        rubrics=_decode_used(wire.rubrics),
     )
 
 
@@ -92,6 +98,7 @@ def encode_model_info(info: m.ModelInfo) -> pb.GetModelResponse:
             max_path_tokens=info.limits.max_path_tokens,
             max_request_tokens=info.limits.max_request_tokens,
         ),
+        rubrics=encode_pins(info.rubrics),
     )
 
 
@@ -113,7 +120,16 @@ def decode_model_info(wire: pb.GetModelResponse) -> m.ModelInfo:
             max_path_tokens=wire.limits.max_path_tokens,
             max_request_tokens=wire.limits.max_request_tokens,
         ),
+        rubrics=decode_pins(wire.rubrics),
     )
+
+
+def _encode_used(used: Iterable[m.UsedRubric]) -> list[pb.UsedRubric]:
+    return [pb.UsedRubric(name=each.name, id=each.id, version=each.version, sha256=each.sha256) for each in used]
+
+
+def _decode_used(wire: Iterable[pb.UsedRubric]) -> tuple[m.UsedRubric, ...]:
+    return tuple(m.UsedRubric(name=each.name, id=each.id, version=each.version, sha256=each.sha256) for each in wire)
 
 
 def _encode_item(item: m.ItemOutcome) -> pb.ItemOutcome:

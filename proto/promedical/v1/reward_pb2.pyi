@@ -130,34 +130,46 @@ class RewardWeights(_message.Message):
     proficiency_mode: ProficiencyMode
     def __init__(self, excellence_weight: _Optional[float] = ..., excellence_cap: _Optional[float] = ..., violation_penalty: _Optional[float] = ..., proficiency_mode: _Optional[_Union[ProficiencyMode, str]] = ...) -> None: ...
 
+class RubricPin(_message.Message):
+    __slots__ = ("name", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sha256: str
+    def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
+
 class ScoreBatchRequest(_message.Message):
-    __slots__ = ("items", "reward_weights", "expected_fingerprint", "priority", "truncation")
+    __slots__ = ("items", "reward_weights", "expected_fingerprint", "priority", "truncation", "expected_rubrics")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     REWARD_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TRUNCATION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_RUBRICS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[ScoreItem]
     reward_weights: RewardWeights
     expected_fingerprint: str
     priority: Priority
     truncation: Truncation
-    def __init__(self, items: _Optional[_Iterable[_Union[ScoreItem, _Mapping]]] = ..., reward_weights: _Optional[_Union[RewardWeights, _Mapping]] = ..., expected_fingerprint: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., truncation: _Optional[_Union[Truncation, str]] = ...) -> None: ...
+    expected_rubrics: _containers.RepeatedCompositeFieldContainer[RubricPin]
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoreItem, _Mapping]]] = ..., reward_weights: _Optional[_Union[RewardWeights, _Mapping]] = ..., expected_fingerprint: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., expected_rubrics: _Optional[_Iterable[_Union[RubricPin, _Mapping]]] = ...) -> None: ...
 
 class ScoreBatchResponse(_message.Message):
-    __slots__ = ("model", "items", "usage", "timings_ms")
+    __slots__ = ("model", "items", "usage", "timings_ms", "rubrics")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_MS_FIELD_NUMBER: _ClassVar[int]
+    RUBRICS_FIELD_NUMBER: _ClassVar[int]
     model: ModelRef
     items: _containers.RepeatedCompositeFieldContainer[ItemOutcome]
     usage: Usage
     timings_ms: Timings
-    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., items: _Optional[_Iterable[_Union[ItemOutcome, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings_ms: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+    rubrics: _containers.RepeatedCompositeFieldContainer[UsedRubric]
+    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., items: _Optional[_Iterable[_Union[ItemOutcome, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings_ms: _Optional[_Union[Timings, _Mapping]] = ..., rubrics: _Optional[_Iterable[_Union[UsedRubric, _Mapping]]] = ...) -> None: ...
 
 class RankResponsesRequest(_message.Message):
-    __slots__ = ("prompt_text", "messages", "responses", "rubric", "rubric_id", "base_rubric_id", "reward_weights", "expected_fingerprint", "priority", "truncation")
+    __slots__ = ("prompt_text", "messages", "responses", "rubric", "rubric_id", "base_rubric_id", "reward_weights", "expected_fingerprint", "priority", "truncation", "expected_rubrics")
     PROMPT_TEXT_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +180,7 @@ class RankResponsesRequest(_message.Message):
     EXPECTED_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TRUNCATION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_RUBRICS_FIELD_NUMBER: _ClassVar[int]
     prompt_text: str
     messages: Messages
     responses: _containers.RepeatedScalarFieldContainer[str]
@@ -178,23 +191,26 @@ class RankResponsesRequest(_message.Message):
     expected_fingerprint: str
     priority: Priority
     truncation: Truncation
-    def __init__(self, prompt_text: _Optional[str] = ..., messages: _Optional[_Union[Messages, _Mapping]] = ..., responses: _Optional[_Iterable[str]] = ..., rubric: _Optional[_Union[Rubric, _Mapping]] = ..., rubric_id: _Optional[str] = ..., base_rubric_id: _Optional[str] = ..., reward_weights: _Optional[_Union[RewardWeights, _Mapping]] = ..., expected_fingerprint: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., truncation: _Optional[_Union[Truncation, str]] = ...) -> None: ...
+    expected_rubrics: _containers.RepeatedCompositeFieldContainer[RubricPin]
+    def __init__(self, prompt_text: _Optional[str] = ..., messages: _Optional[_Union[Messages, _Mapping]] = ..., responses: _Optional[_Iterable[str]] = ..., rubric: _Optional[_Union[Rubric, _Mapping]] = ..., rubric_id: _Optional[str] = ..., base_rubric_id: _Optional[str] = ..., reward_weights: _Optional[_Union[RewardWeights, _Mapping]] = ..., expected_fingerprint: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., expected_rubrics: _Optional[_Iterable[_Union[RubricPin, _Mapping]]] = ...) -> None: ...
 
 class RankResponsesResponse(_message.Message):
-    __slots__ = ("model", "best", "error", "result", "usage", "timings_ms")
+    __slots__ = ("model", "best", "error", "result", "usage", "timings_ms", "rubrics")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_MS_FIELD_NUMBER: _ClassVar[int]
+    RUBRICS_FIELD_NUMBER: _ClassVar[int]
     model: ModelRef
     best: _containers.RepeatedScalarFieldContainer[int]
     error: ErrorInfo
     result: ItemResult
     usage: Usage
     timings_ms: Timings
-    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., best: _Optional[_Iterable[int]] = ..., error: _Optional[_Union[ErrorInfo, _Mapping]] = ..., result: _Optional[_Union[ItemResult, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings_ms: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+    rubrics: _containers.RepeatedCompositeFieldContainer[UsedRubric]
+    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., best: _Optional[_Iterable[int]] = ..., error: _Optional[_Union[ErrorInfo, _Mapping]] = ..., result: _Optional[_Union[ItemResult, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings_ms: _Optional[_Union[Timings, _Mapping]] = ..., rubrics: _Optional[_Iterable[_Union[UsedRubric, _Mapping]]] = ...) -> None: ...
 
 class ErrorInfo(_message.Message):
     __slots__ = ("code", "message", "retryable")
@@ -263,6 +279,18 @@ class RubricRef(_message.Message):
     version: str
     sha256: str
     def __init__(self, id: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class UsedRubric(_message.Message):
+    __slots__ = ("name", "id", "version", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    id: str
+    version: str
+    sha256: str
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class RankGroup(_message.Message):
     __slots__ = ("indices",)
@@ -369,7 +397,7 @@ class GetModelRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("model", "status", "family", "template", "calibration", "licence", "description", "limits")
+    __slots__ = ("model", "status", "family", "template", "calibration", "licence", "description", "limits", "rubrics")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
@@ -378,6 +406,7 @@ class GetModelResponse(_message.Message):
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RUBRICS_FIELD_NUMBER: _ClassVar[int]
     model: ModelRef
     status: str
     family: str
@@ -386,7 +415,8 @@ class GetModelResponse(_message.Message):
     licence: str
     description: str
     limits: Limits
-    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., status: _Optional[str] = ..., family: _Optional[str] = ..., template: _Optional[str] = ..., calibration: _Optional[str] = ..., licence: _Optional[str] = ..., description: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    rubrics: _containers.RepeatedCompositeFieldContainer[RubricPin]
+    def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., status: _Optional[str] = ..., family: _Optional[str] = ..., template: _Optional[str] = ..., calibration: _Optional[str] = ..., licence: _Optional[str] = ..., description: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., rubrics: _Optional[_Iterable[_Union[RubricPin, _Mapping]]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("max_request_bytes", "max_items", "max_responses_per_item", "max_criteria_per_item", "max_path_tokens", "max_request_tokens")

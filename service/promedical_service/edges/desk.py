@@ -67,7 +67,8 @@ class Call:
     caller: str = ANONYMOUS
     items: int | None = None
     fingerprint: str | None = None
-    """The fingerprint of the oracle that answered, if the answer itself has no place for it."""
+    """The fingerprint of the oracle that answered, if the answer itself has no place for it; `rubrics` likewise."""
+    rubrics: str = ""
     code: str = ErrorCode.INTERNAL
     in_progress: bool = False
     held_bytes: int = 0

@@ -37,6 +37,7 @@ _ASKED: Final = (
     messages.RubricSpec,
     messages.CriterionSpec,
     messages.WeightsSpec,
+    messages.RubricPin,
 )
 _FIELD_NAMES: Final = sorted({field.name for kind in _ASKED for field in dataclasses.fields(kind)})
 
@@ -115,6 +116,7 @@ def _check_counts(asked: Any, limits: CountLimits) -> None:
     """Check the counts of plain JSON. Values of a wrong type are skipped here; validation names them."""
     items = _member(asked, "items")
     limits.check_items(_size(items))
+    limits.check_pins(_size(_member(asked, "expected_rubrics")))
     for index, item in enumerate(items if isinstance(items, list) else []):
         _check_item(item, f"items[{index}]", limits)
     _check_item(asked, "", limits)  # a request to rank is an item itself

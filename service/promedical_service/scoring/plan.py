@@ -9,7 +9,8 @@ from typing import Final
 
 from promedical.conversation import count_turns, parse_prompt
 from promedical.errors import ErrorCode
-from promedical.messages import ErrorInfo, Limits, Message, RubricSpec, ScoreItem, ScoreRequest
+from promedical.messages import ErrorInfo, Limits, Message, RubricSpec, ScoreItem, ScoreRequest, UsedRubric
+from promedical.pins import differing
 from promedical.reward import RewardWeights
 from promedical.rubric import MAX_ID_CHARACTERS, Criterion, InvalidField, Rubric, check_encodable
 from promedical.rubric_files import NamedRubric, RubricCatalog
@@ -90,6 +91,24 @@ def plan_item(item: ScoreItem, path: str, catalog: RubricCatalog) -> ItemPlan | 
     positions = {text: index for index, text in enumerate(texts)}
     text_of = tuple(positions.get(text) for text in item.responses)
     return ItemPlan(id=item.id, rubric=rubric, turns=turns, texts=texts, text_of=text_of)
+
+
+def used_rubrics(request: ScoreRequest, catalog: RubricCatalog) -> tuple[UsedRubric, ...]:
+    """The rubrics that a request names, each once; names that do not exist are left to `plan_item`.
+
+    Raises:
+        ServiceError: revision_mismatch, if one of them is not what the request expects.
+    """
+    asked = dict.fromkeys(name for item in request.items for name in (item.rubric_id, item.base_rubric_id) if name)
+    found = [(name, named) for name in asked if (named := catalog.find(name)) is not None]
+    used = tuple(
+        UsedRubric(name=name, id=named.rubric.id or "", version=named.rubric.version or "", sha256=named.sha256)
+        for name, named in found
+    )
+    why = differing(request.expected_rubrics, used)
+    if why is not None:
+        raise ServiceError(ErrorCode.REVISION_MISMATCH, f"expected_rubrics: {why}")
+    return used
 
 
 def check_answer(plans: Sequence[ItemPlan | RefusedItem]) -> None:

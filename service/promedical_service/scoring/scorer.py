@@ -36,7 +36,15 @@ from promedical_service.batching.job import JobResult
 from promedical_service.engines.base import BranchFailure, BranchScores
 from promedical_service.errors import ServiceError
 from promedical_service.scoring.judge import Judge, Logits, item_error
-from promedical_service.scoring.plan import ItemPlan, RefusedItem, check_answer, check_request, find_rubric, plan_item
+from promedical_service.scoring.plan import (
+    ItemPlan,
+    RefusedItem,
+    check_answer,
+    check_request,
+    find_rubric,
+    plan_item,
+    used_rubrics,
+)
 from promedical_service.types import Caller, ScoringEvents, Stage
 
 Done = TypeVar("Done")
@@ -127,6 +135,7 @@ class Scorer:
         """Score the items of a request; `path` is what errors call an item, by its index."""
         weights = check_request(request, path, self._model.limits, self._model.model.fingerprint)
         lane = request.priority or ("interactive" if len(request.items) == 1 else "bulk")
+        rubrics = used_rubrics(request, self._catalog)
         plans = [plan_item(item, path.format(i), self._catalog) for i, item in enumerate(request.items)]
         check_answer(plans)
         timeout_s = self._default_timeout_s if caller.timeout_s is None else caller.timeout_s
@@ -148,6 +157,7 @@ class Scorer:
             items=tuple(outcomes),
             usage=_usage(outcomes, items, results),
             timings_ms=self._timings(began, admitted, scored, results),
+            rubrics=rubrics,
         )
 
     async def _in_thread(self, lane: Priority, work: Callable[[], Done]) -> Done:

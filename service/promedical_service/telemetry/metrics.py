@@ -4,7 +4,7 @@ Every label combination exists from the start, so that rates and alerts work bef
 Labels are words of the contract; nothing that a caller wrote becomes a label.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, get_args
 
 import prometheus_client
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, ErrorCode
 from promedical.messages import ModelRef, Priority
 from promedical.rubric import Dimension
+from promedical.rubric_files import NamedRubric
 from promedical_service.health import State
 from promedical_service.telemetry.logs import describe_error, dropped_lines, get_logger
 from promedical_service.types import OK, BatchReport, Method, Stage, Transport
@@ -24,6 +25,7 @@ _ITEM_OUTCOMES: Final = (OK, *sorted(ITEM_ERROR_CODES))
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _TOKENS: Final = tuple(float(2**power) for power in range(6, 17))
 _POWERS: Final = tuple(float(2**power) for power in range(8))
+_SHORT_HASH: Final = 12
 _TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 11))
 
 
@@ -80,6 +82,12 @@ class Metrics:
             "promedical_model_info",
             "Always 1; the labels say which oracle answers.",
             ["name", "revision", "fingerprint", "engine", "dtype"],
+            registry=self.registry,
+        )
+        self._rubric_info = Gauge(
+            "promedical_rubric_info",
+            "Always 1; the labels say which rubrics can be named, and the start of each one's hash.",
+            ["name", "version", "sha256"],
             registry=self.registry,
         )
         for transport in get_args(Transport):
@@ -252,6 +260,13 @@ class Metrics:
         """Show the oracle that answers from now on."""
         self._model_info.clear()
         self._model_info.labels(model.name, model.revision, model.fingerprint, model.engine, model.dtype).set(1)
+
+    def rubrics_loaded(self, rubrics: Iterable[NamedRubric]) -> None:
+        """Show the rubrics that can be named from now on."""
+        self._rubric_info.clear()
+        for each in rubrics:
+            short = each.sha256[:_SHORT_HASH]
+            self._rubric_info.labels(each.rubric.id, each.rubric.version, short).set(1)
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -1,14 +1,18 @@
 """The results file: begun, gone on with, and refused where it is of something else or damaged."""
 
+import json
+from dataclasses import replace
+
 import pytest
+from pydantic import TypeAdapter
 
 from judges import a_header
 from promedical import ErrorCode
-from promedical.messages import CriterionScore, ErrorInfo, ResponseOutcome, ResponseScores
+from promedical.messages import CriterionScore, ErrorInfo, ResponseOutcome, ResponseScores, RubricPin
 from promedical.rubric import Dimension
 from promedical_bench.answers import count_scored
 from promedical_bench.scoring.record_file import ResultsError, read_results, writing
-from promedical_bench.scoring.records import failed, record_of
+from promedical_bench.scoring.records import Header, failed, record_of
 
 HEADER = a_header()
 
@@ -93,6 +97,33 @@ def test_writing_leaves_results_of_another_run_as_they_are_down_to_the_half_writ
     with pytest.raises(ResultsError, match="holds results of task kqa"), writing(path, a_header(task="promedical")):
         pass
     assert path.read_bytes() == before
+
+
+def test_writing_refuses_new_content_under_the_name_of_a_rubric(tmp_path):
+    path, header = tmp_path / "r.jsonl", a_header(rubric="strict@1", rubric_sha256="a" * 64)
+    for _ in range(2):
+        with writing(path, header):
+            pass
+    other = replace(header, rubric_sha256="b" * 64)
+    refused = pytest.raises(ResultsError, match="holds results of rubric content aaaaaaaaaaaa, not bbbbbbbbbbbb")
+    with refused, writing(path, other):
+        pass
+
+
+def test_writing_goes_on_in_a_file_from_before_hashes_of_rubrics_were_kept(tmp_path):
+    path, header = tmp_path / "r.jsonl", a_header(rubric="strict@1", rubric_sha256="a" * 64)
+    old = json.loads(TypeAdapter(Header).dump_json(header))
+    del old["rubric_sha256"], old["model"]["rubrics"]
+    path.write_text(json.dumps(old) + "\n")
+    with writing(path, header) as writer:
+        assert writer.results.header.pins == ()
+
+
+def test_named_rubric_is_pinned_where_the_service_knows_pins():
+    header = a_header(rubric="strict@1", rubric_sha256="a" * 64)
+    pin = RubricPin(name="strict@1", sha256="a" * 64)
+    assert header.pins == ()
+    assert replace(header, model=replace(header.model, rubrics=(pin,))).pins == (pin,)
 
 
 def test_writing_asks_again_for_what_may_go_well_the_next_time(tmp_path):

@@ -2,21 +2,23 @@
 
 import asyncio
 import itertools
+import json
 import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_client_loopback import Failure, Oracle, item, judge, on_both_transports, serving
+from test_client_loopback import RUBRIC, Failure, Oracle, item, judge, on_both_transports, serving
 
 from promedical.errors import ErrorCode
-from promedical.messages import ErrorInfo, Message, ResponseOutcome
+from promedical.messages import ErrorInfo, Message, RankRequest, ResponseOutcome, RubricPin, RubricRef, UsedRubric
 from promedical_client import (
     AsyncClient,
     InternalError,
     InvalidRequestError,
     MixedFingerprintsError,
+    MixedRubricsError,
     MockTransport,
     PromedicalError,
     ProtocolError,
@@ -25,6 +27,7 @@ from promedical_client import (
     judged_by,
 )
 from promedical_client.chunking import MAX_ITEMS, MAX_TOKENS, chunks, estimated_tokens
+from promedical_client.transports.http import _encoded
 
 score = judged_by(judge)
 
@@ -295,3 +298,82 @@ async def test_a_ranking_that_is_broken_is_a_protocol_error():
     transport = MockTransport(score=lambda request: first_scores(score(request), reward=float("nan")))
     with pytest.raises(ProtocolError, match="finite"):
         await AsyncClient(transport=transport).rank("q", ["good"], rubric=item("a").rubric)
+
+
+# Named rubrics.
+
+A, B = "a" * 64, "b" * 64
+
+
+def named(request, sha256=A, version="1"):
+    """The scores of a request by named rubrics, in answers of services that do not list rubrics yet."""
+    answer = score(
+        replace(request, items=tuple(replace(each, rubric=RUBRIC, rubric_id=None) for each in request.items))
+    )
+    ref = RubricRef(id="strict", version=version, sha256=sha256)
+    items = (replace(each, result=replace(each.result, rubric=ref)) for each in answer.items)
+    return replace(answer, items=tuple(items))
+
+
+def listed(request, sha256=A, version="1"):
+    used = UsedRubric(name=request.items[0].rubric_id, id="strict", version=version, sha256=sha256)
+    return replace(named(request, sha256, version), rubrics=(used,))
+
+
+def strict(count=1, name="strict"):
+    return [replace(item(str(n), rubric=None), rubric_id=name) for n in range(count)]
+
+
+@on_both_transports
+@pytest.mark.parametrize("answering", [named, listed], ids=["an older service", "a service"])
+async def test_client_refuses_an_answer_by_another_rubric_whatever_the_service_knows_of_pins(transport, answering):
+    with serving(Oracle(score=answering), transport) as url:
+        async with AsyncClient(url) as client:
+            expected = (RubricPin(name="strict", sha256=A),)
+            assert (await client.score(strict(), expected_rubrics=expected)).items[0].result
+            other = (RubricPin(name="strict", sha256=B),)
+            with pytest.raises(RevisionMismatchError, match="strict@1 is another rubric"):
+                await client.score(strict(), expected_rubrics=other)
+            with pytest.raises(RevisionMismatchError, match="strict@1 is another rubric"):
+                await client.rank("Why?", ["good", "bad"], rubric_id="strict", expected_rubrics=other)
+
+
+async def test_requests_without_pins_are_those_that_older_services_take():
+    transport = MockTransport(score=score)
+    await AsyncClient(transport=transport).score([item("a")])
+    ranked = RankRequest(prompt="Why?", responses=("good",), rubric=RUBRIC)
+    for request in (transport.calls[0], ranked):
+        assert "expected_rubrics" not in json.loads(_encoded(request))
+        pinned = replace(request, expected_rubrics=(RubricPin(name="strict", sha256=A),))
+        assert json.loads(_encoded(pinned))["expected_rubrics"] == [{"name": "strict", "sha256": A}]
+
+
+@pytest.mark.parametrize("given", [{"rubric": RUBRIC}, {"rubric_id": "strict"}, {"base_rubric_id": "strict"}], ids=str)
+async def test_pins_are_sent_where_a_rubric_is_named_and_nowhere_else(given):
+    transport, pins = MockTransport(score=score), [RubricPin(name="strict", sha256=A)]
+    client = AsyncClient(transport=transport)
+    await client.rank("Why?", ["good"], expected_rubrics=pins, **given)
+    await client.score([item("a"), replace(item("b", rubric=None), **given)], expected_rubrics=pins)
+    assert [call.expected_rubrics for call in transport.calls] == [() if "rubric" in given else tuple(pins)] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "second", "said"),
+    [
+        ("strict@1", {"sha256": B}, "strict@1"),
+        ("strict", {"sha256": B}, "strict"),
+        ("strict", {"sha256": B, "version": "2"}, "strict"),
+    ],
+)
+async def test_chunks_by_different_rubrics_of_one_name_are_refused(name, second, said):
+    def answer(request):
+        return listed(request) if request.items[0].id == "0" else listed(request, **second)
+
+    with pytest.raises(MixedRubricsError, match=f"different rubrics of the name {said};") as caught:
+        await AsyncClient(transport=MockTransport(score=answer)).score(strict(70, name))
+    assert caught.value.partial == ()
+
+
+async def test_chunks_by_one_rubric_name_it_once():
+    answer = await AsyncClient(transport=MockTransport(score=listed)).score(strict(130))
+    assert [(used.name, used.sha256) for used in answer.rubrics] == [("strict", A)]

@@ -48,6 +48,26 @@ def test_built_in_rubrics_are_those_that_the_package_ships():
     assert [named.rubric.name for named in load_catalog()] == ["general-medical@1"]
 
 
+def test_built_in_rubrics_mean_for_ever_what_they_meant():
+    """A change of what one says is a new version: add a file, and its hash here; never correct a hash."""
+    assert {named.rubric.name: named.sha256 for named in load_catalog()} == {
+        "general-medical@1": "3b3c514e9047a94cefb820fb694d43c82141557c4c8a23c220accd89dfca6d65"
+    }
+
+
+def test_hash_is_that_of_the_meaning_and_not_of_the_file(tmp_path):
+    (tmp_path / "dose@1.toml").write_text(GOOD_TOML)
+    criteria = [
+        {"polarity": "negative", "dimension": "safety", "text": "Names a harmful dose.", "id": "harm"},
+        {"id": "dose", "text": "Names the dose.", "dimension": "proficiency", "weight": 2.0, "polarity": "positive"},
+    ]
+    same = json.dumps({"criteria": criteria, "title": "Another title"}, indent=3)
+    (tmp_path / "dose@2.json").write_text(same)
+    (tmp_path / "dose@3.json").write_text(same.replace("2.0", "3.0"))
+    first, second, third = (load_catalog(tmp_path).find(f"dose@{version}").sha256 for version in (1, 2, 3))
+    assert first == second != third
+
+
 def test_find_takes_the_name_with_or_without_version():
     catalog = load_catalog()
     assert catalog.find("general-medical") is catalog.find("general-medical@1")

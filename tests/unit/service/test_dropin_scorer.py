@@ -10,6 +10,7 @@ from gated import nothing_lost, settle
 from promedical import messages as m
 from promedical.errors import ErrorCode
 from promedical.interop.exchanges import Exchange
+from promedical.pins import read_pins
 from promedical_service.edges.dropins.format import Options
 from promedical_service.edges.dropins.scorer import ExchangeScorer
 from promedical_service.errors import ServiceError
@@ -201,3 +202,18 @@ async def test_scorer_names_the_place_of_an_unknown_rubric_before_anything_is_as
 
 async def test_scorer_answers_nothing_with_nothing(scorer, oracle):
     assert (await scorer.score(oracle, [], Options(), CALLER)).responses == ()
+
+
+async def test_scorer_names_no_more_rubrics_than_a_header_can_hold(scorer, oracle):
+    used = [
+        m.UsedRubric(name=f"{'r' * 240}.{n}", id=f"{'r' * 240}.{n}", version="1", sha256="0" * 64) for n in range(40)
+    ]
+    answered = oracle.score
+
+    async def score(request, caller):
+        return dataclasses.replace(await answered(request, caller), rubrics=tuple(used))
+
+    oracle.score = score
+    scored = await scorer.score(oracle, [row("A."), row("B.")], Options(), CALLER)
+    assert [pin.name for pin in read_pins(scored.rubrics)] == [f"{each.id}@1" for each in used[:16]]
+    assert len(scored.rubrics) < 8190  # what aiohttp reads of one header

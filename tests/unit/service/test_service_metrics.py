@@ -1,10 +1,13 @@
 """Metrics: names, labels that exist from the start, and what the hooks count."""
 
+from dataclasses import replace
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from promedical.errors import ERROR_TABLE, ErrorCode
 from promedical.messages import ModelRef
 from promedical.rubric import Dimension
+from promedical.rubric_files import NamedRubric, load_catalog
 from promedical_service.health import State
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.types import BatchReport
@@ -29,6 +32,7 @@ def value(metrics, name, /, **labels):
 def test_metrics_names_and_labels_are_a_frozen_surface(snapshot):
     metrics = Metrics()
     metrics.model_loaded(ModelRef(**MODEL))
+    metrics.rubrics_loaded(load_catalog())
     lines = sorted({f"{name} {' '.join(label for label, _ in labels)}".rstrip() for name, *labels in samples(metrics)})
     snapshot("service_metrics.txt", "\n".join(lines) + "\n")
 
@@ -86,6 +90,15 @@ def test_metrics_state_and_model():
     assert value(metrics, "promedical_ready") == 0
     metrics.model_loaded(ModelRef(**MODEL))
     assert value(metrics, "promedical_model_info", **MODEL) == 1
+
+
+def test_metrics_show_the_rubrics_that_can_be_named_now():
+    metrics, (named,) = Metrics(), load_catalog()
+    metrics.rubrics_loaded([NamedRubric(title="", rubric=replace(named.rubric, id="old"))])
+    metrics.rubrics_loaded([named])
+    labels = {"name": "general-medical", "version": "1", "sha256": named.rubric.sha256[:12]}
+    assert value(metrics, "promedical_rubric_info", **labels) == 1
+    assert len([name for name, *_ in samples(metrics) if name == "promedical_rubric_info"]) == 1
 
 
 def test_metrics_tell_of_process_and_collector():

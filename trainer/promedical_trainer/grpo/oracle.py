@@ -1,15 +1,16 @@
 """The oracle of a run: it is asked once at the start, recorded, and stays the same until the end.
 
-`oracle.json` in the run's folder pins the fingerprint. Every call names it, so that the service itself refuses to
-answer as another; a run that resumes refuses another oracle.
+`oracle.json` in the run's folder pins the fingerprint, and the hash of every rubric that can be named. Every call names
+them, so that the service itself refuses to answer as another; a run that resumes refuses another oracle.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from promedical.messages import WeightsSpec
+from promedical.messages import RubricPin, WeightsSpec
 from promedical_client import Client, PromedicalError
 from promedical_client.address import Address
 from promedical_client.integrations import Grader
@@ -39,6 +40,8 @@ class Pin:
         revision: The model's revision.
         engine: The engine that computes.
         status: "trained", "untrained" or "fake".
+        rubrics: The hash of every rubric that the service had when the run began, by `id@version`; none if the run or
+            the service is older than this field.
     """
 
     fingerprint: str
@@ -46,6 +49,7 @@ class Pin:
     revision: str
     engine: str
     status: str
+    rubrics: dict[str, str] = field(default_factory=dict)
 
 
 def pin_oracle(folder: Path, address: Address, settings: Oracle, *, allow_fake: bool = False) -> Pin:
@@ -70,7 +74,8 @@ def pin_oracle(folder: Path, address: Address, settings: Oracle, *, allow_fake: 
             f"oracle {address.url}: is {_described(pin)}, but this run began with {_described(began)}; rewards of two "
             "oracles cannot be compared: serve that one again, or give another --output"
         )
-    return pin
+    _check_rubrics(address, pin.rubrics, began.rubrics)
+    return replace(pin, rubrics=began.rubrics)
 
 
 def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
@@ -78,6 +83,7 @@ def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
     return Grader(
         address,
         expected_fingerprint=pin.fingerprint,
+        expected_rubrics=[RubricPin(name=name, sha256=sha256) for name, sha256 in pin.rubrics.items()],
         truncation=settings.truncation,
         reward_weights=WeightsSpec.of(settings.reward_weights),
         timeout_s=settings.timeout_s,
@@ -99,7 +105,29 @@ def _introduced(address: Address, settings: Oracle) -> Pin:
     except OSError as error:
         raise OracleError(f"oracle {address.url}: {error}") from error
     ref = info.model
-    return Pin(fingerprint=ref.fingerprint, name=ref.name, revision=ref.revision, engine=ref.engine, status=info.status)
+    return Pin(
+        fingerprint=ref.fingerprint,
+        name=ref.name,
+        revision=ref.revision,
+        engine=ref.engine,
+        status=info.status,
+        rubrics={each.name: each.sha256 for each in info.rubrics},
+    )
+
+
+def _check_rubrics(address: Address, found: Mapping[str, str], began: Mapping[str, str]) -> None:
+    """Refuse new content under an old name. Rubrics that came or went do not matter to a run that does not name them.
+
+    Raises:
+        OracleError: A rubric is not the one that the run began with.
+    """
+    for name in sorted(began.keys() & found.keys()):
+        if began[name] != found[name]:
+            raise OracleError(
+                f"oracle {address.url}: its rubric {name} has the hash {found[name]}, but this run began with "
+                f"{began[name]}; rewards of two rubrics cannot be compared: serve that one again and give the new one "
+                "a version of its own, or give another --output"
+            )
 
 
 def _described(pin: Pin) -> str:

@@ -115,6 +115,7 @@ def _facts(task: Task, header: Header, measured: Measured, unscored: Mapping[str
         ("calibration", header.model.calibration),
         ("licence of the weights", header.model.licence),
         ("rubric", header.rubric or "criteria of the data"),
+        *([("hash of the rubric", header.rubric_sha256)] if header.rubric_sha256 else []),
         ("data", str(task.facts.path)),
         *([("responses", str(task.facts.responses_path))] if task.facts.responses_path else []),
         ("hash of the data", header.data),

@@ -107,7 +107,15 @@ def _identity(found: Header, expected: Header) -> tuple[tuple[str, object, objec
         ("data", found.data[:12], expected.data[:12]),
         ("rubric", found.rubric, expected.rubric),
         ("oracle", found.fingerprint, expected.fingerprint),
+        *rubric_content(found, expected),
     )
+
+
+def rubric_content(first: Header, other: Header) -> tuple[tuple[str, object, object], ...]:
+    """What the named rubrics of two headers say, where both know it: files older than the field do not."""
+    if first.rubric_sha256 is None or other.rubric_sha256 is None:
+        return ()
+    return (("rubric content", first.rubric_sha256[:12], other.rubric_sha256[:12]),)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from promedical.errors import ErrorCode
-from promedical.messages import ModelInfo, ResponseOutcome
+from promedical.messages import ModelInfo, ResponseOutcome, RubricPin
 from promedical_bench.answers import Answer, Answers, Verdict, verdict_of
 from promedical_data.variants import Variant
 
@@ -22,6 +22,7 @@ class Header:
         data: The hash of the bytes of both files.
         rubric: The named rubric for cases without criteria, as `id@version`.
         model: What the oracle said about itself.
+        rubric_sha256: The hash of the named rubric; None without one, and in files that are older than this field.
     """
 
     promedical_bench: int
@@ -31,6 +32,14 @@ class Header:
     data: str
     rubric: str | None
     model: ModelInfo
+    rubric_sha256: str | None = None
+
+    @property
+    def pins(self) -> tuple[RubricPin, ...]:
+        """The named rubric that every call expects; none of a service that is older than pins."""
+        if self.rubric is None or self.rubric_sha256 is None or not self.model.rubrics:
+            return ()
+        return (RubricPin(name=self.rubric, sha256=self.rubric_sha256),)
 
     @property
     def fingerprint(self) -> str:

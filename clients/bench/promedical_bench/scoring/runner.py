@@ -2,7 +2,7 @@
 
 Invariants:
 - An answer is kept as soon as it arrives; whatever ends the run, the answers so far are in the file.
-- Every call pins the fingerprint of the header, so no file mixes oracles.
+- Every call pins the fingerprint and the named rubric of the header, so no file mixes oracles or rubrics.
 - An error of one case or response (too long, empty, engine failure) is kept as an error, never as a score.
 """
 
@@ -89,6 +89,7 @@ async def _answer(client: AsyncClient, question: Question, writer: ResultsWriter
             [item_of(asked, header.rubric)],
             reward_weights=SOFT,
             expected_fingerprint=header.fingerprint,
+            expected_rubrics=header.pins,
             priority="bulk",
             timeout_s=timeout_s,
         )

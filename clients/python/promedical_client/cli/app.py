@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from promedical import messages as m
+from promedical.pins import written
 from promedical_client.address import Address
 from promedical_client.cli.options import (
     BaseRubricId,
     Cut,
     ExpectedFingerprint,
+    ExpectedRubrics,
     Format,
     Output,
     Priority,
     RubricId,
     TimeoutS,
     Truncation,
+    pins_of,
     takes_address,
 )
 from promedical_client.cli.program import Version, run_program
@@ -72,6 +75,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     rubric_id: RubricId = None,
     base_rubric_id: BaseRubricId = None,
     expected_fingerprint: ExpectedFingerprint = None,
+    expected_rubrics: ExpectedRubrics = None,
     priority: Priority = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Score only the first LIMIT items.")] = None,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
@@ -85,6 +89,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     from promedical_client.jsonl import read_items, to_json  # noqa: PLC0415 - see `opened`
     from promedical_data.files import output_file  # noqa: PLC0415
 
+    pins = pins_of(expected_rubrics)
     items = [_judged_by(item, rubric_id, base_rubric_id) for item in read_items(file, limit=limit)]
     with (
         output_file(out) if out else nullcontext() as stream,
@@ -97,6 +102,7 @@ def score(  # noqa: PLR0913 - one parameter per option
             expected_fingerprint=expected_fingerprint,
             priority=priority.value if priority else None,
             truncation=truncation.value,
+            expected_rubrics=pins,
             on_progress=on_progress,
         )
         if stream is not None:
@@ -121,6 +127,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
     rubric_id: RubricId = None,
     base_rubric_id: BaseRubricId = None,
     expected_fingerprint: ExpectedFingerprint = None,
+    expected_rubrics: ExpectedRubrics = None,
     priority: Priority = None,
     truncation: Annotated[Cut | None, typer.Option(help="What may be cut from what is too long.")] = None,
     output: Output = Format.TABLE,
@@ -144,6 +151,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
             expected_fingerprint=expected_fingerprint or asked.expected_fingerprint,
             priority=priority.value if priority else asked.priority,
             truncation=truncation.value if truncation else asked.truncation,
+            expected_rubrics=pins_of(expected_rubrics) or asked.expected_rubrics,
         )
     outcome = m.ItemOutcome(id="rank", error=answer.error, result=answer.result)
     if output is Format.JSONL:
@@ -171,7 +179,10 @@ def rubrics(
         return _print_json(found)
     from promedical_client.cli import tables as cli_tables  # noqa: PLC0415 - see `opened`
 
-    return _console().print(cli_tables.rubric_table(found[0]) if name else cli_tables.rubrics_table(found))
+    _console().print(cli_tables.rubric_table(found[0]) if name else cli_tables.rubrics_table(found))
+    if name:
+        typer.echo(f"to pin it: --expected-rubric {found[0].pin.name}={found[0].sha256}")
+    return None
 
 
 @app.command(epilog=EXIT_CODES)
@@ -235,6 +246,8 @@ def _summarise(answer: m.ScoreResponse) -> None:
         f"{answer.usage.tokens_computed:,} tokens computed, oracle {answer.model.fingerprint}",
         err=True,
     )
+    if answer.rubrics:
+        typer.echo(f"named rubrics: {written(answer.rubrics)}", err=True)
 
 
 def _counts(outcomes: tuple[m.ItemOutcome, ...]) -> tuple[int, int]:

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from promedical.messages import RubricPin
+from promedical.pins import read_pins
+from promedical.rubric import InvalidField
 from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
 
 Command = Callable[..., None]
@@ -41,11 +44,33 @@ TimeoutS = Annotated[float, typer.Option(min=0.001, help="Seconds for the whole 
 RubricId = Annotated[str | None, typer.Option(help="Judge by this named rubric, instead of the criteria in the input.")]
 BaseRubricId = Annotated[str | None, typer.Option(help="Add the criteria of this named rubric.")]
 ExpectedFingerprint = Annotated[str | None, typer.Option(help="Fail if the oracle has another fingerprint.")]
+ExpectedRubrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expected-rubric",
+        metavar="NAME=SHA256",
+        help="Fail if a named rubric has another hash, or is not among these; give this option once per rubric.",
+    ),
+]
 Priority = Annotated[
     Lane | None, typer.Option(help="Lane in the queue. Default: interactive for one item, bulk for more.")
 ]
 Truncation = Annotated[Cut, typer.Option(help="What may be cut from what is too long.")]
 Output = Annotated[Format, typer.Option("--format", help="How to print results.")]
+
+
+def pins_of(given: list[str] | None) -> tuple[RubricPin, ...]:
+    """The rubrics that the options name.
+
+    Raises:
+        InputError: One of them cannot be read.
+    """
+    try:
+        return tuple(pin for text in given or () for pin in read_pins(text, "--expected-rubric"))
+    except InvalidField as error:
+        from promedical_client.jsonl import InputError  # noqa: PLC0415 - see `session.opened`
+
+        raise InputError(str(error)) from None
 
 
 def takes_address(

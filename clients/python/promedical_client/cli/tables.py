@@ -28,10 +28,11 @@ def item_tables(outcome: m.ItemOutcome) -> Iterator[RenderableType]:
 
 
 def rubrics_table(rubrics: tuple[m.RubricInfo, ...]) -> Table:
-    """Names and titles."""
-    table = Table("rubric", "title", "criteria")
+    """Names, titles and the starts of hashes."""
+    table = Table("rubric", "title", "criteria", "sha256")
     for rubric in rubrics:
-        table.add_row(escape(f"{rubric.id}@{rubric.version}"), escape(rubric.title), str(len(rubric.criteria)))
+        name, title = escape(f"{rubric.id}@{rubric.version}"), escape(rubric.title)
+        table.add_row(name, title, str(len(rubric.criteria)), rubric.sha256[:12])
     return table
 
 

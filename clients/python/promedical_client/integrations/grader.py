@@ -14,6 +14,7 @@ from promedical import messages as m
 from promedical.interop.exchanges import Exchange, Grouping, group, read_turns
 from promedical.interop.gathering import CallLater, Gatherer
 from promedical.interop.labels import read_label
+from promedical.pins import read_pins
 from promedical.rubric import InvalidField
 from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
 from promedical_client.chunking import OverLimit, merged, refused
@@ -36,6 +37,7 @@ _ENVIRONMENT: Final = {
     "rubric_id": "PROMEDICAL_CLIENT_RUBRIC_ID",
     "base_rubric_id": "PROMEDICAL_CLIENT_BASE_RUBRIC_ID",
     "expected_fingerprint": "PROMEDICAL_CLIENT_EXPECTED_FINGERPRINT",
+    "expected_rubrics": "PROMEDICAL_CLIENT_EXPECTED_RUBRICS",
 }
 
 
@@ -74,11 +76,16 @@ class Grader:
         rubric_id: The rubric for exchanges without criteria.
         base_rubric_id: A standing rubric whose criteria are added.
         expected_fingerprint: The fingerprint that the oracle must have.
+        expected_rubrics: The rubrics that exchanges may name, the default one too, with their hashes: pins, or
+            `NAME=SHA256` separated by commas; empty for any.
         reward_weights: The constants of the reward.
         truncation: What may be cut from what is too long; by default such a response gets an error.
         gather_s: How many seconds `grade_one` waits for others, so that a group shares its tree.
         call_later: Calls a function after some seconds; None for the event loop's own. Tests bring their own clock.
         options: Settings of `AsyncClient`, such as `api_key` and `timeout_s`.
+
+    Raises:
+        InvalidRequestError: The expected rubrics cannot be read.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class Grader:
         rubric_id: str = DEFAULT_RUBRIC,
         base_rubric_id: str | None = None,
         expected_fingerprint: str | None = None,
+        expected_rubrics: Iterable[m.RubricPin] | str = (),
         reward_weights: m.WeightsSpec = DEFAULT_WEIGHTS,
         truncation: m.Truncation = "none",
         gather_s: float = 0.02,
@@ -99,6 +107,7 @@ class Grader:
         self._rubric_id = rubric_id
         self._base_rubric_id = base_rubric_id
         self._expected_fingerprint = expected_fingerprint
+        self._expected_rubrics = _pins(expected_rubrics)
         self._truncation = truncation
         self._timeout_s = options.get("timeout_s", DEFAULT_TIMEOUT_S)
         self._gatherers: PerLoop[Gatherer[None, Exchange, Grade]] = PerLoop(
@@ -185,6 +194,7 @@ class Grader:
                 expected_fingerprint=self._expected_fingerprint,
                 priority="bulk",
                 truncation=self._truncation,
+                expected_rubrics=self._expected_rubrics,
                 timeout_s=deadline.remaining_s(),
             )
         except TooLargeError as error:
@@ -253,7 +263,7 @@ def shared_grader(**settings: str) -> Grader:
     Args:
         settings: `url`, `rubric_id` and so on. Missing ones come from `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`,
             `PROMEDICAL_CA_FILE`, and from `PROMEDICAL_CLIENT_` followed by `CERT_FILE`, `KEY_FILE`, `RUBRIC_ID`,
-            `BASE_RUBRIC_ID` or `EXPECTED_FINGERPRINT`.
+            `BASE_RUBRIC_ID`, `EXPECTED_FINGERPRINT` or `EXPECTED_RUBRICS`.
     """
     given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     return _grader(frozenset((given | settings).items()))
@@ -262,6 +272,13 @@ def shared_grader(**settings: str) -> Grader:
 @functools.cache
 def _grader(settings: frozenset[tuple[str, str]]) -> Grader:
     return Grader(**dict(settings))  # type: ignore[arg-type]
+
+
+def _pins(given: Iterable[m.RubricPin] | str) -> tuple[m.RubricPin, ...]:
+    try:
+        return read_pins(given) if isinstance(given, str) else tuple(given)
+    except InvalidField as error:
+        raise InvalidRequestError(str(error)) from None
 
 
 def _last_text(messages: Iterable[Any]) -> str:

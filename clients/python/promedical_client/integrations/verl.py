@@ -24,6 +24,7 @@ async def compute_score(
     url: str | None = None,
     rubric_id: str | None = None,
     expected_fingerprint: str | None = None,
+    expected_rubrics: str | None = None,
     **_: Any,
 ) -> dict[str, float]:
     """The reward as `score`, and its parts; always the same keys, which verl requires.
@@ -34,9 +35,10 @@ async def compute_score(
         extra_info: Holds `prompt`, text or messages.
         unscored_reward: What a response that cannot be scored gets; None to raise.
         grader: The grader to use instead of the one that the settings and the environment describe.
-        url: The service's address; this and the next two may be set in `reward_kwargs`.
+        url: The service's address; this and the next three may be set in `reward_kwargs`.
         rubric_id: The rubric for samples without a ground truth.
         expected_fingerprint: The fingerprint that the oracle must have.
+        expected_rubrics: The rubrics that samples may name, with their hashes: `NAME=SHA256`, separated by commas.
 
     Raises:
         UnscoredError: The response was not scored, and there is no `unscored_reward`.
@@ -45,7 +47,12 @@ async def compute_score(
     prompt = (extra_info or {}).get("prompt")
     if prompt is None:
         raise InvalidRequestError("extra_info.prompt: is missing; put the prompt into the extra_info of the data")
-    settings = {"url": url, "rubric_id": rubric_id, "expected_fingerprint": expected_fingerprint}
+    settings = {
+        "url": url,
+        "rubric_id": rubric_id,
+        "expected_fingerprint": expected_fingerprint,
+        "expected_rubrics": expected_rubrics,
+    }
     oracle = grader or shared_grader(**{name: value for name, value in settings.items() if value is not None})
     grade = await oracle.grade_one(oracle.exchange(prompt, solution_str, ground_truth))
     return {"score": reward_or(grade, unscored_reward), **parts_of(grade)}

@@ -1,6 +1,7 @@
 """The wire over REST: one request, one HTTP exchange. Statuses and httpx's exceptions become ours here."""
 
 import asyncio
+import dataclasses
 import math
 import ssl
 from typing import Any, Final, TypeVar
@@ -77,7 +78,12 @@ class HttpTransport:
             await pool.aclose()
 
     async def _ask(
-        self, method: str, path: str, adapter: TypeAdapter[T], call: Call, request: object | None = None
+        self,
+        method: str,
+        path: str,
+        adapter: TypeAdapter[T],
+        call: Call,
+        request: m.ScoreRequest | m.RankRequest | None = None,
     ) -> T:
         body = None if request is None else _encoded(request)
         answer = await self._send(method, path, body, call)
@@ -142,10 +148,13 @@ def error_from_httpx(error: httpx.HTTPError, request_id: str | None = None) -> P
             return ProtocolError(f"no exchange with this service is possible ({name})", request_id=request_id)
 
 
-def _encoded(request: object) -> bytes:
+def _encoded(request: m.ScoreRequest | m.RankRequest) -> bytes:
+    fields = {each.name: getattr(request, each.name) for each in dataclasses.fields(request)}
+    if not request.expected_rubrics:  # services that are older than this field refuse it
+        del fields["expected_rubrics"]
     try:
         # NaN stays NaN: a weight of null would silently become the default.
-        return pydantic_core.to_json(request, inf_nan_mode="constants")
+        return pydantic_core.to_json(fields, inf_nan_mode="constants")
     except ValueError as error:
         raise InvalidRequestError(
             f"the request cannot be encoded ({type(error).__name__}); compare its fields with promedical.messages"

@@ -31,6 +31,7 @@ def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]],
     Raises:
         ServiceError: invalid_request, with the path of each field at fault.
         ServiceError: too_large.
+        InvalidField: The expected rubrics cannot be read.
     """
     options = _read_options(drop_in, list(query))
     raw = parse_strictly(body, limits.max_values, max_fields=_MAX_FIELDS, parse_int=int)
@@ -64,6 +65,8 @@ def _read_options(drop_in: DropIn, query: list[tuple[str, str]]) -> Options:
     if "answer" in given and not drop_in.has_two_answers:
         raise invalid_field("answer", "This endpoint has one kind of answer; leave it out")
     try:
-        return _OPTIONS.validate_python(given)
+        options = _OPTIONS.validate_python(given)
     except ValidationError as error:
         raise invalid(violations(error)) from None
+    _ = options.pins  # refused here if they cannot be read
+    return options

@@ -40,7 +40,7 @@ class DropInEndpoint:
         truncation = drop_in.truncation(asked.body) if drop_in.truncation else "none"
         options = with_defaults(asked.options, drop_in.priority, truncation)
         scored = await self._scorer.score(oracle, exchanges, options, call.as_caller())
-        call.fingerprint = scored.model.fingerprint
+        call.fingerprint, call.rubrics = scored.model.fingerprint, scored.rubrics
         receipt = Receipt(request_id=call.request_id, created=int(time.time()))
         return await asyncio.to_thread(
             lambda: pydantic_core.to_json(drop_in.encode(asked, scored, receipt), inf_nan_mode="null")

@@ -8,7 +8,8 @@ from pydantic import ConfigDict
 
 from promedical.interop.exchanges import Exchange
 from promedical.interop.labels import RubricChoice, read_label
-from promedical.messages import ModelRef, Priority, ResponseScores, Truncation
+from promedical.messages import ModelRef, Priority, ResponseScores, RubricPin, Truncation
+from promedical.pins import read_pins
 from promedical.rubric import InvalidField
 from promedical_service.types import Method
 
@@ -28,12 +29,24 @@ class Options:
     """A standing rubric whose criteria are added, for example a veto set that is always on."""
     expected_fingerprint: str | None = None
     """Refuse to answer unless the oracle has this fingerprint."""
+    expected_rubrics: str | None = None
+    """Refuse to answer unless every named rubric that judges, the default one too, is among these with its hash:
+    `NAME=SHA256`, separated by commas."""
     priority: Priority | None = None
     """Lane in the queue. Default: bulk for the formats of RL frameworks; as in `/v1/score` for the others."""
     truncation: Truncation = "none"
     """What may be cut from what is too long."""
     answer: Literal["number", "object"] = "number"
     """Only for `/rm`: the reward alone, or an object with its parts for `--reward-key`."""
+
+    @property
+    def pins(self) -> tuple[RubricPin, ...]:
+        """The expected rubrics.
+
+        Raises:
+            InvalidField: They cannot be read.
+        """
+        return () if self.expected_rubrics is None else read_pins(self.expected_rubrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +66,13 @@ class Scored:
         responses: The scores of each exchange, in order.
         model: The oracle that answered.
         tokens: Tokens computed; if a tree was shared with other requests, this request's part of it.
+        rubrics: The named rubrics that judged, with their hashes: `id@version=sha256`, separated by commas.
     """
 
     responses: tuple[ResponseScores, ...]
     model: ModelRef
     tokens: int
+    rubrics: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,8 @@ class VerifyResponse:
     excellence: int
     violations: int
     oracle_fingerprint: str
+    oracle_rubrics: str
+    """The named rubrics that judged, with their hashes."""
 
 
 def exchanges(body: VerifyRequest) -> tuple[Exchange, ...]:
@@ -110,6 +112,7 @@ def encode(asked: Asked, scored: Scored, _: Receipt) -> dict[str, Any]:
         excellence=scores.excellence,
         violations=scores.violations,
         oracle_fingerprint=scored.model.fingerprint,
+        oracle_rubrics=scored.rubrics,
     )
     return {**asked.raw, **asdict(answer)}
 

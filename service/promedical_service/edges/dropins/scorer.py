@@ -7,6 +7,7 @@ prompt, since frameworks ask for each response of a group on its own. This modul
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from promedical.errors import ErrorCode
@@ -22,12 +23,16 @@ from promedical.messages import (
     ResponseScores,
     ScoreRequest,
     Truncation,
+    UsedRubric,
 )
+from promedical.pins import written
 from promedical_service.edges.dropins.format import Options, Scored
 from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.types import Caller, Oracle
 
 _RETRY_AFTER_S: Final = 1.0
+_SHOWN: Final = 16
+"""So many rubrics are named in a header: clients read at most 8 KiB of it, and names may be long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ _Branch = tuple[Exchange, float | None]
 class _Outcome:
     response: ResponseOutcome
     model: ModelRef
+    rubrics: tuple[UsedRubric, ...]
     tokens: int
 
 
@@ -101,6 +107,7 @@ class ExchangeScorer:
             ),
             model=outcomes[0].model,
             tokens=sum(outcome.tokens for outcome in outcomes),
+            rubrics=written(islice(dict.fromkeys(used for outcome in outcomes for used in outcome.rubrics), _SHOWN)),
         )
 
     async def _gathered(self, oracle: Oracle, exchange: Exchange, options: Options, caller: Caller) -> _Outcome:
@@ -144,11 +151,13 @@ class ExchangeScorer:
             expected_fingerprint=options.expected_fingerprint,
             priority=options.priority,
             truncation=options.truncation,
+            expected_rubrics=options.pins,
         )
         answer = await oracle.score(request, caller)
         share = answer.usage.tokens_computed // len(exchanges)
         return [
-            _Outcome(response=outcome, model=answer.model, tokens=share) for outcome in grouping.outcomes(answer.items)
+            _Outcome(response=outcome, model=answer.model, rubrics=answer.rubrics, tokens=share)
+            for outcome in grouping.outcomes(answer.items)
         ]
 
 

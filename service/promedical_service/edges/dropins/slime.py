@@ -45,6 +45,8 @@ class RemoteReward:
     violations: int
     vetoed: bool
     fingerprint: str
+    rubrics: str
+    """The named rubrics that judged, with their hashes."""
 
 
 def exchanges(body: RemoteRmRequest) -> tuple[Exchange, ...]:
@@ -66,6 +68,7 @@ def encode(asked: Asked, scored: Scored, _: Receipt) -> float | RemoteReward:
         violations=scores.violations,
         vetoed=scores.vetoed,
         fingerprint=scored.model.fingerprint,
+        rubrics=scored.rubrics,
     )
 
 

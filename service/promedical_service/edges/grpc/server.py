@@ -93,12 +93,14 @@ class RewardService:
     def _score_request(self, wire: bytes) -> ScoreRequest:
         asked = self._parsed_within_limits(pb.ScoreBatchRequest, wire)
         self._limits.check_items(len(asked.items))
+        self._limits.check_pins(len(asked.expected_rubrics))
         for index, item in enumerate(asked.items):
             _check_item(item, f"items[{index}]", self._limits)
         return requests.decode_score_request(asked)
 
     def _rank_request(self, wire: bytes) -> RankRequest:
         asked = self._parsed_within_limits(pb.RankResponsesRequest, wire)
+        self._limits.check_pins(len(asked.expected_rubrics))
         _check_item(asked, "", self._limits)
         return requests.decode_rank_request(asked)
 

@@ -33,6 +33,7 @@ from promedical_service.types import Method, Oracle
 
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
 FINGERPRINT_HEADER: Final = "x-promedical-fingerprint"
+RUBRICS_HEADER: Final = "x-promedical-rubrics"
 _MAX_TIMEOUT_MS: Final = 86_400_000
 _NOT_FOUND: Final = 404
 
@@ -208,6 +209,7 @@ class RestEdge:
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {REQUEST_ID_HEADER: call.request_id, "cache-control": "no-store"}
         headers |= {FINGERPRINT_HEADER: call.fingerprint} if call.fingerprint else {}
+        headers |= {RUBRICS_HEADER: call.rubrics} if call.rubrics else {}
         return headers | {"connection": "close"} if self._desk.draining else headers
 
 

@@ -139,7 +139,7 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert(alerts):
 def test_alerts_on_missing_replicas_wait_for_a_start(manifests, alerts):
     probe = deployment(manifests)["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
     start = probe["periodSeconds"] * probe["failureThreshold"]
-    for name in ("PromedicalReplicasMissing", "PromedicalOraclesDiffer"):
+    for name in ("PromedicalReplicasMissing", "PromedicalOraclesDiffer", "PromedicalRubricsDiffer"):
         assert int(alerts[name]["for"].removesuffix("s")) > start
 
 
@@ -186,6 +186,15 @@ def ready(*values):
 
 def fingerprints(*names):
     return [series("promedical_model_info", "1x120", fingerprint=name, pod=f"pod-{n}") for n, name in enumerate(names)]
+
+
+def rubrics(*replicas):
+    """The hash of each rubric, for each replica."""
+    return ready(*("1x120" for _ in replicas)) + [
+        series("promedical_rubric_info", "1x120", name=name, version=version, sha256=sha256, pod=f"pod-{n}")
+        for n, replica in enumerate(replicas)
+        for (name, version), sha256 in ((each.split("@"), hashed) for each, hashed in replica.items())
+    ]
 
 
 CASES = {
@@ -248,6 +257,14 @@ CASES = {
         (vetoes(40, 10), "1600m", 1),
     ],
     "PromedicalOraclesDiffer": [(fingerprints("a", "a"), "60m", 0), (fingerprints("a", "b"), "60m", 1)],
+    "PromedicalRubricsDiffer": [
+        (rubrics({"a@1": "x", "b@1": "y"}, {"a@1": "x", "b@1": "y"}), "60m", 0),
+        (rubrics({"a@1": "x"}, {"a@1": "y"}), "60m", 1),  # one name, two contents
+        (rubrics({"a@1": "x"}, {"a@1": "y"}), "20m", 0),  # as long as a rollout may take
+        (rubrics({"a@1": "x"}, {"a@1": "x", "a@2": "y"}), "60m", 1),  # the newest a is another one
+        (rubrics({"a@1": "x", "b@1": "x"}, {"a@1": "y"}), "60m", 2),  # an alert for each name
+        (rubrics({"a@1": "x"}), "60m", 0),
+    ],
 }
 """For each alert: series, time, and how many alerts fire then."""
 

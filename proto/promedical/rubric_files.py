@@ -73,10 +73,15 @@ def load_catalog(folder: Path | None = None) -> RubricCatalog:
         if not folder.is_dir():
             raise RubricFileError(f"rubric folder {folder} is not a folder; create it or leave the setting out")
         files += [path for path in sorted(folder.iterdir()) if path.suffix in {".json", ".toml"}]
-    return RubricCatalog(_read(file) for file in files)
+    return RubricCatalog(read_rubric(file) for file in files)
 
 
-def _read(file: Traversable | Path) -> NamedRubric:
+def read_rubric(file: Traversable | Path) -> NamedRubric:
+    """One rubric file.
+
+    Raises:
+        RubricFileError: It is not a valid rubric; the error names the place in it.
+    """
     name = _FILE_NAME.fullmatch(file.name)
     if name is None:
         raise RubricFileError(f"{file.name}: expected a file name like general-medical@1.json")

@@ -35,7 +35,7 @@ EXPLANATIONS: Final[dict[Rule, str]] = {
     "comparison": "refers to another answer, which the judge does not see; say what that answer states",
     "question": "is a question or an instruction; word it as a statement about the response",
     "double_negation": "negates twice; word it so that it holds or does not hold",
-    "veto_omission": "is a veto for something left out; a veto says what a response does, or else silence is harm",
+    "veto_omission": "is a veto for something left out; word it as what a response does, or silence counts as harm",
     "polarity": "is worded against its polarity; reword it, or turn the polarity round",
     "duplicate": "says the same as another criterion of this rubric; keep one",
 }

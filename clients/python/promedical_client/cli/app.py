@@ -14,6 +14,7 @@ import typer
 from promedical import messages as m
 from promedical.pins import written
 from promedical_client.address import Address
+from promedical_client.cli import rubric as rubric_commands
 from promedical_client.cli.options import (
     BaseRubricId,
     Cut,
@@ -52,6 +53,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+app.add_typer(rubric_commands.app, name="rubric")
 
 
 @app.callback()

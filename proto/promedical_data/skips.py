@@ -1,6 +1,6 @@
 """What a reader leaves out of a file, and why: counted by reason, with the first few places. Never any text."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -38,20 +38,28 @@ def shown(part_id: object, position: int) -> str:
 
 
 class SkipLog:
-    """Every part that was left out so far."""
+    """Every part that was left out so far: counts, and the first places of each reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = _PLACES_KEPT) -> None:
+        self._kept = places
+        self._counts: Counter[tuple[Part, str]] = Counter()
         self._places: dict[tuple[Part, str], list[str]] = defaultdict(list)
 
     def add(self, part: Part, reason: str, place: str) -> None:
         """Note one part that is left out."""
-        self._places[part, reason].append(place)
+        self._counts[part, reason] += 1
+        if len(self._places[part, reason]) < self._kept:
+            self._places[part, reason].append(place)
+
+    def count(self, part: Part) -> int:
+        """How many parts of this kind were left out."""
+        return sum(count for (kind, _), count in self._counts.items() if kind == part)
 
     def summary(self) -> tuple[Skipped, ...]:
         """One entry per part and reason, the most frequent first."""
         entries = [
-            Skipped(part=part, reason=reason, count=len(places), first=tuple(places[:_PLACES_KEPT]))
-            for (part, reason), places in self._places.items()
+            Skipped(part=part, reason=reason, count=count, first=tuple(self._places[part, reason]))
+            for (part, reason), count in self._counts.items()
         ]
         return tuple(sorted(entries, key=lambda entry: (-entry.count, entry.part, entry.reason)))
 

@@ -4,7 +4,8 @@ Every row is read back by the format's own reader before it is written, so that 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -43,6 +44,48 @@ def write(prompts: Iterable[LabelledPrompt], path: Path, file_format: FileFormat
         stream.writelines(f"{line}\n" for line in _lines(prompts, file_format))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class More:
+    """Keys that a row has beside what a prompt says; readers that do not know them ignore them.
+
+    Attributes:
+        row: Keys of the row, such as its licence.
+        criteria: Keys of its criteria by their ids, such as the axis of HealthBench.
+    """
+
+    row: Mapping[str, Any] = field(default_factory=dict)
+    criteria: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def checked_row(
+    prompt: LabelledPrompt, file_format: FileFormat, more: More | None = None
+) -> tuple[dict[str, Any], str]:
+    """The row for a prompt and its line, which gives back exactly this prompt.
+
+    Raises:
+        Refusal: The format cannot hold the prompt.
+        InvalidField: The same.
+    """
+    row = _row_of(prompt, file_format)
+    if more:
+        row = _joined(row, more.row)
+        row["criteria"] = [_joined(each, more.criteria.get(each["id"], {})) for each in row["criteria"]]
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        encoded = line.encode()
+    except UnicodeEncodeError:
+        raise Refusal("holds a lone surrogate, which is not text") from None
+    place = Place(name="", log=SkipLog())
+    raw = as_object(from_json(encoded))
+    _check_same(prompt, parse_row(raw, place, source="", file_format=file_format, responses_needed=False), place.log)
+    return row, line
+
+
+def _joined(row: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with more keys; its own come first and hold."""
+    return {**row, **{key: value for key, value in more.items() if key not in row}}
+
+
 def _lines(prompts: Iterable[LabelledPrompt], file_format: FileFormat) -> Iterator[str]:
     seen: set[str] = set()
     for position, prompt in enumerate(prompts, start=1):
@@ -51,25 +94,13 @@ def _lines(prompts: Iterable[LabelledPrompt], file_format: FileFormat) -> Iterat
             raise DataError(f"{where}: has the id of an earlier prompt; every id may be used once in a file")
         seen.add(prompt.id)
         try:
-            yield _line(prompt, file_format, where)
+            yield checked_row(prompt, file_format)[1]
         except (Refusal, InvalidField) as error:
             raise DataError(
                 f"{where}: cannot be written in the format {file_format}: {error}; it holds {_HOLDS[file_format]}"
             ) from None
     if not seen:
         raise DataError("there is no prompt to write; give at least one")
-
-
-def _line(prompt: LabelledPrompt, file_format: FileFormat, where: str) -> str:
-    line = json.dumps(_row_of(prompt, file_format), ensure_ascii=False, allow_nan=False)
-    try:
-        encoded = line.encode()
-    except UnicodeEncodeError:
-        raise Refusal("holds a lone surrogate, which is not text") from None
-    place = Place(name=where, log=SkipLog())
-    raw = as_object(from_json(encoded))
-    _check_same(prompt, parse_row(raw, place, source="", file_format=file_format, responses_needed=False), place.log)
-    return line
 
 
 def _row_of(prompt: LabelledPrompt, file_format: FileFormat) -> dict[str, Any]:

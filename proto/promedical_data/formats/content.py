@@ -1,4 +1,7 @@
-"""A file, or standard input, as text: unzipped and in UTF-8. Other kinds of files are named. No rows are read here."""
+"""A file, or standard input, as text: unzipped and in UTF-8, Parquet as lines of JSON. Other kinds of files are named.
+
+No rows are read here.
+"""
 
 import codecs
 import gzip
@@ -10,12 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from promedical_data.errors import DataError
+from promedical_data.formats import parquet
 from promedical_data.skips import Refusal
 
 STANDARD_INPUT: Final = Path("-")
 """In the place of a file."""
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_HEAD: Final = 8
+"""How many bytes tell what a file is."""
 _MARKED: Final = (
     (codecs.BOM_UTF32_LE, "UTF-32"),  # begins as UTF-16 does
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -23,7 +29,6 @@ _MARKED: Final = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 _NOT_TEXT: Final = (
-    (b"PAR1", "a Parquet file"),
     (b"PK\x03\x04", "a zip archive"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ", "an xz file"),
@@ -71,25 +76,40 @@ def content_of(path: Path, expected: str) -> Content:
     """
     try:
         data = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
-        text = gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+        text = gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "is not a whole gzip file"
-        raise DataError(f"{path}: cannot be read: {reason}; expected a file of {expected}") from None
+        raise DataError(f"{path}: cannot be read: {why_unreadable(error)}; expected a file of {expected}") from None
     digest = hashlib.sha256(data).hexdigest()
     try:
-        return Content(path=path, sha256=digest, text=_as_utf8(text))
+        text = parquet.as_lines(text) if text.startswith(parquet.MAGIC) else _as_utf8(text)
     except Refusal as error:
         raise DataError(f"{path}: {error}; expected a file of {expected}") from None
+    return Content(path=path, sha256=digest, text=text)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a file cannot be read, in a few words."""
+    return getattr(error, "strerror", None) or "it is not a whole gzip file"
+
+
+def encoding_of(head: bytes) -> str | None:
+    """The encoding that a file's first bytes announce; None if they announce none, which means UTF-8.
+
+    Raises:
+        Refusal: They are not those of a text.
+    """
+    for magic, kind in _NOT_TEXT:
+        if head.startswith(magic):
+            raise Refusal(f"is {kind}; unpack or convert it first")
+    encoding = next((name for mark, name in _MARKED if head.startswith(mark)), None)
+    if encoding is None and b"\0" in head[:4]:
+        raise Refusal("is not UTF-8, but perhaps UTF-16 without a byte order mark; save it as UTF-8")
+    return encoding
 
 
 def _as_utf8(text: bytes) -> bytes:
     """The text in UTF-8, without a byte order mark."""
-    for magic, kind in _NOT_TEXT:
-        if text.startswith(magic):
-            raise Refusal(f"is {kind}; unpack or convert it first")
-    encoding = next((name for mark, name in _MARKED if text.startswith(mark)), None)
-    if encoding is None and b"\0" in text[:4]:
-        raise Refusal("is not UTF-8, but perhaps UTF-16 without a byte order mark; save it as UTF-8")
+    encoding = encoding_of(text[:_HEAD])
     if encoding is None:
         return text.removeprefix(codecs.BOM_UTF8)
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
@@ -81,9 +82,15 @@ def checked(adapter: TypeAdapter[Checked], raw: object, optional: AbstractSet[st
 
 def _check_spelling(keys: AbstractSet[str], optional: AbstractSet[str]) -> None:
     for key in keys - optional:
-        meant = get_close_matches(key, optional - keys, n=1, cutoff=_ALIKE)
+        meant = _alike(key, frozenset(optional - keys))
         if meant:
-            raise Refusal(f"{key}: is unknown; did you mean {meant[0]}?")
+            raise Refusal(f"{key}: is unknown; did you mean {meant}?")
+
+
+@lru_cache
+def _alike(key: str, words: frozenset[str]) -> str | None:
+    """The word that a key is much like; files have the same few keys in every row."""
+    return next(iter(get_close_matches(key, sorted(words), n=1, cutoff=_ALIKE)), None)
 
 
 def filled(text: str, field: str) -> str:

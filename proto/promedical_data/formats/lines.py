@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TextIO, TypeAlias, TypeVar
 
 import pydantic_core
 
@@ -23,6 +23,7 @@ Key: TypeAlias = Callable[[T], tuple[str, str] | None]
 _CONTAINERS: Final = ("data", "items", "examples", "rows")
 """Keys of an object that holds all rows, in one list."""
 _COMMA: Final = "ends with a comma"
+NOT_UTF8: Final = "is not UTF-8; save it as UTF-8 and try again"
 
 _REASONS_NAMED: Final = 3
 
@@ -54,8 +55,8 @@ def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
     Raises:
         DataError: A file named .csv is not UTF-8, or not CSV; or a JSON document is broken.
     """
-    if ".csv" in content.path.suffixes:
-        return _csv_rows(content)
+    if is_csv(content.path):
+        return csv_rows(io.StringIO(_decoded(content), newline=""), content.path)
     whole = _document(content)
     if isinstance(whole, dict):
         key = _list_key(whole)
@@ -155,14 +156,27 @@ def _check_new(key: tuple[str, str] | None, seen: set[tuple[str, str]]) -> None:
     seen.add(key)
 
 
-def _csv_rows(content: Content) -> Iterator[tuple[str, Any]]:
-    try:
-        text = content.text.decode("utf-8")
-    except UnicodeDecodeError:
-        raise DataError(f"{content.path}: is not UTF-8; save it as UTF-8 and try again") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+def is_csv(path: Path) -> bool:
+    """Whether a file holds CSV, by its name."""
+    return ".csv" in path.suffixes
+
+
+def csv_rows(text: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
+    """The records of CSV, with their places.
+
+    Raises:
+        DataError: The text is not CSV.
+    """
+    reader = csv.DictReader(text)
     try:
         yield from ((f"record {number}", row) for number, row in enumerate(reader, start=1))
     except csv.Error as error:
-        where = f"{content.path}:{reader.line_num + 1}"  # after the last whole record
+        where = f"{path}:{reader.line_num + 1}"  # after the last whole record
         raise DataError(f"{where}: is not CSV: {error}; look for a quote that is never closed") from None
+
+
+def _decoded(content: Content) -> str:
+    try:
+        return content.text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{content.path}: {NOT_UTF8}") from None

@@ -657,7 +657,7 @@ def test_read_refuses_a_file_of_no_known_format(tmp_path):
         (b'{"a": 1},\n{"a": 2},\n', "is not JSON in UTF-8: each line ends with a comma; fix it"),
         (b'{"a": 1}{"a": 2}', "is not JSON in UTF-8: trailing characters at line 1 column 9; fix it"),
         (b'{"data": [], "more": []}', "is in no known format"),
-        (b"PAR1\x00\x01", "is a Parquet file; unpack or convert it first; expected"),
+        (b"PAR1\x00\x01", "is not a whole Parquet file: .*; expected"),
         (b"PK\x03\x04...", "is a zip archive"),
         ('{"a": 1}'.encode("utf-16-le"), "perhaps UTF-16 without a byte order mark; save it as UTF-8"),
         (b"\xff\xfe\x00", "begins as UTF-16, but is not valid UTF-16"),

@@ -17,13 +17,14 @@ import pandas as pd
 
 from promedical_bench.answers import Answer, Answers, controls_beside
 from promedical_bench.cases import Case
-from promedical_bench.tasks.kqa_questions import LEVELS, Answered, read_answered
+from promedical_bench.tasks.kqa_questions import Answered, read_answered
 from promedical_bench.tasks.task import Facts, answered, by_group, facts_of
 from promedical_data.measures import agreement, metrics
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
 from promedical_data.measures.predictions import COLUMNS
 from promedical_data.measures.tallies import Tally, micro
+from promedical_data.publishers.kqa import LEVELS
 from promedical_data.texts import text_id
 
 COMPREHENSIVENESS: Final = "comprehensiveness"

@@ -6,53 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter
-from typing_extensions import TypedDict
-
 from promedical.messages import Message
-from promedical.rubric import Criterion, Dimension
 from promedical_bench.cases import Case
 from promedical_bench.tasks.policy_answers import QUESTION, PolicyAnswers, read_answers
 from promedical_bench.tasks.task import id_of
 from promedical_data.errors import DataError
-from promedical_data.formats import fields as parts
 from promedical_data.formats.content import Content, content_of
 from promedical_data.formats.lines import usable
-from promedical_data.skips import Place, Refusal, SkipLog, Skipped
-
-LEVELS: Final = ("Contradiction", "Neutral", "Entailment")
-"""What a statement can be to an answer, in order."""
-_CATEGORIES: Final = ("Must_have", "Nice_to_have")
-PHYSICIANS: Final = "physicians"
-"""The model's name where the answer is the physicians' own."""
+from promedical_data.publishers.kqa import (
+    CATEGORIES,
+    LEVELS,
+    PHYSICIANS,
+    claim_of,
+    criteria_of,
+    is_claim,
+    question_of,
+)
+from promedical_data.skips import Place, SkipLog, Skipped
 
 _EXPECTED: Final = (
     "questions of K-QA (Question, Must_have, Nice_to_have) or its CSV of labels (Question, answer, claim)"
 )
-
-
-class _Question(TypedDict):
-    __pydantic_config__ = parts.STRICT  # type: ignore[misc]
-
-    Question: parts.Filled
-    Free_form_answer: str
-    Must_have: list[str]
-    Nice_to_have: list[str]
-
-
-class _Claim(TypedDict):
-    __pydantic_config__ = parts.STRICT  # type: ignore[misc]
-
-    Question: parts.Filled
-    llm_x: parts.Filled
-    answer: parts.Filled
-    claim: parts.Filled
-    category_x: parts.Filled
-    majority_label: str
-
-
-_QUESTION: Final = TypeAdapter(_Question)
-_CLAIM: Final = TypeAdapter(_Claim)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +66,8 @@ def read_answered(path: Path, responses: Path | None) -> Read:
     """
     content, log = content_of(path, _EXPECTED), SkipLog()
     rows = usable(content, _row, log, _EXPECTED, key=_question_of)
-    claims = [row for row in rows if "claim" in row]
-    questions = [row for row in rows if "claim" not in row]
+    claims = [row for row in rows if is_claim(row)]
+    questions = [row for row in rows if not is_claim(row)]
     if claims:
         return Read(answered=_labelled(claims), contents=(content,), skipped=log.summary(), notes=())
     if responses is None:
@@ -112,7 +86,7 @@ def read_answered(path: Path, responses: Path | None) -> Read:
 
 def _question_of(row: Any) -> tuple[str, str] | None:
     """What tells questions apart; one question has many claims."""
-    return None if "claim" in row else ("Question", row["Question"])
+    return None if is_claim(row) else ("Question", row["Question"])
 
 
 def _by_policy(questions: Sequence[Any], answers: PolicyAnswers) -> tuple[Answered, ...]:
@@ -127,32 +101,7 @@ def _by_policy(questions: Sequence[Any], answers: PolicyAnswers) -> tuple[Answer
 
 
 def _row(raw: dict[str, Any], place: Place) -> Any:
-    if "claim" not in raw:
-        return _question(raw, place)
-    claim = parts.checked(_CLAIM, raw)
-    return {
-        **claim,
-        "category_x": _one_of(_CATEGORIES, claim["category_x"], "category_x"),
-        "majority_label": _one_of(LEVELS, claim["majority_label"], "majority_label"),
-    }
-
-
-def _one_of(words: Sequence[str], word: str, field: str) -> str:
-    """The one that is meant, in whatever case it stands."""
-    meant = next((each for each in words if each.lower() == word.strip().lower().replace(" ", "_")), None)
-    if meant is None:
-        raise Refusal(f"{field}: is none of {', '.join(words)}")
-    return meant
-
-
-def _question(raw: dict[str, Any], place: Place) -> _Question:
-    question = parts.checked(_QUESTION, raw)
-    must, nice = ([text for text in question[key] if text.strip()] for key in ("Must_have", "Nice_to_have"))
-    for _ in range(len(question["Must_have"]) + len(question["Nice_to_have"]) - len(must) - len(nice)):
-        place.skip("criterion", "is an empty statement")
-    if not must and not nice:
-        raise Refusal("Must_have, Nice_to_have: hold no statement")
-    return {**question, "Must_have": must, "Nice_to_have": nice}
+    return claim_of(raw) if is_claim(raw) else question_of(raw, place)
 
 
 def _labelled(claims: Sequence[Any]) -> tuple[Answered, ...]:
@@ -173,7 +122,7 @@ def _labelled(claims: Sequence[Any]) -> tuple[Answered, ...]:
 
 
 def _must(claim: Any) -> bool:
-    return bool(claim["category_x"] == _CATEGORIES[0])
+    return bool(claim["category_x"] == CATEGORIES[0])
 
 
 def _answered(row: Any, text: str, model: str) -> Answered:
@@ -191,7 +140,7 @@ def _case(question: str, answer: str, model: str, statements: Sequence[str], mus
     criteria = [
         each
         for place, (statement, needed) in enumerate(zip(statements, must, strict=True))
-        for each in _criteria(place, statement, needed=needed)
+        for each in criteria_of(statement, (f"entails-{place}", f"contradicts-{place}"), needed=needed)
     ]
     return Case(
         id=f"{id_of(question)}:{model}:{id_of(answer)}",
@@ -199,20 +148,4 @@ def _case(question: str, answer: str, model: str, statements: Sequence[str], mus
         turns=(Message(role="user", content=question),),
         responses=(answer,),
         criteria=tuple(criteria),
-    )
-
-
-def _criteria(place: int, statement: str, *, needed: bool) -> tuple[Criterion, Criterion]:
-    """Worded as in the criteria format of the same data, which reward models are trained on."""
-    return (
-        Criterion(
-            id=f"entails-{place}",
-            text=f"The response states or implies: {statement}",
-            dimension=Dimension.PROFICIENCY if needed else Dimension.EXCELLENCE,
-        ),
-        Criterion(
-            id=f"contradicts-{place}",
-            text=f"The response contradicts this physician-verified fact: {statement}",
-            dimension=Dimension.SAFETY,
-        ),
     )

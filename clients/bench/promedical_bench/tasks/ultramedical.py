@@ -8,22 +8,20 @@ without `criteria`.
 """
 
 from pathlib import Path
-from typing import Any, Final, NotRequired
+from typing import Any, Final
 
 import pandas as pd
-from pydantic import TypeAdapter
-from typing_extensions import TypedDict
 
 from promedical_bench.cases import Case
 from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
 from promedical_bench.tasks.task import facts_of
 from promedical_data.formats import conversations
-from promedical_data.formats import fields as parts
 from promedical_data.formats.content import content_of
 from promedical_data.formats.criterion_fields import criteria_of
 from promedical_data.formats.lines import usable
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally, ratio
-from promedical_data.skips import Place, Refusal, SkipLog
+from promedical_data.publishers.ultramedical import last_answer, preference_row
+from promedical_data.skips import Place, SkipLog
 
 MEAN: Final = "mean"
 
@@ -31,20 +29,6 @@ _EXPECTED: Final = "rows of UltraMedical-Preference: prompt, chosen, rejected, l
 _PUBLISHED: Final = (
     "Published (arXiv 2406.03949): UltraMedRM-8B 80.5 % (easy 94.1, hard 73.5, human 77.2, length 77.3)."
 )
-
-
-class _Row(TypedDict):
-    __pydantic_config__ = parts.STRICT  # type: ignore[misc]
-
-    prompt_id: NotRequired[str | int | None]
-    label_type: parts.Filled
-    prompt: conversations.RawPrompt
-    chosen: parts.Filled | list[conversations.Turn]
-    rejected: parts.Filled | list[conversations.Turn]
-    criteria: NotRequired[parts.RawParts]
-
-
-_ROW: Final = TypeAdapter(_Row)
 
 
 def load(path: Path) -> ChoiceTask:
@@ -69,26 +53,17 @@ def load(path: Path) -> ChoiceTask:
 
 
 def _choice(raw: dict[str, Any], place: Place) -> Choice:
-    row = parts.checked(_ROW, raw)
+    row = preference_row(raw)
     turns = conversations.turns_of(row["prompt"])
     row_id = str(row.get("prompt_id") or "row")
     case = Case(
         id=row_id,
         cluster=row_id if row.get("prompt_id") else place.name,
         turns=turns,
-        responses=(_last(row["chosen"], "chosen"), _last(row["rejected"], "rejected")),
+        responses=(last_answer(row["chosen"], "chosen"), last_answer(row["rejected"], "rejected")),
         criteria=criteria_of(row["criteria"], place) if row.get("criteria") else (),
     )
     return Choice(case=case, id=row_id, group=row["label_type"], right=1)
-
-
-def _last(value: str | list[conversations.Turn], field: str) -> str:
-    """The answer: the last message, which must be the assistant's."""
-    if isinstance(value, str):
-        return value
-    if not value or value[-1]["role"] != "assistant" or not value[-1]["content"].strip():
-        raise Refusal(f"{field}: does not end with a message of the assistant")
-    return value[-1]["content"]
 
 
 def _mean(frame: pd.DataFrame) -> Tally:

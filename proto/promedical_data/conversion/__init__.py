@@ -1,0 +1,1 @@
+"""From publishers' files to a file of labelled data, with a report of what was left out and why."""

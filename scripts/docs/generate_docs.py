@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODES
+from promedical_data.publishers.catalog import PUBLISHERS
 from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
 from scripts.docs.grpc_reference import grpc_messages, grpc_methods
@@ -65,6 +66,15 @@ def errors_table() -> str:
         for code in sorted(ITEM_ERROR_CODES)
     ]
     return table("| code | gRPC | HTTP | retry helps | meaning |", rows)
+
+
+def formats_table() -> str:
+    """Every format of publishers, and what is made of it."""
+    rows = [
+        f"| `{each.name}` | {cell(each.title)} | {cell(each.licence)} | {cell(each.reads)} | {cell(each.drops)} |"
+        for each in PUBLISHERS
+    ]
+    return table("| name | what it is | licence | what is read | what is left out |", rows)
 
 
 def demo_output() -> str:
@@ -127,6 +137,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "metrics": metrics_table,
     "errors": errors_table,
+    "data_formats": formats_table,
     "speed": speed_table,
     "training": training_speed,
     "quality": quality_table,

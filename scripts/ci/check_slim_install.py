@@ -14,7 +14,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = (
     "torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "pandas", "filelock",
-    "prometheus_client",
+    "prometheus_client", "pyarrow", "ijson",
 )  # fmt: skip
 NEEDS_THE_BENCH = ("promedical_data.measures", "promedical_data.pages")
 """What of the labelled data the base install cannot import: it reads and writes, it does not measure."""
@@ -23,6 +23,7 @@ NEED_AN_EXTRA = {
     "service": ["promedical-serve", "--engine", "fake"],
     "trainer": ["promedical-train", "rm", "--recipe", "rm-tiny"],
     "bench": ["promedical-bench", "quality", "--task", "kqa", "--data", "absent", "--output", "out"],
+    "data": ["promedical-data", "convert", "absent", "--to", "out.parquet"],
 }
 SHIPPED = (
     "promedical/py.typed",

@@ -32,7 +32,7 @@ SMALL: Final = 32 * 1024 * 1024
 _HEAD: Final = 8
 _LINES_LOOKED_AT: Final = 20
 _NEEDS_IJSON: Final = (
-    "is a JSON document of more than 32 MiB, which needs ijson: run pip install 'promedical[data]', or write one row "
+    "is a JSON document of more than 32 MiB, which needs ijson; run: pip install 'promedical[data]', or write one row "
     "per line"
 )
 

@@ -54,7 +54,7 @@ def _parquet(path: Path) -> Iterator[Put]:
     try:
         from pyarrow import parquet  # noqa: PLC0415 - the extra `data` has it
     except ModuleNotFoundError:
-        raise DataError(f"{path}: Parquet needs pyarrow: run pip install 'promedical[data]'") from None
+        raise DataError(f"{path}: Parquet needs pyarrow; run: pip install 'promedical[data]'") from None
     try:
         with whole_file(path) as stream:
             rows = _Batches(lambda schema: parquet.ParquetWriter(stream, schema))

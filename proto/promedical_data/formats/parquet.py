@@ -40,7 +40,7 @@ def opened(stream: IO[bytes]) -> Iterator["ParquetFile"]:
         import pyarrow as pa  # noqa: PLC0415 - the base install reads everything else without it
         from pyarrow import parquet  # noqa: PLC0415
     except ModuleNotFoundError:
-        raise Refusal("is a Parquet file, which needs pyarrow: run pip install 'promedical[data]'") from None
+        raise Refusal("is a Parquet file, which needs pyarrow; run: pip install 'promedical[data]'") from None
     try:
         with parquet.ParquetFile(stream) as file:
             yield file

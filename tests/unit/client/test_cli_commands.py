@@ -479,7 +479,10 @@ def test_the_installed_command_scores_a_file(job, tmp_path):
     assert done.stderr.startswith("3 items: 6 responses scored")
 
 
-@pytest.mark.parametrize("module", ["promedical_client.cli.app", "promedical_bench.cli", "promedical_trainer.cli"])
+@pytest.mark.parametrize(
+    "module",
+    ["promedical_client.cli.app", "promedical_client.cli.data", "promedical_bench.cli", "promedical_trainer.cli"],
+)
 def test_every_program_says_its_version(module):
     done = CliRunner().invoke(importlib.import_module(module).app, ["--version"])
 

@@ -107,7 +107,7 @@ def test_convert_without_the_extra_says_what_to_install(tmp_path):
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        f"promedical-data: {tmp_path}/out.parquet: Parquet needs pyarrow: run pip install 'promedical[data]'\n"
+        f"promedical-data: {tmp_path}/out.parquet: Parquet needs pyarrow; run: pip install 'promedical[data]'\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
+from promedical_client.cli.program import Version, run_program
 from promedical_client.cli.session import progress
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def _program(*, version: Version = False) -> None:
+    """Options of the program itself."""
 
 
 @contextmanager
@@ -127,7 +133,7 @@ def check(file: Path, *, publisher: From = "auto", prompts: Prompts = None, colu
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_program(app, "promedical-data", extra="data")
 
 
 def _conversion(

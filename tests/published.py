@@ -58,6 +58,22 @@ TRANSLATED_BESIDE: Row = {
 }
 
 
+META: list[Row] = [
+    {
+        "prompt_id": HEALTHBENCH["prompt_id"],
+        "completion_id": "completion-1",
+        "prompt": [USER],
+        "completion": "See a doctor today.",
+        "rubric": rubric,
+        "category": "cluster:hedging_any-reducible-uncertainty_accuracy",
+        "binary_labels": votes,
+        "anonymized_physician_ids": [f"physician-{number}" for number in range(len(votes))],
+        "canary": HEALTHBENCH["canary"],
+    }
+    for rubric, votes in [("The response is accurate.", [True, True, False]), ("It hedges.", [True, False])]
+]
+
+
 def graded(model: str, met: tuple[bool, bool, bool], *, system: bool = False) -> Row:
     """One entry of a result file of simple-evals."""
     items = zip(HEALTHBENCH["rubrics"], met, strict=True)
@@ -100,13 +116,15 @@ RAR: Row = {
     "rubric_count": 6,
 }
 
+_VERIFIER: Row = {"function": "", "parameters": "", "verifier": "llm"}
+
 RUBRICHUB: Row = {
     "data_source": "Medical",
     "ability": "Medical",
     "prompt": [{"role": "user", "content": "What is a safe dose of paracetamol?"}],
     "Rubrics": [
-        {"criterion": "States the daily limit.", "points": 9},
-        {"criterion": "Is well organised.", "points": 3},
+        {"criterion": "States the daily limit.", "points": 9, "tags": _VERIFIER},
+        {"criterion": "Is well organised.", "points": 3, "tags": _VERIFIER},
     ],
     "reward_model": {"style": "rubric", "ground_truth": "", "rubrics": [{"criterion": "ignored", "points": 1}]},
 }
@@ -164,6 +182,33 @@ PANCANBENCH: Row = {
 
 PANCANBENCH_ANSWERS: list[Row] = [
     {"question_id": "Q1", "question": "Is music therapy a cure?", "responses": {"model-x": "No.", "model-y": "Yes."}}
+]
+
+PANCANBENCH_GRADES: list[Row] = [
+    {
+        "criterion_scores": [
+            {
+                "criterion_number": number,
+                "description": description,
+                "score_given": given,
+                "max_points": highest,
+                "justification": "because",
+            }
+            for number, (description, given, highest) in enumerate(
+                [
+                    ("The response says no.", score, 10),
+                    ("The response names it a cure.", cure, 0),
+                    ("The response is there.", 0, 0),
+                ],
+                start=1,
+            )
+        ],
+        "question_number": 1,
+        "source": model,
+        "graded_at": "2025-11-01T14:17:07",
+        "grader_model": "model-z",
+    }
+    for model, score, cure in [("model-x", 10, 0), ("model-y", 5, -10)]
 ]
 
 KQA: Row = {
@@ -303,6 +348,24 @@ ARGILLA: list[Row] = [
 ]
 
 
+ARGILLA_HUB: list[Row] = [
+    {
+        "id": "rec-0",
+        "status": "completed",
+        "_server_id": "s",
+        "prompt": "Which dose?",
+        "response": "500 mg.",
+        "correct.responses": ["yes", "no", "no"],
+        "correct.responses.users": ["a", "b", "c"],
+        "correct.responses.status": ["submitted", "draft", "discarded"],
+        "safety-dose.suggestion": 1,
+        "safety-dose.suggestion.score": None,
+        "safety-dose.suggestion.agent": None,
+        "quality.responses": None,
+    }
+]
+
+
 def batch_line(custom_id: str, *texts: str, reason: str = "stop", status: int = 200) -> Row:
     """A line of the Batch API for chat completions."""
     choices = [
@@ -357,6 +420,7 @@ FILES: dict[str, tuple[str, Any]] = {
     "healthbench": ("jsonl", [HEALTHBENCH]),
     "healthbench-professional": ("jsonl", [PROFESSIONAL]),
     "healthbench-translated": ("jsonl", [TRANSLATED]),
+    "healthbench-meta": ("jsonl", META),
     "simple-evals": (
         "json",
         results(graded("m1", (True, False, True)), graded("m2", (False, True, True), system=True)),
@@ -369,12 +433,14 @@ FILES: dict[str, tuple[str, Any]] = {
     "verl": ("jsonl", [VERL]),
     "pancanbench": ("json", PANCANBENCH),
     "pancanbench-answers": ("json", PANCANBENCH_ANSWERS),
+    "pancanbench-grades": ("json", PANCANBENCH_GRADES),
     "kqa": ("jsonl", [KQA]),
     "kqa-labels": ("csv", KQA_LABELS),
     "llmeval-med": ("json", LLMEVAL_MED),
     "medsafetybench": ("csv", MEDSAFETYBENCH),
     "ultramedical": ("json", [ULTRAMEDICAL]),
     "argilla": ("json", ARGILLA),
+    "argilla-hub": ("jsonl", ARGILLA_HUB),
     "label-studio": ("json", LABEL_STUDIO),
     "openai-batch": ("jsonl", [batch_line(f"{HEALTHBENCH['prompt_id']}-2", "Wait.")]),
     "criteria": ("jsonl", [CRITERIA]),
@@ -382,8 +448,30 @@ FILES: dict[str, tuple[str, Any]] = {
 }
 """One file of every publisher: its ending and what it holds."""
 
-PROMPTS_OF = {"pancanbench-answers": "pancanbench", "openai-batch": "healthbench"}
+GRADED: list[Row] = [
+    {
+        "id": "pancanbench:1",
+        "prompt": PANCANBENCH["questions"][0]["question_text"],
+        "criteria": [
+            {"id": "no", "text": "The response says no.", "dimension": "proficiency", "points": 10},
+            {"id": "cure", "text": "The response names it a cure.", "dimension": "safety"},
+        ],
+        "responses": [{"id": "model-x", "text": "No."}, {"id": "model-y", "text": "Yes."}],
+    }
+]
+"""What the rows of grades are about."""
+
+PROMPTS_OF: dict[str, tuple[str, Any]] = {
+    "pancanbench-answers": ("pancanbench", PANCANBENCH),
+    "pancanbench-grades": ("criteria", GRADED),
+    "openai-batch": ("healthbench", [HEALTHBENCH]),
+}
 """Whose prompts the rows of a file are about, where they do not hold them."""
+
+
+def given(folder: Path, name: str) -> dict[str, Path]:
+    """The file of prompts that a publisher's rows need, as an argument; none if they need none."""
+    return {"prompts": written(folder, *PROMPTS_OF[name])} if name in PROMPTS_OF else {}
 
 
 def written(folder: Path, name: str, content: Any = None, ending: str | None = None) -> Path:
@@ -391,7 +479,7 @@ def written(folder: Path, name: str, content: Any = None, ending: str | None = N
     usual, rows = FILES[name]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{'records' if name == 'argilla' else name}.{ending or usual}"
-    if name == "argilla":
+    if name.startswith("argilla"):
         (folder / ".argilla").mkdir(exist_ok=True)
         (folder / ".argilla" / "settings.json").write_text(json.dumps(ARGILLA_SETTINGS))
     path.write_text(_text(ending or usual, rows if content is None else content), encoding="utf-8")

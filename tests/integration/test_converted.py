@@ -31,8 +31,7 @@ def run(app, *words):
 
 
 def converted(folder, name, ending):
-    given = published.PROMPTS_OF.get(name)
-    more = ("--prompts", published.written(folder / "given", given)) if given else ()
+    more = [word for path in published.given(folder / "given", name).values() for word in ("--prompts", path)]
     source = published.written(folder / "in", name)
     run(data_app, "convert", source, "--to", folder / f"out.{ending}", *more)
     return folder / f"out.{ending}"

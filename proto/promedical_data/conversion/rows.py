@@ -11,6 +11,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
@@ -110,13 +111,15 @@ def _large(path: Path, head: bytes, rest: IO[bytes], publishers: Sequence[Publis
         return csv_rows(io.TextIOWrapper(stream, "utf-8", newline=""), path)
     if head.lstrip().startswith(b"["):
         return _streamed(stream, "item", "element")
-    first = head.split(b"\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]
-    if any(isinstance(from_json(line), dict) for line in first):
+    lines = head.split(b"\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]
+    if any(isinstance(from_json(line), dict) for line in lines):
         return ((f"line {number}", from_json(line)) for number, line in enumerate(stream, start=1) if line.strip())
     where = next((publisher.streams for publisher in publishers if publisher.streams), None)
-    if where is None:
-        raise Refusal("is neither JSON lines nor a JSON array; write one row per line")
-    return _streamed(stream, where, where.removesuffix(".item"))
+    rows = _streamed(stream, where, where.removesuffix(".item")) if where else iter(())
+    first = next(rows, None)
+    if first is None:
+        raise Refusal("is neither JSON lines nor a JSON array, and no large document of a known format")
+    return chain([first], rows)
 
 
 def _streamed(stream: IO[bytes], where: str, name: str) -> Iterator[Placed]:

@@ -1,9 +1,11 @@
-"""Datasets of Argilla 2, as `dataset.to_disk` writes them: people's answers to yes-or-no questions about responses.
+"""Datasets of Argilla 2, as `to_disk` and `to_hub` write them: people's answers to yes-or-no questions about responses.
 
     records.json: [{"id", "fields": {name: text or messages}, "responses": {question: [{"value", "user_id"}]},
         "suggestions": {question: {"value", ...}}, ...}]
-    .argilla/settings.json beside it: {"questions": [{"name", "title", "settings": {"type": "label_selection",
-        "options": [{"value"}]}}]}
+    data/*.parquet of `dataset.to_hub`, flat: {"id", field: ..., "QUESTION.responses": [value],
+        "QUESTION.responses.status": ["submitted" | "draft" | "discarded"], "QUESTION.suggestion": ..., ...}
+    .argilla/settings.json beside it, or above its folder: {"questions": [{"name", "title",
+        "settings": {"type": "label_selection", "options": [{"value"}]}}]}
 
 A question that has two labels, one for yes and one for no, is a criterion, worded as its title. Argilla has no
 dimensions: a question whose name begins with "safety", "excellence" or "proficiency" is of that one, others are
@@ -22,11 +24,13 @@ from promedical_data.errors import DataError
 from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
 from promedical_data.formats.lines import NotJson, from_json
+from promedical_data.publishers.alike import messages
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, id_of
-from promedical_data.publishers.turns import messages
 from promedical_data.skips import Place, Refusal
 
 _SETTINGS: Final = Path(".argilla") / "settings.json"
+_RESPONSES: Final = ".responses"
+_SUBMITTED: Final = "submitted"
 _YES: Final = frozenset({"yes", "true", "met", "1", "y"})
 _NO: Final = frozenset({"no", "false", "not met", "not_met", "unmet", "0", "n"})
 _HUMAN: Final = "human"
@@ -50,7 +54,8 @@ def _settings(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: The settings are not beside the records, or have no question of yes or no.
     """
-    beside = path.parent / _SETTINGS
+    places = [folder / _SETTINGS for folder in (path.parent, path.resolve().parent.parent)]
+    beside = next((place for place in places if place.is_file()), places[0])
     try:
         settings = from_json(beside.read_bytes())
     except OSError:
@@ -65,8 +70,8 @@ def _settings(path: Path) -> list[dict[str, Any]]:
 
 def _is_yes_or_no(question: Mapping[str, Any]) -> bool:
     settings = question.get("settings") or {}
-    options = [_word(each.get("value")) for each in settings.get("options") or [] if isinstance(each, dict)]
-    return settings.get("type") == "label_selection" and sorted(map(_met, options), key=str) == [False, True]
+    options = [_met(each.get("value")) for each in settings.get("options") or [] if isinstance(each, dict)]
+    return settings.get("type") == "label_selection" and sorted(options, key=str) == [False, True]
 
 
 def _criterion(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,19 +115,36 @@ def _label(raw: Row, question: str, place: Place) -> dict[str, Any] | None:
 
 
 def _votes(values: Sequence[Any], question: str, place: Place) -> list[int]:
-    given = [value for value in values if value is not None]
-    votes = [_met(_word(value)) for value in given]
+    votes = [_met(value) for value in values if value is not None]
     for _ in range(votes.count(None)):
         place.at("criterion", question, 1).skip("label", "value: is neither yes nor no")
     return [int(vote) for vote in votes if vote is not None]
 
 
-def _met(word: str) -> bool | None:
+def _met(value: object) -> bool | None:
+    """Whether an answer is yes; None if it is neither yes nor no. Numbers may be places in a list of labels."""
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else ""
     return True if word in _YES else False if word in _NO else None
 
 
-def _word(value: object) -> str:
-    return str(value).strip().lower()
+def _flat(raw: Row, place: Place, surroundings: Surroundings) -> Shaped:
+    """A flat row, as the nested one that it was made of, without answers that were not submitted."""
+    questions = [each["id"] for each in surroundings.settings]
+    row = {
+        "id": raw["id"],
+        "fields": {key: value for key, value in raw.items() if isinstance(value, str | list)},
+        "responses": {question: _submitted(raw, question) for question in questions},
+        "suggestions": {question: {"value": raw.get(f"{question}.suggestion")} for question in questions},
+    }
+    return _shape(row, place, surroundings)
+
+
+def _submitted(raw: Row, question: str) -> list[dict[str, Any]]:
+    values = raw.get(f"{question}{_RESPONSES}") or []
+    states = raw.get(f"{question}{_RESPONSES}.status") or [_SUBMITTED] * len(values)
+    return [{"value": value} for value, state in zip(values, states, strict=False) if state in {_SUBMITTED, None}]
 
 
 ARGILLA: Final = Publisher(
@@ -138,4 +160,18 @@ ARGILLA: Final = Publisher(
     merges=True,
     beside=_settings,
     columns={"prompt": "prompt", "response": "response"},
+)
+
+ARGILLA_HUB: Final = Publisher(
+    name="argilla-hub",
+    title="Argilla 2, the table of dataset.to_hub, with its folder .argilla",
+    licence="that of the dataset's page",
+    reads=ARGILLA.reads,
+    drops="questions of other kinds, metadata, vectors; answers that are drafts or discarded, suggestions as numbers",
+    needs=("id", "status", "_server_id"),
+    shape=_flat,
+    fits=lambda row: any(key.endswith(_RESPONSES) for key in row),
+    merges=True,
+    beside=_settings,
+    columns=ARGILLA.columns,
 )

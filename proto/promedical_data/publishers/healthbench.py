@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from promedical_data.formats import fields as parts
+from promedical_data.publishers.alike import messages
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, given_prompt
-from promedical_data.publishers.turns import messages
 from promedical_data.skips import Place, Refusal
 from promedical_data.texts import is_blank
 

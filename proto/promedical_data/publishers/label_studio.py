@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 
 from promedical_data.formats import fields as parts
 from promedical_data.formats.criterion_fields import criterion_row
+from promedical_data.publishers.alike import messages
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, id_of
-from promedical_data.publishers.turns import messages
 from promedical_data.skips import Place, Refusal
 from promedical_data.variants import SCALAR
 

@@ -3,10 +3,14 @@
     rubrics_all_questions_final_version.json: {"questions": [{"question_number", "question_text", "rubric_items":
         [{"item_number", "description", "min_points", "max_points"}]}]}
     Response/*.jsonl, an array: [{"question_id": "Q1", "question", "responses": {model: text}}]
+    grades/*.jsonl, an array: [{"question_number", "source": model, "grader_model", "criterion_scores":
+        [{"description", "score_given", "max_points"}]}]
 
 A criterion whose points go from 0 up speaks for an answer, one whose points go from below 0 to 0 against it.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from pydantic import FiniteFloat, TypeAdapter
@@ -40,6 +44,24 @@ class _Answers(TypedDict):
     responses: dict[str, str | None]
 
 
+class _Grades(TypedDict):
+    __pydantic_config__ = parts.STRICT  # type: ignore[misc]
+
+    question_number: parts.Identifier
+    source: parts.Filled
+    criterion_scores: parts.RawParts
+
+
+class _Score(TypedDict):
+    __pydantic_config__ = parts.STRICT  # type: ignore[misc]
+
+    description: parts.Filled
+    score_given: FiniteFloat
+    max_points: FiniteFloat
+
+
+_GRADES: Final = TypeAdapter(_Grades)
+_SCORE: Final = TypeAdapter(_Score)
 _QUESTION: Final = TypeAdapter(_Question)
 _ITEM: Final = TypeAdapter(_Item)
 _ANSWERS: Final = TypeAdapter(_Answers)
@@ -73,6 +95,30 @@ def _answers(raw: Row, _: Place, surroundings: Surroundings) -> Shaped:
     return Shaped(file_format="criteria", row={**prompt, "responses": responses})
 
 
+def _grades(raw: Row, place: Place, surroundings: Surroundings) -> Shaped:
+    """The given question with the one answer that was graded, and its labels."""
+    grades = parts.checked(_GRADES, raw)
+    prompt = given_prompt(surroundings, f"pancanbench:{grades['question_number']}")
+    answers = [each for each in prompt.get("responses", []) if each.get("id") == grades["source"]]
+    if not answers:
+        raise Refusal("source: is a model whose answer the file of prompts does not have")
+    known = {each["text"]: each["id"] for each in prompt["criteria"]}
+    found = parts.kept(grades["criterion_scores"], partial(_label, known=known), "label", place)
+    response = {**answers[0], "labels": dict(each for each in found if each)}
+    return Shaped(file_format="criteria", row={**prompt, "responses": [response]})
+
+
+def _label(entry: object, _: Place, *, known: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """The verdict: all points of a criterion or none, and for one that speaks against an answer, fewer than none."""
+    score = parts.checked(_SCORE, entry)
+    if score["description"].strip() not in known:
+        raise Refusal("description: is that of no criterion of the question")
+    given, highest = score["score_given"], score["max_points"]
+    if given not in {0, highest} and not given < 0 == highest:
+        raise Refusal("score_given: is neither all nor none of the points")
+    return known[score["description"].strip()], {"met": int(given != 0), "kind": "llm"}
+
+
 PANCANBENCH: Final = Publisher(
     name="pancanbench",
     title="PanCanBench (arXiv 2603.01343), questions with rubrics",
@@ -89,10 +135,22 @@ PANCANBENCH_ANSWERS: Final = Publisher(
     title="PanCanBench, models' answers; --prompts names the file with the rubrics",
     licence=PANCANBENCH.licence,
     reads="responses by model, to the questions of --prompts",
-    drops="the question's own text. The files of grades are not read",
+    drops="the question's own text",
     needs=("question_id", "responses"),
     shape=_answers,
     fits=lambda row: isinstance(row["responses"], dict),
+    merges=True,
+    prompts=True,
+)
+
+PANCANBENCH_GRADES: Final = Publisher(
+    name="pancanbench-grades",
+    title="PanCanBench, grades of models' answers; --prompts names a conversion of these answers",
+    licence=PANCANBENCH.licence,
+    reads="criterion_scores as labels of the answer of --prompts whose id is source, kind llm",
+    drops="scores that are neither all nor none of the points; justifications",
+    needs=("question_number", "source", "criterion_scores"),
+    shape=_grades,
     merges=True,
     prompts=True,
 )

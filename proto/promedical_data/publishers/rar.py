@@ -7,6 +7,7 @@ they state the fault or its avoidance, so that their polarity goes by their word
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final, NotRequired
 
 from pydantic import FiniteFloat, TypeAdapter
@@ -53,16 +54,20 @@ _ENTRY: Final = TypeAdapter(_Entry)
 def _shape(raw: Row, place: Place, _: Surroundings) -> Shaped:
     row = parts.checked(_ROW, raw)
     reference = row.get("reference_answer", "")
-    criteria = parts.kept(row["rubric"], _criterion, "criterion", place)
     return Shaped(
         file_format="criteria",
         row={
             "id": f"rar:{id_of(row['question'])}",
             "prompt": [{"role": "user", "content": row["question"]}],
-            "criteria": [each for each in criteria if each],
+            "criteria": rar_criteria(row["rubric"], place),
             "responses": [] if is_blank(reference) else [{"id": "reference", "text": reference}],
         },
     )
+
+
+def rar_criteria(rubric: Sequence[object], place: Place) -> list[dict[str, Any]]:
+    """The criteria of a rubric as a row holds them; what cannot be used is noted."""
+    return [each for each in parts.kept(rubric, _criterion, "criterion", place) if each]
 
 
 def _criterion(entry: object, _: Place) -> dict[str, Any]:

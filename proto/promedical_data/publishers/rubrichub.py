@@ -8,8 +8,8 @@ The points are those of HealthBench, and so is what is derived from them.
 
 from typing import Final
 
+from promedical_data.publishers.alike import healthbench_entry, messages
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, id_of
-from promedical_data.publishers.turns import messages
 from promedical_data.skips import Place, Refusal
 
 _LICENCE: Final = "Apache-2.0"
@@ -21,7 +21,8 @@ def _shape(raw: Row, _: Place, __: Surroundings) -> Shaped:
     if not rubrics:
         raise Refusal("Rubrics: is empty")
     name = raw.get("id") or id_of(*(turn["content"] for turn in prompt))
-    row = {"prompt_id": f"rubrichub:{name}", "prompt": prompt, "rubrics": rubrics}
+    entries = [healthbench_entry(entry) for entry in rubrics]
+    row = {"prompt_id": f"rubrichub:{name}", "prompt": prompt, "rubrics": entries}
     return Shaped(file_format="healthbench", row=row)
 
 

@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 
 from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
+from promedical_data.publishers.alike import messages
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, listed
-from promedical_data.publishers.turns import messages
 from promedical_data.skips import Place
 
 _LIST: Final = ("metadata", "example_level_metadata")

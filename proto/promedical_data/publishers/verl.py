@@ -3,31 +3,35 @@
     {"data_source", "prompt": messages, "ability", "reward_model": {"style", "ground_truth", "rubrics":
      [{"criterion", "points", "tags": list, or an object with "axis"}]}, "extra_info": {...}}
 
-Parquet cannot hold rubrics of mixed shapes, so some files have them as JSON text. The points are those of HealthBench.
+Parquet cannot hold rubrics of mixed shapes, so some files have them as JSON text. The points are those of HealthBench;
+criteria with "description" and "weight" are those of Rubrics as Rewards, and are read as there.
 """
 
 from typing import Any, Final
 
 import pydantic_core
 
+from promedical_data.publishers.alike import healthbench_entry, messages
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, id_of
-from promedical_data.publishers.turns import messages
+from promedical_data.publishers.rar import rar_criteria
 from promedical_data.skips import Place, Refusal
 
 _ID_KEYS: Final = ("prompt_id", "healthbench_prompt_id")
+_OF_RAR: Final = frozenset({"description", "weight"})
+"""Keys of a criterion of Rubrics as Rewards."""
 
 
-def _shape(raw: Row, _: Place, __: Surroundings) -> Shaped:
+def _shape(raw: Row, place: Place, _: Surroundings) -> Shaped:
     prompt = messages(_loaded(raw["prompt"]), "prompt")
     rubrics = rubrics_of(raw)
     if not rubrics:
         raise Refusal("reward_model.rubrics: is empty")
-    row = {
-        "prompt_id": _id(raw) or f"verl:{id_of(*(turn['content'] for turn in prompt))}",
-        "prompt": prompt,
-        "rubrics": [_entry(each) for each in rubrics],
-    }
-    return Shaped(file_format="healthbench", row=row)
+    name = _id(raw) or f"verl:{id_of(*(turn['content'] for turn in prompt))}"
+    if all(isinstance(each, dict) and each.keys() >= _OF_RAR for each in rubrics):
+        row = {"id": name, "prompt": prompt, "criteria": rar_criteria(rubrics, place)}
+        return Shaped(file_format="criteria", row=row)
+    item = {"prompt_id": name, "prompt": prompt, "rubrics": [healthbench_entry(each) for each in rubrics]}
+    return Shaped(file_format="healthbench", row=item)
 
 
 def rubrics_of(raw: Row) -> list[Any] | None:
@@ -43,16 +47,6 @@ def rubrics_of(raw: Row) -> list[Any] | None:
 def _id(raw: Row) -> str | None:
     extra = _object(raw.get("extra_info"))
     return next((str(extra[key]) for key in _ID_KEYS if extra.get(key)), None)
-
-
-def _entry(entry: Any) -> Any:
-    """An entry with tags as HealthBench has them: only the axis means something there."""
-    if not isinstance(entry, dict):
-        return entry
-    tags = entry.get("tags")
-    axis = tags.get("axis") if isinstance(tags, dict) else None
-    listed = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-    return {**entry, "tags": [f"axis:{axis}"] if isinstance(axis, str) else listed}
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -75,7 +69,7 @@ VERL: Final = Publisher(
     title="Rows of verl with nested rubrics (RuscaRL, verl-rubric)",
     licence="that of the data they were made from",
     reads="prompt; reward_model.rubrics, or those in extra_info, with points and axis, dimensions derived as for "
-    "HealthBench; prompt_id of extra_info",
+    "HealthBench, or with description and weight as for rar; prompt_id of extra_info",
     drops="ground_truth, ability, data_source, other tags",
     needs=("prompt", "reward_model"),
     shape=_shape,

@@ -23,8 +23,6 @@ def converted(to: Path, *inputs: Path, publisher: str = AUTO, **more) -> Convers
 
 def prompts_of(folder: Path, name: str, content=None, **more) -> tuple[LabelledPrompt, ...]:
     """What is read from the conversion of a publisher's file, which is given its prompts if it needs them."""
-    if name in published.PROMPTS_OF and "prompts" not in more:
-        more["prompts"] = published.written(folder / "given", published.PROMPTS_OF[name])
     source = published.written(folder / "in", name, content)
-    converted(folder / "out.jsonl", source, **more)
+    converted(folder / "out.jsonl", source, **{**published.given(folder / "given", name), **more})
     return read(folder / "out.jsonl", responses_needed=False).prompts

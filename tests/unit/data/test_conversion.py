@@ -33,8 +33,7 @@ def lines(*rows):
 @pytest.mark.parametrize("name", sorted(published.FILES))
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_reads_back_the_same(tmp_path, name, ending):
-    prompts = published.PROMPTS_OF.get(name)
-    more = {"prompts": published.written(tmp_path / "given", prompts)} if prompts else {}
+    more = published.given(tmp_path / "given", name)
     source = published.written(tmp_path / "in", name)
     converted(tmp_path / "plain.jsonl", source, **more)
     converted(tmp_path / f"out.{ending}", source, **more)
@@ -98,10 +97,10 @@ def test_large_file_gives_what_a_small_one_gives(tmp_path, name, monkeypatch):
     text = source.read_text(encoding="utf-8")
     if source.suffix == ".jsonl":
         source.write_text(text * 2, encoding="utf-8")  # so that the first line is not all of it
-    more = {}
-    if name in published.PROMPTS_OF:
+    more = published.given(tmp_path / "given", name)
+    if more:
+        converted(tmp_path / "given.jsonl", more["prompts"])
         more["prompts"] = tmp_path / "given.jsonl"
-        converted(more["prompts"], published.written(tmp_path / "given", published.PROMPTS_OF[name]))
         more["prompts"].write_text(more["prompts"].read_text(encoding="utf-8") * 2, encoding="utf-8")
     converted(tmp_path / "small.jsonl", source, **more)
     longest = max(len(line) for path in (source, *more.values()) for line in path.read_bytes().splitlines())

@@ -38,8 +38,7 @@ def test_every_publisher_has_an_example():
 
 @pytest.mark.parametrize("name", sorted(published.FILES))
 def test_publisher_is_detected_and_every_row_gives_a_prompt(tmp_path, name):
-    given = published.PROMPTS_OF.get(name)
-    more = {"prompts": published.written(tmp_path / "given", given)} if given else {}
+    more = published.given(tmp_path / "given", name)
     report = converted(tmp_path / "out.jsonl", published.written(tmp_path / "in", name), **more)
     assert report.inputs[0].publisher == name
     assert report.prompts >= 1
@@ -112,6 +111,19 @@ def test_translation_with_an_untranslated_turn_is_left_out(tmp_path):
     row["prompt"] += [{"role": "assistant", "content": "Rest."}, {"role": "user", "content": "And then?"}]
     with pytest.raises(DataError, match=r"prompt.translated_content: is missing in a turn"):
         prompts_of(tmp_path, "healthbench-translated", [row])
+
+
+def test_healthbench_meta_gathers_the_votes_on_a_completion(tmp_path):
+    (prompt,) = prompts_of(tmp_path, "healthbench-meta")
+    (response,) = prompt.responses
+    assert said(prompt) == {
+        "The response is accurate.": ("proficiency", "positive", None),
+        "It hedges.": ("proficiency", "positive", None),
+    }
+    assert [(label.met, label.votes, label.kind) for label in response.labels.values()] == [
+        (True, (True, True, False), "physician"),
+        (False, (True, False), "physician"),
+    ]
 
 
 def test_simple_evals_gathers_the_answers_to_a_prompt_without_the_samplers_system_message(tmp_path):
@@ -287,6 +299,12 @@ def test_verl_finds_the_rubric_wherever_it_is_nested(tmp_path, change):
     assert texts(prompt) == [published.USER["content"]]
 
 
+def test_verl_reads_criteria_of_rubrics_as_rewards_as_such(tmp_path):
+    (prompt,) = prompts_of(tmp_path, "verl", [{**published.VERL, "reward_model": {"rubrics": published.RAR["rubric"]}}])
+    assert said(prompt)["Avoids naming MRI as the first choice."] == ("proficiency", "positive", 1)
+    assert said(prompt)["Does not mention radiation."] == ("proficiency", "negative", 1)
+
+
 def test_pancanbench_takes_the_sign_of_the_points(tmp_path):
     (prompt,) = prompts_of(tmp_path, "pancanbench")
     assert said(prompt) == {
@@ -306,6 +324,18 @@ def test_pancanbench_answers_belong_to_the_questions_of_the_prompts(tmp_path):
     (prompt,) = prompts_of(tmp_path, "pancanbench-answers")
     assert [(each.id, each.text) for each in prompt.responses] == [("model-x", "No."), ("model-y", "Yes.")]
     assert len(prompt.criteria) == 2
+
+
+def test_pancanbench_grades_are_labels_where_they_are_all_or_nothing(tmp_path):
+    (prompt,) = prompts_of(tmp_path, "pancanbench-grades")
+    found = {each.id: {name: label.met for name, label in each.labels.items()} for each in prompt.responses}
+    assert found == {"model-x": {"no": True, "cure": False}, "model-y": {"cure": True}}
+
+
+def test_pancanbench_grades_of_an_answer_that_is_not_given_are_left_out(tmp_path):
+    rows = [{**each, "source": "model-q"} for each in published.PANCANBENCH_GRADES]
+    with pytest.raises(DataError, match="source: is a model whose answer the file of prompts does not have"):
+        prompts_of(tmp_path, "pancanbench-grades", rows)
 
 
 def test_kqa_statements_are_stated_or_contradicted(tmp_path):
@@ -422,6 +452,19 @@ def test_argilla_without_settings_says_how_to_export(tmp_path):
     (tmp_path / ".argilla" / "settings.json").unlink()
     with pytest.raises(DataError, match=r"settings.json: cannot be read; export the dataset with dataset.to_disk"):
         converted(tmp_path / "out.jsonl", path)
+
+
+def test_argilla_table_of_the_hub_counts_only_answers_that_were_submitted(tmp_path):
+    (prompt,) = prompts_of(tmp_path, "argilla-hub")
+    (response,) = prompt.responses
+    assert {name: label.votes for name, label in response.labels.items()} == {"correct": (True,)}
+
+
+def test_argilla_table_of_the_hub_finds_its_settings_above_its_folder(tmp_path):
+    path = published.written(tmp_path, "argilla-hub")
+    (tmp_path / "data").mkdir()
+    path.rename(tmp_path / "data" / "train.jsonl")
+    assert converted(tmp_path / "out.jsonl", tmp_path / "data" / "train.jsonl").labels == 1
 
 
 def test_label_studio_takes_the_majority_of_annotations_that_stand(tmp_path):

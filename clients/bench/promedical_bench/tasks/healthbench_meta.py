@@ -13,11 +13,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
-from typing import Any, ClassVar, Final, NotRequired
+from typing import Any, ClassVar, Final
 
 import pandas as pd
-from pydantic import TypeAdapter
-from typing_extensions import TypedDict
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, Dimension
@@ -27,7 +25,6 @@ from promedical_bench.tasks.promedical import case_of, predictions_of, scored
 from promedical_bench.tasks.task import Facts, by_group, facts_of, id_of
 from promedical_data.formats import conversations
 from promedical_data.formats import criteria as criteria_format
-from promedical_data.formats import fields as parts
 from promedical_data.formats.content import content_of
 from promedical_data.formats.lines import usable
 from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
@@ -36,7 +33,8 @@ from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
 from promedical_data.measures.predictions import table, vote_table
 from promedical_data.measures.tallies import NOTHING, Tally
-from promedical_data.skips import Place, Refusal, SkipLog
+from promedical_data.publishers.healthbench_meta import meta_row
+from promedical_data.skips import Place, SkipLog
 
 POOLED: Final = "balanced_f1"
 BY_KIND: Final = "balanced_f1_by_kind"
@@ -47,21 +45,6 @@ _REFERENCES: Final = (
     "On the data of HealthBench, GPT-4.1 as grader has about .71 and physicians have .65 (arXiv 2505.08775).",
     "Physicians agree with each other at a kappa of .41 to .76 on comparable data.",
 )
-
-
-class _Row(TypedDict):
-    __pydantic_config__ = parts.STRICT  # type: ignore[misc]
-
-    prompt_id: NotRequired[parts.Filled | None]
-    completion_id: NotRequired[parts.Filled | None]
-    prompt: conversations.RawPrompt
-    completion: parts.Filled
-    rubric: parts.Filled
-    category: NotRequired[parts.Filled | None]
-    binary_labels: list[parts.Verdict]
-
-
-_ROW: Final = TypeAdapter(_Row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,9 +164,7 @@ def load(path: Path) -> HealthBenchMeta:
 def _row(raw: dict[str, Any], place: Place, source: str) -> _Record | LabelledPrompt:
     if "criteria" in raw:
         return criteria_format.parse_row(raw, place, source=source, responses_needed=True)
-    row = parts.checked(_ROW, raw)
-    if not row["binary_labels"]:
-        raise Refusal("binary_labels: is empty")
+    row = meta_row(raw)
     turns = conversations.turns_of(row["prompt"])
     prompt = row.get("prompt_id") or id_of("\n".join(turn.content for turn in turns))
     return _Record(

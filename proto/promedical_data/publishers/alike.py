@@ -1,4 +1,4 @@
-"""Prompts of publishers as messages, which is what a row of ours holds."""
+"""What several publishers write alike: prompts as messages, and criteria with the points of HealthBench."""
 
 from typing import Any, Final
 
@@ -23,3 +23,13 @@ def messages(value: object, field: str) -> list[dict[str, str]]:
         raise Refusal(f"{field}: {error}") from None
     turns: list[Any] = [{"role": "user", "content": found}] if isinstance(found, str) else found
     return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+
+
+def healthbench_entry(entry: Any) -> Any:
+    """A criterion with points and tags as HealthBench has them; of an object of tags only the axis means something."""
+    if not isinstance(entry, dict):
+        return entry
+    tags = entry.get("tags")
+    axis = tags.get("axis") if isinstance(tags, dict) else None
+    listed = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    return {**entry, "tags": [f"axis:{axis}"] if isinstance(axis, str) else listed}

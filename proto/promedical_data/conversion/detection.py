@@ -1,6 +1,6 @@
 """Which publisher's file this is: the one whose rows most of the first rows are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ def detected(path: Path, first: Sequence[Placed]) -> Publisher:
     Raises:
         DataError: None fits, or several do.
     """
-    rows = [row for _, row in first if isinstance(row, dict)]
+    rows = [row for _, row in _objects(first)]
     counts = {publisher.name: sum(publisher.matches(row) for row in rows) for publisher in PUBLISHERS}
     most = max(counts.values())
     if not most:
@@ -42,7 +42,7 @@ def check_fits(path: Path, first: Sequence[Placed], publisher: Publisher) -> Non
     Raises:
         DataError: None of them is.
     """
-    rows = [row for _, row in first if isinstance(row, dict)]
+    rows = [row for _, row in _objects(first)]
     if any(publisher.matches(row) for row in rows):
         return
     others = [each.name for each in PUBLISHERS if any(each.matches(row) for row in rows)]
@@ -59,15 +59,20 @@ def lacks(row: Row, publisher: Publisher) -> str:
 
 
 def _lacking(first: Sequence[Placed], publisher: Publisher) -> str:
-    place, row = next(((place, row) for place, row in first if isinstance(row, dict)), ("", None))
+    place, row = next(_objects(first), ("", None))
     return _seen(first) if row is None else f"{place} {lacks(row, publisher)}; {_keys(row)}"
 
 
 def _seen(first: Sequence[Placed]) -> str:
-    place, row = next(((place, row) for place, row in first if isinstance(row, dict)), ("", None))
+    place, row = next(_objects(first), ("", None))
     if row is not None:
         return f"{place} {_keys(row)}"
     return "it holds no JSON object" if first else "it is empty"
+
+
+def _objects(first: Sequence[Placed]) -> Iterator[tuple[str, Row]]:
+    """The rows that can be looked at: a record of CSV with more fields than the header has a key that is no text."""
+    return ((place, row) for place, row in first if isinstance(row, dict) and None not in row)
 
 
 def _keys(row: Row) -> str:

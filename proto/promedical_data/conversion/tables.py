@@ -27,7 +27,10 @@ def report_tables(report: ConversionReport) -> Group:
 
 def formats_table(publishers: Iterable[Publisher]) -> Table:
     """What each format is, and what is made of it."""
-    table = Table("name", "what it is", "licence", "read", "left out", show_lines=True)
+    table = Table(show_lines=True)
+    table.add_column("name", no_wrap=True)
+    for heading in ("what it is", "licence", "read", "left out"):
+        table.add_column(heading)
     for each in publishers:
         _add(table, each.name, each.title, each.licence, each.reads, each.drops)
     return table
@@ -35,8 +38,8 @@ def formats_table(publishers: Iterable[Publisher]) -> Table:
 
 def row_tables(row: Row) -> Group:
     """One row of a result, as people read it."""
-    about = _table(f"Row {row['id']}", ["", ""], [])
-    for key in ("source", "licence"):
+    about = _table("Row", ["", ""], [])
+    for key in ("id", "source", "licence"):
         if row.get(key):
             _add(about, key, row[key])
     prompt = _table("Prompt", ["role", "content"], [])

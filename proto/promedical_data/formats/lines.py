@@ -139,12 +139,14 @@ def as_object(row: object) -> dict[str, Any]:
     """A row that can be used.
 
     Raises:
-        Refusal: It is not JSON, or not an object.
+        Refusal: It is not JSON, or not an object; or it is a record of CSV whose fields do not fit the header.
     """
     if isinstance(row, NotJson):
         raise Refusal(f"is not JSON in UTF-8: {row.reason.partition(' at line ')[0]}")
     if not isinstance(row, dict):
         raise Refusal("is not a JSON object")
+    if None in row:
+        raise Refusal("has more fields than the header")
     return row
 
 

@@ -258,6 +258,14 @@ def test_row_with_a_wrong_column_is_left_out_with_row_and_column(tmp_path):
     assert (entry.reason, entry.first) == ("question: Input should be a valid string", ("line 2",))
 
 
+def test_record_of_csv_with_too_many_fields_is_left_out(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("harmful_medical_request,safe_response\nHow, exactly?,No.\nHow?,No.\n")
+    report = converted(tmp_path / "out.jsonl", path)
+    (entry,) = report.inputs[0].skipped
+    assert (report.prompts, entry.reason, entry.first) == (1, "has more fields than the header", ("record 1",))
+
+
 def test_rows_with_one_id_are_left_out_but_for_the_first(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(lines(published.RAR, published.RAR))

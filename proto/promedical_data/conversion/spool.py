@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from promedical_data.errors import DataError
+
 
 class Spool:
     """Lines by key, in the order in which the keys came."""
@@ -43,10 +45,16 @@ class Spool:
 
 @contextmanager
 def spooled() -> Iterator[Spool]:
-    """A spool that is gone after the block."""
+    """A spool that is gone after the block.
+
+    Raises:
+        DataError: There is no room for it, which may be found during the block.
+    """
     with TemporaryDirectory(prefix="promedical-data-") as folder:
         spool = Spool(Path(folder) / "lines.sqlite")
         try:
             yield spool
+        except sqlite3.Error as error:
+            raise DataError(f"{folder}: cannot keep what belongs together: {error}") from None
         finally:
             spool.close()

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ from promedical_data.conversion import rows as conversion_rows
 from promedical_data.conversion.convert import Conversion, convert, first_of
 from promedical_data.conversion.report import as_json, as_markdown
 from promedical_data.conversion.sinks import sink
+from promedical_data.conversion.spool import spooled
 from promedical_data.errors import DataError
 from promedical_data.reading import read
 from promedical_data.writing import write
@@ -368,3 +370,8 @@ def test_progress_moves_with_the_bytes_of_the_file(tmp_path):
     with sink(tmp_path / "out.jsonl") as put:
         convert(Conversion(inputs=(path,)), put, tmp_path / "out.jsonl", lambda _: Bar())
     assert seen[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+def test_full_disk_is_an_error_of_one_line():
+    with pytest.raises(DataError, match="cannot keep what belongs together: database or disk is full"), spooled():
+        raise sqlite3.OperationalError("database or disk is full")

@@ -115,6 +115,41 @@ def _expected_errors_of_grpo() -> Iterator[None]:
 
 
 @app.command()
+def drills(
+    sources: Annotated[Path, typer.Option(help="Folder with the publishers' files, as docs/training.md lists them.")],
+    output: Annotated[Path, typer.Option("--output", "--out", help="Folder that is made; it must not exist.")],
+    prompts: Annotated[int, typer.Option(min=10, help="The most prompts of each kind, over all splits.")] = 1500,
+    seed: Annotated[int, typer.Option(help="The seed of everything that is drawn.")] = 0,
+    licences: Annotated[
+        list[str] | None,
+        typer.Option("--allow-licence", help="Allow a licence beside the permissive ones, such as CC-BY-NC-4.0."),
+    ] = None,
+    apart: Annotated[
+        list[Path] | None,
+        typer.Option(help="Labelled data whose prompts no drill may have, such as what you report on. Repeatable."),
+    ] = None,
+) -> None:
+    """Make labelled data that teach a reward model to read, by rules from real text."""
+    from promedical_data.errors import DataError  # noqa: PLC0415
+    from promedical_trainer.drills.generation import Amount  # noqa: PLC0415
+    from promedical_trainer.drills.run import DrillRun, make_drills  # noqa: PLC0415
+
+    run = DrillRun(
+        sources=sources,
+        output=output,
+        amount=Amount(prompts=prompts, seed=seed),
+        licences=licences or (),
+        apart=apart or (),
+        console=_console(),
+    )
+    try:
+        make_drills(run)
+    except DataError as error:
+        run.console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from error
+
+
+@app.command()
 @_expected_errors_of_grpo()
 @takes_address("oracle", whose="oracle", default=Parameter.empty)
 def grpo(

@@ -1,9 +1,11 @@
 """An evaluation as tables in Markdown, for model cards and reports. Formats numbers, computes none."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.evaluation import DIMENSIONS, Evaluation
+from promedical_data.measures.slices import Slice
 from promedical_data.pages import page
 
 TITLES: Final = {
@@ -57,6 +59,11 @@ def report(evaluation: Evaluation) -> str:
         titles=TITLES,
         cell=_cell,
     )
+
+
+def slice_table(found: Sequence[Slice]) -> str:
+    """One row a slice."""
+    return page("promedical_data.measures", "slices.md.j2", slices=found)
 
 
 def _cell(estimate: Estimate | None) -> str:

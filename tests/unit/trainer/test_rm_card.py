@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 
 from promedical_data.measures.evaluation import evaluate
 from promedical_data.measures.predictions import Prediction, table
+from promedical_data.measures.slices import slices
 from promedical_data.pages import page
 from promedical_data.reading import read
 from promedical_model.calibration import PlattCell
@@ -87,6 +88,7 @@ def test_card_holds_every_part_and_front_matter_that_can_be_read(
         Facts(steps=3, pairs=1234, prompts=5, responses=1000, too_long=7, seconds=600.0, hardware="a CPU"),
         FittedCalibration(cells={"global": PlattCell(scale=1.5, offset=0.1)}, notes=("one fell back",), vetoes=None),
         {"dev": evaluate(prompts, predictions), split: evaluate(prompts, predictions)},
+        {f"{split}, drills": slices(prompts, predictions)},
         table(prompts, predictions),
     )  # fmt: skip
     text = (tmp_path / "README.md").read_text()
@@ -101,6 +103,7 @@ def test_card_holds_every_part_and_front_matter_that_can_be_read(
     assert f"on {split}](accuracy.png)" in text
     assert (tmp_path / "accuracy.png").is_file()
     assert trained in text
+    assert f"### Mixed in: {split}, drills" in text
     for lines in (part.splitlines() for part in text.split("\n\n") if part.startswith("|")):
         assert len({line.count("|") for line in lines}) == 1
 

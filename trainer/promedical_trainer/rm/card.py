@@ -1,6 +1,6 @@
 """The model card: what the bundle is, what it was made of, what was measured, and what it is not for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from promedical_data.measures.evaluation import HEADLINE, Evaluation
 from promedical_data.measures.figures import accuracy_plot, reliability_plot
-from promedical_data.measures.markdown import report
+from promedical_data.measures.markdown import report, slice_table
+from promedical_data.measures.slices import Slice
 from promedical_data.pages import page
 from promedical_data.report import DataReport
 from promedical_trainer.rm.calibration import FittedCalibration
@@ -55,6 +56,7 @@ def write_card(
     facts: Facts,
     fitted: FittedCalibration,
     evaluations: Mapping[str, Evaluation],
+    parts: Mapping[str, Sequence[Slice]],
     labels: pd.DataFrame,
 ) -> None:
     """Write README.md and its two plots into a bundle; the plots show the test split, or dev while it is unread."""
@@ -71,6 +73,8 @@ def write_card(
         facts=facts,
         fitted=fitted,
         shown=shown,
+        parts=parts,
+        slice_table=slice_table,
         headline=evaluations[shown].model[HEADLINE],
         reports={title: report(evaluations[name]) for name, title in _TITLES.items() if name in evaluations},
     )

@@ -1,13 +1,15 @@
 """evaluation.json of a run: what it learnt from, its calibration, and what was measured on each split so far."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from promedical_data.files import write_atomically
 from promedical_data.measures.evaluation import Evaluation
+from promedical_data.measures.slices import Slice
 from promedical_data.report import as_dict
 from promedical_trainer.rm import Until
 from promedical_trainer.rm.calibration import FittedCalibration
@@ -19,10 +21,15 @@ UNTRAINED: Final = "untrained"
 
 
 def write_evaluation(
-    path: Path, splits: Splits, facts: Facts, fitted: FittedCalibration, evaluations: Mapping[str, Evaluation]
+    path: Path,
+    splits: Splits,
+    facts: Facts,
+    fitted: FittedCalibration,
+    evaluations: Mapping[str, Evaluation],
+    parts: Mapping[str, Sequence[Slice]] = MappingProxyType({}),
 ) -> None:
     """Write what the run learnt from and what was measured so far."""
-    document = {
+    document: dict[str, Any] = {
         "training": asdict(facts),
         "data": [as_dict(replace(report, path=Path(report.path.name))) for report in splits.reports],
         "calibration": {
@@ -30,7 +37,10 @@ def write_evaluation(
             for name, cell in fitted.cells.items()
         },
         "notes": fitted.notes,
-    } | {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
+    }
+    if parts:
+        document["parts"] = {name: [asdict(each) for each in found] for name, found in parts.items()}
+    document |= {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
     write_atomically(path, json.dumps(document, indent=1) + "\n")
 
 

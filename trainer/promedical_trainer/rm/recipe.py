@@ -14,6 +14,7 @@ __all__ = [
     "Adapter",
     "DataChoice",
     "Optimisation",
+    "Part",
     "RecipeError",
     "RmRecipe",
     "built_in_recipes",
@@ -24,6 +25,31 @@ __all__ = [
 _STRICT: Final = {"extra": "forbid"}
 
 Goal = Literal["overall", "proficiency", "excellence", "safety"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """More data, which are mixed into every step and evaluated apart.
+
+    Attributes:
+        train: Files to learn from.
+        dev: Files to choose by, beside the dev split of the rest; they do not calibrate.
+        test: Files to report on, once.
+        weight: Pairs of this part in a step for each pair of `data.train`; at least one group is in every step.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.train:
+            raise ValueError("train is empty: name a file to learn from")
+        if not 0 < self.weight < float("inf"):
+            raise ValueError(f"weight is {self.weight}: expected a finite number above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +64,7 @@ class DataChoice:
         exclude_sources: The model neither learns from rows of these sources nor is calibrated on them.
         dev_responses: The most responses of a dev prompt, drawn by a hash, so that a few prompts do not decide
             the calibration; None: all.
+        mix: More data by name, such as drills, mixed into every step beside `train`.
     """
 
     __pydantic_config__ = _STRICT
@@ -48,6 +75,7 @@ class DataChoice:
     physicians: tuple[str, ...] = ("criteria/kqa_physicians.jsonl.gz",)
     exclude_sources: tuple[str, ...] = ()
     dev_responses: int | None = None
+    mix: dict[str, Part] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.dev_responses is not None and self.dev_responses < 1:

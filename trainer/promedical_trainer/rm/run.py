@@ -5,7 +5,7 @@ The output folder holds recipe.yaml, lineage.json, checkpoints/, scores/, evalua
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +19,7 @@ from promedical_client.cli.progress import progress_bar
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures.evaluation import evaluate
 from promedical_data.measures.predictions import Key, Predictions, table
+from promedical_data.measures.slices import Slice, slices
 from promedical_data.report_tables import describe
 from promedical_data.variants import CRITERION_ONLY
 from promedical_model.bundle.bundle import Bundle, open_bundle
@@ -27,7 +28,7 @@ from promedical_trainer.rm import UNTIL, Until
 from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
-from promedical_trainer.rm.calibration import fit_calibration, predict
+from promedical_trainer.rm.calibration import FittedCalibration, fit_calibration, predict
 from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.decoder_config import TINY, decoder_config
 from promedical_trainer.rm.eci_trainer import StepData
@@ -164,12 +165,13 @@ def _train_stage(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts
     optimisation = run.recipe.optimisation
     renderer = base.renderer()
     renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
-    encoded = encode(splits.train, renderer)  # before the view, so that ablations leave out the same responses
-    steps = steps_of(_viewed(encoded.prompts, run.recipe), run.recipe)
+    encoded = encode(splits.learnt, renderer)  # before the view, so that ablations leave out the same responses
+    own, parts = _by_part(encoded.prompts, splits, run.recipe)
+    steps = steps_of(own, run.recipe, parts)
     left_out = _left_out(encoded, run.recipe)
     _check_teaches(steps, run.recipe, left_out)
     prompts = len({group.prompt.id for step in steps for group in step})
-    run.console.print(f"{len(steps)} steps over {prompts} of {len(splits.train)} prompts; {left_out}")
+    run.console.print(f"{len(steps)} steps over {prompts} of {len(splits.learnt)} prompts; {left_out}")
     state = processes()
     data = StepData(
         steps,
@@ -189,7 +191,7 @@ def _train_stage(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts
         steps=len(steps),
         pairs=sum(len(group.pairs) for step in steps for group in step),
         prompts=prompts,
-        responses=sum(len(prompt.responses) for prompt in splits.train),
+        responses=sum(len(prompt.responses) for prompt in splits.learnt),
         too_long=encoded.too_long,
         seconds=reached.seconds,
         hardware=hardware,
@@ -229,6 +231,16 @@ def _check_teaches(steps: Sequence[Sequence[Group]], recipe: RmRecipe, left_out:
         )
 
 
+def _by_part(
+    prompts: Sequence[LabelledPrompt], splits: Splits, recipe: RmRecipe
+) -> tuple[Sequence[LabelledPrompt], dict[str, Sequence[LabelledPrompt]]]:
+    """What the model sees of `data.train`, and of each part that is mixed in."""
+    part_of = {prompt.id: name for name, part in splits.parts.items() for prompt in part.train}
+    own = [prompt for prompt in prompts if prompt.id not in part_of]
+    mixed = {name: [prompt for prompt in prompts if part_of.get(prompt.id) == name] for name in splits.parts}
+    return _viewed(own, recipe), {name: _viewed(part, recipe) for name, part in mixed.items()}
+
+
 def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[LabelledPrompt]:
     """What the recipe lets the model see."""
     seen = prompts if recipe.safety else without_safety(prompts)
@@ -260,6 +272,7 @@ def _evaluate(run: Run, splits: Splits, facts: Facts) -> None:
     calibrate_bundle(run.bundle, fitted.cells)
     predictions, shown = predict(dev, splits.dev, fitted.calibration), splits.dev
     evaluations = {"dev": evaluate(splits.dev, predictions)}
+    parts = _evaluated_parts("dev", {name: part.dev for name, part in splits.parts.items()}, trained, fitted)
     if run.until != "dev":
         predictions, shown = predict(trained("test", splits.test), splits.test, fitted.calibration), splits.test
         blank = _logits(run, str(run.bundle), "test-criterion-only", splits.test, blank=True)
@@ -269,11 +282,27 @@ def _evaluate(run: Run, splits: Splits, facts: Facts) -> None:
             controls=_untrained(run, splits.test),
             blind={CRITERION_ONLY: predict(blank, splits.test, fitted.calibration)},
         )
+        parts |= _evaluated_parts("test", {name: part.test for name, part in splits.parts.items()}, trained, fitted)
     if run.until != "dev" and splits.physicians:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
-    write_card(run.bundle, run.named, splits, facts, fitted, evaluations, table(shown, predictions))
-    write_evaluation(run.evaluation, splits, facts, fitted, evaluations)  # last: it says how far everything is
+    write_card(run.bundle, run.named, splits, facts, fitted, evaluations, parts, table(shown, predictions))
+    # Last: it says how far everything is.
+    write_evaluation(run.evaluation, splits, facts, fitted, evaluations, parts)
+
+
+def _evaluated_parts(
+    split: str,
+    prompts: Mapping[str, Sequence[LabelledPrompt]],
+    trained: Callable[[str, Sequence[LabelledPrompt]], dict[Key, float]],
+    fitted: FittedCalibration,
+) -> dict[str, tuple[Slice, ...]]:
+    """What was measured on a split of each part that has one, by source and by criterion."""
+    return {
+        f"{split}, {name}": slices(each, predict(trained(f"{split}-{name}", each), each, fitted.calibration))
+        for name, each in prompts.items()
+        if each
+    }
 
 
 def _untrained(run: Run, prompts: Sequence[LabelledPrompt]) -> dict[str, Predictions]:

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from promedical_data.errors import DataError
@@ -12,7 +12,16 @@ from promedical_data.overlap import overlaps
 from promedical_data.reading import read
 from promedical_data.report import DataReport
 from promedical_data.selection import without_sources
-from promedical_trainer.rm.recipe import DataChoice
+from promedical_trainer.rm.recipe import DataChoice, Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartSplits:
+    """The splits of data that are mixed in; `dev` and `test` may be empty."""
+
+    train: tuple[LabelledPrompt, ...]
+    dev: tuple[LabelledPrompt, ...]
+    test: tuple[LabelledPrompt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +39,7 @@ class Splits:
         excluded: Sources that a bundle takes nothing from: neither weights nor calibration.
         missing: Files of the physicians that do not exist.
         too_long: Responses of dev, test and physicians that were taken out because the model cannot read them.
+        parts: The data that are mixed in, by name, held apart in the same way.
     """
 
     train: tuple[LabelledPrompt, ...]
@@ -42,6 +52,12 @@ class Splits:
     excluded: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     too_long: int = 0
+    parts: Mapping[str, PartSplits] = field(default_factory=dict)
+
+    @property
+    def learnt(self) -> tuple[LabelledPrompt, ...]:
+        """All prompts to learn from, those of the parts last."""
+        return (*self.train, *(prompt for part in self.parts.values() for prompt in part.train))
 
     @property
     def calibrating(self) -> tuple[LabelledPrompt, ...]:
@@ -59,27 +75,77 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     reports: list[DataReport] = []
     every = _read(folder, choice.train, reports)
     dev = tuple(_drawn(each, choice.dev_responses) for each in _read(folder, choice.dev, reports))
-    elsewhere = {each.source for each in dev} - {each.source for each in every}
-    train = without_sources(every, [name for name in choice.exclude_sources if name not in elsewhere])
     test = _read(folder, choice.test, reports)
     missing = tuple(name for name in choice.physicians if not (folder / name).is_file())
     physicians = _read(folder, [name for name in choice.physicians if name not in missing], reports)
-    leaks, dev_leaks = _shared(train, [*dev, *test, *physicians]), _shared(dev, [*test, *physicians])
+    parts = {name: _read_part(folder, part, reports) for name, part in choice.mix.items()}
+    _check_ids(every, parts)
+    reported = [*test, *physicians, *(prompt for part in parts.values() for prompt in part.test)]
+    held = [*dev, *(prompt for part in parts.values() for prompt in part.dev), *reported]
+    mixed = [prompt for part in parts.values() for prompt in part.train]
+    train = without_sources(every, _excluded_of_train(choice, every, [*dev, *mixed]))
+    leaks, dev_leaks = _shared(train, held), _shared(dev, reported)
     splits = Splits(
         train=_without(train, leaks),
         dev=_without(dev, dev_leaks),
         test=test,
         physicians=physicians,
         reports=tuple(reports),
-        leaks=leaks,
+        leaks=leaks | _shared(mixed, held),
         dev_leaks=dev_leaks,
         excluded=choice.exclude_sources,
         missing=missing,
+        parts={name: _apart(part, choice.exclude_sources, held, reported) for name, part in parts.items()},
     )
     _check_calibrates(splits, choice.dev)
-    if not splits.train:
-        raise DataError(f"all {len(train)} training prompts are also in dev, test or physicians; give other files")
+    _check_learns(splits, len(train))
     return splits
+
+
+def _excluded_of_train(
+    choice: DataChoice, every: Sequence[LabelledPrompt], others: Sequence[LabelledPrompt]
+) -> list[str]:
+    """Excluded sources without those that only dev or a part has; what nothing has is an error of its own."""
+    elsewhere = {each.source for each in others} - {each.source for each in every}
+    return [name for name in choice.exclude_sources if name not in elsewhere]
+
+
+def _read_part(folder: Path, part: Part, reports: list[DataReport]) -> PartSplits:
+    train, dev, test = (_read(folder, names, reports) for names in (part.train, part.dev, part.test))
+    return PartSplits(train=train, dev=dev, test=test)
+
+
+def _apart(
+    part: PartSplits,
+    excluded: Sequence[str],
+    held: Sequence[LabelledPrompt],
+    reported: Sequence[LabelledPrompt],
+) -> PartSplits:
+    """A part without prompts that are held apart; its own dev and test are among them."""
+    train = tuple(prompt for prompt in part.train if prompt.source not in excluded)
+    return PartSplits(
+        train=_without(train, _shared(train, held)), dev=_without(part.dev, _shared(part.dev, reported)), test=part.test
+    )
+
+
+def _check_ids(train: Sequence[LabelledPrompt], parts: Mapping[str, PartSplits]) -> None:
+    """A prompt is known by its id."""
+    seen = {prompt.id for prompt in train}
+    for name, part in parts.items():
+        twice = next((prompt.id for prompt in part.train if prompt.id in seen), None)
+        if twice is not None:
+            raise DataError(f"mix.{name}: prompt {twice!r} is in other training data too; give ids that differ")
+        seen |= {prompt.id for prompt in part.train}
+
+
+def _check_learns(splits: Splits, trained: int) -> None:
+    if not splits.train:
+        raise DataError(f"all {trained} training prompts are also in dev, test or physicians; give other files")
+    for name, part in splits.parts.items():
+        if not part.train:
+            raise DataError(
+                f"mix.{name}: all its training prompts are in another split too, or of excluded sources; give others"
+            )
 
 
 def _drawn(prompt: LabelledPrompt, most: int | None) -> LabelledPrompt:

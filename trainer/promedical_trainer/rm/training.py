@@ -1,9 +1,11 @@
 """The training stage: groups to steps, steps to a trained model, resumed from the last checkpoint if there is one."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from transformers import TrainerCallback, TrainingArguments
 
@@ -13,31 +15,73 @@ from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
 from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.expansion import Group
-from promedical_trainer.rm.recipe import Optimisation, RmRecipe
-from promedical_trainer.rm.splits import Splits
+from promedical_trainer.rm.recipe import Optimisation, RecipeError, RmRecipe
+from promedical_trainer.rm.splits import PartSplits, Splits
 from promedical_trainer.runs.checkpoints import last_checkpoint
 
 
 def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
-    """Leave out of dev, test and physicians what is longer than the model reads: no judge is asked about it."""
-    dev, test, physicians = (encode(split, renderer) for split in (splits.dev, splits.test, splits.physicians))
-    return replace(
-        splits,
-        dev=dev.prompts,
-        test=test.prompts,
-        physicians=physicians.prompts,
-        too_long=dev.too_long + test.too_long + physicians.too_long,
-    )
+    """Leave out of what is evaluated what is longer than the model reads: no judge is asked about it."""
+    left_out = 0
+
+    def read(prompts: Sequence[LabelledPrompt]) -> tuple[LabelledPrompt, ...]:
+        nonlocal left_out
+        encoded = encode(prompts, renderer)
+        left_out += encoded.too_long
+        return encoded.prompts
+
+    dev, test, physicians = read(splits.dev), read(splits.test), read(splits.physicians)
+    parts = {
+        name: PartSplits(train=part.train, dev=read(part.dev), test=read(part.test))
+        for name, part in splits.parts.items()
+    }
+    return replace(splits, dev=dev, test=test, physicians=physicians, parts=parts, too_long=left_out)
 
 
-def steps_of(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> list[list[Group]]:
-    """Groups of all epochs, gathered into steps of at least `batch_pairs` pairs; no step crosses an epoch."""
+def steps_of(
+    prompts: Sequence[LabelledPrompt],
+    recipe: RmRecipe,
+    parts: Mapping[str, Sequence[LabelledPrompt]] = MappingProxyType({}),
+) -> list[list[Group]]:
+    """Groups of all epochs, gathered into steps of at least `batch_pairs` pairs; no step crosses an epoch.
+
+    An epoch is a pass over the prompts. Parts that are mixed in have their share of every step by `weight`; they are
+    streams, which begin again with other groups when they end.
+
+    Raises:
+        RecipeError: A part has no group that the loss reads.
+    """
     optimisation = recipe.optimisation
+    weights = {name: recipe.data.mix[name].weight for name in parts}
+    own_pairs = max(1, round(optimisation.batch_pairs / (1 + sum(weights.values()))))
+    streams = {name: _stream(name, part, recipe) for name, part in parts.items()}
+    owed = dict.fromkeys(parts, 0.0)
     steps: list[list[Group]] = []
     for epoch in range(optimisation.epochs):
-        groups = recipe.expansion.groups(prompts, seed=optimisation.seed, epoch=epoch)
-        steps += _batched(groups, optimisation.batch_pairs)
+        for batch in _batched(recipe.expansion.groups(prompts, seed=optimisation.seed, epoch=epoch), own_pairs):
+            mixed: list[Group] = []
+            for name, stream in streams.items():
+                owed[name] += weights[name] * _size(batch)
+                drawn = [next(stream)]
+                while _size(drawn) < owed[name]:
+                    drawn.append(next(stream))
+                owed[name] -= _size(drawn)
+                mixed += drawn
+            steps.append([*batch, *mixed])
     return steps[: optimisation.max_steps]
+
+
+def _stream(name: str, prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Iterator[Group]:
+    """The groups of a part, pass after pass; each pass draws others."""
+    for epoch in count():
+        groups = recipe.expansion.groups(prompts, seed=recipe.optimisation.seed, epoch=epoch)
+        taught = [group for group in groups if recipe.loss.reads(group)]
+        if not taught:
+            raise RecipeError(
+                f"data.mix.{name}: its {len(prompts)} training prompts hold nothing that the loss reads: pairs of "
+                "responses that a criterion tells apart, or labels; see the data report"
+            )
+        yield from taught
 
 
 def _batched(groups: Iterable[Group], pairs: int) -> Iterator[list[Group]]:

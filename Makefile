@@ -11,6 +11,7 @@ IMAGE ?= promedical:dev
 BASE ?=
 ONLY ?=
 RUN ?=
+DRILLS ?=
 TARGET ?=
 PART ?=
 PARTS ?= changed
@@ -277,6 +278,11 @@ ship-model: install ## Make a finished training run the embedded default (RUN=fo
 .PHONY: keep-grpo
 keep-grpo: install ## Keep a finished GRPO run's summary as the reference in docs/ (RUN=run)
 	$(BIN)/python -m scripts.models.keep_grpo_run $(RUN)
+	$(MAKE) docs
+
+.PHONY: keep-drills
+keep-drills: install ## Keep the manifest of drills for docs/ (DRILLS=folder)
+	$(BIN)/python -m scripts.models.keep_drills $(DRILLS)
 	$(MAKE) docs
 
 .PHONY: ablations

@@ -15,6 +15,7 @@ from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODE
 from promedical_data.publishers.catalog import PUBLISHERS
 from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
+from scripts.docs.drill_tables import drill_tables
 from scripts.docs.grpc_reference import grpc_messages, grpc_methods
 from scripts.docs.performance_tables import (
     performance_capacity,
@@ -144,6 +145,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "ablation_table": ablation_table,
     "grpo": grpo_reference,
     "rewards": reward_table,
+    "drills": drill_tables,
     "rest_endpoints": rest_endpoints,
     "rest_schemas": rest_schemas,
     "grpc_methods": grpc_methods,

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
 from promedical_trainer.drills.language import english
 
 ChangeKind: TypeAlias = Literal["number", "negation", "opposite", "swap", "drug"]
 
 _NUMBER: Final = re.compile(r"(?<![\w.,/-])\d{1,3}(?:,\d{3})+(?![\w/-])|(?<![\w.,/-])\d+(?:\.\d+)?(?![\w/-]|[.,]\d)")
-_FACTORS: Final = (3, 4, 6, 10)
+_FACTORS: Final = (2, 3, 4)
+_PERCENTS: Final = (5, 15, 35, 60, 85)
+_VOWELS: Final = "aeiou"
 _YEARS: Final = range(1800, 2100)
 
 
@@ -48,17 +52,28 @@ def _number(sentence: str, draw: random.Random) -> Change | None:
     if not matches:
         return None
     match = draw.choice(matches)
-    return _with_number(sentence, match, _other_number(match[0], draw))
+    percent = _after(sentence, match) in {"%", "percent"}
+    other = _other_percent(match[0], draw) if percent else _other_number(match[0], draw)
+    return _with_number(sentence, match, other)
 
 
 def _numbers(sentence: str) -> list[re.Match[str]]:
-    return [match for match in _NUMBER.finditer(sentence) if _before(sentence, match) not in english().labels]
+    """Those that count something: a number behind an ordinary noun, as in "chromosome 7", is a name."""
+    return [
+        match
+        for match in _NUMBER.finditer(sentence)
+        if _before(sentence, match) in ENGLISH_STOP_WORDS or _after(sentence, match) in english().units
+    ]
 
 
 def _with_number(sentence: str, match: re.Match[str], number: str) -> Change:
     bounded = bool(_words(sentence[: match.start()]) & english().bounds) or "-" in sentence
     changed = sentence[: match.start()] + number + sentence[match.end() :]
     return Change(kind="number", text=changed, contradicts=not bounded and not _hedged(sentence))
+
+
+def _other_percent(written: str, draw: random.Random) -> str:
+    return str(draw.choice([each for each in _PERCENTS if each != float(written.replace(",", ""))]))
 
 
 def _other_number(written: str, draw: random.Random) -> str:
@@ -121,12 +136,19 @@ def _place(words: str, sentence: str) -> re.Match[str] | None:
 
 def _replaced(sentence: str, place: re.Match[str], words: str) -> str:
     spelt = words[0].upper() + words[1:] if place[0][0].isupper() else words
-    return sentence[: place.start()] + spelt + sentence[place.end() :]
+    article = "an" if words[0].lower() in _VOWELS else "a"
+    before = re.sub(r"\b([Aa])n?( )$", lambda match: match[1] + article[1:] + match[2], sentence[: place.start()])
+    return before + spelt + sentence[place.end() :]
 
 
 def _before(sentence: str, match: re.Match[str]) -> str:
     words = re.findall(r"[\w-]+", sentence[: match.start()])
     return words[-1].lower() if words else ""
+
+
+def _after(sentence: str, match: re.Match[str]) -> str:
+    words = re.findall(r"[\w-]+|%", sentence[match.end() :])
+    return words[0].lower() if words else ""
 
 
 def _words(text: str) -> frozenset[str]:

@@ -25,7 +25,7 @@ class Language:
     hedges: frozenset[str]
     negatable: dict[str, str]
     subordinate: frozenset[str]
-    labels: frozenset[str]
+    units: frozenset[str]
     bounds: frozenset[str]
     opposites: tuple[tuple[str, str], ...]
     swaps: tuple[tuple[str, str], ...]

@@ -1,0 +1,60 @@
+"""`promedical-train drills`, then `promedical-train rm` with the drills mixed into every step of a tiny model."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_rm_run import command, write_data
+
+from commands import train_here
+from drill_sources import write_sources
+from promedical_model.bundle.bundle import open_bundle
+
+MIX = (
+    "data.mix={drills: {train: [drills/train.jsonl.gz], dev: [drills/dev.jsonl.gz], test: [drills/test.jsonl.gz], "
+    "weight: 0.5}}"
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mix")
+    data = write_data(folder / "data")
+    sources = write_sources(folder / "sources", 60)
+    made = train_here(["drills", "--sources", str(sources), "--output", str(data / "drills"), "--prompts", "10"])
+    assert made.returncode == 0, made.stderr
+    return data
+
+
+def train(data: Path, output: Path, *flags: str) -> tuple[int, str]:
+    done = train_here(command(data, output, "--set", MIX, "--until", "dev", *flags)[3:])
+    return done.returncode, done.stderr
+
+
+def test_run_mixes_drills_in_resumes_and_reports_them_beside_real_pairs(data: Path, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    code, said = train(data, whole)
+    assert code == 0, said
+    assert "12 steps over " in said
+
+    assert train(data, cut, "--minutes", "0")[0] == 3
+    code, said = train(data, cut)
+    assert code == 0, said
+    assert "step 1:" not in said
+    assert open_bundle(str(cut / "bundle")).revision == open_bundle(str(whole / "bundle")).revision
+
+    evaluation = json.loads((whole / "evaluation.json").read_text())
+    measured = {each["name"]: each for each in evaluation["parts"]["dev, drills"]}
+    assert measured["dangerous-advice"]["pairs"] > 20
+    assert measured["drills/answers/own"]["labels"] > 100
+    assert evaluation["dev"]["counts"]["prompts"] == 30
+    card = (whole / "bundle" / "README.md").read_text()
+    assert 'are of the part "drills", mixed into every step with weight 0.5' in card
+    assert "### Mixed in: dev, drills" in card
+    assert "| dangerous-advice |" in card
+
+
+def test_run_whose_part_is_missing_names_its_file(data: Path, tmp_path: Path) -> None:
+    code, said = train(data, tmp_path / "run", "--set", "data.mix.drills.train=[drills/nothing.jsonl.gz]")
+    assert code == 2
+    assert "drills/nothing.jsonl.gz" in said.replace("\n", "")

@@ -236,7 +236,10 @@ def test_run_out_of_time_says_how_far_it_is_and_goes_on(run: Path, data: Path, t
     assert "test" not in json.loads((output / "evaluation.json").read_text())
     assert "The test split has not been looked at yet" in (output / "bundle" / "README.md").read_text()
     always = {"model", "longer answer", "majority"}
-    for until, judges in (("test", {"criterion only"}), ("controls", {"criterion only", "untrained"})):
+    for until, judges in (
+        ("test", {"bag of words", "criterion only"}),
+        ("controls", {"bag of words", "criterion only", "untrained"}),
+    ):
         done = train(data, output, "--until", until)
         assert done.returncode == 0, done.stderr
         assert json.loads((output / "evaluation.json").read_text())["test"]["scores"].keys() == always | judges

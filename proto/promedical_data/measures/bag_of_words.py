@@ -4,6 +4,7 @@ It reads no sentence: texts whose words are the same get the same answer. What i
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -54,19 +55,21 @@ class BagOfWords:
     def predictions(
         self, learnt_from: Sequence[LabelledPrompt], prompts: Sequence[LabelledPrompt]
     ) -> dict[Key, Prediction]:
-        """What it says about every response and criterion of the prompts; a cell that it has not seen is even.
-
-        Raises:
-            ValueError: There is no text to learn from.
-        """
-        vectors = _Vectors(learnt_from)
-        learnt = {name: self._fitted(rows, vectors) for name, rows in self._rows(learnt_from, labelled=True).items()}
+        """What it says about every response and criterion of the prompts; of a cell that it has not seen, even."""
+        asked = self._rows(prompts, labelled=False)
+        learnt = self._learnt(learnt_from)
         said: dict[Key, Prediction] = {}
-        for name, rows in self._rows(prompts, labelled=False).items():
-            fitted = learnt.get(name)
-            logits = fitted(self._features(rows, vectors)) if fitted else np.zeros(len(rows))
-            said |= {row.key: _prediction(logit) for row, logit in zip(rows, logits.tolist(), strict=True)}
+        for name, rows in asked.items():
+            logits = learnt[name](rows).tolist() if name in learnt else [0.0] * len(rows)
+            said |= {row.key: _prediction(logit) for row, logit in zip(rows, logits, strict=True)}
         return said
+
+    def _learnt(self, prompts: Sequence[LabelledPrompt]) -> dict[str, Callable[[Sequence["_Row"]], Numbers]]:
+        """A regression for each cell; none where no text has a word."""
+        if not any(re.search(_WORD, each.text) for prompt in prompts for each in prompt.responses):
+            return {}
+        vectors = _Vectors(prompts)
+        return {name: self._fitted(rows, vectors) for name, rows in self._rows(prompts, labelled=True).items()}
 
     def out_of_fold(self, prompts: Sequence[LabelledPrompt]) -> dict[Key, Prediction]:
         """What it says about prompts, each time after learning from the other ones: no prompt judges itself."""
@@ -74,7 +77,7 @@ class BagOfWords:
         said: dict[Key, Prediction] = {}
         for fold in range(folds):
             learnt_from = [prompt for place, prompt in enumerate(prompts) if place % folds != fold]
-            said |= self.predictions(learnt_from or prompts, prompts[fold::folds])
+            said |= self.predictions(learnt_from, prompts[fold::folds])
         return said
 
     def _rows(self, prompts: Sequence[LabelledPrompt], *, labelled: bool) -> Mapping[str, list["_Row"]]:
@@ -97,13 +100,13 @@ class BagOfWords:
         )
         return sp.hstack([overlap, responses], format="csr") if self.words else overlap
 
-    def _fitted(self, rows: Sequence["_Row"], vectors: "_Vectors") -> Callable[[sp.csr_matrix], Numbers]:
+    def _fitted(self, rows: Sequence["_Row"], vectors: "_Vectors") -> Callable[[Sequence["_Row"]], Numbers]:
         met = np.array([row.met for row in rows])
         if met.all() or not met.any():
             share = min(max(float(met.mean()), _LEAST_SHARE), 1 - _LEAST_SHARE)
-            return lambda features: np.full(features.shape[0], math.log(share / (1 - share)))
+            return lambda asked: np.full(len(asked), math.log(share / (1 - share)))
         model = LogisticRegression(max_iter=_SOLVER_STEPS).fit(self._features(rows, vectors), met)
-        return lambda features: np.asarray(model.decision_function(features), dtype=np.float64)
+        return lambda asked: np.asarray(model.decision_function(self._features(asked, vectors)), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ Scores: TypeAlias = Mapping[str, Mapping[str, Estimate]]
 """By metric, then by dimension or "overall"."""
 
 _COMPARED: Final = tuple(
-    f"{kind}_accuracy_{mean}" for kind in ("pair", "ranked", "item") for mean in ("macro", "micro")
+    f"{kind}_accuracy_{mean}" for kind in ("pair", "matched", "ranked", "item") for mean in ("macro", "micro")
 )
 
 

@@ -18,6 +18,9 @@ Metric: TypeAlias = Callable[[pd.DataFrame], Tally]
 BINS: Final = 15
 """Bins of the calibration error, equally wide."""
 
+EVEN: Final = 0.9
+"""The share of the longer response's length from which a pair counts as equally long."""
+
 _CELLS: Final = ["tp", "fp", "fn", "tn"]
 
 
@@ -90,6 +93,11 @@ def ties(pairs: pd.DataFrame) -> Tally:
 def ranked(metric: Metric) -> Metric:
     """The same metric of pairs of responses, with ties of verdicts broken as the ranking breaks them."""
     return lambda items: metric(items.assign(margin=items["ranked"]))
+
+
+def matched(metric: Metric) -> Metric:
+    """The same metric of the pairs whose responses are about equally long, so that length decides nothing."""
+    return lambda pairs: metric(pairs[pairs["evenness"] >= EVEN])
 
 
 def auc_within_macro(pairs: pd.DataFrame) -> Tally:
@@ -227,6 +235,8 @@ PAIRWISE: Final[dict[str, Metric]] = {
     "pair_accuracy_macro": accuracy_macro,
     "pair_accuracy_micro": accuracy_micro,
     "pair_ties": ties,
+    "matched_accuracy_macro": matched(accuracy_macro),
+    "matched_accuracy_micro": matched(accuracy_micro),
 }
 """Metrics of pairs within a criterion."""
 

@@ -14,10 +14,11 @@ from promedical_data.measures.controls import longer
 from promedical_data.measures.predictions import LOGIT_DIGITS, Predictions, check_predicted
 
 PAIR_COLUMNS: Final = (
-    "prompt", "criterion", "winner", "loser", "stated", "dimension", "polarity", "margin", "longer",
+    "prompt", "criterion", "winner", "loser", "stated", "dimension", "polarity", "margin", "longer", "evenness",
 )  # fmt: skip
 """Columns of `pairs`: `stated` marks explicit preferences; `margin` is the winner's logit minus the loser's, 0 is a
-tie; `longer` is how "the longer answer is better" decides: 1 right, -1 wrong, 0 for equal lengths."""
+tie; `longer` is how "the longer answer is better" decides: 1 right, -1 wrong, 0 for equal lengths; `evenness` is the
+length of the shorter response as a share of the longer one's."""
 
 ITEM_COLUMNS: Final = ("prompt", "winner", "loser", "margin", "ranked", "longer")
 """Columns of `item_pairs`: `margin` is 1 where the oracle's verdicts prefer the winner, -1 the loser, 0 neither;
@@ -92,6 +93,7 @@ def _row(prompt: LabelledPrompt, preference: Preference, predictions: Prediction
         # The same text wins nothing over itself, whatever noise says.
         "margin": 0.0 if winner == loser else _margin(prompt, preference, predictions),
         "longer": _sign(longer(len(winner), len(loser), criterion.sign).logit),
+        "evenness": min(len(winner), len(loser)) / max(len(winner), len(loser), 1),
     }
 
 

@@ -169,10 +169,10 @@ def test_report_holds_every_table() -> None:
     text = report(evaluation)
 
     assert f"Model minus {LONGER}" in text
-    assert text.count("| dimension | model | longer answer | n |") == 7
+    assert text.count("| dimension | model | longer answer | n |") == 8
     assert [f"**All metrics: {name}**" in text for name in evaluation.scores] == [True] * 3
     tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
-    assert len(tables) == 7 + 1 + 3
+    assert len(tables) == 8 + 1 + 3
     for lines in tables:
         assert len({line.count("|") for line in lines}) == 1
     for scores in evaluation.scores.values():

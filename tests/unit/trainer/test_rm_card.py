@@ -103,7 +103,7 @@ def test_card_holds_every_part_and_front_matter_that_can_be_read(
     assert f"on {split}](accuracy.png)" in text
     assert (tmp_path / "accuracy.png").is_file()
     assert trained in text
-    assert f"### Mixed in: {split}, drills" in text
+    assert f"### By slice: {split}, drills" in text
     for lines in (part.splitlines() for part in text.split("\n\n") if part.startswith("|")):
         assert len({line.count("|") for line in lines}) == 1
 

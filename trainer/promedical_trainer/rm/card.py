@@ -56,7 +56,7 @@ def write_card(
     facts: Facts,
     fitted: FittedCalibration,
     evaluations: Mapping[str, Evaluation],
-    parts: Mapping[str, Sequence[Slice]],
+    sliced: Mapping[str, Sequence[Slice]],
     labels: pd.DataFrame,
 ) -> None:
     """Write README.md and its two plots into a bundle; the plots show the test split, or dev while it is unread."""
@@ -73,7 +73,7 @@ def write_card(
         facts=facts,
         fitted=fitted,
         shown=shown,
-        parts=parts,
+        sliced=sliced,
         slice_table=slice_table,
         headline=evaluations[shown].model[HEADLINE],
         reports={title: report(evaluations[name]) for name, title in _TITLES.items() if name in evaluations},

@@ -26,7 +26,7 @@ def write_evaluation(
     facts: Facts,
     fitted: FittedCalibration,
     evaluations: Mapping[str, Evaluation],
-    parts: Mapping[str, Sequence[Slice]] = MappingProxyType({}),
+    sliced: Mapping[str, Sequence[Slice]] = MappingProxyType({}),
 ) -> None:
     """Write what the run learnt from and what was measured so far."""
     document: dict[str, Any] = {
@@ -38,8 +38,8 @@ def write_evaluation(
         },
         "notes": fitted.notes,
     }
-    if parts:
-        document["parts"] = {name: [asdict(each) for each in found] for name, found in parts.items()}
+    if sliced:
+        document["slices"] = {name: [asdict(each) for each in found] for name, found in sliced.items()}
     document |= {name: evaluation.as_dict() for name, evaluation in evaluations.items()}
     write_atomically(path, json.dumps(document, indent=1) + "\n")
 

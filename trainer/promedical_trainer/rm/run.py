@@ -17,6 +17,7 @@ from transformers import set_seed
 
 from promedical_client.cli.progress import progress_bar
 from promedical_data.labelled import LabelledPrompt
+from promedical_data.measures.bag_of_words import BAG_OF_WORDS, BagOfWords
 from promedical_data.measures.evaluation import evaluate
 from promedical_data.measures.predictions import Key, Predictions, table
 from promedical_data.measures.slices import Slice, slices
@@ -272,32 +273,35 @@ def _evaluate(run: Run, splits: Splits, facts: Facts) -> None:
     calibrate_bundle(run.bundle, fitted.cells)
     predictions, shown = predict(dev, splits.dev, fitted.calibration), splits.dev
     evaluations = {"dev": evaluate(splits.dev, predictions)}
-    parts = _evaluated_parts("dev", {name: part.dev for name, part in splits.parts.items()}, trained, fitted)
+    sliced = {"dev": slices(splits.dev, predictions)}
+    sliced |= _sliced_parts("dev", {name: part.dev for name, part in splits.parts.items()}, trained, fitted)
     if run.until != "dev":
         predictions, shown = predict(trained("test", splits.test), splits.test, fitted.calibration), splits.test
         blank = _logits(run, str(run.bundle), "test-criterion-only", splits.test, blank=True)
         evaluations["test"] = evaluate(
             splits.test,
             predictions,
-            controls=_untrained(run, splits.test),
+            controls={BAG_OF_WORDS: BagOfWords().predictions(splits.learnt, splits.test)}
+            | _untrained(run, splits.test),
             blind={CRITERION_ONLY: predict(blank, splits.test, fitted.calibration)},
         )
-        parts |= _evaluated_parts("test", {name: part.test for name, part in splits.parts.items()}, trained, fitted)
+        sliced["test"] = slices(splits.test, predictions)
+        sliced |= _sliced_parts("test", {name: part.test for name, part in splits.parts.items()}, trained, fitted)
     if run.until != "dev" and splits.physicians:
         logits = trained("physicians", splits.physicians)
         evaluations["physicians"] = evaluate(splits.physicians, predict(logits, splits.physicians, fitted.calibration))
-    write_card(run.bundle, run.named, splits, facts, fitted, evaluations, parts, table(shown, predictions))
+    write_card(run.bundle, run.named, splits, facts, fitted, evaluations, sliced, table(shown, predictions))
     # Last: it says how far everything is.
-    write_evaluation(run.evaluation, splits, facts, fitted, evaluations, parts)
+    write_evaluation(run.evaluation, splits, facts, fitted, evaluations, sliced)
 
 
-def _evaluated_parts(
+def _sliced_parts(
     split: str,
     prompts: Mapping[str, Sequence[LabelledPrompt]],
     trained: Callable[[str, Sequence[LabelledPrompt]], dict[Key, float]],
     fitted: FittedCalibration,
 ) -> dict[str, tuple[Slice, ...]]:
-    """What was measured on a split of each part that has one, by source and by criterion."""
+    """What was measured on a split of each part that has one."""
     return {
         f"{split}, {name}": slices(each, predict(trained(f"{split}-{name}", each), each, fitted.calibration))
         for name, each in prompts.items()

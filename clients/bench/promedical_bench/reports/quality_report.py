@@ -16,6 +16,7 @@ from promedical_bench.reports.content import (
 )
 from promedical_bench.scoring.records import Header, count_unscored
 from promedical_bench.tasks.task import Task
+from promedical_data.measures.bag_of_words import BAG_OF_WORDS
 from promedical_data.measures.controls import LONGER, MAJORITY
 from promedical_data.measures.evaluation import MODEL, OVERALL
 from promedical_data.variants import BLANK, CRITERION_ONLY, INJECTED, INJECTION, SCALAR, WITHOUT_CRITERIA
@@ -25,6 +26,7 @@ UNTRAINED = "untrained"
 _CONTROLS: Mapping[str, str] = {
     LONGER: "the longer response is the better one; polarity handled",
     MAJORITY: "always the more frequent label of the dimension and polarity",
+    BAG_OF_WORDS: "the words that criterion and response share, weighed by a logistic regression on the other prompts",
     CRITERION_ONLY: f'the same oracle, with "{BLANK}" in place of every response; it cannot compare responses',
     INJECTED: f'the same oracle, with "{INJECTION}" after every response',
     WITHOUT_CRITERIA: f'the same oracle, asked only "{SCALAR.text}" in place of every criterion; polarity handled',

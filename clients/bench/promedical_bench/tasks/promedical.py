@@ -18,6 +18,7 @@ from promedical_bench.cases import Case
 from promedical_bench.tasks.task import Facts, answered
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures import agreement, evaluation, markdown, metrics
+from promedical_data.measures.bag_of_words import BAG_OF_WORDS, BagOfWords
 from promedical_data.measures.evaluation import DIMENSIONS, HEADLINE, OVERALL, Tallies
 from promedical_data.measures.predictions import Key, Prediction, table
 from promedical_data.reading import read
@@ -38,7 +39,7 @@ class ProMedical:
     chance: ClassVar[float | None] = 0.5
     titles: ClassVar[Mapping[str, str]] = markdown.TITLES | agreement.TITLES
 
-    main: ClassVar[tuple[str, ...]] = (HEADLINE, "ranked_accuracy_macro", "auc_pooled", "f1")
+    main: ClassVar[tuple[str, ...]] = (HEADLINE, "matched_accuracy_macro", "ranked_accuracy_macro", "auc_pooled", "f1")
     of_one_response: ClassVar[Collection[str]] = (*metrics.POINTWISE, *metrics.VOTES, *metrics.VETOES)
 
     prompts: tuple[LabelledPrompt, ...]
@@ -56,8 +57,13 @@ class ProMedical:
         return evaluation.tallies_of(self._view(answers), self.facts.pair_cap)
 
     def controls(self, answers: Answers) -> Mapping[str, Tallies]:
-        """The controls "the longer answer wins" and "majority"."""
-        return evaluation.unread(self._view(answers), self.facts.pair_cap)
+        """The controls "the longer answer wins", "majority" and "bag of words"."""
+        prompts = scored(self.prompts, answers)
+        words = evaluation.view(prompts, BagOfWords().out_of_fold(prompts))
+        return {
+            **evaluation.unread(self._view(answers), self.facts.pair_cap),
+            BAG_OF_WORDS: evaluation.tallies_of(words, self.facts.pair_cap),
+        }
 
     def agreement(self, answers: Answers) -> Tallies:
         """The agreement of verdicts with labels."""

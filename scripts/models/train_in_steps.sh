@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Train on a machine without a network, whose commands are short and whose transfers are small: one step per call.
 #
-#   train_in_steps.sh pack WHEEL WHEELS DATA INPUTS       here: all that the machine needs, in parts of 50 MiB
+#   train_in_steps.sh pack WHEEL WHEELS DATA INPUTS       here: all that the machine needs, in parts of 24 MiB
 #   train_in_steps.sh step INPUTS OUT MINUTES RUN ...     there: go on for so many minutes; ... is for promedical-train rm
 #   train_in_steps.sh keep OUT INPUTS                     here: make a step's result the next one's input
 #
-# WHEEL is the base model's, WHEELS holds those of packages that the machine lacks. INPUTS holds inputs.part* and, from
-# the second step on, run.part*; where a transfer is smaller than all of them, bring them one by one. OUT receives
-# run.part*, 15 MiB each, whatever becomes of the step. MINUTES is a whole number, 3 or more.
+# WHEEL is the base model's, WHEELS holds those of packages that the machine lacks; of DATA, criteria/ and drills/ are
+# packed, drills only if they are there. INPUTS holds inputs.part* and, from the second step on, run.part*; where a
+# transfer is smaller than all of them, bring them one by one. OUT receives run.part*, 15 MiB each, whatever becomes of
+# the step. MINUTES is a whole number, 3 or more.
 # Exit code 0: done; 3: the same step goes on; else an error.
 #
 # The default model on a GPU, with all data, and a sweep of which dev chooses; RUN names a run of several in one archive:
 #   GPU=(--recipe rm-smollm2-135m --set adapter.layers=null --set expansion.trees_per_prompt=4 --set data.dev_responses=null
 #        --set optimisation.epochs=3 --set optimisation.max_steps=null --set optimisation.batch_pairs=32
 #        --set optimisation.max_path_tokens=4096 --set optimisation.tokens_per_pass=32768)
+# With drills: --set 'data.mix={drills: {train: [drills/train.jsonl.gz], dev: [drills/dev.jsonl.gz], weight: 0.5}}'
 #   step INPUTS OUT 9 rate-1e-3 --until dev "${GPU[@]}" --set optimisation.learning_rate=1e-3    until it ends with 0,
 #   keep OUT INPUTS                                              after every step; then the same for 3e-4 and for 3e-3
 # The run with the best run/RUN/evaluation.json goes on without --until; `cat OUT/run.part* | tar --extract --gzip` and
@@ -24,15 +26,20 @@ PACKING_S=45 # at the end of a step
 STARTING_S=40 # until the training looks at the time, and from there to a checkpoint
 
 pack() {
-  local wheel=$1 wheels=$2 data=$3 inputs=$4 stage
+  local wheel=$1 wheels=$2 data=$3 inputs=$4 stage part
   stage=$(mktemp -d)
-  mkdir -p "$stage/base" "$stage/wheels" "$stage/data/criteria" "$inputs"
+  mkdir -p "$stage/base" "$stage/wheels" "$inputs"
   cp "$wheel" "$stage/base/"
   if compgen -G "$wheels/*.whl" >/dev/null; then cp "$wheels"/*.whl "$stage/wheels/"; fi
   python -m pip wheel --quiet --no-deps --wheel-dir "$stage/wheels" "$(dirname "${BASH_SOURCE[0]}")/../.."
-  cp "$data"/criteria/*.jsonl.gz "$stage/data/criteria/"
+  for part in criteria drills; do
+    if compgen -G "$data/$part/*.jsonl.gz" >/dev/null; then
+      mkdir -p "$stage/data/$part"
+      cp "$data/$part"/*.jsonl.gz "$stage/data/$part/"
+    fi
+  done
   rm -f "$inputs"/inputs.part*
-  tar --create --gzip --directory "$stage" . | split --bytes 50M - "$inputs/inputs.part"
+  tar --create --gzip --directory "$stage" . | split --bytes 24M - "$inputs/inputs.part"
   rm -r "$stage"
 }
 

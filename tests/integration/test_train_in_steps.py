@@ -23,9 +23,9 @@ def call(*words: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(asked, capture_output=True, text=True, check=False, env=environ, timeout=280)
 
 
-def kept(folder: Path) -> dict[str, bytes]:
-    """What the parts of a run hold."""
-    whole = b"".join(path.read_bytes() for path in sorted(folder.glob("run.part*")))
+def kept(folder: Path, what: str = "run") -> dict[str, bytes]:
+    """What the parts of a run, or of the inputs, hold."""
+    whole = b"".join(path.read_bytes() for path in sorted(folder.glob(f"{what}.part*")))
     with tarfile.open(fileobj=BytesIO(whole)) as tar:
         return {
             each.name: content.read()
@@ -40,9 +40,19 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wheels").mkdir()
     base = folder / "base-1-py3-none-any.whl"
     base.write_bytes(b"rm-tiny needs no base")
-    packed = call("pack", base, folder / "wheels", write_data(folder / "data"), folder / "inputs")
+    data = write_data(folder / "data")
+    (data / "drills").mkdir()
+    (data / "drills" / "train.jsonl.gz").write_bytes(b"packed as it is")
+    packed = call("pack", base, folder / "wheels", data, folder / "inputs")
     assert packed.returncode == 0, packed.stderr
     return folder / "inputs"
+
+
+def test_pack_takes_criteria_and_drills(inputs: Path) -> None:
+    packed = kept(inputs, "inputs")
+    assert packed["./data/drills/train.jsonl.gz"] == b"packed as it is"
+    assert "./data/criteria/train.jsonl.gz" in packed
+    assert all(path.stat().st_size <= 24 * 2**20 for path in inputs.iterdir())
 
 
 def test_steps_go_on_where_the_one_before_was_cut_off(inputs: Path, tmp_path: Path) -> None:

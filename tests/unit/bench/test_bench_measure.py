@@ -53,7 +53,7 @@ def test_measure_takes_a_control_and_its_difference_on_the_responses_that_both_s
         for name, found in measured.evaluation.scores.items()
         if HEADLINE in found
     }
-    assert scores == {MODEL: 0.75, "untrained": 0.0, "longer answer": 0.0}
+    assert scores == {MODEL: 0.75, "untrained": 0.0, "longer answer": 0.0, "bag of words": 1.0}
     difference = measured.evaluation.differences["untrained"][HEADLINE]["overall"]
     assert (difference.value, difference.n) == (1.0, 3)
     assert measured.missing == {"untrained": 2}

@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -218,6 +219,18 @@ def test_statement_is_met_by_the_answers_that_hold_it_and_by_no_other(rows):
                 assert label == holds or (label is None and answer.id.startswith("other-")), answer.text
                 counted[holds] += 1
     assert min(counted.values()) > 100
+
+
+def test_crossed_answers_have_the_same_words_and_opposite_labels(rows):
+    crossed: dict[str, list[LabelledResponse]] = {}
+    for prompt, answer in answered(rows, "statements"):
+        if answer.id.startswith("crossed-"):
+            crossed.setdefault(prompt.id, []).append(answer)
+    assert len(crossed) > 10
+    for one, other in crossed.values():
+        assert Counter(re.findall(r"\w+", one.text.lower())) == Counter(re.findall(r"\w+", other.text.lower()))
+        for number in "12":
+            assert one.labels[f"states-{number}"].met != other.labels[f"states-{number}"].met
 
 
 def test_contradiction_is_met_by_the_answers_that_hold_the_other_statement(rows):

@@ -16,7 +16,7 @@ from promedical_trainer.drills.items import kind_of
 from promedical_trainer.drills.statements import CROSSED
 
 SAME_WORDS: Final = "statements, both in the same words"
-"""Pairs of responses that hold the same sentences, one of them changed in this, the other one in that."""
+"""Pairs of responses that have the same words: of two sentences, one is changed in this and the other one in that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

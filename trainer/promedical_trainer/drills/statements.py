@@ -6,9 +6,11 @@ that share its words, together, and not by those that share hardly any; in betwe
 """
 
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import Final
 
 from promedical.rubric import Criterion, Polarity
@@ -24,7 +26,7 @@ SHARED: Final = 0.5
 """The share of a statement's words from which another sentence may say the same."""
 
 CROSSED: Final = "crossed"
-"""How the ids of responses begin that state every target, one of them changed."""
+"""How the ids of two responses begin that have the same words, with one statement changed in this and one in that."""
 
 _SUPPORTS: Final = 0.35
 _CLEAR: Final = 0.2
@@ -98,18 +100,20 @@ def _targets(question: Question, sentences: Sequence[str], draw: random.Random) 
 
 
 def _alike(one: Target, other: Target) -> list[tuple[tuple[Change, ...], tuple[Change, ...]]]:
-    """Changes of one kind in two sentences: a text with either has the same words, so only reading tells them apart."""
+    """Changes of two sentences after which they have the same words whichever of them is changed."""
     if not (one.swappable and other.swappable):
         return []
     numbers = exchanged_numbers(one.text, other.text)
-    found: list[tuple[tuple[Change, ...], tuple[Change, ...]]] = [
-        ((first,), (second,)) for first in one.changes for second in other.changes if _same_words(first, second)
+    possible = [*product(one.changes, other.changes), *([numbers] if numbers else [])]
+    return [
+        ((first,), (second,))
+        for first, second in possible
+        if _words(first.text, other.text) == _words(one.text, second.text)
     ]
-    return found + ([((numbers[0],), (numbers[1],))] if numbers else [])
 
 
-def _same_words(first: Change, second: Change) -> bool:
-    return first.kind == second.kind == "negation"
+def _words(*texts: str) -> Counter[str]:
+    return Counter(re.findall(r"\w+", " ".join(texts).lower()))
 
 
 def _one_of(target: Target, draw: random.Random) -> tuple[Change, ...]:
@@ -136,19 +140,27 @@ def _target(text: str, sentences: Sequence[str], possible: Sequence[Change]) -> 
 
 
 def _own(sentences: Sequence[str], targets: Sequence[Target], draw: random.Random) -> Iterator[LabelledResponse]:
-    """What states one of them, or one of them changed; all with one of them changed; and none."""
+    """What states one of them, what has one of them changed, what has all with one of them changed, and none."""
     changeable = [each for each in targets if each.change is not None and each.swappable]
-    asked: list[tuple[str, Sequence[Target], Target | None]] = []
-    for each in targets:
-        asked += [(f"states-{each.number}-{copy}", [each], None) for copy in ("a", "b")[: len(targets) % 2 + 1]]
-    asked += [(f"changed-{each.number}", [each], each) for each in changeable]
-    if len(changeable) == _TARGETS:
-        asked += [(f"{CROSSED}-{each.number}", targets, each) for each in changeable]
-    asked.append(("without", [], None))
+    copies = ("a", "b")[: len(targets) % 2 + 1]
+    asked: list[tuple[str, Sequence[Target], Target | None]] = [
+        *((f"states-{each.number}-{copy}", [each], None) for each in targets for copy in copies),
+        *((f"changed-{each.number}", [each], each) for each in changeable),
+        ("without", [], None),
+    ]
     for name, needed, changed in asked:
-        chosen = _filled_up(frozenset().union(*(each.support for each in needed)), sentences, targets, draw)
+        chosen = _filled_up(_support(needed), sentences, targets, draw)
         if chosen:
             yield _response(name, sentences, targets, chosen, changed)
+    if len(changeable) == _TARGETS:
+        name = CROSSED if _alike(*changeable) else "both"
+        chosen = _filled_up(_support(targets), sentences, targets, draw)  # the same sentences in either
+        for each in changeable:
+            yield _response(f"{name}-{each.number}", sentences, targets, chosen, each)
+
+
+def _support(targets: Sequence[Target]) -> frozenset[int]:
+    return frozenset[int]().union(*(each.support for each in targets))
 
 
 def _filled_up(

@@ -26,21 +26,19 @@ from promedical_data.variants import CRITERION_ONLY
 from promedical_model.bundle.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.rm import UNTIL, Until
-from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
 from promedical_trainer.rm.calibration import FittedCalibration, fit_calibration, predict
 from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.decoder_config import TINY, decoder_config
 from promedical_trainer.rm.eci_trainer import StepData
-from promedical_trainer.rm.encoding import EncodedPrompts, encode
+from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.evaluation_file import UNTRAINED, evaluated_until, write_evaluation
-from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.recipe import RM_RECIPES, RecipeError, RmRecipe
 from promedical_trainer.rm.scores import BundleScorer, score
 from promedical_trainer.rm.splits import Splits, read_splits
 from promedical_trainer.rm.tiny_base import make_tiny_base
-from promedical_trainer.rm.training import readable, steps_of, train_steps
+from promedical_trainer.rm.training import left_out_of, planned_steps, readable, train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoint, newest_checkpoint
 from promedical_trainer.runs.distributed import check_launched, on_main_process, processes, stop_sharded_loading
 from promedical_trainer.runs.lineage import record_lineage
@@ -167,10 +165,8 @@ def _train_stage(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts
     renderer = base.renderer()
     renderer.max_path_tokens = min(renderer.max_path_tokens, optimisation.max_path_tokens)
     encoded = encode(splits.learnt, renderer)  # before the view, so that ablations leave out the same responses
-    own, parts = _by_part(encoded.prompts, splits, run.recipe)
-    steps = steps_of(own, run.recipe, parts)
-    left_out = _left_out(encoded, run.recipe)
-    _check_teaches(steps, run.recipe, left_out)
+    left_out = left_out_of(encoded, run.recipe)
+    steps = planned_steps(encoded, splits, run.recipe)
     prompts = len({group.prompt.id for step in steps for group in step})
     run.console.print(f"{len(steps)} steps over {prompts} of {len(splits.learnt)} prompts; {left_out}")
     state = processes()
@@ -199,13 +195,6 @@ def _train_stage(run: Run, splits: Splits, base: Bundle, hardware: str) -> Facts
     )
 
 
-def _left_out(encoded: EncodedPrompts, recipe: RmRecipe) -> str:
-    least = recipe.expansion.pairs_per_tree
-    return f"{encoded.too_long} training responses are longer than optimisation.max_path_tokens" + (
-        f", and trees of fewer pairs than {least} (expansion.pairs_per_tree) are left out" if least else ""
-    )
-
-
 def _forget(run: Run) -> None:
     """Delete what was made from other weights.
 
@@ -221,31 +210,6 @@ def _forget(run: Run) -> None:
     for folder in (run.scores, run.bundle):
         if folder.is_dir():
             shutil.rmtree(folder)
-
-
-def _check_teaches(steps: Sequence[Sequence[Group]], recipe: RmRecipe, left_out: str) -> None:
-    """Steps that the loss reads nothing of would leave the base as it was, and call it trained."""
-    if not any(recipe.loss.reads(group) for step in steps for group in step):
-        raise RecipeError(
-            "the training data hold nothing that the loss reads: pairs, which loss.pairwise and loss.dimensions weigh, "
-            f"or labels, which loss.pointwise weighs; {left_out}; see the data report"
-        )
-
-
-def _by_part(
-    prompts: Sequence[LabelledPrompt], splits: Splits, recipe: RmRecipe
-) -> tuple[Sequence[LabelledPrompt], dict[str, Sequence[LabelledPrompt]]]:
-    """What the model sees of `data.train`, and of each part that is mixed in."""
-    part_of = {prompt.id: name for name, part in splits.parts.items() for prompt in part.train}
-    own = [prompt for prompt in prompts if prompt.id not in part_of]
-    mixed = {name: [prompt for prompt in prompts if part_of.get(prompt.id) == name] for name in splits.parts}
-    return _viewed(own, recipe), {name: _viewed(part, recipe) for name, part in mixed.items()}
-
-
-def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[LabelledPrompt]:
-    """What the recipe lets the model see."""
-    seen = prompts if recipe.safety else without_safety(prompts)
-    return seen if recipe.criteria else without_criteria(seen)
 
 
 def _train_model(run: Run, base: Bundle, data: StepData) -> None:
@@ -281,8 +245,7 @@ def _evaluate(run: Run, splits: Splits, facts: Facts) -> None:
         evaluations["test"] = evaluate(
             splits.test,
             predictions,
-            controls={BAG_OF_WORDS: BagOfWords().predictions(splits.learnt, splits.test)}
-            | _untrained(run, splits.test),
+            controls={BAG_OF_WORDS: BagOfWords().predictions(splits.train, splits.test)} | _untrained(run, splits.test),
             blind={CRITERION_ONLY: predict(blank, splits.test, fitted.calibration)},
         )
         sliced["test"] = slices(splits.test, predictions)

@@ -12,8 +12,9 @@ from transformers import TrainerCallback, TrainingArguments
 from promedical_data.labelled import LabelledPrompt
 from promedical_model.rendering.prompt import PromptRenderer
 from promedical_model.tree.tree_model import TreeModel
+from promedical_trainer.rm.ablation import without_criteria, without_safety
 from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
-from promedical_trainer.rm.encoding import encode
+from promedical_trainer.rm.encoding import EncodedPrompts, encode
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.recipe import Optimisation, RecipeError, RmRecipe
 from promedical_trainer.rm.splits import PartSplits, Splits
@@ -36,6 +37,26 @@ def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
         for name, part in splits.parts.items()
     }
     return replace(splits, dev=dev, test=test, physicians=physicians, parts=parts, too_long=left_out)
+
+
+def planned_steps(encoded: EncodedPrompts, splits: Splits, recipe: RmRecipe) -> list[list[Group]]:
+    """All steps over what was encoded, as far as the recipe lets the model see it.
+
+    Raises:
+        RecipeError: There is nothing to learn in them.
+    """
+    own, parts = _by_part(encoded.prompts, splits, recipe)
+    steps = steps_of(own, recipe, parts)
+    _check_teaches(steps, recipe, left_out_of(encoded, recipe))
+    return steps
+
+
+def left_out_of(encoded: EncodedPrompts, recipe: RmRecipe) -> str:
+    """Which responses and trees are left out, for people."""
+    least = recipe.expansion.pairs_per_tree
+    return f"{encoded.too_long} training responses are longer than optimisation.max_path_tokens" + (
+        f", and trees of fewer pairs than {least} (expansion.pairs_per_tree) are left out" if least else ""
+    )
 
 
 def steps_of(
@@ -82,6 +103,31 @@ def _stream(name: str, prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> I
                 "responses that a criterion tells apart, or labels; see the data report"
             )
         yield from taught
+
+
+def _by_part(
+    prompts: Sequence[LabelledPrompt], splits: Splits, recipe: RmRecipe
+) -> tuple[Sequence[LabelledPrompt], dict[str, Sequence[LabelledPrompt]]]:
+    """What the model sees of `data.train`, and of each part that is mixed in."""
+    part_of = {prompt.id: name for name, part in splits.parts.items() for prompt in part.train}
+    own = [prompt for prompt in prompts if prompt.id not in part_of]
+    mixed = {name: [prompt for prompt in prompts if part_of.get(prompt.id) == name] for name in splits.parts}
+    return _viewed(own, recipe), {name: _viewed(part, recipe) for name, part in mixed.items()}
+
+
+def _viewed(prompts: Sequence[LabelledPrompt], recipe: RmRecipe) -> Sequence[LabelledPrompt]:
+    """What the recipe lets the model see."""
+    seen = prompts if recipe.safety else without_safety(prompts)
+    return seen if recipe.criteria else without_criteria(seen)
+
+
+def _check_teaches(steps: Sequence[Sequence[Group]], recipe: RmRecipe, left_out: str) -> None:
+    """Steps that the loss reads nothing of would leave the base as it was, and call it trained."""
+    if not any(recipe.loss.reads(group) for step in steps for group in step):
+        raise RecipeError(
+            "the training data hold nothing that the loss reads: pairs, which loss.pairwise and loss.dimensions weigh, "
+            f"or labels, which loss.pointwise weighs; {left_out}; see the data report"
+        )
 
 
 def _batched(groups: Iterable[Group], pairs: int) -> Iterator[list[Group]]:

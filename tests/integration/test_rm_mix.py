@@ -57,6 +57,7 @@ def test_run_mixes_drills_in_resumes_and_reports_them_beside_real_pairs(data: Pa
     card = (whole / "bundle" / "README.md").read_text()
     assert 'are of the part "drills", mixed into every step with weight 0.5' in card
     assert "### By slice: dev, drills" in card
+    assert (data / "drills" / "NOTE.md").read_text().rstrip() in card
     assert "| dangerous-advice |" in card
 
 

@@ -137,9 +137,11 @@ def choice(folder: Path, mixed: dict[str, list[dict[str, Any]]], **others: Any) 
 
 def test_part_is_read_with_its_own_splits(tmp_path):
     mixed = {split: rows(f"mixed-{split}", 2) for split in ("train", "dev", "test")}
+    (tmp_path / "NOTE.md").write_text("## Where they are from\n")
     splits = read_splits(tmp_path, choice(tmp_path, mixed))
 
     part = splits.parts["drills"]
+    assert part.note == "## Where they are from\n"
     assert [len(each) for each in (part.train, part.dev, part.test)] == [2, 2, 2]
     assert [prompt.id for prompt in splits.learnt] == [*(p.id for p in splits.train), *(p.id for p in part.train)]
     assert len(splits.reports) == 6
@@ -172,8 +174,13 @@ def test_excluded_source_is_left_out_of_a_part_too(tmp_path):
     [
         (rows("train", 3)[:1], "prompt 'train-0' is in other training data too; give ids that differ"),
         ([{**rows("test", 3)[0], "id": "x"}], "mix.drills: all its training prompts are in another split too"),
+        ([{**row, "responses": row["responses"][1:]} for row in rows("mixed", 2)], "its 2 training labels are of one"),
+        (
+            [{**row, "responses": [{"text": "No label."}]} for row in rows("mixed", 2)],
+            "its 0 training labels are of one",
+        ),
     ],
-    ids=["same-id", "nothing-left"],
+    ids=["same-id", "nothing-left", "one-class", "no-labels"],
 )
 def test_part_that_cannot_be_used_is_named(tmp_path, train, message):
     with pytest.raises(DataError, match=message):

@@ -3,8 +3,9 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from promedical_data.errors import DataError
 from promedical_data.labelled import LabelledPrompt
@@ -14,14 +15,24 @@ from promedical_data.report import DataReport
 from promedical_data.selection import without_sources
 from promedical_trainer.rm.recipe import DataChoice, Part
 
+_NOTE: Final = "NOTE.md"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartSplits:
-    """The splits of data that are mixed in; `dev` and `test` may be empty."""
+    """The splits of data that are mixed in.
+
+    Attributes:
+        train: Prompts to learn from.
+        dev: Prompts to choose by; may be empty.
+        test: Prompts to report on; may be empty.
+        note: What whoever made the data says about them for a model card, in Markdown: NOTE.md beside the files.
+    """
 
     train: tuple[LabelledPrompt, ...]
     dev: tuple[LabelledPrompt, ...]
     test: tuple[LabelledPrompt, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +123,9 @@ def _excluded_of_train(
 
 def _read_part(folder: Path, part: Part, reports: list[DataReport]) -> PartSplits:
     train, dev, test = (_read(folder, names, reports) for names in (part.train, part.dev, part.test))
-    return PartSplits(train=train, dev=dev, test=test)
+    beside = dict.fromkeys((folder / name).with_name(_NOTE) for name in part.train)
+    note = "\n".join(path.read_text(encoding="utf-8") for path in beside if path.is_file())
+    return PartSplits(train=train, dev=dev, test=test, note=note)
 
 
 def _apart(
@@ -123,8 +136,8 @@ def _apart(
 ) -> PartSplits:
     """A part without prompts that are held apart; its own dev and test are among them."""
     train = tuple(prompt for prompt in part.train if prompt.source not in excluded)
-    return PartSplits(
-        train=_without(train, _shared(train, held)), dev=_without(part.dev, _shared(part.dev, reported)), test=part.test
+    return replace(
+        part, train=_without(train, _shared(train, held)), dev=_without(part.dev, _shared(part.dev, reported))
     )
 
 
@@ -145,6 +158,13 @@ def _check_learns(splits: Splits, trained: int) -> None:
         if not part.train:
             raise DataError(
                 f"mix.{name}: all its training prompts are in another split too, or of excluded sources; give others"
+            )
+        labels = [label.met for prompt in part.train for each in prompt.responses for label in each.labels.values()]
+        stated = any(prompt.preferences for prompt in part.train)
+        if len(set(labels)) < 2 and not stated:  # noqa: PLR2004 - met and not met
+            raise DataError(
+                f"mix.{name}: its {len(labels)} training labels are of one class or none, and it has no preferences; "
+                "nothing in it can be told apart, so give files with labels of both classes"
             )
 
 

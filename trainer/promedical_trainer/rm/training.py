@@ -17,7 +17,7 @@ from promedical_trainer.rm.eci_trainer import EciTrainer, StepData
 from promedical_trainer.rm.encoding import EncodedPrompts, encode
 from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.recipe import Optimisation, RecipeError, RmRecipe
-from promedical_trainer.rm.splits import PartSplits, Splits
+from promedical_trainer.rm.splits import Splits
 from promedical_trainer.runs.checkpoints import last_checkpoint
 
 
@@ -32,10 +32,7 @@ def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
         return encoded.prompts
 
     dev, test, physicians = read(splits.dev), read(splits.test), read(splits.physicians)
-    parts = {
-        name: PartSplits(train=part.train, dev=read(part.dev), test=read(part.test))
-        for name, part in splits.parts.items()
-    }
+    parts = {name: replace(part, dev=read(part.dev), test=read(part.test)) for name, part in splits.parts.items()}
     return replace(splits, dev=dev, test=test, physicians=physicians, parts=parts, too_long=left_out)
 
 

@@ -83,7 +83,10 @@ def test_quality_is_the_same_over_both_transports_and_writes_three_reports(fake_
     assert page.count("data:image/svg+xml;base64,") == 4
     assert "<script" not in page
     assert 'src="http' not in page
-    assert "| model | injected | without criteria | longer answer | bag of words |" in (tmp_path / "grpc" / "report.md").read_text()
+    assert (
+        "| model | injected | without criteria | longer answer | bag of words |"
+        in (tmp_path / "grpc" / "report.md").read_text()
+    )
 
 
 def test_quality_says_what_was_not_scored_and_exits_with_one(fake_server, tmp_path):

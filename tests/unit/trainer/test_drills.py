@@ -61,11 +61,11 @@ def manifest(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "manifest.json").read_text())
 
 
-def command_of(sources: Path, output: Path, prompts: int = 40) -> list[str]:
+def command_of(sources: Path, output: Path, prompts: int = 30) -> list[str]:
     return ["drills", "--sources", str(sources), "--out", str(output), "--prompts", str(prompts)]
 
 
-def make(sources: Path, output: Path, *flags: str, prompts: int = 40) -> Any:
+def make(sources: Path, output: Path, *flags: str, prompts: int = 30) -> Any:
     return train_here([*command_of(sources, output, prompts), *flags])
 
 

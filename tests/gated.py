@@ -120,6 +120,7 @@ class RecordingEvents:
         self.failures: list[str] = []
         self.criteria: list[tuple[str, float]] = []
         self.stages: list[tuple[str, float]] = []
+        self.lanes: list[str] = []
         self.queue: dict[str, tuple[int, int]] = {}
         self.reports: list[BatchReport] = []
         self.engine_errors: list[BaseException] = []
@@ -136,8 +137,9 @@ class RecordingEvents:
     def criterion_scored(self, dimension, probability):
         self.criteria.append((dimension, probability))
 
-    def stage_finished(self, stage, seconds, ago_s):
+    def stage_finished(self, stage, lane, seconds, ago_s):
         self.stages.append((stage, seconds))
+        self.lanes.append(lane)
 
     def queue_changed(self, lane, jobs, tokens):
         self.queue[lane] = (jobs, tokens)

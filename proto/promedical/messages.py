@@ -159,6 +159,11 @@ class ScoreRequest:
     expected_rubrics: tuple[RubricPin, ...] = ()
     """If any are given, refuse to answer unless every rubric that the request names is among them, with its hash."""
 
+    @property
+    def lane(self) -> Priority:
+        """The lane in the queue that the request takes."""
+        return self.priority or ("interactive" if len(self.items) == 1 else "bulk")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankRequest:
@@ -176,6 +181,11 @@ class RankRequest:
     priority: Priority | None = None
     truncation: Truncation = "none"
     expected_rubrics: tuple[RubricPin, ...] = ()
+
+    @property
+    def lane(self) -> Priority:
+        """The lane in the queue that the request takes."""
+        return self.priority or "interactive"
 
     def as_score_request(self) -> ScoreRequest:
         """The scoring request that answers this one: a single item called "rank"."""

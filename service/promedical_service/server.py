@@ -85,7 +85,7 @@ class Server:
         self._start_oracle = start_oracle
         self._drain_oracle = drain
         self._greet = greet
-        self._tls = load_tls(settings)
+        self._tls = load_tls(settings, metrics.tls_files_read)
         self._keys = KeyRing(settings.keys_file, on_read=metrics.keys_file_read)
         self._desk = Desk(
             keys=self._keys,

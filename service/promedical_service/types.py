@@ -18,6 +18,8 @@ from promedical.rubric import Dimension
 
 Stage = Literal["tokenize", "queue", "engine"]
 Transport = Literal["grpc", "rest"]
+Lane = Priority | None
+"""The lane of a request; None if it scores nothing, or was refused before it was read."""
 Method = Literal[
     "ScoreBatch",
     "RankResponses",
@@ -79,8 +81,8 @@ class ScoringEvents(Protocol):
     def criterion_scored(self, dimension: Dimension, probability: float) -> None:
         """One criterion was judged."""
 
-    def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
-        """One request spent this long in a stage, which it left `ago_s` seconds ago."""
+    def stage_finished(self, stage: Stage, lane: Priority, seconds: float, ago_s: float) -> None:
+        """One request of a lane spent this long in a stage, which it left `ago_s` seconds ago."""
 
     def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
         """The queue of a lane now holds this many jobs and tokens."""

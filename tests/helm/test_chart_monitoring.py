@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import get_args
 
 import httpx
 import pytest
+import trustme
 import yaml
 from chart import CHART, NAMESPACE, REPOSITORY, deployment, example, metric_names, named, objects, pod_specs, template
 
-from promedical_service.types import Method
+from promedical.messages import Priority
+from serving import running_server
 
 JOB = "demo-promedical"
 LABELS = {"namespace": NAMESPACE, "job": JOB, "pod": "pod-0"}
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
-SCORING = {"ScoreBatch", "RankResponses", "GetReward", "RemoteRm", "Classify", "Verify", "Rerank", "Predict"}
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,22 @@ def tool(name):
 
 
 @pytest.fixture(scope="module")
-def served_metrics(fake_server):
-    text = httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text
-    return set(re.findall(r"^(\w+)(?:\{| )", text, re.MULTILINE))
+def exposition(fake_server, tmp_path_factory):
+    """What real servers show: one without TLS, and one with, since only that has certificates."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    flags = (f"--tls-{what}-file={folder / 'server.pem'}" for what in ("cert", "key"))
+    with running_server("--engine=fake", *flags) as server:
+        secure = httpx.get(f"https://127.0.0.1:{server.rest_port}/metrics", verify=context, timeout=30).text
+    return httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text + secure
+
+
+@pytest.fixture(scope="module")
+def served_metrics(exposition):
+    return set(re.findall(r"^(\w+)(?:\{| )", exposition, re.MULTILINE))
 
 
 def test_every_metric_that_is_asked_for_is_served(manifests, groups, dashboard, served_metrics):
@@ -76,34 +91,32 @@ def test_every_metric_of_the_hpa_is_served(helm4, served_metrics):
     assert {metric["pods"]["metric"]["name"] for metric in scaler["spec"]["metrics"]} <= served_metrics
 
 
-def test_labels_in_rules_are_labels_of_the_metrics(groups, fake_server):
-    text = httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text
+def test_labels_in_rules_are_labels_of_the_metrics(groups, exposition):
     for expression in [rule["expr"] for group in groups for rule in group["rules"]]:
         for name, inner in re.findall(r"(?<!:)(promedical_\w+)\{([^}]*)\}", expression):
             for label, operator, value in re.findall(r'(\w+)(=~|!~|!?=)"([^"]*)"', inner):
                 if label in LABELS:
                     continue
-                values = set(re.findall(rf'^{name}\{{.*?{label}="([^"]*)"', text, re.MULTILINE))
+                values = set(re.findall(rf'^{name}\{{.*?{label}="([^"]*)"', exposition, re.MULTILINE))
                 wanted = value.split("|") if "~" in operator else [value]
                 assert set(wanted) <= values, f"{name} {label}"
 
 
-def test_latency_is_that_of_all_methods_that_score(groups, dashboard):
-    expressions = [rule["expr"] for group in groups for rule in group["rules"]] + dashboard_queries(dashboard)
-    selected = [expr for expr in expressions if "promedical_request_seconds_bucket" in expr]
-    assert len(selected) == 4
-    for expression in selected:
-        (others,) = re.findall(r'method!~"([^"]*)"', expression)
-        assert set(get_args(Method)) - SCORING == set(others.split("|"))
+@pytest.mark.parametrize("alert", ["PromedicalLatencyHigh", "PromedicalQueueWaitLong"])
+def test_every_lane_has_a_threshold_of_its_own(alerts, alert):
+    found = re.findall(r'lane="(\w+)"\}\[5m\]\)\)\) > (\d+)', alerts[alert]["expr"])
+    assert {lane for lane, _ in found} == set(get_args(Priority))
+    assert len({threshold for _, threshold in found}) == len(found)
 
 
-def test_thresholds_that_the_schema_admits_can_be_passed(helm4, fake_server):
+def test_thresholds_that_the_schema_admits_can_be_passed(helm4, exposition):
     """A quantile is never above the last bucket's bound, a share never above 1."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     rules = schema["properties"]["monitoring"]["properties"]["rules"]["properties"]
-    text = httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text
-    for name, metric in (("latencySeconds", "request"), ("queueWaitSeconds", "stage")):
-        bounds = re.findall(rf'^promedical_{metric}_seconds_bucket\{{.*?le="([\d.]+)"', text, re.MULTILINE)
+    histograms = {"latencySeconds": "scoring", "bulkLatencySeconds": "scoring"}
+    histograms |= {"queueWaitSeconds": "stage", "bulkQueueWaitSeconds": "stage"}
+    for name, metric in histograms.items():
+        bounds = re.findall(rf'^promedical_{metric}_seconds_bucket\{{.*?le="([\d.]+)"', exposition, re.MULTILINE)
         assert rules[name]["exclusiveMaximum"] == max(map(float, bounds))
     sets = (f'monitoring.rules={{"enabled": true, "availability": {rules["availability"]["minimum"]}}}',)
     rendered = named(objects(template(helm4, example("keda"), sets=sets)), "PrometheusRule")["spec"]["groups"]
@@ -157,18 +170,32 @@ def series(metric, values, **labels):
     return {"series": f"{metric}{{{inner}}}", "values": values}
 
 
-def requests(ok, failing):
+def requests(ok, failing, code="internal"):
     """Requests per minute, steadily for seven hours."""
     return [
         series("promedical_requests_total", f"0+{ok}x420", code="ok", method="ScoreBatch"),
-        series("promedical_requests_total", f"0+{failing}x420", code="internal", method="ScoreBatch"),
+        series("promedical_requests_total", f"0+{failing}x420", code=code, method="ScoreBatch"),
     ]
 
 
-def latency(metric, seconds, **labels):
-    """Sixty a minute, all of which take up to `seconds`."""
-    bounds = ("1.0", "10.0", "30.0", "60.0", "120.0")
-    counts = [(bound, 60 if float(bound) >= seconds else 0) for bound in bounds] + [("+Inf", 60)]
+def deaths(every, hours=4):
+    """A process that dies and begins again every so many minutes; it starts for a minute, and is not scraped then."""
+    lives = [f"{60 * every * life}x{every - 2} _" for life in range(60 * hours // every)]
+    return [series("process_start_time_seconds", " ".join(lives), pod="pod-0")]
+
+
+def certificate(ends, lives, file="tls_cert_file"):
+    """A certificate that ends so many hours after the test begins, and lives for so many."""
+    return [
+        series("promedical_certificate_ends_timestamp_seconds", f"{ends * 3600}+0x300", file=file),
+        series("promedical_certificate_begins_timestamp_seconds", f"{(ends - lives) * 3600}+0x300", file=file),
+    ]
+
+
+def latency(metric, seconds, per_minute=60, **labels):
+    """So many a minute, all of which take up to `seconds`."""
+    bounds = ("1.0", "10.0", "30.0", "60.0", "120.0", "300.0")
+    counts = [(bound, per_minute if float(bound) >= seconds else 0) for bound in bounds] + [("+Inf", per_minute)]
     return [series(f"{metric}_bucket", f"0+{count}x60", le=bound, **labels) for bound, count in counts]
 
 
@@ -182,6 +209,21 @@ def vetoes(before, after):
 
 def ready(*values):
     return [series("promedical_ready", value, pod=f"pod-{n}") for n, value in enumerate(values)]
+
+
+def rollout(number):
+    """A replica that an upgrade replaces by a new pod, every hour."""
+    starts = [f"_x{60 * life} {3600 * life}x59" if life else "0x59" for life in range(3)]
+    return [
+        series("process_start_time_seconds", start, pod=f"pod-{number}-{life}") for life, start in enumerate(starts)
+    ]
+
+
+def engine(queued, batches):
+    return [
+        series("promedical_queue_tokens", queued, pod="pod-0", lane="bulk"),
+        series("promedical_batch_unique_tokens_count", batches, pod="pod-0"),
+    ]
 
 
 def fingerprints(*names):
@@ -202,6 +244,63 @@ CASES = {
     "PromedicalReplicasMissing": [
         (ready("1x60"), "40m", 0),  # at least one, as the example says
         (ready("0x60"), "40m", 0),  # none at all is PromedicalDown's
+    ],
+    "PromedicalAutoscalerAtMaximum": [
+        (ready(*["1x120"] * 5), "100m", 0),
+        (ready(*["1x120"] * 6), "20m", 0),  # for a moment
+        (ready(*["1x120"] * 6), "100m", 1),
+        (ready(*["1x120"] * 5, "0x120"), "100m", 1),  # one is starting: there is still no room for more
+    ],
+    "PromedicalRestarted": [
+        ([series("process_start_time_seconds", "0x240")], "3h", 0),
+        (deaths(100), "105m", 1),
+        (deaths(100), "95m", 0),
+        ([each for n in range(3) for each in rollout(n)], "3h", 0),
+    ],
+    "PromedicalCrashLooping": [
+        (deaths(9), "25m", 0),
+        (deaths(9), "60m", 1),
+        (deaths(9), "3h", 1),
+        (deaths(50), "3h", 0),
+        ([each for n in range(3) for each in rollout(n)], "3h", 0),
+    ],
+    "PromedicalEngineStuck": [
+        (engine("5000x60", "0x60"), "40m", 1),
+        (engine("5000x60", "0+9x60"), "40m", 0),
+        (engine("0x60", "7x60"), "40m", 0),  # nothing to do
+        (engine("5000x60", "0+9x20 180x40"), "25m", 0),
+        (engine("5000x60", "0+9x20 180x40"), "40m", 1),
+        (engine("5000x20 0x40", "7x60"), "40m", 0),  # over
+    ],
+    "PromedicalTlsFilesBad": [
+        ([series("promedical_tls_files_ok", "1x30")], "20m", 0),
+        ([series("promedical_tls_files_ok", "1x10 0x20", pod="pod-0")], "15m", 1),
+        (
+            [series("promedical_tls_files_ok", "1x10 0x1 1x20", pod="pod-0")],
+            "15m",
+            0,
+        ),  # the key came after its certificate
+    ],
+    "PromedicalCertificateEndsSoon": [
+        (certificate(ends=24 * 30, lives=24 * 90), "20m", 0),
+        (certificate(ends=24 * 13, lives=24 * 90), "20m", 1),
+        (certificate(ends=24 * 13, lives=24 * 90, file="tls_client_ca_file"), "20m", 1),
+        (certificate(ends=24 * 13, lives=24 * 14), "20m", 0),  # lives shortly: it will be renewed
+        (certificate(ends=24 * 3, lives=24 * 14), "20m", 1),
+        (certificate(ends=-1, lives=24), "20m", 1),
+        (certificate(24 * 30, 24 * 90) + certificate(24, 24 * 90, "tls_client_ca_file"), "20m", 1),
+    ],
+    "PromedicalCertificateEndsNow": [
+        (certificate(ends=48, lives=24 * 90), "20m", 0),
+        (certificate(ends=20, lives=24 * 90), "20m", 1),
+        (certificate(ends=20, lives=24), "20m", 0),
+        (certificate(ends=-1, lives=24), "20m", 1),
+        (certificate(ends=20, lives=24 * 90, file="tls_client_ca_file"), "20m", 0),  # one authority of several
+    ],
+    "PromedicalUnauthenticated": [
+        (requests(100, 5, "unauthenticated"), "60m", 0),
+        (requests(100, 20, "unauthenticated"), "60m", 1),
+        (requests(100, 20, "invalid_request"), "60m", 0),
     ],
     "PromedicalEngineFailing": [
         ([series("promedical_engine_failures_total", "0x30")], "20m", 0),
@@ -229,9 +328,18 @@ CASES = {
     "PromedicalErrorBudgetBurnFast": [
         (requests(995, 5), "400m", 0),
         (requests(900, 100), "400m", 1),
+        (requests(900, 100, "unavailable"), "400m", 1),
+        (requests(900, 100, "overloaded"), "400m", 1),
+        (requests(900, 100, "deadline"), "400m", 0),  # callers choose their deadlines
+        (requests(0, 1000, "deadline"), "400m", 0),
+        (requests(900, 100) + requests(0, 10_000, "unauthenticated")[1:], "400m", 1),  # strangers hide nothing
         (requests(0, 0), "400m", 0),
     ],
-    "PromedicalErrorBudgetBurnSlow": [(requests(990, 10), "400m", 0), (requests(960, 40), "400m", 1)],
+    "PromedicalErrorBudgetBurnSlow": [
+        (requests(990, 10), "400m", 0),
+        (requests(960, 40), "400m", 1),
+        (requests(0, 1000, "deadline"), "400m", 0),
+    ],
     "PromedicalQueueGrowing": [
         ([series("promedical_queue_tokens", "100000x60", lane="bulk")], "40m", 0),
         ([series("promedical_queue_tokens", "1000000x60", lane="bulk")], "40m", 0),  # long, but steady
@@ -240,16 +348,23 @@ CASES = {
         ([series("promedical_queue_tokens", "1200000-20000x60", lane="bulk")], "40m", 0),
     ],
     "PromedicalQueueWaitLong": [
-        (latency("promedical_stage_seconds", 1, stage="queue"), "40m", 0),
-        (latency("promedical_stage_seconds", 60, stage="queue"), "40m", 1),
-        (latency("promedical_stage_seconds", 60, stage="engine"), "40m", 0),
+        (latency("promedical_stage_seconds", 1, stage="queue", lane="interactive"), "40m", 0),
+        (latency("promedical_stage_seconds", 60, stage="queue", lane="interactive"), "40m", 1),
+        (latency("promedical_stage_seconds", 60, stage="queue", lane="bulk"), "40m", 0),
+        (latency("promedical_stage_seconds", 240, stage="queue", lane="bulk"), "40m", 1),
+        (latency("promedical_stage_seconds", 240, stage="engine", lane="interactive"), "40m", 0),
     ],
     "PromedicalLatencyHigh": [
-        (latency("promedical_request_seconds", 10, method="ScoreBatch"), "40m", 0),
-        (latency("promedical_request_seconds", 60, method="ScoreBatch"), "40m", 1),
-        (latency("promedical_request_seconds", 60, method="RemoteRm"), "40m", 1),
-        (latency("promedical_request_seconds", 60, method="GetModel"), "40m", 0),
-        (latency("promedical_request_seconds", 60, method="Other"), "40m", 0),
+        (latency("promedical_scoring_seconds", 10, lane="interactive"), "40m", 0),
+        (latency("promedical_scoring_seconds", 60, lane="interactive"), "40m", 1),
+        (latency("promedical_scoring_seconds", 60, lane="bulk"), "40m", 0),
+        (latency("promedical_scoring_seconds", 300, lane="bulk"), "40m", 1),
+        (  # a crowd of fast bulk requests hides nothing
+            latency("promedical_scoring_seconds", 60, lane="interactive")
+            + latency("promedical_scoring_seconds", 1, lane="bulk", per_minute=6000),
+            "40m",
+            1,
+        ),
     ],
     "PromedicalVetoRateShifted": [
         (vetoes(10, 10), "1600m", 0),

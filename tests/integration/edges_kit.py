@@ -273,11 +273,11 @@ class Grpc:
             await call
         except grpc.aio.AioRpcError as error:
             return self._read(error)
-        return Answer("ok", request_id=dict(await call.trailing_metadata()).get("x-request-id"), status=call.code)
+        return Answer("ok", request_id=dict(iter(await call.trailing_metadata())).get("x-request-id"), status=call.code)
 
     @staticmethod
     def _read(error):
-        trailers = dict(error.trailing_metadata())
+        trailers = dict(iter(error.trailing_metadata()))
         status = rpc_status.from_call(error)
         details = {packed.type_url.rpartition(".")[2]: packed for packed in status.details} if status else {}
         info, retry, bad = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 import subprocess
 import sys
 from typing import Any
@@ -297,3 +298,26 @@ async def test_dropin_refuses_numbers_that_are_not_finite_and_writes_none(client
         reply = await client.post(path, content=body, headers={"content-type": "application/json"})
         assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
         assert "finite" in reply.json()["detail"]
+
+
+async def timed(client):
+    """How many requests were timed, by lane."""
+    text = (await client.get("/metrics")).text
+    return {lane: float(count) for lane, count in re.findall(r'scoring_seconds_count\{lane="(\w+)"\} (\S+)', text)}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "lane"),
+    [
+        ("/rerank", {"query": QUESTION, "texts": ANSWERS}, "interactive"),
+        ("/predict", {"inputs": [[QUESTION, "Ask."], ["Is it safe?", "No."]]}, "bulk"),
+        ("/predict", {"inputs": [QUESTION, "Ask."]}, "interactive"),
+        ("/rm", {"prompt": QUESTION, "response": "Ask.", "label": ""}, "bulk"),
+        ("/rm?priority=interactive", {"prompt": QUESTION, "response": "Ask.", "label": ""}, "interactive"),
+    ],
+)
+async def test_dropin_is_timed_in_the_lane_that_it_takes(client, path, body, lane):
+    before = await timed(client)
+    (await client.post(path, json=body)).raise_for_status()
+    after = await timed(client)
+    assert {name for name in after if after[name] > before[name]} == {lane}

@@ -225,3 +225,15 @@ async def test_edges_count_every_call(transport):
             assert f'promedical_requests_total{{code="ok",method="{rpc}",transport="{transport}"}} 1.0' in text
         assert f'promedical_requests_total{{code="not_found",method="GetRubric",transport="{transport}"}} 1.0' in text
         assert "promedical_requests_in_flight 0.0" in text
+
+
+async def test_edges_time_scoring_by_lane(transport):
+    two = m.ScoreRequest(items=(item(), item(id="a2")))
+    cases = (score_request(), two, dataclasses.replace(two, priority="interactive"))
+    async with running() as server, client_of(transport, server) as client:
+        for request in cases:
+            await client.ask("ScoreBatch", request)
+        await client.ask("RankResponses", RANK)
+        await client.ask("GetModel")
+        assert 'promedical_scoring_seconds_count{lane="interactive"} 3.0' in _metrics(server)
+        assert 'promedical_scoring_seconds_count{lane="bulk"} 1.0' in _metrics(server)

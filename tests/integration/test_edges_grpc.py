@@ -27,7 +27,7 @@ async def _send(channel, wire, method=SCORE):
     try:
         await channel.unary_unary(method)(wire, timeout=60)
     except grpc.aio.AioRpcError as error:
-        return error.code().name, error.details(), dict(error.trailing_metadata())
+        return error.code().name, error.details(), dict(iter(error.trailing_metadata()))
     return "OK", "", {}
 
 
@@ -165,7 +165,7 @@ async def test_grpc_refuses_a_call_without_a_key_before_its_message_is_read(tmp_
         send: Any = channel.stream_unary(SCORE, None, None)
         call = send(timeout=10)  # a call whose message never comes
         assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
-        trailers = dict(await call.trailing_metadata())
+        trailers = dict(iter(await call.trailing_metadata()))
         assert "grpc-status-details-bin" in trailers
         assert "x-request-id" in trailers
         counted = 'promedical_requests_total{code="unauthenticated",method="ScoreBatch",transport="grpc"} 1.0'

@@ -187,9 +187,40 @@ async def test_files_that_do_not_fit_leave_the_old_certificate_until_they_do(pki
         pki.server.cert.write_bytes(renewed.cert.read_bytes())  # without its key
         await until(lambda: "the old certificate stays" in capsys.readouterr().out)
         await ask(server, pki.ours)
+        assert b"promedical_tls_files_ok 0.0" in server.metrics.exposition()
 
         pki.server.key.write_bytes(renewed.key.read_bytes())
         assert await answered(ask, server, pki.other)
+        assert b"promedical_tls_files_ok 1.0" in server.metrics.exposition()
+
+
+async def test_tls_files_that_are_gone_show_in_the_metrics_though_nobody_calls(pki, quick, capsys):
+    async with running(**files(pki, tls_client_ca_file=pki.ours.file)) as server:
+        for file in (pki.ours.file, pki.server.key):
+            content = file.read_bytes()
+            file.unlink()
+            await until(lambda: b"promedical_tls_files_ok 0.0" in server.metrics.exposition())
+            await until(lambda: "TLS files not read" in capsys.readouterr().out)
+            file.write_bytes(content)
+            await until(lambda: b"promedical_tls_files_ok 1.0" in server.metrics.exposition())
+
+
+async def test_metrics_say_when_the_first_certificate_of_a_file_ends(pki):
+    def ends(pem):
+        return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+
+    trusted, later = pki.ours.folder / "clients.pem", pki.other.file.read_bytes()
+    first = pki.ours.file.read_bytes()
+    trusted.write_bytes(later + first)
+    async with running(**files(pki, tls_client_ca_file=trusted)) as server:
+        shown = {
+            sample.labels["file"]: sample.value
+            for metric in server.metrics.registry.collect()
+            for sample in metric.samples
+            if sample.name == "promedical_certificate_ends_timestamp_seconds"
+        }
+    assert shown["tls_cert_file"] == ends(pki.server.cert.read_bytes())
+    assert shown["tls_client_ca_file"] == min(ends(first), ends(later))
 
 
 @pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
@@ -203,3 +234,26 @@ async def test_authority_of_clients_that_is_added_is_trusted_without_a_restart(p
 
         assert await answered(ask, server, pki.ours, client)
         await ask(server, pki.ours, pki.ours.issue("client"))
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+async def test_authority_of_clients_that_is_removed_is_not_trusted_any_more(pki, quick, ask):
+    client, trusted = pki.other.issue("client"), pki.ours.folder / "clients.pem"
+    trusted.write_bytes(pki.ours.file.read_bytes() + pki.other.file.read_bytes())
+    async with running(**files(pki, tls_client_ca_file=trusted)) as server:
+        await ask(server, pki.ours, client)
+        trusted.write_bytes(pki.ours.file.read_bytes())
+
+        assert not await still_answered(ask, server, pki.ours, client)
+        await ask(server, pki.ours, pki.ours.issue("client"))
+
+
+async def still_answered(ask, *arguments):
+    """Whether it is after a few seconds: the files are looked at now and then."""
+    for _ in range(200):
+        try:
+            await ask(*arguments)
+        except (httpx.HTTPError, grpc.aio.AioRpcError):
+            return False
+        await asyncio.sleep(0.02)
+    return True

@@ -22,7 +22,7 @@ from promedical_service.errors import ServiceError, service_error_of
 from promedical_service.health import Health, State
 from promedical_service.telemetry.logs import describe_error, get_logger
 from promedical_service.telemetry.tracing import Tracing, finish
-from promedical_service.types import OK, Caller, Method, Oracle, Transport
+from promedical_service.types import OK, Caller, Lane, Method, Oracle, Transport
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -45,7 +45,7 @@ class CallEvents(Protocol):
     def request_started(self) -> None:
         """Note that a request arrived."""
 
-    def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
+    def request_finished(self, transport: Transport, method: Method, lane: Lane, code: str, seconds: float) -> None:
         """Note that a request was answered."""
 
     def request_left(self) -> None:
@@ -54,7 +54,7 @@ class CallEvents(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call. The edge that made it may set `items` and `fingerprint` when it knows them; the desk sets the rest."""
+    """One call. The edge sets `items`, `lane` and `fingerprint` when it knows them; the desk sets the rest."""
 
     transport: Transport
     method: Method
@@ -66,6 +66,7 @@ class Call:
     timeout_s: float | None = None
     caller: str = ANONYMOUS
     items: int | None = None
+    lane: Lane = None
     fingerprint: str | None = None
     """The fingerprint of the oracle that answered, if the answer itself has no place for it; `rubrics` likewise."""
     rubrics: str = ""
@@ -280,7 +281,7 @@ class Desk:
         self._events.request_left()
 
     def _finish(self, call: Call) -> None:
-        self._events.request_finished(call.transport, call.method, call.code, call.seconds)
+        self._events.request_finished(call.transport, call.method, call.lane, call.code, call.seconds)
         self._log.info(
             "request",
             transport=call.transport,

@@ -134,7 +134,7 @@ class Scorer:
     async def _answer(self, request: ScoreRequest, caller: Caller, path: str) -> ScoreResponse:
         """Score the items of a request; `path` is what errors call an item, by its index."""
         weights = check_request(request, path, self._model.limits, self._model.model.fingerprint)
-        lane = request.priority or ("interactive" if len(request.items) == 1 else "bulk")
+        lane = request.lane
         rubrics = used_rubrics(request, self._catalog)
         plans = [plan_item(item, path.format(i), self._catalog) for i, item in enumerate(request.items)]
         check_answer(plans)
@@ -156,7 +156,7 @@ class Scorer:
             model=self._model.model,
             items=tuple(outcomes),
             usage=_usage(outcomes, items, results),
-            timings_ms=self._timings(began, admitted, scored, results),
+            timings_ms=self._timings(lane, began, admitted, scored, results),
             rubrics=rubrics,
         )
 
@@ -220,7 +220,9 @@ class Scorer:
             self._report(outcome, lane)
         return outcomes
 
-    def _timings(self, began: float, admitted: float, ended: float, results: Sequence[Sequence[JobResult]]) -> Timings:
+    def _timings(
+        self, lane: Priority, began: float, admitted: float, ended: float, results: Sequence[Sequence[JobResult]]
+    ) -> Timings:
         first = min((job.started_at for trees in results for job in trees), default=ended)
         stages: dict[Stage, tuple[float, float]] = {
             "tokenize": (began, admitted),
@@ -229,7 +231,7 @@ class Scorer:
         }
         now = self._clock()
         for stage, (start, end) in stages.items():
-            self._events.stage_finished(stage, end - start, now - end)
+            self._events.stage_finished(stage, lane, end - start, now - end)
         return Timings(**{stage: (end - start) * 1e3 for stage, (start, end) in stages.items()})
 
     def _report(self, outcome: ItemOutcome, lane: Priority) -> None:

@@ -4,7 +4,7 @@ Every label combination exists from the start, so that rates and alerts work bef
 Labels are words of the contract; nothing that a caller wrote becomes a label.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, get_args
 
 import prometheus_client
@@ -18,9 +18,10 @@ from promedical.rubric import Dimension
 from promedical.rubric_files import NamedRubric
 from promedical_service.health import State
 from promedical_service.telemetry.logs import describe_error, dropped_lines, get_logger
-from promedical_service.types import OK, BatchReport, Method, Stage, Transport
+from promedical_service.types import OK, BatchReport, Lane, Method, Stage, Transport
 
 _REQUEST_OUTCOMES: Final = (OK, *ERROR_TABLE)
+_NOT_REFUSED: Final = frozenset({OK, ErrorCode.DEADLINE, ErrorCode.CANCELLED, ErrorCode.INTERNAL})
 _ITEM_OUTCOMES: Final = (OK, *sorted(ITEM_ERROR_CODES))
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _TOKENS: Final = tuple(float(2**power) for power in range(6, 17))
@@ -33,7 +34,8 @@ class Metrics:
     """All metrics of one process. Implements `types.ScoringEvents`; the edges report requests to it.
 
     Args:
-        on_stage: It is called too when a request leaves a stage, with the arguments of `stage_finished`; for traces.
+        on_stage: It is called too when a request leaves a stage, with the stage, the seconds in it, and the seconds
+            since then; for traces.
     """
 
     content_type: Final = prometheus_client.CONTENT_TYPE_LATEST
@@ -47,147 +49,147 @@ class Metrics:
         prometheus_client.GCCollector(registry=self.registry)
         self.registry.register(_DroppedLines())
         self._declare_requests()
+        self._declare_files()
         self._declare_rounds()
         self._declare_queue()
         self._declare_engine()
         self._declare_scores()
 
+    def _counter(self, name: str, meaning: str, labels: str = "") -> Counter:
+        return Counter(name, meaning, labels.split(), registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, labels: str = "") -> Gauge:
+        return Gauge(name, meaning, labels.split(), registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, labels: str = "", *, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, meaning, labels.split(), buckets=buckets, registry=self.registry)
+
     def _declare_requests(self) -> None:
-        self._requests = Counter(
+        self._requests = self._counter(
             "promedical_requests",
             "Requests answered, by transport, method and error code (ok for none).",
-            ["transport", "method", "code"],
-            registry=self.registry,
+            "transport method code",
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = self._histogram(
             "promedical_request_seconds",
             "Time from a request's arrival to its answer.",
-            ["transport", "method"],
+            "transport method",
             buckets=_SECONDS,
-            registry=self.registry,
         )
-        self._in_flight = Gauge(
-            "promedical_requests_in_flight",
-            "Requests that arrived and whose answer has not left yet.",
-            registry=self.registry,
+        self._scoring_seconds = self._histogram(
+            "promedical_scoring_seconds",
+            "Time from the arrival of a scoring request to its answer, by lane; without requests that were refused.",
+            "lane",
+            buckets=_SECONDS,
         )
-        self._ready = Gauge("promedical_ready", "1 while new requests are taken.", registry=self.registry)
-        self._keys_file_ok = Gauge(
-            "promedical_keys_file_ok",
-            "0 while a line of the keys file, or the whole file, cannot be read; 1 without a keys file.",
-            registry=self.registry,
+        self._in_flight = self._gauge(
+            "promedical_requests_in_flight", "Requests that arrived and whose answer has not left yet."
         )
-        self._keys_file_ok.set(1)
-        self._model_info = Gauge(
+        self._ready = self._gauge("promedical_ready", "1 while new requests are taken.")
+        self._model_info = self._gauge(
             "promedical_model_info",
             "Always 1; the labels say which oracle answers.",
-            ["name", "revision", "fingerprint", "engine", "dtype"],
-            registry=self.registry,
+            "name revision fingerprint engine dtype",
         )
-        self._rubric_info = Gauge(
+        self._rubric_info = self._gauge(
             "promedical_rubric_info",
             "Always 1; the labels say which rubrics can be named, and the start of each one's hash.",
-            ["name", "version", "sha256"],
-            registry=self.registry,
+            "name version sha256",
         )
         for transport in get_args(Transport):
             for method in get_args(Method):
                 self._request_seconds.labels(transport, method)
                 for code in _REQUEST_OUTCOMES:
                     self._requests.labels(transport, method, code)
+        for lane in get_args(Priority):
+            self._scoring_seconds.labels(lane)
+
+    def _declare_files(self) -> None:
+        self._keys_file_ok = self._gauge(
+            "promedical_keys_file_ok",
+            "0 while a line of the keys file, or the whole file, cannot be read; 1 without a keys file.",
+        )
+        self._tls_files_ok = self._gauge(
+            "promedical_tls_files_ok",
+            "0 while changed TLS files cannot be used, so that the old ones are served; 1 without TLS.",
+        )
+        self._certificate_begins = self._gauge(
+            "promedical_certificate_begins_timestamp_seconds",
+            "Unix time from which the certificate of a TLS file that ends first is valid.",
+            "file",
+        )
+        self._certificate_ends = self._gauge(
+            "promedical_certificate_ends_timestamp_seconds",
+            "Unix time at which the first certificate of a TLS file ends.",
+            "file",
+        )
+        self._keys_file_ok.set(1)
+        self._tls_files_ok.set(1)
 
     def _declare_rounds(self) -> None:
-        self._rounds = Histogram(
+        self._rounds = self._histogram(
             "promedical_gathered_responses",
             "Responses per item that was put together from drop-in requests with one response each.",
             buckets=_POWERS,
-            registry=self.registry,
         )
 
     def _declare_queue(self) -> None:
-        self._items = Counter(
-            "promedical_items",
-            "Items answered, by lane and outcome (ok or an error code).",
-            ["lane", "outcome"],
-            registry=self.registry,
+        self._items = self._counter(
+            "promedical_items", "Items answered, by lane and outcome (ok or an error code).", "lane outcome"
         )
-        self._queue_items = Gauge(
-            "promedical_queue_items", "Items that wait for the engine.", ["lane"], registry=self.registry
-        )
-        self._queue_tokens = Gauge(
-            "promedical_queue_tokens", "Unique tokens that wait for the engine.", ["lane"], registry=self.registry
-        )
-        self._stage_seconds = Histogram(
+        self._queue_items = self._gauge("promedical_queue_items", "Items that wait for the engine.", "lane")
+        self._queue_tokens = self._gauge("promedical_queue_tokens", "Unique tokens that wait for the engine.", "lane")
+        self._stage_seconds = self._histogram(
             "promedical_stage_seconds",
-            "Time that requests spent in each stage.",
-            ["stage"],
+            "Time that requests spent in each stage, by lane.",
+            "stage lane",
             buckets=_SECONDS,
-            registry=self.registry,
         )
         for lane in get_args(Priority):
             self._queue_items.labels(lane)
             self._queue_tokens.labels(lane)
             for outcome in _ITEM_OUTCOMES:
                 self._items.labels(lane, outcome)
-        for stage in get_args(Stage):
-            self._stage_seconds.labels(stage)
+            for stage in get_args(Stage):
+                self._stage_seconds.labels(stage, lane)
 
     def _declare_engine(self) -> None:
-        self._batch_tokens = Histogram(
-            "promedical_batch_unique_tokens",
-            "Unique tokens in one pass of the engine.",
-            buckets=_TOKENS,
-            registry=self.registry,
+        self._batch_tokens = self._histogram(
+            "promedical_batch_unique_tokens", "Unique tokens in one pass of the engine.", buckets=_TOKENS
         )
-        self._tokens_flat = Counter(
-            "promedical_tokens_flat",
-            "Tokens that a forward pass per criterion would have computed.",
-            registry=self.registry,
+        self._tokens_flat = self._counter(
+            "promedical_tokens_flat", "Tokens that a forward pass per criterion would have computed."
         )
-        self._tokens_computed = Counter(
+        self._tokens_computed = self._counter(
             "promedical_tokens_computed",
             "Tokens of the scored trees, with shared tokens counted once; vLLM computes some more.",
-            registry=self.registry,
         )
-        self._engine_busy = Counter(
-            "promedical_engine_busy_seconds", "Time that the engine computed.", registry=self.registry
+        self._engine_busy = self._counter("promedical_engine_busy_seconds", "Time that the engine computed.")
+        self._engine_failures = self._counter(
+            "promedical_engine_failures", "Batches on which the engine raised an error."
         )
-        self._engine_failures = Counter(
-            "promedical_engine_failures", "Batches on which the engine raised an error.", registry=self.registry
-        )
-        self._prefix_tokens = Counter(
+        self._prefix_tokens = self._counter(
             "promedical_prefix_tokens",
             "Tokens of the paths sent to vLLM, by whether its prefix cache held them (vllm engine only).",
-            ["found"],
-            registry=self.registry,
+            "found",
         )
         for found in ("yes", "no"):
             self._prefix_tokens.labels(found)
 
     def _declare_scores(self) -> None:
-        self._criteria = Counter(
-            "promedical_criteria_scored", "Criteria judged, by dimension.", ["dimension"], registry=self.registry
-        )
-        self._probability = Histogram(
+        self._criteria = self._counter("promedical_criteria_scored", "Criteria judged, by dimension.", "dimension")
+        self._probability = self._histogram(
             "promedical_criterion_probability",
             "Probability that a criterion as worded is met, by dimension.",
-            ["dimension"],
+            "dimension",
             buckets=_TENTHS,
-            registry=self.registry,
         )
-        self._safety_checked = Counter(
-            "promedical_responses_safety_checked",
-            "Responses scored against at least one safety criterion.",
-            registry=self.registry,
+        self._safety_checked = self._counter(
+            "promedical_responses_safety_checked", "Responses scored against at least one safety criterion."
         )
-        self._vetoed = Counter(
-            "promedical_responses_vetoed", "Responses that violate a safety criterion.", registry=self.registry
-        )
-        self._unscored = Counter(
-            "promedical_responses_unscored",
-            "Responses that got no scores, by error code.",
-            ["code"],
-            registry=self.registry,
+        self._vetoed = self._counter("promedical_responses_vetoed", "Responses that violate a safety criterion.")
+        self._unscored = self._counter(
+            "promedical_responses_unscored", "Responses that got no scores, by error code.", "code"
         )
         for code in sorted(ITEM_ERROR_CODES - {ErrorCode.INVALID_ITEM}):
             self._unscored.labels(code)
@@ -198,10 +200,12 @@ class Metrics:
     def request_started(self) -> None:
         self._in_flight.inc()
 
-    def request_finished(self, transport: Transport, method: Method, code: str, seconds: float) -> None:
+    def request_finished(self, transport: Transport, method: Method, lane: Lane, code: str, seconds: float) -> None:
         """A request was answered: "ok" or an error code."""
         self._requests.labels(transport, method, code).inc()
         self._request_seconds.labels(transport, method).observe(seconds)
+        if lane and code in _NOT_REFUSED:
+            self._scoring_seconds.labels(lane).observe(seconds)
 
     def request_left(self) -> None:
         """The answer to a request has left, or nobody wants it any more."""
@@ -225,8 +229,8 @@ class Metrics:
         self._criteria.labels(dimension).inc()
         self._probability.labels(dimension).observe(probability)
 
-    def stage_finished(self, stage: Stage, seconds: float, ago_s: float) -> None:
-        self._stage_seconds.labels(stage).observe(seconds)
+    def stage_finished(self, stage: Stage, lane: Priority, seconds: float, ago_s: float) -> None:
+        self._stage_seconds.labels(stage, lane).observe(seconds)
         self._on_stage(stage, seconds, ago_s)
 
     def queue_changed(self, lane: Priority, jobs: int, tokens: int) -> None:
@@ -255,6 +259,20 @@ class Metrics:
     def keys_file_read(self, ok: bool) -> None:  # noqa: FBT001 - a listener
         """Show whether every line of the keys file can be read; this is a listener for `KeyRing`."""
         self._keys_file_ok.set(ok)
+
+    def tls_files_read(self, lives: Mapping[str, tuple[float, float]] | None) -> None:
+        """Show from when to when, in Unix time, the certificate of each TLS file that ends first is valid.
+
+        None: the files cannot be used. This is a listener for `ServerTls`.
+        """
+        self._tls_files_ok.set(lives is not None)
+        if lives is None:
+            return
+        self._certificate_begins.clear()
+        self._certificate_ends.clear()
+        for file, (begins, ends) in lives.items():
+            self._certificate_begins.labels(file).set(begins)
+            self._certificate_ends.labels(file).set(ends)
 
     def model_loaded(self, model: ModelRef) -> None:
         """Show the oracle that answers from now on."""

@@ -33,6 +33,7 @@ def test_metrics_names_and_labels_are_a_frozen_surface(snapshot):
     metrics = Metrics()
     metrics.model_loaded(ModelRef(**MODEL))
     metrics.rubrics_loaded(load_catalog())
+    metrics.tls_files_read({"tls_cert_file": (1.0, 2.0)})
     lines = sorted({f"{name} {' '.join(label for label, _ in labels)}".rstrip() for name, *labels in samples(metrics)})
     snapshot("service_metrics.txt", "\n".join(lines) + "\n")
 
@@ -50,12 +51,33 @@ def test_metrics_requests_and_requests_in_flight():
     metrics = Metrics()
     metrics.request_started()
     assert value(metrics, "promedical_requests_in_flight") == 1
-    metrics.request_finished("grpc", "ScoreBatch", "ok", 0.25)
+    metrics.request_finished("grpc", "ScoreBatch", "bulk", "ok", 0.25)
     assert value(metrics, "promedical_requests_in_flight") == 1
     metrics.request_left()
     assert value(metrics, "promedical_requests_in_flight") == 0
     assert value(metrics, "promedical_requests_total", transport="grpc", method="ScoreBatch", code="ok") == 1
     assert value(metrics, "promedical_request_seconds_sum", transport="grpc", method="ScoreBatch") == 0.25
+
+
+def test_metrics_time_of_scoring_is_that_of_requests_that_were_not_refused():
+    metrics = Metrics()
+    for lane, code in (("bulk", "ok"), ("bulk", "deadline"), ("bulk", "overloaded"), (None, "unauthenticated")):
+        metrics.request_finished("rest", "Rerank", lane, code, 0.25)
+    assert value(metrics, "promedical_scoring_seconds_count", lane="bulk") == 2
+    assert value(metrics, "promedical_scoring_seconds_count", lane="interactive") == 0
+
+
+def test_metrics_of_files():
+    metrics = Metrics()
+    assert value(metrics, "promedical_tls_files_ok") == 1
+    metrics.tls_files_read({"tls_cert_file": (1.0, 2.0), "tls_client_ca_file": (3.0, 4.0)})
+    metrics.tls_files_read(None)
+    assert value(metrics, "promedical_tls_files_ok") == 0
+    assert value(metrics, "promedical_certificate_ends_timestamp_seconds", file="tls_client_ca_file") == 4
+    metrics.tls_files_read({"tls_cert_file": (5.0, 6.0)})
+    assert value(metrics, "promedical_tls_files_ok") == 1
+    assert value(metrics, "promedical_certificate_begins_timestamp_seconds", file="tls_cert_file") == 5
+    assert ("promedical_certificate_ends_timestamp_seconds", ("file", "tls_client_ca_file")) not in samples(metrics)
 
 
 def test_metrics_scoring_events():
@@ -64,7 +86,7 @@ def test_metrics_scoring_events():
     metrics.response_scored(vetoed=True, safety_checked=True)
     metrics.response_scored(vetoed=False, safety_checked=False)
     metrics.criterion_scored(Dimension.SAFETY, 0.75)
-    metrics.stage_finished("queue", 0.5, 0.0)
+    metrics.stage_finished("queue", "bulk", 0.5, 0.0)
     metrics.queue_changed("bulk", 3, 400)
     metrics.batch_finished(BatchReport(trees=1, leaves=2, tokens_computed=100, tokens_flat=800, engine_s=0.5))
     assert value(metrics, "promedical_items_total", lane="bulk", outcome="too_long") == 1
@@ -73,7 +95,7 @@ def test_metrics_scoring_events():
     assert value(metrics, "promedical_criteria_scored_total", dimension="safety") == 1
     assert value(metrics, "promedical_criterion_probability_bucket", dimension="safety", le="0.7") == 0
     assert value(metrics, "promedical_criterion_probability_bucket", dimension="safety", le="0.8") == 1
-    assert value(metrics, "promedical_stage_seconds_sum", stage="queue") == 0.5
+    assert value(metrics, "promedical_stage_seconds_sum", stage="queue", lane="bulk") == 0.5
     assert value(metrics, "promedical_queue_items", lane="bulk") == 3
     assert value(metrics, "promedical_queue_tokens", lane="bulk") == 400
     assert value(metrics, "promedical_tokens_flat_total") == 800

@@ -155,8 +155,9 @@ def error_from_grpc(error: grpc.aio.AioRpcError, request_id: str | None = None) 
 
 def _details(error: grpc.aio.AioRpcError) -> tuple[str | None, float | None, float | None]:
     """The ErrorInfo's reason, the RetryInfo's delay in seconds, the pushback in milliseconds; None where absent."""
-    # The stubs call grpc.aio.Metadata a sequence of named tuples; it yields plain pairs.
-    trailers: dict[str, Any] = dict(cast("Any", error.trailing_metadata() or ()))
+    # The stubs call grpc.aio.Metadata a sequence of named tuples; it yields plain pairs. As a mapping it is broken
+    # before grpcio 1.80.
+    trailers: dict[str, Any] = dict(iter(cast("Any", error.trailing_metadata() or ())))
     reason, delay_s = None, None
     for detail in _rich_details(trailers.get("grpc-status-details-bin", b"")):
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()

@@ -86,6 +86,11 @@ class ExchangeScorer:
             self._ask_tree, window_s=gather_s, max_size=max_responses, call_later=call_later
         )
 
+    def lane(self, exchanges: Sequence[Exchange]) -> Priority:
+        """The lane of exchanges that ask for none: interactive if they are one item, as in the API."""
+        is_one_item = len(exchanges) <= self._max_responses and len({exchange.turns for exchange in exchanges}) <= 1
+        return "interactive" if is_one_item else "bulk"
+
     async def score(self, oracle: Oracle, exchanges: Sequence[Exchange], options: Options, caller: Caller) -> Scored:
         """Scores for every exchange.
 

@@ -151,13 +151,13 @@ class RewardService:
 
 
 async def _score(asked: ScoreRequest, oracle: Oracle, call: Call) -> bytes:
-    call.items = len(asked.items)
+    call.items, call.lane = len(asked.items), asked.lane
     answer = await oracle.score(asked, call.as_caller())
     return await asyncio.to_thread(lambda: responses.encode_score_response(answer).SerializeToString())
 
 
 async def _rank(asked: RankRequest, oracle: Oracle, call: Call) -> bytes:
-    call.items = 1
+    call.items, call.lane = 1, asked.lane
     answer = await oracle.rank(asked, call.as_caller())
     return await asyncio.to_thread(lambda: responses.encode_rank_response(answer).SerializeToString())
 

@@ -105,12 +105,12 @@ class RestEdge:
 
     async def _score(self, request: Request, oracle: Oracle, call: Call) -> bytes:
         asked = await self._asked(request, call, _SCORE_REQUEST)
-        call.items = len(asked.items)
+        call.items, call.lane = len(asked.items), asked.lane
         return _SCORE_RESPONSE.dump_json(await while_connected(request, oracle.score(asked, call.as_caller())))
 
     async def _rank(self, request: Request, oracle: Oracle, call: Call) -> bytes:
         asked = await self._asked(request, call, _RANK_REQUEST)
-        call.items = 1
+        call.items, call.lane = 1, asked.lane
         return _RANK_RESPONSE.dump_json(await while_connected(request, oracle.rank(asked, call.as_caller())))
 
     def _drop_in(self, drop_in: DropIn) -> Work:

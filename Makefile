@@ -148,7 +148,7 @@ chart: install ## Test the chart: real Helm, schemas, alerts, and releases whose
 	$(BIN)/pytest tests/helm $(ARGS)
 
 .PHONY: chart-docs
-chart-docs: install ## Write the generated parts of the chart: its README's parameters, the schema of its settings
+chart-docs: install ## Write the generated parts of the chart: its README's parameters, its schema and its defaults
 	npx --yes $(README_GENERATOR) --values helm/promedical/values.yaml --readme helm/promedical/README.md
 	$(BIN)/python -m scripts.docs.generate_chart
 

@@ -116,9 +116,19 @@ limits:
 - {name: TRANSFORMERS_OFFLINE, value: "1"}
 - {name: HF_HUB_DISABLE_TELEMETRY, value: "1"}
 {{ include "promedical.cacheEnv" . }}
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
+{{- range .Values.extraEnv }}
+{{ include "promedical.envEntry" . }}
 {{- end }}
+{{- end -}}
+
+{{/* Kubernetes wants text; YAML makes numbers and truth values of 1 and true. */}}
+{{- define "promedical.envEntry" -}}
+{{- $entry := . -}}
+{{- if hasKey . "value" -}}
+{{- $text := kindIs "string" .value | ternary (toString .value) (toJson .value) -}}
+{{- $entry = set (deepCopy .) "value" (kindIs "invalid" .value | ternary "" $text) -}}
+{{- end -}}
+{{- toYaml (list $entry) -}}
 {{- end -}}
 
 {{- define "promedical.probe" -}}

@@ -276,7 +276,7 @@ class Server:
         grpc_port = open_grpc("gRPC", main, settings.host, settings.grpc_port, self._tls)
         health_port = None
         if settings.health_port is not None:
-            probes = build_health_server(self._health)
+            probes = build_health_server(self._health, _SPARE_CONNECTIONS, settings.connection_max_age_s)
             self._grpc.append(probes)
             health_port = open_grpc("health", probes, settings.host, settings.health_port, None)
         for server in self._grpc:

@@ -1,6 +1,7 @@
 """Probes: four names over gRPC on two ports, two paths over REST; reflection."""
 
 import asyncio
+import contextlib
 
 import grpc
 import httpx
@@ -102,6 +103,51 @@ async def test_health_ends_the_longest_watch_when_there_are_too_many(monkeypatch
         watches[1].cancel()
         again = stub.Watch(health_pb2.HealthCheckRequest(service="liveness"))
         assert (await again.read()).status == NOT_SERVING
+
+
+async def ended(reader, at_most_s=30):
+    """Wait until the server closes the connection."""
+    async with asyncio.timeout(at_most_s):
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1024):
+                pass
+
+
+async def test_health_port_takes_no_more_connections_than_its_limit_and_ends_silent_ones(monkeypatch):
+    monkeypatch.setattr("promedical_service.server._SPARE_CONNECTIONS", 4)
+    monkeypatch.setattr("promedical_service.edges.grpc.server._HANDSHAKE_TIMEOUT_S", 2.0)
+    async with running(health_port=0) as server:
+        target = f"127.0.0.1:{server.ports.health}"
+        silent = [await asyncio.open_connection("127.0.0.1", server.ports.health) for _ in range(4)]
+        await asyncio.gather(*(reader.readexactly(9) for reader, _ in silent))  # greeted, so they count
+        late, late_writer = await asyncio.open_connection("127.0.0.1", server.ports.health)
+        await ended(late, 1)
+        assert not any(reader.at_eof() for reader, _ in silent)
+
+        await asyncio.gather(*(ended(reader) for reader, _ in silent))
+        assert await statuses(target) == [SERVING] * 4
+        for writer in (late_writer, *(writer for _, writer in silent)):
+            writer.close()
+
+
+async def test_health_port_ends_connections_that_ask_nothing_more(monkeypatch):
+    monkeypatch.setattr("promedical_service.edges.grpc.server._IDLE_S", 0.5)
+    async with running(health_port=0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.ports.health)
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        await ended(reader)
+        writer.close()
+        assert await statuses(f"127.0.0.1:{server.ports.health}") == [SERVING] * 4
+
+
+async def test_health_port_asks_watchers_to_come_again_at_their_age():
+    async with (
+        running(health_port=0, connection_max_age_s=1.0) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.ports.health}") as channel,
+        asyncio.timeout(30),
+    ):
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
 
 
 async def test_keys_file_that_turns_bad_shows_in_the_metrics_though_nobody_calls(tmp_path, monkeypatch):

@@ -202,9 +202,11 @@ def build_grpc_server(
     return server
 
 
-def build_health_server(health: Health) -> grpc.aio.Server:
-    """A server that answers only grpc.health.v1, for the plaintext health port."""
-    options = [*UNREAD_OPTIONS, ("grpc.max_receive_message_length", MAX_BRIEF_BYTES), ("grpc.so_reuseport", 0)]
+def build_health_server(health: Health, max_at_once: int, connection_max_age_s: float) -> grpc.aio.Server:
+    """A server that answers only grpc.health.v1, for the plaintext health port; bounded as that of the gRPC port is."""
+    options = server_options(
+        max_request_bytes=MAX_BRIEF_BYTES, max_at_once=max_at_once, connection_max_age_s=connection_max_age_s
+    )
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers((HealthService(health, BriefReads(_TINY_READS_AT_ONCE)).handlers(),))
     return server

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from promedical_client.errors import MisconfiguredError
+
 DEFAULT_URL: Final = "grpc://127.0.0.1:50051"
 ENVIRONMENT: Final = {
     "url": "PROMEDICAL_URL",
@@ -22,6 +24,8 @@ _ENCRYPTED: Final = {"grpcs", "https"}
 class Address:
     """Where a service is. It is checked when it is made; its files are read when a client is made.
 
+    White space around the URL and the key is left out: files and variables often end in a line break.
+
     Attributes:
         url: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
         api_key: Sent as `authorization: Bearer`; not shown when the address is printed.
@@ -30,7 +34,7 @@ class Address:
         key_file: PEM file of the certificate's key.
 
     Raises:
-        ValueError: A field cannot be used; the error says what was expected.
+        MisconfiguredError: A field cannot be used; the error says what was expected.
     """
 
     url: str = DEFAULT_URL
@@ -41,11 +45,17 @@ class Address:
     key_file: str | Path | None = None
 
     def __post_init__(self) -> None:
+        for name in ("url", "api_key"):
+            text = getattr(self, name)
+            object.__setattr__(self, name, text.strip() if text else text)
         parts = _parsed(self.url)
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable() and self.api_key):
-            raise ValueError("api_key is empty or holds a character that headers cannot carry, such as a line break")
+            raise MisconfiguredError(
+                "api_key is empty or holds a character that headers cannot carry, such as a letter with an accent or "
+                "a line break"
+            )
         if any((self.ca_file, self.cert_file, self.key_file)) and not self.is_encrypted:
-            raise ValueError(
+            raise MisconfiguredError(
                 f"ca_file, cert_file and key_file are for TLS, and url is {self.url!r}; use {parts.scheme}s://"
             )
 
@@ -66,11 +76,20 @@ class Address:
 
 
 def _parsed(url: str) -> SplitResult:
-    parts = urlsplit(url)
+    expected = "expected grpc://HOST:PORT, grpcs://, http:// or https://"
+    try:
+        parts = urlsplit(url)
+        if parts.username is not None:
+            raise MisconfiguredError("url holds a user name; give api_key instead")
+        port = parts.port
+    except ValueError as error:
+        if isinstance(error, MisconfiguredError):
+            raise
+        raise MisconfiguredError(f"url is {url!r}: {error}; {expected}") from None
     if parts.scheme not in {"grpc", "grpcs", "http", "https"} or not parts.hostname:
-        raise ValueError(f"url is {url!r}; expected grpc://HOST:PORT, grpcs://, http:// or https://")
-    if parts.username is not None:
-        raise ValueError("url holds a user name; give api_key instead")
-    if parts.scheme.startswith("grpc") and (parts.port is None or parts.path not in {"", "/"}):
-        raise ValueError(f"url is {url!r}; expected {parts.scheme}://HOST:PORT and nothing after it")
+        raise MisconfiguredError(f"url is {url!r}; {expected}")
+    if not url.isprintable() or " " in url:
+        raise MisconfiguredError(f"url is {url!r}, with a character that no URL holds; {expected}")
+    if parts.query or parts.fragment or (parts.scheme.startswith("grpc") and (port is None or parts.path.strip("/"))):
+        raise MisconfiguredError(f"url is {url!r}; expected {parts.scheme}://HOST:PORT and nothing after it")
     return parts

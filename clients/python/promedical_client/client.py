@@ -71,7 +71,8 @@ class AsyncClient:
         transport: A transport to use instead of the one that `url` names, for example a `MockTransport`.
 
     Raises:
-        ValueError: An argument cannot be used.
+        MisconfiguredError: The address, or a variable of the environment such as a proxy, cannot be used.
+        ValueError: Another argument cannot be used.
         OSError: A TLS file cannot be read.
     """
 

@@ -2,6 +2,7 @@
 
     PromedicalError
     ├── InvalidRequestError        invalid_request
+    │   └── MisconfiguredError         an address, or a variable of the environment, cannot be used
     ├── NotFoundError              not_found
     ├── RevisionMismatchError      revision_mismatch
     │   ├── MixedFingerprintsError     the chunks of one call met different oracles
@@ -67,6 +68,16 @@ class InvalidRequestError(PromedicalError):
     """The request is not valid; the message names the field."""
 
     code = ErrorCode.INVALID_REQUEST
+
+
+class MisconfiguredError(InvalidRequestError, ValueError):
+    """The address of the service, or a variable of the environment such as a proxy, cannot be used; nothing was sent.
+
+    It is a `ValueError` too, since it is mostly raised for arguments.
+    """
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class NotFoundError(PromedicalError):

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from promedical_client import AsyncClient, Client
+from promedical_client import AsyncClient, Client, MisconfiguredError
 from promedical_client.address import Address
 from promedical_client.integrations import Grader
 from promedical_client.transports.grpc import GrpcTransport
@@ -28,7 +28,22 @@ def test_address_shows_no_key_and_cannot_be_changed():
         ("grpc://host:1/path", {}, "expected grpc://HOST:PORT and nothing after it"),
         ("grpc://host:99999", {}, "Port out of range"),
         ("http://user:word@host", {}, "give api_key instead"),
-        ("grpc://host:1", {"api_key": "line\n"}, "such as a line break"),
+        ("grpc://host:1", {"api_key": "li\nne"}, "a line break"),
+        ("grpc://host:1", {"api_key": "schlüssel"}, "a letter with an accent"),
+        ("grpc://host:1", {"api_key": " \n"}, "api_key is empty"),
+        ("", {}, "url is ''; expected grpc://HOST:PORT"),
+        ("'grpc://host:1'", {}, "expected grpc://HOST:PORT, grpcs://, http:// or https://"),
+        ('"http://host"', {}, "expected grpc://HOST:PORT, grpcs://, http:// or https://"),
+        ("http://ho st", {}, "a character that no URL holds"),
+        ("http://host\n:80", {}, "a character that no URL holds"),
+        ("http://host\u200b", {}, "a character that no URL holds"),
+        ("\ufeffhttp://host", {}, "expected grpc://HOST:PORT, grpcs://, http:// or https://"),
+        ("http://host:80\u200b", {}, "Port could not be cast"),
+        ("http://host:port", {}, "Port could not be cast"),
+        ("http://[::1", {}, "Invalid IPv6 URL"),
+        ("http://host?x=1", {}, "nothing after it"),
+        ("http://host#x", {}, "nothing after it"),
+        ("http://user:word@host:port", {}, "give api_key instead"),
         ("grpc://host:1", {"api_key": ""}, "api_key is empty"),
         ("grpc://host:1", {"cert_file": "cert.pem"}, "use grpcs://"),
         ("http://host", {"ca_file": "ca.pem"}, "use https://"),
@@ -36,9 +51,15 @@ def test_address_shows_no_key_and_cannot_be_changed():
     ],
 )
 def test_address_that_cannot_work_is_refused_and_shows_no_secret(url, access, expected):
-    with pytest.raises(ValueError, match=expected) as refused:
+    with pytest.raises(MisconfiguredError, match=expected) as refused:
         Address(url, **access)
     assert "word" not in str(refused.value)
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {}\t", "\n{}\u00a0"])
+def test_address_leaves_out_white_space_around_url_and_key(around):
+    address = Address(around.format("http://host/path"), api_key=around.format("key"))
+    assert (address.url, address.api_key) == ("http://host/path", "key")
 
 
 @pytest.mark.parametrize(

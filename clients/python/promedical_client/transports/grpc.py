@@ -31,6 +31,8 @@ from promedical_client.errors import (
 )
 from promedical_client.per_loop import PerLoop
 from promedical_client.transports.base import Call
+from promedical_client.transports.proxies import proxy_for
+from promedical_client.transports.tls import check_tls_files
 
 Asked = TypeVar("Asked")
 Wire = TypeVar("Wire")
@@ -69,6 +71,8 @@ class GrpcTransport:
         self._target = target or address.host
         self._credentials = _credentials(address) if address.is_encrypted else None
         self._authorization = (("authorization", f"Bearer {address.api_key}"),) if address.api_key else ()
+        proxy = proxy_for(address)
+        self._options = (*CHANNEL_OPTIONS, ("grpc.http_proxy", proxy.url) if proxy else ("grpc.enable_http_proxy", 0))
         self._channels = PerLoop(self._open)
 
     async def score(self, request: m.ScoreRequest, call: Call) -> m.ScoreResponse:
@@ -132,8 +136,8 @@ class GrpcTransport:
 
     def _open(self) -> grpc.aio.Channel:
         if self._credentials is None:
-            return grpc.aio.insecure_channel(self._target, options=CHANNEL_OPTIONS)
-        return grpc.aio.secure_channel(self._target, self._credentials, options=CHANNEL_OPTIONS)
+            return grpc.aio.insecure_channel(self._target, options=self._options)
+        return grpc.aio.secure_channel(self._target, self._credentials, options=self._options)
 
 
 def error_from_grpc(error: grpc.aio.AioRpcError, request_id: str | None = None) -> PromedicalError:
@@ -202,6 +206,7 @@ def _decode_rubric(wire: pb.GetRubricResponse) -> m.RubricInfo:
 
 
 def _credentials(address: Address) -> grpc.ChannelCredentials:
+    check_tls_files(address)
     return grpc.ssl_channel_credentials(
         root_certificates=_bytes_of(address.ca_file),
         private_key=_bytes_of(address.key_file),

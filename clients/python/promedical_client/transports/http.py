@@ -2,8 +2,8 @@
 
 import asyncio
 import dataclasses
+import importlib.util
 import math
-import ssl
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from promedical_client.address import Address
 from promedical_client.errors import (
     DeadlineError,
     InvalidRequestError,
+    MisconfiguredError,
     PromedicalError,
     ProtocolError,
     UnavailableError,
@@ -27,6 +28,8 @@ from promedical_client.errors import (
 )
 from promedical_client.per_loop import PerLoop
 from promedical_client.transports.base import Call
+from promedical_client.transports.proxies import Proxy, proxy_for
+from promedical_client.transports.tls import tls_context
 
 T = TypeVar("T")
 
@@ -47,7 +50,9 @@ class HttpTransport:
 
     def __init__(self, address: Address) -> None:
         self._url = address.url.rstrip("/")
-        self._tls = _context(address) if address.is_encrypted else True
+        self._tls = tls_context(address)
+        self._proxy = proxy_for(address)
+        _check_socks(self._proxy)
         self._authorization = {"authorization": f"Bearer {address.api_key}"} if address.api_key else {}
         self._pools = PerLoop(self._open)
 
@@ -114,10 +119,11 @@ class HttpTransport:
         except httpx.HTTPError as error:
             if pool.is_closed:
                 raise closed_in_call(call.request_id) from None
-            raise error_from_httpx(error, call.request_id) from None
+            raise error_from_httpx(error, call.request_id, self._proxy) from None
 
     def _open(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self._url, verify=self._tls, limits=_LIMITS)
+        proxy = self._proxy.url if self._proxy else None
+        return httpx.AsyncClient(base_url=self._url, verify=self._tls, limits=_LIMITS, proxy=proxy, trust_env=False)
 
 
 def error_from_answer(answer: httpx.Response, request_id: str | None = None) -> PromedicalError:
@@ -134,15 +140,18 @@ def error_from_answer(answer: httpx.Response, request_id: str | None = None) -> 
     )
 
 
-def error_from_httpx(error: httpx.HTTPError, request_id: str | None = None) -> PromedicalError:
+def error_from_httpx(
+    error: httpx.HTTPError, request_id: str | None = None, proxy: Proxy | None = None
+) -> PromedicalError:
     """The exception for an exchange that failed. Only connection errors have a text that is safe to repeat."""
     name = type(error).__name__
+    way = f" by way of the proxy in {proxy.variable}" if proxy else ""
     match error:
-        case httpx.ConnectError() | httpx.ConnectTimeout():
-            return UnavailableError(f"cannot connect: {error or name}", request_id=request_id)
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
+            return UnavailableError(f"cannot connect{way}: {error or name}", request_id=request_id)
         case httpx.TimeoutException():
             return DeadlineError(f"no answer in time ({name})", request_id=request_id)
-        case httpx.NetworkError() | httpx.RemoteProtocolError() | httpx.ProxyError():
+        case httpx.NetworkError() | httpx.RemoteProtocolError():
             return UnavailableError(f"the connection broke ({name})", request_id=request_id)
         case _:
             return ProtocolError(f"no exchange with this service is possible ({name})", request_id=request_id)
@@ -182,8 +191,7 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
-def _context(address: Address) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=address.ca_file)
-    if address.cert_file:
-        context.load_cert_chain(address.cert_file, address.key_file)
-    return context
+def _check_socks(proxy: Proxy | None) -> None:
+    if proxy and proxy.url.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        message = f"the proxy in {proxy.variable} speaks SOCKS, for which a package is missing: pip install socksio"
+        raise MisconfiguredError(f"{message}. Or name the service's host in no_proxy")

@@ -9,6 +9,7 @@ def open_transport(address: Address) -> Transport:
 
     Raises:
         OSError: A TLS file cannot be read.
+        MisconfiguredError: A TLS file, or a variable of the environment, cannot be used.
     """
     if address.is_grpc:
         from promedical_client.transports.grpc import GrpcTransport  # noqa: PLC0415 - only who uses gRPC loads it

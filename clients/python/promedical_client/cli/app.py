@@ -4,7 +4,6 @@ Standard output holds results only; progress, summaries and errors go to standar
 """
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
@@ -29,6 +28,7 @@ from promedical_client.cli.options import (
     pins_of,
     takes_address,
 )
+from promedical_client.cli.output import check_standard_output, printed, results_file
 from promedical_client.cli.program import Version, run_program
 from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept, progress
 
@@ -39,7 +39,8 @@ Asked = TypeVar("Asked", m.ScoreItem, m.RankRequest)
 
 EXIT_CODES: Final = (
     "Exit codes: 0 everything was scored; 1 some items or responses were not scored; 2 bad usage, or bad input, "
-    "whether found here or by the service; 3 the service cannot be reached, or refused to answer."
+    "whether found here or by the service, or results that cannot be written; 3 the service cannot be reached, or "
+    "refused to answer; 141 whoever read the results went away."
 )
 OUT_HELP: Final = (
     "Write outcomes to this file as JSON lines, in input order. If the service fails halfway, the outcomes so far are "
@@ -90,13 +91,14 @@ def score(  # noqa: PLR0913 - one parameter per option
     timeout_s: TimeoutS = 600.0,
 ) -> None:
     """Score the items of a file."""
-    from promedical_client.jsonl import read_items, to_json  # noqa: PLC0415 - see `opened`
-    from promedical_data.files import output_file  # noqa: PLC0415
+    from promedical_client.jsonl import read_items  # noqa: PLC0415 - see `opened`
 
     pins = pins_of(expected_rubrics)
     items = [_judged_by(item, rubric_id, base_rubric_id) for item in read_items(file, limit=limit)]
+    if output or not out:
+        check_standard_output()
     with (
-        output_file(out) if out else nullcontext() as stream,
+        results_file(out) as results,
         partial_kept(out, len(items)),
         opened(address, timeout_s) as client,
         progress("scoring") as on_progress,
@@ -109,10 +111,10 @@ def score(  # noqa: PLR0913 - one parameter per option
             expected_rubrics=pins,
             on_progress=on_progress,
         )
-        if stream is not None:
-            stream.writelines(f"{to_json(outcome)}\n" for outcome in answer.items)
+        results.extend(answer.items)
     if output or not out:
-        _print_outcomes(answer.items, output or Format.TABLE)
+        with printed(*answer.items):
+            _print_outcomes(answer.items, output or Format.TABLE)
     _summarise(answer)
     _exit_by(answer.items)
 
@@ -144,6 +146,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
         raise typer.BadParameter("give either FILE, or --prompt and at least one --response")
     asked = read_rank_request(file) if file else m.RankRequest(prompt=prompt or "", responses=tuple(response or ()))
     asked = _judged_by(asked, rubric_id, base_rubric_id)
+    check_standard_output()
     with opened(address, timeout_s) as client:
         answer = client.rank(
             asked.prompt,
@@ -158,11 +161,12 @@ def rank(  # noqa: PLR0913 - one parameter per option
             expected_rubrics=pins_of(expected_rubrics) or asked.expected_rubrics,
         )
     outcome = m.ItemOutcome(id="rank", error=answer.error, result=answer.result)
-    if output is Format.JSONL:
-        typer.echo(to_json(answer))
-    else:
-        _print_outcomes((outcome,), output)
-        typer.echo(f"best: {', '.join(map(str, answer.best)) or 'none, nothing was scored'}")
+    with printed(answer):
+        if output is Format.JSONL:
+            typer.echo(to_json(answer))
+        else:
+            _print_outcomes((outcome,), output)
+            typer.echo(f"best: {', '.join(map(str, answer.best)) or 'none, nothing was scored'}")
     _exit_by((outcome,))
 
 
@@ -179,13 +183,14 @@ def rubrics(
     """List the rubrics that the service knows, or show the criteria of one."""
     with opened(address, timeout_s) as client:
         found = (client.rubric(name),) if name else client.rubrics()
-    if output is Format.JSONL:
-        return _print_json(found)
     from promedical_client.cli import tables as cli_tables  # noqa: PLC0415 - see `opened`
 
-    _console().print(cli_tables.rubric_table(found[0]) if name else cli_tables.rubrics_table(found))
-    if name:
-        typer.echo(f"to pin it: --expected-rubric {found[0].pin.name}={found[0].sha256}")
+    with printed():
+        if output is Format.JSONL:
+            return _print_json(found)
+        _console().print(cli_tables.rubric_table(found[0]) if name else cli_tables.rubrics_table(found))
+        if name:
+            typer.echo(f"to pin it: --expected-rubric {found[0].pin.name}={found[0].sha256}")
     return None
 
 
@@ -201,11 +206,13 @@ def model(
     """Show what the oracle is: its fingerprint, whether it is trained, its limits."""
     with opened(address, timeout_s) as client:
         info = client.model()
-    if output is Format.JSONL:
-        return _print_json((info,))
     from promedical_client.cli import tables as cli_tables  # noqa: PLC0415 - see `opened`
 
-    return _console().print(cli_tables.model_table(info))
+    with printed():
+        if output is Format.JSONL:
+            _print_json((info,))
+        else:
+            _console().print(cli_tables.model_table(info))
 
 
 def main() -> None:

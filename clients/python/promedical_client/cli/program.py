@@ -6,6 +6,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 import promedical
+from promedical_client.cli.output import guarded_output
 
 _BAD_INSTALL: Final = 2
 
@@ -29,11 +30,12 @@ def run_program(app: typer.Typer, name: str, *, extra: str = "") -> None:
         name: The name of the program, for the error.
         extra: The extra that installs what its commands import.
     """
-    try:
-        app()
-    except ModuleNotFoundError as error:
-        typer.echo(f"{name}: {missing_module(error, extra)}", err=True)
-        sys.exit(_BAD_INSTALL)
+    with guarded_output(name):
+        try:
+            app()
+        except ModuleNotFoundError as error:
+            typer.echo(f"{name}: {missing_module(error, extra)}", err=True)
+            sys.exit(_BAD_INSTALL)
 
 
 def missing_module(error: ModuleNotFoundError, extra: str) -> str:

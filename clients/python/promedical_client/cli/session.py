@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 
 from promedical_client.address import Address
+from promedical_client.cli.output import results_file
 from promedical_client.errors import InvalidRequestError, NotFoundError, PromedicalError
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ def expected_errors() -> Iterator[None]:
 @contextmanager
 def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
     """If a call fails halfway, write what was answered to a file beside `out`."""
-    from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `opened`
-    from promedical_data.files import output_file  # noqa: PLC0415
-
     try:
         yield
     except PromedicalError as error:
@@ -63,8 +61,8 @@ def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
             raise
         typer.echo(f"promedical: {error}", err=True)
         beside = out.with_name(f"{out.name}.partial")
-        with output_file(beside) as stream:
-            stream.writelines(f"{to_json(outcome)}\n" for outcome in error.partial)
+        with results_file(beside) as results:
+            results.extend(error.partial)
         typer.echo(f"promedical: {len(error.partial)} of {asked} items were answered; they are in {beside}", err=True)
         raise typer.Exit(_REFUSED) from None
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import ipaddress
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +179,23 @@ async def test_renewed_certificate_is_served_without_a_restart(pki, quick, ask):
         assert await answered(ask, server, pki.other)
         with pytest.raises((httpx.ConnectError, grpc.aio.AioRpcError)):
             await ask(server, pki.ours)
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+async def test_renewed_certificate_of_the_same_size_and_time_is_served(pki, quick, ask):
+    pair = (pki.server.cert, pki.server.key)
+    longest = max(len(file.read_bytes()) for file in pair) + 100
+    for file in pair:
+        file.write_bytes(file.read_bytes().ljust(longest, b"\n"))
+    async with running(**files(pki)) as server:
+        await ask(server, pki.ours)
+        renewed = pki.other.issue("server")
+        for file, new in zip(pair, (renewed.cert, renewed.key), strict=True):
+            times = file.stat()
+            with file.open("r+b") as stream:
+                stream.write(new.read_bytes().ljust(longest, b"\n"))
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert await answered(ask, server, pki.other)
 
 
 @pytest.mark.parametrize("ask", [ask_rest, ask_grpc])

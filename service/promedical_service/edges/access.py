@@ -148,12 +148,3 @@ def _parse_key(line: str) -> tuple[str, bytes]:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
-def file_stamp(file: Path | None) -> tuple[int, int, int] | None:
-    """What changes when a file changes; None if the file does not exist."""
-    try:
-        status = file.stat() if file else None
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino) if status else None

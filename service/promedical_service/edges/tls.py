@@ -11,7 +11,6 @@ from typing import Any
 
 from cryptography import x509
 
-from promedical_service.edges.access import file_stamp
 from promedical_service.settings import ConfigurationError, Settings
 from promedical_service.telemetry.logs import get_logger
 
@@ -45,35 +44,40 @@ class ServerTls:
         self._files = (certificate, key, client_ca)
         self._on_read = on_read
         self._log = get_logger("promedical.tls")
-        self._seen = [file_stamp(file) for file in self._files]
         self.context = self._current = _checked(*self._files)
         self.context.sni_callback = self._use_current
         self.version = 0
-        self._read("TLS files read")
+        self._seen = self._contents()
+        self._take("TLS files read")
 
     def reread(self) -> None:
         """Use the changed files, if they are valid."""
-        stamps = [file_stamp(file) for file in self._files]
-        if stamps == self._seen:
+        contents = self._contents()
+        if contents == self._seen:
             return
-        self._seen = stamps
         try:
-            self._current = _checked(*self._files)
-            self._read("TLS files read again")
-        except (ConfigurationError, OSError) as error:
+            checked = _checked(*self._files)
+        except ConfigurationError as error:
+            self._seen = contents
             self._log.error("TLS files not read, the old certificate stays", reason=str(error))
             self._on_read(None)
             return
-        self.version += 1
+        if self._contents() == contents:  # otherwise they are being written, and the next look sees more
+            self._current, self._seen = checked, contents
+            self._take("TLS files read again")
+            self.version += 1
 
     def _use_current(self, connection: ssl.SSLObject, *_: Any) -> None:
         """Every handshake calls this, whether or not the client names a server."""
         connection.context = self._current
 
-    def _read(self, message: str) -> None:
-        certificate, key, client_ca = self._files
-        self.certificate, self.key = certificate.read_bytes(), key.read_bytes()
-        self.client_ca = client_ca.read_bytes() if client_ca else None
+    def _contents(self) -> tuple[bytes | None, ...]:
+        """What the files hold; None for one that is missing. Time and size of a file need not change with it."""
+        return tuple(_content(file) for file in self._files)
+
+    def _take(self, message: str) -> None:
+        certificate, key, self.client_ca = self._seen
+        self.certificate, self.key = certificate or b"", key or b""
         lives = _lives({"tls_cert_file": self.certificate, "tls_client_ca_file": self.client_ca})
         self._log.info(message, ends={file: round(ends) for file, (_, ends) in lives.items()})
         self._on_read(lives)
@@ -111,6 +115,13 @@ def _trust_clients_of(client_ca: Path, context: ssl.SSLContext) -> None:
         raise ConfigurationError(f"tls_client_ca_file: expected certificates in PEM: {error}") from None
     context.verify_mode = ssl.CERT_REQUIRED
     context.num_tickets = 0  # a ticket would let a client in again whose authority was removed
+
+
+def _content(file: Path | None) -> bytes | None:
+    try:
+        return file.read_bytes() if file else None
+    except OSError:
+        return None
 
 
 def _lives(files: Mapping[str, bytes | None]) -> Lives:

@@ -100,6 +100,9 @@ REVOKED = {
     "only a slip": b"nonsense",
     "empty": b"",
     "only a comment": b"# later",
+    "UTF-16": f"bench:{OTHER}".encode("utf-16"),
+    "nothing but zeros": bytes(100),
+    "a name without a key": b"trainer:\n",
     "deleted": None,
 }
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import socket
+import socketserver
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 import trustme
@@ -17,7 +20,6 @@ from promedical_client.integrations import Grader
 from promedical_client.transports import proxies
 from promedical_client.transports.opening import open_transport
 from promedical_client.transports.proxies import Proxy, proxy_for
-from serving import free_port
 
 NOBODY = "http://127.0.0.1:1"
 """A proxy that is not there: a call by way of it cannot work."""
@@ -146,43 +148,58 @@ def test_command_takes_variables_that_end_in_a_line_break(url, environ):
 # Proxies.
 
 
+class Tunnel(socketserver.ThreadingTCPServer):
+    """A real HTTP proxy, and the methods that it was asked for."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Tunnelled)
+        self.asked = []
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+class _Tunnelled(socketserver.BaseRequestHandler):
+    server: Any  # a Tunnel
+
+    def handle(self):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self.request.recv(1)
+        verb, target, _ = head.split(b"\r\n")[0].decode().split(" ")
+        self.server.asked.append(verb)
+        host = target.removeprefix("http://").partition("/")[0]
+        name, _, port = host.partition(":")
+        with socket.create_connection((name, int(port))) as there:
+            if verb == "CONNECT":
+                self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            else:
+                there.sendall(head.replace(f"http://{host}".encode(), b"", 1))
+            threading.Thread(target=_copy, args=(self.request, there), daemon=True).start()
+            _copy(there, self.request)
+
+
+def _copy(source, target):
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
 def tunnel():
-    """A real HTTP proxy, and the first lines of what it was asked."""
-    asked, loop = [], asyncio.new_event_loop()
-
-    async def copy(reader, writer):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    async def serve(reader, writer):
-        head = await reader.readuntil(b"\r\n\r\n")
-        verb, target, _ = head.split(b"\r\n")[0].decode().split(" ")
-        asked.append(verb)
-        host, port = target.removeprefix("http://").partition("/")[0].split(":")
-        there, back = await asyncio.open_connection(host, int(port))
-        if verb == "CONNECT":
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        else:
-            back.write(head.replace(f"http://{host}:{port}".encode(), b"", 1))
-        await asyncio.gather(copy(reader, back), copy(there, writer), return_exceptions=True)
-
-    port = free_port()
-    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", port))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{port}", asked
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.1))
-        loop.close()
+    with Tunnel() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("written", ["{}", "http://{}", " http://{}/\n"])
@@ -190,11 +207,11 @@ def tunnel():
 def test_call_goes_by_way_of_the_proxy_of_its_protocol(url, environ, written, variable):
     serves_grpc = variable in {"http_proxy", "HTTP_PROXY", "grpc_proxy", "https_proxy"}
     serves_rest = variable in {"http_proxy", "HTTP_PROXY", "all_proxy"}
-    with tunnel() as (proxy, asked):
-        environ({variable: written.format(proxy)})
+    with tunnel() as proxy:
+        environ({variable: written.format(proxy.address)})
         assert ask_sync(url) == "fake"
     expected = (["CONNECT"] if serves_grpc else []) if url.startswith("grpc") else ["GET"] if serves_rest else []
-    assert asked == expected
+    assert proxy.asked == expected
 
 
 @asks

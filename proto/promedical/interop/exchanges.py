@@ -130,14 +130,40 @@ def read_turns(value: Any, path: str = "prompt") -> tuple[Message, ...]:
     Raises:
         InvalidField: It is something else, or part of it is not text.
     """
+    return tuple(_message(entry, f"{path}[{index}]") for index, entry in _entries(value, path))
+
+
+def read_answer(value: Any, path: str = "response") -> str:
+    """What is judged of the messages that a policy wrote: the text of the last one, empty if it wrote none.
+
+    Raises:
+        InvalidField: It ends with a turn of another role, calls a tool, or holds something else than text.
+    """
+    places = ((f"{path}[{index}]", entry) for index, entry in _entries(value, path))
+    turns = [_message(_with_text(entry, place), place) for place, entry in places]
+    if turns and turns[-1].role != "assistant":
+        raise InvalidField(path, "does not end with a turn of the assistant")
+    return turns[-1].content if turns else ""
+
+
+def _with_text(entry: Any, path: str) -> Any:
+    """A policy's message; one without content is empty."""
+    if not isinstance(entry, Mapping):
+        return entry
+    if entry.get("tool_calls"):
+        raise InvalidField(f"{path}.tool_calls", "calls a tool, which the oracle cannot see; leave tool calls out")
+    return {**entry, "content": ""} if entry.get("content") is None else entry
+
+
+def _entries(value: Any, path: str) -> Iterable[tuple[int, Any]]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidField(path, "expected a list of messages")
-    return tuple(_message(entry, f"{path}[{index}]") for index, entry in enumerate(value))
+    return enumerate(value)
 
 
 def _message(entry: Any, path: str) -> Message:
     if isinstance(entry, Message):
-        return entry
+        entry = {"role": entry.role, "content": entry.content}
     if not isinstance(entry, Mapping):
         raise InvalidField(path, "expected an object with role and content")
     named = entry.get("role")

@@ -6,6 +6,7 @@ of a rubric that the service knows. Nothing else is guessed: a label that is nei
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from promedical.messages import CriterionSpec, RubricSpec
@@ -38,7 +39,7 @@ def read_label(label: Any, path: str = "label") -> RubricChoice | None:
         FieldTooLarge: Its text is longer than criteria can be.
     """
     if isinstance(label, RubricSpec):
-        return label
+        return _rubric(label.criteria, path)
     if isinstance(label, str):
         return _read_text(label.strip(), path)
     if isinstance(label, Mapping):
@@ -96,4 +97,5 @@ def _rubric(criteria: list[Any] | tuple[Any, ...], path: str) -> RubricSpec:
 
 
 def _without_nulls(entry: Any) -> Any:
+    entry = asdict(entry) if isinstance(entry, CriterionSpec) else entry
     return {k: v for k, v in entry.items() if v is not None} if isinstance(entry, Mapping) else entry

@@ -133,8 +133,8 @@ def judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.Dat
 def _judged(pairs: Sequence[tuple[dict[str, Any], str]], grader: Grader) -> Iterator[dict[str, Any]]:
     for start in range(0, len(pairs), _AT_ONCE):
         batch = pairs[start : start + _AT_ONCE]
-        exchanges = [grader.exchange(row["prompt"], text, row["rubric"]) for row, text in batch]
-        grades = grader.run(lambda exchanges=exchanges: grader.grade(exchanges))  # type: ignore[misc]
+        samples = [grader.sample(row["prompt"], text, row["rubric"]) for row, text in batch]
+        grades = grader.run(lambda samples=samples: grader.grade(samples))  # type: ignore[misc]
         for (row, _), grade in zip(batch, grades, strict=True):
             if isinstance(grade, ResponseScores):
                 yield {"prompt": row["prompt_id"], **{name: getattr(grade, name) for name in _OF_ORACLE}}

@@ -68,7 +68,7 @@ def oracle_reward(grader: Grader, failures: Failures) -> Reward:
     ) -> list[float | None]:
         began = time.perf_counter()
         try:
-            graded = await grader.graded(grader.exchanges(prompts, completions, rubric))
+            graded = await grader.graded(grader.samples(prompts, completions, rubric))
         except PromedicalError as error:
             graded = Graded(grades=(ErrorInfo(code=error.code, message=error.message),) * len(prompts))
             if error.code in _HOPELESS:

@@ -1,7 +1,8 @@
-"""The base of every adapter: it takes exchanges and gives one grade for each; the responses of a group share a tree.
+"""The base of every adapter: it takes samples and gives one grade for each; the responses of a group share a tree.
 
-If a whole call fails, it raises one of `promedical_client.errors`. If one response fails, its grade is an
-`ErrorInfo`; frameworks that have no place for one get `UnscoredError`. A failure is never a number.
+If a whole call fails, it raises one of `promedical_client.errors`. What one sample is at fault for is the grade of
+that sample, an `ErrorInfo`, and the others of its call are scored; frameworks that have no place for an error get
+`UnscoredError`. A failure is never a number.
 """
 
 import functools
@@ -11,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
-from promedical.interop.exchanges import Exchange, Grouping, group, read_turns
+from promedical.interop.exchanges import Exchange, Grouping, group
 from promedical.interop.gathering import CallLater, Gatherer
-from promedical.interop.labels import read_label
 from promedical.pins import read_pins
 from promedical.rubric import InvalidField
 from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
 from promedical_client.chunking import OverLimit, merged, refused
 from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_WEIGHTS, AsyncClient
-from promedical_client.errors import InvalidRequestError, TooLargeError
+from promedical_client.errors import InvalidRequestError, NotFoundError, TooLargeError
+from promedical_client.integrations.samples import Sample, read_sample, unreadable
 from promedical_client.per_loop import PerLoop
 from promedical_client.retry import Deadline
 from promedical_client.sync import ClientOptions, LoopThread
@@ -29,6 +30,7 @@ Grade = m.ResponseScores | m.ErrorInfo
 """The scores of a response, or why there are none."""
 
 DEFAULT_RUBRIC: Final = "general-medical"
+_UNKNOWN_RUBRIC: Final = "label: names a rubric that the service does not have; it has "
 _MAX_GATHERED: Final = 4096
 _MAX_RESPONSES: Final = 128
 """The most responses of one item: the service's own default. If a service allows fewer, the item is halved."""
@@ -41,13 +43,17 @@ _ENVIRONMENT: Final = {
 }
 
 
+_Answered = tuple[list[Grade], list[m.ScoreResponse]]
+"""One grade per exchange, and the answers behind them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graded:
     """The answer to one call.
 
     Attributes:
-        grades: One per exchange, in order.
-        model: The oracle that gave them; None if every item was over a limit, so that none did.
+        grades: One per sample, in order.
+        model: The oracle that gave them; None if no sample could be read or was within the limits, so that none did.
         timings: Where the service's time went; None in the same case.
     """
 
@@ -110,9 +116,9 @@ class Grader:
         self._expected_rubrics = _pins(expected_rubrics)
         self._truncation = truncation
         self._timeout_s = options.get("timeout_s", DEFAULT_TIMEOUT_S)
-        self._gatherers: PerLoop[Gatherer[None, Exchange, Grade]] = PerLoop(
+        self._gatherers: PerLoop[Gatherer[None, Sample, Grade]] = PerLoop(
             lambda: Gatherer(
-                lambda _, exchanges: self.grade(exchanges),
+                lambda _, samples: self.grade(samples),
                 window_s=gather_s,
                 max_size=_MAX_GATHERED,
                 call_later=call_later,
@@ -134,45 +140,67 @@ class Grader:
             InvalidRequestError: The exchange cannot be read; trying again does not help.
         """
         try:
-            text = response if isinstance(response, str) else _last_text(response)
-            return Exchange.read(prompt, text, rubric=read_label(label) or self._rubric_id)
+            return read_sample(prompt, response, label, default_rubric=self._rubric_id)
         except InvalidField as error:
             raise InvalidRequestError(str(error.under(path) if path else error)) from None
 
-    def exchanges(self, prompts: Sequence[Any], completions: Sequence[Any], labels: Sequence[Any]) -> list[Exchange]:
-        """A batch of them, one per completion.
+    def sample(self, prompt: Any, response: Any, label: Any = None, *, path: str = "") -> Sample:
+        """As `exchange`, for samples that are asked about together: an error if the exchange cannot be read."""
+        try:
+            return self.exchange(prompt, response, label, path=path)
+        except InvalidRequestError as error:
+            return unreadable(error.message)
 
-        Raises:
-            InvalidRequestError: One of them cannot be read; names its place.
-        """
+    def samples(self, prompts: Sequence[Any], completions: Sequence[Any], labels: Sequence[Any]) -> list[Sample]:
+        """A batch of them, one per completion; errors name their place."""
         return [
-            self.exchange(prompt, completion, label, path=f"completions[{index}]")
+            self.sample(prompt, completion, label, path=f"completions[{index}]")
             for index, (prompt, completion, label) in enumerate(zip(prompts, completions, labels, strict=True))
         ]
 
-    async def grade(self, exchanges: Sequence[Exchange]) -> list[Grade]:
-        """One grade per exchange, in order; exchanges with the same prompt and rubric are sent as one item.
+    async def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+        """One grade per sample, in order; exchanges with the same prompt and rubric are sent as one item.
 
         Raises:
             PromedicalError: The call was not answered, and nothing was graded.
         """
-        return list((await self.graded(exchanges)).grades) if exchanges else []
+        return list((await self.graded(samples)).grades)
 
-    async def graded(self, exchanges: Sequence[Exchange]) -> Graded:
-        """The grades, and the oracle that gave them. There must be at least one exchange.
+    async def graded(self, samples: Sequence[Sample]) -> Graded:
+        """The grades, and the oracle that gave them.
 
         Raises:
             PromedicalError: The call was not answered, and nothing was graded.
         """
-        grades, answers = await self._asked(exchanges, _MAX_RESPONSES, Deadline.after(self._timeout_s))
+        deadline = Deadline.after(self._timeout_s)
+        exchanges = [sample for sample in samples if isinstance(sample, Exchange)]
+        found, answers = await self._known(exchanges, deadline) if exchanges else ([], [])
+        graded = iter(found)
+        grades = tuple(next(graded) if isinstance(sample, Exchange) else sample for sample in samples)
         if not answers:
-            return Graded(grades=tuple(grades))
+            return Graded(grades=grades)
         whole = merged(answers)
-        return Graded(grades=tuple(grades), model=whole.model, timings=whole.timings_ms)
+        return Graded(grades=grades, model=whole.model, timings=whole.timings_ms)
 
-    async def _asked(
-        self, exchanges: Sequence[Exchange], max_responses: int, deadline: Deadline
-    ) -> tuple[list[Grade], list[m.ScoreResponse]]:
+    async def _known(self, exchanges: Sequence[Exchange], deadline: Deadline) -> _Answered:
+        """Ask; if a rubric is not known, ask again without the exchanges that name it.
+
+        Raises:
+            NotFoundError: The base rubric is not known, or all exchanges have no rubric but the grader's.
+        """
+        try:
+            return await self._asked(exchanges, _MAX_RESPONSES, deadline)
+        except NotFoundError:
+            names = {name for info in await self._client.rubrics() for name in (info.id, f"{info.id}@{info.version}")}
+            unknown = [isinstance(exchange.rubric, str) and exchange.rubric not in names for exchange in exchanges]
+            if not any(unknown) or {exchange.rubric for exchange in exchanges} == {self._rubric_id}:
+                raise
+        known = [exchange for exchange, without in zip(exchanges, unknown, strict=True) if not without]
+        found, answers = await self._asked(known, _MAX_RESPONSES, deadline) if known else ([], [])
+        grades, error = iter(found), unreadable(_UNKNOWN_RUBRIC + ", ".join(sorted(names)))
+        return [error if without else next(grades) for without in unknown], answers
+
+    async def _asked(self, exchanges: Sequence[Exchange], max_responses: int, deadline: Deadline) -> _Answered:
         """Grades and the answers behind them. Responses that are too large together are sent again in halves."""
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=max_responses)
         grades, answers = await self._answered(grouping, deadline)
@@ -186,7 +214,7 @@ class Grader:
             answers += more
         return grades, answers
 
-    async def _answered(self, grouping: Grouping, deadline: Deadline) -> tuple[list[Grade], list[m.ScoreResponse]]:
+    async def _answered(self, grouping: Grouping, deadline: Deadline) -> _Answered:
         try:
             answer = await self._client.score(
                 grouping.items,
@@ -201,13 +229,13 @@ class Grader:
             return [refused(error)] * len(grouping.places), []
         return [_grade(outcome) for outcome in grouping.outcomes(answer.items)], [answer]
 
-    async def grade_one(self, exchange: Exchange) -> Grade:
-        """The grade of one exchange, which is sent together with others that arrive at about the same time.
+    async def grade_one(self, sample: Sample) -> Grade:
+        """The grade of one sample, which is sent together with others that arrive at about the same time.
 
         Raises:
             PromedicalError: The call was not answered.
         """
-        return await self._gatherers.get().submit(None, exchange)
+        return sample if isinstance(sample, m.ErrorInfo) else await self._gatherers.get().submit(None, sample)
 
     def run(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
         """Run a coroutine of this grader from a thread without an event loop; several threads' calls are gathered."""
@@ -279,13 +307,6 @@ def _pins(given: Iterable[m.RubricPin] | str) -> tuple[m.RubricPin, ...]:
         return read_pins(given) if isinstance(given, str) else tuple(given)
     except InvalidField as error:
         raise InvalidRequestError(str(error)) from None
-
-
-def _last_text(messages: Iterable[Any]) -> str:
-    turns = read_turns(messages, "response")
-    if not turns or turns[-1].role != "assistant":
-        raise InvalidField("response", "does not end with a turn of the assistant")
-    return turns[-1].content
 
 
 def _grade(outcome: m.ResponseOutcome) -> Grade:

@@ -47,12 +47,17 @@ class PromedicalORM:
             PromedicalError: The call was not answered.
         """
         oracle = self._grader or shared_grader()
-        prompts = [conversation[:-1] for conversation in messages]
-        exchanges = oracle.exchanges(prompts, completions, labels_of(len(completions), rubric, rubric_id))
-        grades = await oracle.closing(oracle.grade(exchanges))
-        groups = [(exchange.turns, exchange.rubric) for exchange in exchanges]
+        prompts = [_before_the_answer(conversation) for conversation in messages]
+        labels = labels_of(len(completions), rubric, rubric_id)
+        grades = await oracle.closing(oracle.grade(oracle.samples(prompts, completions, labels)))
+        groups = [repr(question) for question in zip(prompts, labels, strict=True)]
         means = group_means(groups, grades)
         return [
             reward_or(grade, means.get(group, self._unscored_reward))
             for group, grade in zip(groups, grades, strict=True)
         ]
+
+
+def _before_the_answer(conversation: Any) -> Any:
+    """The prompt; what is no conversation stays as it is, for the error that names it."""
+    return conversation[:-1] if isinstance(conversation, list | tuple) else conversation

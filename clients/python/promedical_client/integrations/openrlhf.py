@@ -16,8 +16,8 @@ from promedical.interop.exchanges import Exchange
 from promedical.interop.reward_parts import share_of_best
 from promedical.messages import ResponseScores
 from promedical.rubric import InvalidField
-from promedical_client.errors import InvalidRequestError
 from promedical_client.integrations.grader import Grade, Grader, shared_grader
+from promedical_client.integrations.samples import Sample, unreadable
 from promedical_client.integrations.unscored import LOGS, parts_of, reward_or
 
 
@@ -43,10 +43,11 @@ def reward_func(
         PromedicalError: The call was not answered.
     """
     oracle = grader or shared_grader()
-    exchanges = [
-        _exchange(oracle, query, prompt, label) for query, prompt, label in zip(queries, prompts, labels, strict=True)
+    samples = [
+        _sample(oracle, *sample, path=f"queries[{index}]")
+        for index, sample in enumerate(zip(queries, prompts, labels, strict=True))
     ]
-    grades = oracle.run(partial(_grades, oracle, exchanges))
+    grades = oracle.run(partial(_grades, oracle, samples))
     parts = [parts_of(grade) for grade in grades]
     return {
         "rewards": [reward_or(grade, unscored_reward) for grade in grades],
@@ -59,15 +60,15 @@ def _share(grade: Grade, oracle: Grader) -> float:
     return share_of_best(grade, oracle.reward_weights) if isinstance(grade, ResponseScores) else 0.0
 
 
-async def _grades(oracle: Grader, exchanges: list[Exchange]) -> list[Grade]:
-    if len(exchanges) == 1:
-        return [await oracle.grade_one(exchanges[0])]
-    return await oracle.grade(exchanges)
+async def _grades(oracle: Grader, samples: list[Sample]) -> list[Grade]:
+    if len(samples) == 1:
+        return [await oracle.grade_one(samples[0])]
+    return await oracle.grade(samples)
 
 
-def _exchange(oracle: Grader, query: str, prompt: str, label: Any) -> Exchange:
+def _sample(oracle: Grader, query: str, prompt: str, label: Any, *, path: str) -> Sample:
     try:
-        read = Exchange.split(query, prompt, place="queries")
+        read = Exchange.split(query, prompt, place=path)
     except InvalidField as error:
-        raise InvalidRequestError(str(error)) from None
-    return oracle.exchange(read.turns, read.response, label, path="queries")
+        return unreadable(str(error))
+    return oracle.sample(read.turns, read.response, label, path=path)

@@ -23,7 +23,7 @@ async def custom_rm(args: Any, sample: Any, *, grader: Grader | None = None, **_
         PromedicalError: The call was not answered.
     """
     oracle = grader or shared_grader()
-    grade = await oracle.grade_one(oracle.exchange(sample.prompt, sample.response, sample.label))
+    grade = await oracle.grade_one(oracle.sample(sample.prompt, sample.response, sample.label))
     return _reward(args, scores_of(grade))
 
 
@@ -35,7 +35,11 @@ async def group_rm(args: Any, samples: Sequence[Any], *, grader: Grader | None =
         PromedicalError: The call was not answered.
     """
     oracle = grader or shared_grader()
-    grades = await oracle.grade([oracle.exchange(sample.prompt, sample.response, sample.label) for sample in samples])
+    read = [
+        oracle.sample(sample.prompt, sample.response, sample.label, path=f"samples[{index}]")
+        for index, sample in enumerate(samples)
+    ]
+    grades = await oracle.grade(read)
     means = group_means([sample.group_index for sample in samples], grades)
     return [_kept_or_removed(args, *pair, means) for pair in zip(samples, grades, strict=True)]
 

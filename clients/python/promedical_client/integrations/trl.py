@@ -1,8 +1,9 @@
 """TRL: `GRPOTrainer(reward_funcs=trl_reward, ...)`.
 
 Criteria travel in a column `rubric` (JSON text, since Arrow adds keys to objects) or `rubric_id`. A response that
-could not be scored gets None, which TRL leaves out of the group's baseline. A call that was not answered raises
-`PromedicalError`, which ends this rank: set `timeout_s` of the `Grader` far below the process group's timeout.
+could not be scored, or a row that cannot be read, gets None, which TRL leaves out of the group's baseline. A call that
+was not answered raises `PromedicalError`, which ends this rank: set `timeout_s` of the `Grader` far below the process
+group's timeout.
 """
 
 import json
@@ -36,7 +37,7 @@ async def trl_reward(
     """One reward per completion. Bind `grader` with `functools.partial` to use one of your own."""
     keep_texts_out_of_the_log()
     oracle = grader or shared_grader()
-    graded = await oracle.graded(oracle.exchanges(prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
+    graded = await oracle.graded(oracle.samples(prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
     fingerprint = None if graded.model is None else graded.model.fingerprint
     log_grades(graded.grades, fingerprint, log_metric=log_metric, log_extra=log_extra)
     return rewards(graded.grades)

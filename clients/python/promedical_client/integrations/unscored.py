@@ -1,14 +1,18 @@
 """What frameworks that cannot leave a sample out get in the place of a missing reward."""
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from statistics import fmean
 from typing import Final
 
+from promedical.errors import ErrorCode
 from promedical.messages import ResponseScores
 from promedical_client.integrations.grader import Grade, scores_of
 
+_LOG: Final = logging.getLogger(__name__)
 _PARTS: Final = ("proficiency", "excellence", "violations", "vetoed")
 LOGS: Final = ("scored", *_PARTS)
 
@@ -21,7 +25,15 @@ def reward_or(grade: Grade, unscored_reward: float | None) -> float:
     """
     if isinstance(grade, ResponseScores) or unscored_reward is None:
         return scores_of(grade).reward
+    if grade.code is ErrorCode.INVALID_ITEM:
+        _warn_once(grade.message)
     return float(unscored_reward)
+
+
+@lru_cache(maxsize=256)
+def _warn_once(message: str) -> None:
+    """A fault of the data is no answer of the policy: do not let the chosen reward hide it."""
+    _LOG.warning("a sample cannot be scored and gets the chosen reward: %s", message)
 
 
 def parts_of(grade: Grade) -> dict[str, float]:

@@ -6,7 +6,7 @@ are gathered. An exception becomes the rollout's `TaskError`, never a reward.
 
 from typing import Any
 
-from promedical_client.integrations.grader import Grader, scores_of, shared_grader
+from promedical_client.integrations.grader import Grader, labels_of, scores_of, shared_grader
 
 
 async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = None) -> float:
@@ -22,7 +22,12 @@ async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = No
         PromedicalError: The call was not answered.
     """
     oracle = grader or shared_grader()
-    turns = [{"role": message.role, "content": message.content} for message in trace.messages]
-    label = getattr(task, "rubric", None) or getattr(task, "rubric_id", None)
-    grade = await oracle.grade_one(oracle.exchange(turns[:-1], turns[-1:], label))
+    turns = [_turn(message) for message in trace.messages]
+    (label,) = labels_of(1, [getattr(task, "rubric", None)], [getattr(task, "rubric_id", None)])
+    grade = await oracle.grade_one(oracle.sample(turns[:-1], turns[-1:], label))
     return scores_of(grade).reward
+
+
+def _turn(message: Any) -> dict[str, Any]:
+    calls = getattr(message, "tool_calls", None)
+    return {"role": message.role, "content": message.content, **({"tool_calls": calls} if calls else {})}

@@ -7,10 +7,11 @@ verl cannot leave a sample out. If a response cannot be scored, `compute_score` 
 choose a reward for it (`unscored_reward`; it is then marked by `scored` 0).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from promedical_client.errors import InvalidRequestError
 from promedical_client.integrations.grader import Grader, shared_grader
+from promedical_client.integrations.samples import Sample, unreadable
 from promedical_client.integrations.unscored import parts_of, reward_or
 
 
@@ -41,12 +42,9 @@ async def compute_score(
         expected_rubrics: The rubrics that samples may name, with their hashes: `NAME=SHA256`, separated by commas.
 
     Raises:
-        UnscoredError: The response was not scored, and there is no `unscored_reward`.
+        UnscoredError: The response was not scored or the sample cannot be read, and there is no `unscored_reward`.
         PromedicalError: The call was not answered.
     """
-    prompt = (extra_info or {}).get("prompt")
-    if prompt is None:
-        raise InvalidRequestError("extra_info.prompt: is missing; put the prompt into the extra_info of the data")
     settings = {
         "url": url,
         "rubric_id": rubric_id,
@@ -54,5 +52,12 @@ async def compute_score(
         "expected_rubrics": expected_rubrics,
     }
     oracle = grader or shared_grader(**{name: value for name, value in settings.items() if value is not None})
-    grade = await oracle.grade_one(oracle.exchange(prompt, solution_str, ground_truth))
+    grade = await oracle.grade_one(_sample(oracle, solution_str, ground_truth, extra_info))
     return {"score": reward_or(grade, unscored_reward), **parts_of(grade)}
+
+
+def _sample(oracle: Grader, response: Any, label: Any, extra_info: Any) -> Sample:
+    prompt = extra_info.get("prompt") if isinstance(extra_info, Mapping) else None
+    if prompt is None:
+        return unreadable("extra_info.prompt: is missing; put the prompt into the extra_info of the data")
+    return oracle.sample(prompt, response, label)

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import promedical
+from promedical_data.plain_yaml import read_plain_yaml
 
 ENV_PREFIX: Final = "PROMEDICAL_"
 EXIT_MISCONFIGURED: Final = 2
@@ -183,33 +184,17 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         return Settings(**flags)
     except ValidationError as error:
         raise ConfigurationError("\n".join(_lines(error, flags, environ))) from None
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigurationError(f"config: {file} is not a YAML file of settings: {_first_line(error)}") from None
 
 
 def _read_yaml(file: Path | str | None) -> dict[str, Any]:
-    content = yaml.load(Path(file).read_text(encoding="utf-8"), _StrictLoader) if file else None  # noqa: S506 - safe
+    content = read_plain_yaml(Path(file).read_text(encoding="utf-8")) if file else None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise TypeError("expected a mapping of settings")
     return content
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML's own reader takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        """As YAML's, once every key is seen to stand once."""
-        names = [key.value for key, _ in node.value]
-        twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
-        if twice is not None:
-            raise ValueError(f"{twice} stands twice, the second time in line {_line_of(node, twice)}")
-        return super().construct_mapping(node, deep)
-
-
-def _line_of(node: yaml.MappingNode, name: str) -> int:
-    return 1 + max(int(key.start_mark.line) for key, _ in node.value if key.value == name)
 
 
 class _Parser(argparse.ArgumentParser):

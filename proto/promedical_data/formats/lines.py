@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pydantic_core
 from promedical.rubric import InvalidField
 from promedical_data.errors import DataError
 from promedical_data.formats.content import Content
-from promedical_data.skips import Place, Refusal, SkipLog
+from promedical_data.skips import Place, Refusal, SkipLog, shown
 
 T = TypeVar("T")
 Parse: TypeAlias = Callable[[dict[str, Any], Place], T]
@@ -30,21 +31,39 @@ _REASONS_NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotJson:
-    """A text is not JSON; the reason quotes nothing from the text."""
+    """A text is not JSON that all readers read the same; the reason quotes nothing from it but a repeated field."""
 
     reason: str
 
 
 def from_json(text: bytes) -> Any:
-    """What a text holds, or `NotJson`."""
+    """What a text holds, or `NotJson`, which also stands in the place of a row that has a field twice."""
     text = text.strip()
     try:
-        return pydantic_core.from_json(
-            text
-        )  # unlike json, this raises the same error for any depth and any number of digits
+        pydantic_core.from_json(text)  # unlike json, this raises the same error for any depth and any number of digits
+        return json.loads(text.decode(), object_pairs_hook=_object)
     except ValueError as error:
         comma = b"\n" not in text and text.endswith(b",")
-        return NotJson(reason=_COMMA if comma and isinstance(from_json(text[:-1]), dict) else str(error))
+        reason = _COMMA if comma and isinstance(from_json(text[:-1]), dict) else str(error)
+        return NotJson(reason=f"is not JSON in UTF-8: {reason}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    read: dict[str, Any] = {}
+    for name, value in pairs:
+        fault = _fault_in(value)
+        if fault is None and name in read:
+            fault = NotJson(reason=f"has the field {shown(name, len(read))!r} twice in one object")
+        if fault is not None:
+            return fault
+        read[name] = value
+    return read
+
+
+def _fault_in(value: Any) -> NotJson | None:
+    if isinstance(value, list):
+        return next(filter(None, map(_fault_in, value)), None)
+    return value if isinstance(value, NotJson) else None
 
 
 def rows_of(content: Content) -> Iterator[tuple[str, Any]]:
@@ -74,9 +93,9 @@ def _check_some_line_is_json(content: Content, whole: NotJson) -> None:
     lines = [from_json(line) for _, line in content.lines]
     if any(isinstance(line, dict) for line in lines):
         return
-    commas = any(isinstance(line, NotJson) and line.reason == _COMMA for line in lines) and content.text[:1] == b"{"
-    reason = f"each line {_COMMA}" if commas else whole.reason
-    raise DataError(f"{content.path}: is not JSON in UTF-8: {reason}; fix it, or write one object per line")
+    commas = any(isinstance(line, NotJson) and line.reason.endswith(_COMMA) for line in lines)
+    reason = f"is not JSON in UTF-8: each line {_COMMA}" if commas and content.text[:1] == b"{" else whole.reason
+    raise DataError(f"{content.path}: {reason}; fix it, or write one object per line")
 
 
 def container_of(content: Content) -> dict[str, Any] | None:
@@ -142,7 +161,7 @@ def as_object(row: object) -> dict[str, Any]:
         Refusal: It is not JSON, or not an object; or it is a record of CSV whose fields do not fit the header.
     """
     if isinstance(row, NotJson):
-        raise Refusal(f"is not JSON in UTF-8: {row.reason.partition(' at line ')[0]}")
+        raise Refusal(row.reason.partition(" at line ")[0])
     if not isinstance(row, dict):
         raise Refusal("is not a JSON object")
     if None in row:

@@ -307,6 +307,18 @@ def test_rewardbench_weighs_subsets_by_published_counts_and_takes_the_mean_of_se
     )  # fmt: skip
 
 
+def test_rewardbench_weighs_xstest_as_its_publisher_does_since_september_2024_and_says_so(tmp_path):
+    rows = [
+        pair("xstest-should-refuse", "ccc", "r"),  # right
+        pair("xstest-should-respond", "c", "rrr"),  # wrong
+    ]
+    task = load_task("rewardbench", written(tmp_path / "rb.jsonl", rows))
+    assert values(task.tallies(by_reward(task.cases, len)), "score")["overall"] == pytest.approx(154 / 404)
+    assert "10 September 2024" in task.facts.notes[0]
+    other = load_task("rewardbench", written(tmp_path / "other.jsonl", [pair("donotanswer", "ccc", "r")]))
+    assert other.facts.notes == ()
+
+
 def test_rewardbench_2_asks_for_the_best_of_four(tmp_path):
     rows = [
         pair("Factuality", ["cccc"], ["r", "rr", "rrr"], id="1"),

@@ -218,6 +218,27 @@ def test_read_takes_an_object_that_holds_all_rows(tmp_path, key):
     assert wrapped.prompts == read(written(tmp_path, *rows)).prompts
 
 
+def test_read_leaves_out_a_row_that_has_a_field_twice_and_names_it(tmp_path):
+    row = json.dumps(criteria_row())
+    twice = [
+        row[:-1] + ', "prompt": "Another?"}',
+        row.replace('"text":', '"text": "Names another limit.", "text":', 1),
+        row.replace('"met":', '"met": 1, "met":', 1),
+    ]
+    for rows in ("\n".join([*twice, row]), f"[{', '.join([*twice, row])}]"):
+        result = read(written(tmp_path, rows))
+        assert [prompt.id for prompt in result.prompts] == [criteria_row()["id"]]
+        told = {(each.part, each.reason, each.count) for each in result.report.skipped}
+        fields = ("prompt", "text", "met")
+        assert told == {("row", f"has the field {name!r} twice in one object", 1) for name in fields}
+
+
+def test_read_refuses_one_object_that_has_a_field_twice(tmp_path):
+    row = json.dumps(criteria_row(), indent=1)
+    with pytest.raises(DataError, match="has the field 'id' twice in one object"):
+        read(written(tmp_path, row[:-1] + ', "id": "b"}'))
+
+
 def test_read_takes_standard_input(tmp_path, monkeypatch):
     data = json.dumps(pairs_row()).encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))

@@ -87,6 +87,37 @@ def test_file_that_is_no_recipe_is_refused(tmp_path, content, said):
         load_rm_recipe(str(path))
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("name: a\nlicence: x\nname: b\n", "name stands twice, the second time in line 3"),
+        ("name: a\noptimisation:\n  seed: 1\n  seed: 2\n", "seed stands twice, the second time in line 4"),
+        ("name: a\noptimisation: {seed: 1, seed: 2}\n", "seed stands twice, the second time in line 2"),
+        ("name: a\n'name': b\n", "name stands twice, the second time in line 2"),
+        ("name: a\ngoals: {overall: 0.1}\ngoals: {safety: 0.2}\n", "goals stands twice, the second time in line 3"),
+        ("name: a\ndata:\n  - {train: x, train: y}\n", "train stands twice, the second time in line 3"),
+    ],
+    ids=range(6),
+)
+def test_file_with_a_key_twice_is_refused_with_line_and_key(tmp_path, content, said):
+    path = tmp_path / "mine.yaml"
+    path.write_text(content)
+    with pytest.raises(RecipeError, match=said):
+        load_rm_recipe(str(path))
+
+
+def test_override_with_a_key_twice_is_refused():
+    with pytest.raises(RecipeError, match="seed stands twice"):
+        load_rm_recipe("rm-tiny", ["optimisation={seed: 1, seed: 2}"])
+
+
+def test_file_may_merge_a_mapping_and_replace_its_keys(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("a: &a {name: x, licence: y}\n<<: *a\nname: z\n")
+    with pytest.raises(RecipeError, match="description: Field required"):
+        load_rm_recipe(str(path))
+
+
 @pytest.mark.parametrize("path", sorted(LAUNCH.glob("*.yaml")), ids=lambda path: path.stem)
 def test_launch_configuration_is_one_that_accelerate_reads(path):
     config = load_config_from_file(str(path))

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from promedical_data.files import is_draft, write_atomically
+from promedical_data.plain_yaml import RepeatedKeyError, read_plain_yaml
 
 T = TypeVar("T")
 
@@ -118,13 +119,15 @@ class RecipeBook(Generic[T]):
         path = Path(name)
         source = path if path.suffix in {".yaml", ".yml"} else _FOLDER / f"{name}.yaml"
         try:
-            tree = yaml.safe_load(source.read_text(encoding="utf-8"))
+            tree = read_plain_yaml(source.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             known = ", ".join(self.names)
             raise RecipeError(
                 f"recipe {name}: cannot be read; give a path to a .yaml file in UTF-8 or one of {known}"
             ) from error
-        except yaml.YAMLError as error:
+        except RepeatedKeyError as error:
+            raise RecipeError(f"recipe {name}: {error}") from error
+        except (yaml.YAMLError, RecursionError) as error:
             raise RecipeError(f"recipe {name}: is not YAML: {error}") from error
         if not isinstance(tree, dict):
             raise RecipeError(f"recipe {name}: expected a mapping of settings")
@@ -142,6 +145,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise RecipeError(f"override {override!r}: {parent} is not a section")
         tree = child
     try:
-        tree[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        tree[last] = read_plain_yaml(text)
+    except RepeatedKeyError as error:
+        raise RecipeError(f"override {override!r}: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"override {override!r}: {text!r} is not YAML; give a number, a word or a [list]") from error

@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from promedical_bench.cases import Case
 from promedical_bench.tasks.choices import Choice, ChoiceTask, numbered
-from promedical_bench.tasks.sections import section_of, weight_of
+from promedical_bench.tasks.sections import CHANGED, section_of, weight_of
 from promedical_bench.tasks.task import facts_of, id_of
 from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
@@ -70,8 +70,13 @@ def load(path: Path) -> ChoiceTask:
         chance=None,
         formula=_sections,
         choices=choices,
-        facts=facts_of(content, log.summary()),
+        facts=facts_of(content, log.summary(), notes=_notes(choices)),
     )
+
+
+def _notes(choices: Sequence[Choice]) -> tuple[str, ...]:
+    """A note for those who compare with older scores, where the subsets are there that it is about."""
+    return (CHANGED,) if any(each.group.startswith("xstest-") for each in choices) else ()
 
 
 def _choice(raw: dict[str, Any], place: Place) -> Choice:

@@ -1,6 +1,18 @@
-"""The sections of RewardBench version 1 and the counts that weigh their subsets, as published (arXiv 2403.13787)."""
+"""The sections of RewardBench version 1 (arXiv 2403.13787) and the counts that weigh their subsets, as published.
+
+The counts are `EXAMPLE_COUNTS` of rewardbench/constants.py in github.com/allenai/reward-bench, as they have been since
+10 September 2024 (commit 6552e93, pull request 175) and as they are in January 2026 (commit 05a9005).
+"""
 
 from typing import Final
+
+CHANGED: Final = (
+    "Subsets of RewardBench 1 are weighted by the counts that its publisher has used since 10 September 2024 "
+    "(allenai/reward-bench, pull request 175), which are those of the data: 154 for xstest-should-refuse and 250 for "
+    "xstest-should-respond. Scores of the section Safety that were published before weigh these two the other way "
+    "round."
+)
+"""What a reader must know who compares with older scores."""
 
 _COUNTS: Final[dict[str, dict[str, int]]] = {
     "Chat": {
@@ -21,9 +33,8 @@ _COUNTS: Final[dict[str, dict[str, int]]] = {
     "Safety": {
         "refusals-dangerous": 100,
         "refusals-offensive": 100,
-        # The data holds 154 and 250 rows of these two; the published scores weigh them the other way round.
-        "xstest-should-refuse": 250,
-        "xstest-should-respond": 154,
+        "xstest-should-refuse": 154,  # until September 2024 the publisher had 250 here and 154 below
+        "xstest-should-respond": 250,
         "donotanswer": 136,
     },
     # math-prm has 447 rows and counts as much as all of code.

@@ -100,6 +100,39 @@ def test_quality_says_what_was_not_scored_and_exits_with_one(fake_server, tmp_pa
     assert "Responses without scores: 1 (too_long 1)" in (tmp_path / "out" / "report.md").read_text()
 
 
+@pytest.mark.parametrize("nothing", ["\u200b ", None], ids=repr)
+def test_quality_counts_empty_answers_of_a_policy_and_exits_with_zero(fake_server, tmp_path, nothing):
+    rubrics = [{"criterion": "Says rest.", "points": 6}, {"criterion": "Fails to say rest.", "points": -4}]
+    rows = [{"prompt_id": f"p{n}", "prompt": f"Q{n}?", "rubrics": rubrics} for n in range(4)]
+    items = written(tmp_path / "items.jsonl", rows)
+    scores = {}
+    for name, texts in {"half": ["Rest.", nothing], "whole": ["Rest.", "Rest."]}.items():
+        rows = [{"prompt_id": f"p{n}", "response": texts[n % 2]} for n in range(4)]
+        answers, output = written(tmp_path / f"{name}.jsonl", rows), tmp_path / name
+        told = bench("quality", "--task", "healthbench", "--data", items, "--responses", answers, "--output", output,
+                     "--url", fake_server.rest_url)  # fmt: skip
+        assert told.returncode == 0, told.stderr
+        report = json.loads((output / "report.json").read_text())
+        assert report["unscored"] == {}
+        scores[name] = report["evaluation"]["scores"]["model"]["score"]["overall"]
+        assert report["evaluation"]["counts"]["responses"] == 4
+        assert report["empty_answers"] == (2 if name == "half" else 0)
+        assert ("Empty answers: 2." in (output / "report.md").read_text()) is (name == "half")
+    assert scores["half"]["n"] == 4
+    assert scores["half"]["value"] <= scores["whole"]["value"]
+
+
+def test_quality_ends_with_one_where_an_answer_cannot_be_read(fake_server, tmp_path):
+    question = {"Question": "A?", "Free_form_answer": "x", "Must_have": ["M."], "Nice_to_have": []}
+    rows = [{"Question": "A?", "response": "Yes."}, {"Question": "A?", "response": [{"role": "tool", "content": "5"}]}]
+    told = bench("quality", "--task", "kqa", "--data", written(tmp_path / "q.jsonl", [question]), "--responses",
+                 written(tmp_path / "a.jsonl", rows), "--output", tmp_path / "out", "--url", fake_server.rest_url,
+                 "--no-controls")  # fmt: skip
+    assert told.returncode == 1
+    assert "answers that could not be read: 1" in told.stderr
+    assert "Answers that could not be read: 1." in (tmp_path / "out" / "report.md").read_text()
+
+
 def test_quality_goes_on_after_kill_and_asks_only_for_the_rest(fake_server, tmp_path):
     data = written(tmp_path / "data.jsonl", [row(number) for number in range(300)])
     output = tmp_path / "out"

@@ -95,11 +95,12 @@ def spread(answers: Answers, cases: Sequence[Case]) -> Answers:
 def judged(cases: Sequence[Case], control: Control) -> Answers:
     """What a control would answer."""
     return {
-        case.id: _ranked([_answer(response, case.criteria, control) for response in case.responses]) for case in cases
+        case.id: _ranked([answer_by(control, response, case.criteria) for response in case.responses]) for case in cases
     }
 
 
-def _answer(response: str, criteria: Sequence[Criterion], control: Control) -> Answer:
+def answer_by(control: Control, response: str, criteria: Sequence[Criterion]) -> Answer:
+    """What a control says about a response and each criterion."""
     said = {each: control(response, each) for each in criteria or (SCALAR,)}
     return Answer(
         reward=sum(each.sign * prediction.logit for each, prediction in said.items()) / len(said),

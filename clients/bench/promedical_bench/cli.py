@@ -24,9 +24,9 @@ REFUSED: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 everything was scored; 1 some responses were not scored, or compared runs differ in what they were "
-    "asked; 2 bad usage or bad input; 3 the service cannot be reached, or refused to answer. Answers are kept: the "
-    "same command resumes."
+    "Exit codes: 0 everything was scored; 1 some responses were not scored or read, or compared runs differ in what "
+    "they were asked; 2 bad usage or bad input; 3 the service cannot be reached, or refused to answer. Answers are "
+    "kept: the same command resumes."
 )
 KEPT: Final = "answers so far are kept, and the same command resumes"
 NOT_KEPT: Final = "nothing was written"
@@ -121,6 +121,9 @@ def quality(  # noqa: PLR0913 - one parameter per option
     _announce(content, output)
     if unscored:
         typer.echo(f"promedical-bench: responses without scores: {sum(unscored.values())}", err=True)
+    if unread := read.facts.unread_answers:
+        typer.echo(f"promedical-bench: answers that could not be read: {unread}; the report says why", err=True)
+    if unscored or unread:
         raise typer.Exit(SOME_FAILED)
 
 

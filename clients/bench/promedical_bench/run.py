@@ -17,8 +17,9 @@ from promedical_bench.reports.writing import write_comparison, write_quality
 from promedical_bench.scoring.record_file import NAME, VERSION, ResultsError, read_results, rubric_content, writing
 from promedical_bench.scoring.records import Header, Results
 from promedical_bench.scoring.runner import Pace, Progress, ask, questions_of
+from promedical_bench.silence import with_silence, without_silence
 from promedical_bench.tasks.catalog import load_task
-from promedical_bench.tasks.task import Task
+from promedical_bench.tasks.task import Task, silent_in
 from promedical_client import AsyncClient
 from promedical_client.address import Address
 from promedical_client.jsonl import InputError
@@ -72,15 +73,15 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
     variants = _variants(run)
     results = asyncio.run(_asked(run, run.address, run.output / NAME, variants, bar))
     untrained = _untrained(run, source, results.header, bar)
-    answers = _within(results.answers(AS_IS), run.task)
+    answers = _answers(results, run.task)
     asked = {name: _within(results.answers(name), run.task) for name in variants if name != AS_IS}
     if WITHOUT_CRITERIA in asked:
         asked[WITHOUT_CRITERIA] = spread(asked[WITHOUT_CRITERIA], run.task.cases)
     asked |= {UNTRAINED: untrained} if untrained is not None else {}
+    injected = without_silence(asked[INJECTED], run.task.cases) if INJECTED in asked else None
     with bar("measuring"):
-        measured = measure(run.task, answers, asked, injected=asked.get(INJECTED), seed=run.seed)
-    cases = {case.id for case in run.task.cases}
-    unscored = results.unscored(AS_IS, cases)
+        measured = measure(run.task, answers, asked, injected=injected, seed=run.seed)
+    unscored = results.unscored(AS_IS, silent_in(run.task))
     content = quality_content(run.task, results.header, measured, unscored)
     write_quality(run.output, run.task, results.header, measured, content, unscored, answers)
     return content, unscored
@@ -109,8 +110,8 @@ def run_comparison(
     for name, results in runs.items():
         _check_comparable(first, results.header, name)
     task = _task_of(first, data, responses, pair_cap)
-    evaluation = compare(task, {name: _within(r.answers(AS_IS), task) for name, r in runs.items()}, seed=seed)
-    cases = {case.id for case in task.cases}
+    evaluation = compare(task, {name: _answers(results, task) for name, results in runs.items()}, seed=seed)
+    cases = silent_in(task)
     unscored = {name: results.unscored(AS_IS, cases) for name, results in runs.items()}
     asked = {name: results.asked(AS_IS, cases) for name, results in runs.items()}
     headers = {name: results.header for name, results in runs.items()}
@@ -184,7 +185,7 @@ def _untrained(run: QualityRun, source: Results | Address | None, header: Header
     else:
         results = asyncio.run(_asked(run, source, run.output / _UNTRAINED_NAME, (AS_IS,), bar))
     _check_comparable(header, results.header, UNTRAINED)
-    return _within(results.answers(AS_IS), run.task)
+    return _answers(results, run.task)
 
 
 def _check_comparable(first: Header, other: Header, name: str) -> None:
@@ -206,6 +207,12 @@ def _task_of(header: Header, data: Path | None, responses: Path | None, pair_cap
             f"{path}: does not hold the data that the runs were asked about; name the right file with --data"
         )
     return task
+
+
+def _answers(results: Results, task: Task) -> Answers:
+    """What the oracle said about the task's cases, and what an empty answer of a policy says."""
+    found = _within(results.answers(AS_IS), task)
+    return with_silence(found, task.cases) if task.of_policy else found
 
 
 def _within(answers: Answers, task: Task) -> Answers:

@@ -66,13 +66,16 @@ _RESPONSE: Final = TypeAdapter(_Response)
 _LABEL: Final = TypeAdapter(_Label)
 
 
-def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool) -> LabelledPrompt:
+def parse_row(
+    raw: object, place: Place, *, source: str, responses_needed: bool, blank_responses: bool = False
+) -> LabelledPrompt:
     """One row as a prompt; bad parts of it go to the log.
 
     Args:
         raw: The row as JSON holds it.
         place: Where the row is in the file.
         source: The source of rows that name none.
+        blank_responses: Whether a response may be empty, as it may be where a policy is measured.
         responses_needed: Whether a row without responses is bad.
 
     Raises:
@@ -82,7 +85,7 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
     row = parts.checked(_ROW, raw, {"responses"})
     turns = conversations.turns_of(row["prompt"])
     criteria = criteria_of(row["criteria"], place)
-    parse = partial(_response, criteria=by_id(criteria), turns=turns)
+    parse = partial(_response, criteria=by_id(criteria), turns=turns, blank=blank_responses)
     responses = parts.kept(parts.named(row.get("responses", [])), parse, "response", place)
     return parts.assembled(
         prompt_id=row["id"],
@@ -114,10 +117,12 @@ def _label_row(label: Label) -> dict[str, Any]:
 
 
 def _response(
-    entry: object, place: Place, *, criteria: Mapping[str, Criterion], turns: tuple[Message, ...]
+    entry: object, place: Place, *, criteria: Mapping[str, Criterion], turns: tuple[Message, ...], blank: bool
 ) -> LabelledResponse:
     raw = parts.checked(_RESPONSE, entry, {"labels"})
-    text = parts.filled(conversations.answer_of(raw["text"], turns, "text"), "text")
+    text = conversations.answer_of(raw["text"], turns, "text")
+    if not blank:
+        parts.filled(text, "text")
     return LabelledResponse(id=raw["id"], text=text, labels=dict(_labels(raw.get("labels", {}), criteria, place)))
 
 

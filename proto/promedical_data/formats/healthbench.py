@@ -93,13 +93,16 @@ _RESPONSE: Final = TypeAdapter(_Response)
 _GRADE: Final = TypeAdapter(_Grade)
 
 
-def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool) -> LabelledPrompt:
+def parse_row(
+    raw: object, place: Place, *, source: str, responses_needed: bool, blank_responses: bool = False
+) -> LabelledPrompt:
     """One item as a prompt; bad parts of it go to the log.
 
     Args:
         raw: The item as JSON holds it.
         place: Where the item is in the file.
         source: The source of items that name none.
+        blank_responses: Whether a response may be empty, as it may be where a policy is measured.
         responses_needed: Whether an item without responses is bad.
 
     Raises:
@@ -112,7 +115,7 @@ def parse_row(raw: object, place: Place, *, source: str, responses_needed: bool)
     ids = ids_of(item["rubrics"])
     criteria = [replace(each, id=name) if each else None for each, name in zip(graded, ids, strict=True)]
     columns = [criterion.id if criterion else None for criterion in criteria]
-    parse = partial(_response, columns=columns, turns=turns)
+    parse = partial(_response, columns=columns, turns=turns, blank=blank_responses)
     responses = parts.kept(parts.named(item.get("responses", [])), parse, "response", place)
     return parts.assembled(
         prompt_id=item.get("prompt_id") or text_id("\n\n".join(turn.content for turn in turns)),
@@ -207,10 +210,12 @@ def criterion_ids(texts: Iterable[str]) -> list[str]:
 
 
 def _response(
-    entry: object, place: Place, *, columns: Sequence[str | None], turns: tuple[Message, ...]
+    entry: object, place: Place, *, columns: Sequence[str | None], turns: tuple[Message, ...], blank: bool
 ) -> LabelledResponse:
     raw = parts.checked(_RESPONSE, entry)
-    text = parts.filled(conversations.answer_of(raw["text"], turns, "text"), "text")
+    text = conversations.answer_of(raw["text"], turns, "text")
+    if not blank:
+        parts.filled(text, "text")
     if len(raw["grades"]) != len(columns):
         raise Refusal("grades: are not one per entry of rubrics")
     labels = dict(_labels(raw["grades"], columns, raw.get("kind", "llm"), place))

@@ -46,8 +46,8 @@ def test_results_survive_the_file_and_a_failure_is_none(tmp_path):
     assert second is None
     assert (first.reward, first.rank, first.verdicts["c"].dimension) == (-1.5, 1, "safety")
     assert (first.verdicts["c"].logit, first.verdicts["c"].met) == (1.5, True)
-    assert results.unscored("as is", {"a"}) == {"too_long": 1}
-    assert results.unscored("as is", {"b"}) == {}
+    assert results.unscored("as is", {"a": (False,) * len(results.records["as is", "a"].responses)}) == {"too_long": 1}
+    assert results.unscored("as is", {"b": (False,)}) == {}
     assert results.answers("injected") == {}
 
 

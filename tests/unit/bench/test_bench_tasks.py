@@ -11,11 +11,13 @@ from judges import by_reward, by_verdict, written
 from promedical.rubric import Dimension, Polarity
 from promedical_bench.answers import longer_is_better, majority_says, spread
 from promedical_bench.cases import VARIANTS, item_of
+from promedical_bench.silence import with_silence, without_silence
 from promedical_bench.tasks import healthbench_meta, kqa
 from promedical_bench.tasks.catalog import NAMES, load_task
 from promedical_bench.tasks.export import rewardbench_rows
 from promedical_bench.tasks.healthbench import score_of
 from promedical_bench.tasks.sections import section_of, weight_of
+from promedical_bench.tasks.task import count_silent
 from promedical_data.errors import DataError
 from promedical_data.measures.controls import LONGER, MAJORITY
 from promedical_data.reading import read
@@ -142,8 +144,65 @@ def test_healthbench_takes_answers_as_messages_and_ids_as_numbers(tmp_path):
     ]
     answers = written(tmp_path / "a.jsonl", rows)
     task = load_task("healthbench", written(tmp_path / "items.jsonl", [item(7)]), responses=answers)
-    assert [case.responses for case in task.cases] == [("Sleep.",)]
-    assert {part for part, _, _ in left_out(task)} == {"row"}
+    assert [case.responses for case in task.cases] == [("Sleep.", "\u200b")]
+    reason = "response or completion or result or text: does not end with a message of the assistant"
+    assert left_out(task) == [("row", reason, ("line 2",))]
+    assert task.facts.unread_answers == 1
+
+
+NOTHING = {
+    "empty": "",
+    "white space": " \n\t",
+    "invisible": "\u200b\ufeff\u00ad",
+    "end token": "<|im_end|>",
+    "end tokens": "</s>\n<|endoftext|>",
+    "null": None,
+    "no message": [],
+    "content null": {"role": "assistant", "content": None},
+    "no content": [{"role": "assistant"}],
+    "empty parts": [{"role": "assistant", "content": []}],
+    "blank message": [{"role": "assistant", "content": " "}],
+}
+
+
+@pytest.mark.parametrize("answer", NOTHING.values(), ids=NOTHING)
+@pytest.mark.parametrize("key", ["response", "completion"])
+def test_empty_answer_of_a_policy_counts_as_one_that_meets_no_criterion(tmp_path, key, answer):
+    rows = [{"prompt_id": "one", key: answer}, {"prompt_id": "two", "response": "Rest."}]
+    answers, items = written(tmp_path / "a.jsonl", rows), written(tmp_path / "i.jsonl", [item("one"), item("two")])
+    task = load_task("healthbench", items, responses=answers)
+    said = by_verdict(task.cases, lambda _, c: c.polarity is Polarity.POSITIVE)
+    judged = {**said, "one": (None,)}  # as the oracle answers: an empty response has no score
+    assert values(task.tallies(with_silence(judged, task.cases)), "score")["overall"] == pytest.approx((0 + 1) / 2)
+    assert values(task.tallies(with_silence(said, task.cases)), "score")["overall"] == pytest.approx((0 + 1) / 2)
+    assert (count_silent(task), task.facts.unread_answers) == (1, 0)
+    assert without_silence(said, task.cases)["one"] == (None,)
+
+
+def test_healthbench_counts_empty_responses_in_the_items(tmp_path):
+    row = criteria_row("p1")
+    row["responses"][1]["text"] = " "
+    task = load_task("healthbench", written(tmp_path / "d.jsonl", [row]))
+    assert [len(case.responses) for case in task.cases] == [2]
+    assert (left_out(task), count_silent(task)) == ([], 1)
+
+
+def test_kqa_empty_answer_entails_nothing_and_contradicts_nothing(tmp_path):
+    statements = {"Free_form_answer": "Ours.", "Must_have": ["M1.", "M2."], "Nice_to_have": ["N1."]}
+    questions = written(tmp_path / "q.jsonl", [{"Question": each, **statements} for each in ("A?", "B?")])
+    rows = [{"Question": "A?", "response": ""}, {"Question": "B?", "response": "Yes."}]
+    task = load_task("kqa", questions, responses=written(tmp_path / "a.jsonl", rows))
+    said = with_silence(by_verdict(task.cases, lambda _, c: c.id.startswith("entails")), task.cases)
+    found = task.tallies(said)
+    assert values(found, kqa.COMPREHENSIVENESS)["overall"] == pytest.approx(1 / 2)
+    assert values(found, kqa.HALLUCINATION)["overall"] == 0.0
+    assert (count_silent(task), found[kqa.COMPREHENSIVENESS]["overall"].n) == (1, 2)
+
+
+def test_empty_responses_count_only_where_a_policy_is_measured(tmp_path):
+    task = load_task("rewardbench", written(tmp_path / "rb.jsonl", [pair("Focus", ["c"], ["\u200c."], id="1")]))
+    assert not task.of_policy
+    assert count_silent(task) == 0
 
 
 def test_healthbench_grades_the_answers_of_a_policy(tmp_path):

@@ -2,7 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from promedical_bench.reports.content import HOW_TO_READ, Content, by_judge, gains, headlines, skipped_notes
+from promedical_bench.reports.content import (
+    HOW_TO_READ,
+    Content,
+    answer_warnings,
+    by_judge,
+    gains,
+    headlines,
+    skipped_notes,
+)
 from promedical_bench.scoring.records import Header, count_unscored
 from promedical_bench.tasks.task import Task
 from promedical_data.measures.evaluation import Evaluation
@@ -52,7 +60,7 @@ def comparison_content(
     return Content(
         title=task.title,
         subtitle=" / ".join(headers),
-        warnings=_warnings(headers, gaps),
+        warnings=(*_warnings(headers, gaps), *answer_warnings(task)),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, headers, evaluation, unscored),
         main=tuple(table for table in (main[0], against, *main[1:]) if table),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from promedical_bench.tasks.task import Task, count_silent
 from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.evaluation import Evaluation, Scores
 from promedical_data.skips import Skipped
@@ -126,6 +127,15 @@ def skipped_notes(skipped: Iterable[Skipped]) -> Sequence[str]:
     return [
         f"Left out of the data: {entry.count:,} x {entry.part} ({entry.reason}; first at {entry.first[0]})."
         for entry in skipped
+    ]
+
+
+def answer_warnings(task: Task) -> list[str]:
+    """Warnings about a policy's answers that are empty or could not be read."""
+    empty, unread = count_silent(task), task.facts.unread_answers
+    return [
+        *([f"Empty answers: {empty:,}. Each counts, as an answer that meets no criterion."] if empty else []),
+        *([f"Answers that could not be read: {unread:,}. The score does not show them."] if unread else []),
     ]
 
 

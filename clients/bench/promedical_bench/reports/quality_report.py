@@ -8,6 +8,7 @@ from promedical_bench.reports.content import (
     HOW_TO_READ,
     Content,
     Table,
+    answer_warnings,
     by_judge,
     gains,
     headlines,
@@ -55,7 +56,7 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
     return Content(
         title=task.title,
         subtitle=f"oracle {header.model.model.name} ({header.model.status})",
-        warnings=_warnings(header, measured, unscored),
+        warnings=_warnings(task, header, measured, unscored),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, header, measured, unscored),
         main=tuple(table for table in (main[0], gained, *main[1:], moved) if table is not None),
@@ -86,7 +87,7 @@ def _shift_table(measured: Measured) -> Table | None:
     return scores_table(measured.shift, SHIFT_TITLES, "Injection control", note)
 
 
-def _warnings(header: Header, measured: Measured, unscored: Mapping[str, int]) -> tuple[str, ...]:
+def _warnings(task: Task, header: Header, measured: Measured, unscored: Mapping[str, int]) -> tuple[str, ...]:
     status = {
         "fake": "The oracle is the fake engine: its numbers are hashes of the text and mean nothing.",
         "untrained": "The oracle is untrained: its verdicts are no better than chance.",
@@ -97,6 +98,7 @@ def _warnings(header: Header, measured: Measured, unscored: Mapping[str, int]) -
             f"Responses without scores: {sum(unscored.values()):,} ({count_unscored(unscored)}). They are left out for "
             "every judge; none counts as a number."
         )
+    found += answer_warnings(task)
     found += [_partly(name, measured) for name in measured.missing]
     return tuple(found)
 

@@ -13,7 +13,7 @@ from promedical_bench.reports.content import Content
 from promedical_bench.reports.pages import Plot, as_html, as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot
 from promedical_bench.scoring.records import Header
-from promedical_bench.tasks.task import Task
+from promedical_bench.tasks.task import Task, count_silent
 from promedical_data.errors import DataError
 from promedical_data.files import output_file
 from promedical_data.measures.evaluation import Evaluation
@@ -80,7 +80,8 @@ def write_quality(
             "diagonal."
         )
         plots.append(Plot(title="Calibration", caption=caption, figure=reliability_plot(labels)))
-    plain = {"header": header, "unscored": dict(unscored), **measured.as_dict()}
+    told = {"unscored": dict(unscored), "empty_answers": count_silent(task)}
+    plain = {"header": header, **told, "unread_answers": task.facts.unread_answers, **measured.as_dict()}
     write_report(folder, content, plots, plain)
 
 

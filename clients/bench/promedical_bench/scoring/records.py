@@ -1,7 +1,7 @@
 """The oracle's answers as they are kept: numbers, ids and codes, never any text of a prompt or a response. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from promedical.errors import ErrorCode
@@ -92,10 +92,11 @@ class Results:
         """The cases among these that have an answer, even if it is an error."""
         return {case for asked, case in self.records if asked == variant and case in cases}
 
-    def unscored(self, variant: Variant, cases: Collection[str]) -> dict[str, int]:
-        """How many responses to these cases have no scores, by error code."""
-        records = [record for key, record in self.records.items() if key[0] == variant and key[1] in cases]
-        return dict(Counter(str(each.error) for record in records for each in record.responses if each.error))
+    def unscored(self, variant: Variant, silent: Mapping[str, Sequence[bool]]) -> dict[str, int]:
+        """How many responses to these cases have no scores, by error code; those that are empty do not count."""
+        records = [record for key, record in self.records.items() if key[0] == variant and key[1] in silent]
+        told = [pair for record in records for pair in zip(record.responses, silent[record.case], strict=True)]
+        return dict(Counter(str(each.error) for each, empty in told if each.error and not empty))
 
 
 def record_of(outcomes: tuple[ResponseOutcome, ...], *, case: str, variant: Variant, fingerprint: str) -> Record:

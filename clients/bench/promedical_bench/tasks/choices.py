@@ -93,6 +93,7 @@ class ChoiceTask:
     facts: Facts
 
     of_one_response: ClassVar[Collection[str]] = ()
+    of_policy: ClassVar[bool] = False
 
     @property
     def main(self) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ class HealthBench:
 
     main: ClassVar[tuple[str, ...]] = (SCORE,)
     of_one_response: ClassVar[Collection[str]] = (SCORE, "score_error", *_ON_LABELS)
+    of_policy: ClassVar[bool] = True
 
     items: tuple[GradedItem, ...]
     facts: Facts
@@ -106,7 +107,7 @@ def load(path: Path, *, responses: Path | None = None) -> HealthBench:
     """
     found = read_items(path, responses)
     facts = facts_of(found.contents[0], found.skipped, *found.contents[1:], notes=(*found.notes, *_REFERENCES))
-    return HealthBench(items=found.items, facts=facts)
+    return HealthBench(items=found.items, facts=replace(facts, unread_answers=found.unread_answers))
 
 
 def score_of(points: Mapping[str, float], met: Mapping[str, bool]) -> float | None:

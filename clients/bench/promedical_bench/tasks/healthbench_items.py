@@ -50,6 +50,7 @@ class Items:
     contents: tuple[Content, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    unread_answers: int
 
 
 def read_items(path: Path, responses: Path | None) -> Items:
@@ -69,6 +70,7 @@ def read_items(path: Path, responses: Path | None) -> Items:
         items=tuple(kept),
         contents=(content, answers.content) if answers else (content,),
         skipped=log.summary(),
+        unread_answers=answers.unread if answers else 0,
         notes=(
             *_notes(kept, len(items) - len(kept), responses),
             *(answers.strays({item.prompt.id for item, _ in items}) if answers else ()),
@@ -83,12 +85,12 @@ def _prompt_of(found: tuple[GradedItem, str | None]) -> tuple[str, str]:
 def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, str | None]:
     """An item, and its ideal completion where it has one."""
     if "rubrics" in raw:
-        prompt = healthbench_format.parse_row(raw, place, source=source, responses_needed=False)
+        prompt = healthbench_format.parse_row(raw, place, source=source, responses_needed=False, blank_responses=True)
         named = zip(healthbench_format.ids_of(raw["rubrics"]), raw["rubrics"], strict=True)
         entries = [(name, entry) for name, entry in named if _is_usable(entry)]
         axes = {key: tag for key, entry in entries for tag in entry.get("tags") or () if tag.startswith(_AXIS)}
     else:
-        prompt = criteria_format.parse_row(raw, place, source=source, responses_needed=False)
+        prompt = criteria_format.parse_row(raw, place, source=source, responses_needed=False, blank_responses=True)
         entries = [(str(entry.get("id")), entry) for entry in raw["criteria"] if isinstance(entry, dict)]
         axes = {key: f"{_AXIS}{entry['axis']}" for key, entry in entries if entry.get("axis")}
     points = {key: entry.get("points") for key, entry in entries}

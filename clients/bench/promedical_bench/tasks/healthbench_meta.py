@@ -77,6 +77,7 @@ class HealthBenchMeta:
 
     main: ClassVar[tuple[str, ...]] = (BY_KIND, POOLED)
     of_one_response: ClassVar[Collection[str]] = (BY_KIND, POOLED, "precision", "recall")
+    of_policy: ClassVar[bool] = False
 
     prompts: tuple[LabelledPrompt, ...]
     clusters: Mapping[str, str]

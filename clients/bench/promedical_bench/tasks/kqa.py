@@ -56,6 +56,7 @@ class KQA:
 
     main: ClassVar[tuple[str, ...]] = (COMPREHENSIVENESS, HALLUCINATION)
     of_one_response: ClassVar[Collection[str]] = tuple(titles)
+    of_policy: ClassVar[bool] = True
 
     answered: tuple[Answered, ...]
     facts: Facts
@@ -131,7 +132,7 @@ def load(path: Path, *, responses: Path | None = None) -> KQA:
     """
     found = read_answered(path, responses)
     facts = facts_of(found.contents[0], found.skipped, *found.contents[1:], notes=(*found.notes, *_REFERENCES))
-    return KQA(answered=found.answered, facts=facts)
+    return KQA(answered=found.answered, facts=replace(facts, unread_answers=found.unread_answers))
 
 
 def _level(said: Answer, place: int) -> int:

@@ -56,6 +56,7 @@ class Read:
     contents: tuple[Content, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    unread_answers: int = 0
 
 
 def read_answered(path: Path, responses: Path | None) -> Read:
@@ -81,7 +82,8 @@ def read_answered(path: Path, responses: Path | None) -> Read:
             f"{responses}: answers none of the questions of {path}; expected the key Question with its text"
         )
     notes = answers.strays({row["Question"] for row in questions})
-    return Read(answered=found, contents=(content, answers.content), skipped=log.summary(), notes=notes)
+    contents = (content, answers.content)
+    return Read(answered=found, contents=contents, skipped=log.summary(), notes=notes, unread_answers=answers.unread)
 
 
 def _question_of(row: Any) -> tuple[str, str] | None:

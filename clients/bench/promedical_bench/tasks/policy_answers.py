@@ -2,7 +2,7 @@
 
 {"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
 An answer is a text, or one message. Where a row has several of the names, the one that the task's prompts go by
-counts.
+counts. An answer that is null or empty, or a message without content, is what the policy answered: nothing.
 """
 
 from collections.abc import Collection
@@ -25,9 +25,10 @@ PROMPT_ID: Final = "prompt_id"
 QUESTION: Final = "Question"
 _PROMPT_KEYS: Final = (PROMPT_ID, "id", QUESTION)
 _TEXT_KEYS: Final = ("response", "completion", "result", "text")
+_TEXT: Final = " or ".join(_TEXT_KEYS)
 _IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(parts.Identifier)
 _ANSWER: Final[TypeAdapter[str | list[conversations.Turn]]] = TypeAdapter(conversations.RawAnswer)
-_EXPECTED: Final = f"objects with {' or '.join(_PROMPT_KEYS)}, and {' or '.join(_TEXT_KEYS)}"
+_EXPECTED: Final = f"objects with {' or '.join(_PROMPT_KEYS)}, and {_TEXT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +43,11 @@ class PolicyAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAnswers:
-    """Answers by prompt, in the order of the file."""
+    """Answers by prompt, in the order of the file; `unread` is how many rows hold none that can be read."""
 
     content: Content
     by_prompt: dict[str, tuple[PolicyAnswer, ...]]
+    unread: int
 
     def strays(self, prompts: Collection[str]) -> tuple[str, ...]:
         """A note on the answers to none of these prompts; empty where there are none."""
@@ -64,18 +66,26 @@ def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID) -> PolicyAnswer
     Raises:
         DataError: The file cannot be used.
     """
-    content = content_of(path, _EXPECTED)
+    content, already = content_of(path, _EXPECTED), log.count("row")
     by_prompt: dict[str, tuple[PolicyAnswer, ...]] = {}
     for answer in usable(content, partial(_answer, (key, *_PROMPT_KEYS)), log, _EXPECTED):
         by_prompt[answer.prompt] = (*by_prompt.get(answer.prompt, ()), answer)
-    return PolicyAnswers(content=content, by_prompt=by_prompt)
+    return PolicyAnswers(content=content, by_prompt=by_prompt, unread=log.count("row") - already)
 
 
 def _answer(keys: tuple[str, ...], raw: dict[str, Any], place: Place) -> PolicyAnswer:
-    prompt, answer, model = _first(_IDENTIFIER, raw, keys), _first(_ANSWER, raw, _TEXT_KEYS), raw.get("model")
-    field = " or ".join(_TEXT_KEYS)
-    text = parts.filled(conversations.answer_of(answer, (), field), field)
+    prompt, model = _first(_IDENTIFIER, raw, keys), raw.get("model")
+    text = "" if _is_nothing(raw) else conversations.answer_of(_first(_ANSWER, raw, _TEXT_KEYS), (), _TEXT)
     return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None, place=place)
+
+
+def _is_nothing(raw: dict[str, Any]) -> bool:
+    """Whether there is an answer, and it has no content."""
+    given = [raw[key] for key in _TEXT_KEYS if key in raw]
+    answer = next((each for each in given if each is not None), None)
+    last = answer[-1] if isinstance(answer, list) and answer else answer
+    without = isinstance(last, dict) and last.get("role") == "assistant" and last.get("content", "") in (None, "", [])
+    return bool(given) and (answer is None or answer == [] or without)
 
 
 def _first(kind: TypeAdapter[T], raw: dict[str, Any], keys: tuple[str, ...]) -> T:

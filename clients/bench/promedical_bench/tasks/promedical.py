@@ -41,6 +41,7 @@ class ProMedical:
 
     main: ClassVar[tuple[str, ...]] = (HEADLINE, "matched_accuracy_macro", "ranked_accuracy_macro", "auc_pooled", "f1")
     of_one_response: ClassVar[Collection[str]] = (*metrics.POINTWISE, *metrics.VOTES, *metrics.VETOES)
+    of_policy: ClassVar[bool] = False
 
     prompts: tuple[LabelledPrompt, ...]
     facts: Facts

@@ -10,6 +10,7 @@ import pandas as pd
 
 from promedical_bench.answers import Answer, Answers
 from promedical_bench.cases import Case
+from promedical_bench.silence import silent
 from promedical_data.formats.content import Content
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
@@ -28,6 +29,7 @@ class Facts:
         skipped: What was left out, and why.
         notes: What a reader of the numbers must know.
         pair_cap: The most pairs per prompt and criterion, if pairs are counted.
+        unread_answers: How many rows of the file of answers could not be read: the score does not show them.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class Facts:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...] = ()
     pair_cap: int | None = None
+    unread_answers: int = 0
 
 
 class Task(Protocol):
@@ -60,6 +63,10 @@ class Task(Protocol):
     @property
     def of_one_response(self) -> Collection[str]:
         """The metrics that do not compare responses, which a judge without the responses can have."""
+
+    @property
+    def of_policy(self) -> bool:
+        """Whether the responses are a policy's to be measured, of which an empty one counts; see `silence`."""
 
     @property
     def chance(self) -> float | None:
@@ -98,6 +105,17 @@ def facts_of(content: Content, skipped: tuple[Skipped, ...], *others: Content, n
     digest = hashlib.sha256("".join(each.sha256 for each in (content, *others)).encode()).hexdigest()
     path = others[0].path if others else None
     return Facts(path=content.path, responses_path=path, digest=digest, skipped=skipped, notes=tuple(notes))
+
+
+def silent_in(task: Task) -> Mapping[str, tuple[bool, ...]]:
+    """Which responses are a policy's empty answers, by case."""
+    found = silent(task.cases)
+    return found if task.of_policy else {case: (False,) * len(empty) for case, empty in found.items()}
+
+
+def count_silent(task: Task) -> int:
+    """How many of a policy's answers are empty."""
+    return sum(map(sum, silent_in(task).values()))
 
 
 def answered(case: Case, answers: Answers) -> Sequence[Answer | None]:

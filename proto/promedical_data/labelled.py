@@ -4,7 +4,7 @@
 good is told from bad.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from promedical.messages import Message
@@ -60,6 +60,18 @@ class LabelledPrompt:
         ids = {each.id for each in responses}
         preferences = tuple(each for each in self.preferences if {each.winner, each.loser} <= ids)
         return replace(self, responses=responses, preferences=preferences)
+
+    def without_criteria(self, ids: Collection[str]) -> "LabelledPrompt":
+        """The same prompt without these criteria, their labels and their preferences."""
+        return replace(
+            self,
+            criteria=tuple(each for each in self.criteria if each.id not in ids),
+            responses=tuple(
+                replace(each, labels={name: label for name, label in each.labels.items() if name not in ids})
+                for each in self.responses
+            ),
+            preferences=tuple(each for each in self.preferences if each.criterion not in ids),
+        )
 
     @property
     def criterion_by_id(self) -> dict[str, Criterion]:

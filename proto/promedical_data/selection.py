@@ -1,7 +1,9 @@
-"""The choice of prompts by source."""
+"""The choice of prompts by source, and of criteria by id."""
 
 from collections.abc import Collection, Sequence
 
+from promedical.rubric import InvalidField, Rubric
+from promedical_data.errata import ERRATA, errata_in
 from promedical_data.errors import DataError
 from promedical_data.labelled import LabelledPrompt
 
@@ -23,3 +25,47 @@ def without_sources(prompts: Sequence[LabelledPrompt], sources: Collection[str])
     if not left:
         raise DataError(f"no prompt is left without {', '.join(sorted(sources))}; name fewer sources")
     return left
+
+
+def without_criteria(prompts: Sequence[LabelledPrompt], names: Collection[str]) -> tuple[LabelledPrompt, ...]:
+    """The prompts without these criteria; a prompt whose other criteria make no rubric is left out.
+
+    Args:
+        prompts: The prompts.
+        names: Ids of criteria, as CRITERION for all prompts or PROMPT/CRITERION for one; "errata" names those that are
+            known to have the wrong sign.
+
+    Raises:
+        DataError: A criterion does not exist, so that a misspelt id does not go unseen; or no prompt is left.
+    """
+    if not names:
+        return tuple(prompts)
+    wanted = {*names, *(errata_in(prompts) if ERRATA in names else ())} - {ERRATA}
+    known = {name for prompt in prompts for each in prompt.criteria for name in _names(prompt, each.id)}
+    unknown = wanted - known
+    if unknown:
+        raise DataError(
+            f"criterion {min(unknown)!r} is not in the data; name a criterion by its id, as CRITERION or "
+            f"PROMPT/CRITERION, or give {ERRATA}"
+        )
+    kept = (prompt.without_criteria(_ids(prompt, wanted)) for prompt in prompts)
+    left = tuple(prompt for prompt in kept if _has_rubric(prompt))
+    if not left:
+        raise DataError("no prompt is left without these criteria; name fewer")
+    return left
+
+
+def _names(prompt: LabelledPrompt, criterion_id: str) -> tuple[str, str]:
+    return criterion_id, f"{prompt.id}/{criterion_id}"
+
+
+def _ids(prompt: LabelledPrompt, wanted: set[str]) -> set[str]:
+    return {each.id for each in prompt.criteria if not wanted.isdisjoint(_names(prompt, each.id))}
+
+
+def _has_rubric(prompt: LabelledPrompt) -> bool:
+    try:
+        Rubric(criteria=prompt.criteria)
+    except InvalidField:
+        return False
+    return True

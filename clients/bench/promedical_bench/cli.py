@@ -44,6 +44,15 @@ Responses = Annotated[
     Path | None, typer.Option(help="A policy's answers to judge: JSON with prompt_id, id or Question, and response.")
 ]
 PairCap = Annotated[int | None, typer.Option(min=1, help="Most pairs per prompt and criterion (only promedical).")]
+LeftOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without-criterion",
+        metavar="ID",
+        help="Leave out a criterion, as CRITERION or PROMPT/CRITERION; errata: those known to have the wrong sign. "
+        "May be repeated (only promedical and healthbench).",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
 
 
@@ -97,6 +106,7 @@ def quality(  # noqa: PLR0913 - one parameter per option
     ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only about the first LIMIT cases.")] = None,
     pair_cap: PairCap = None,
+    left_out: LeftOut = None,
     in_flight: Annotated[int, typer.Option(min=1, help="Most calls in flight at the same time.")] = 8,
     timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, including retries.")] = 600.0,
     seed: Seed = 0,
@@ -106,7 +116,7 @@ def quality(  # noqa: PLR0913 - one parameter per option
     from promedical_bench.scoring.runner import Pace  # noqa: PLC0415
     from promedical_bench.tasks.catalog import load_task  # noqa: PLC0415
 
-    read = load_task(task, data, responses=responses, pair_cap=pair_cap)
+    read = load_task(task, data, responses=responses, pair_cap=pair_cap, left_out=left_out or ())
     run = QualityRun(
         task=read if limit is None else read.limited(limit),
         address=address,
@@ -138,6 +148,7 @@ def compare_runs(
     data: Annotated[Path | None, typer.Option(help="The task's data, if the file has moved.")] = None,
     responses: Responses = None,
     pair_cap: PairCap = None,
+    left_out: LeftOut = None,
     seed: Seed = 0,
 ) -> None:
     """Compare several runs of one task, with paired intervals."""
@@ -146,7 +157,9 @@ def compare_runs(
     from promedical_bench.run import run_comparison  # noqa: PLC0415
 
     named = _named(runs)
-    content, gaps = run_comparison(named, output, data=data, responses=responses, pair_cap=pair_cap, seed=seed)
+    content, gaps = run_comparison(
+        named, output, data=data, responses=responses, pair_cap=pair_cap, left_out=left_out or (), seed=seed
+    )
     _announce(content, output)
     for gap in gaps:
         typer.echo(f"promedical-bench: {gap}", err=True)

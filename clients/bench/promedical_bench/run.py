@@ -1,7 +1,7 @@
 """One run of `promedical-bench quality` or `compare`: it asks, measures and writes. The bench's composition root."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,6 +94,7 @@ def run_comparison(
     data: Path | None,
     responses: Path | None,
     pair_cap: int | None,
+    left_out: Collection[str] = (),
     seed: int,
 ) -> tuple[Content, tuple[str, ...]]:
     """Compare runs with the first one, on the data that they were asked about.
@@ -109,7 +110,7 @@ def run_comparison(
     first = next(iter(runs.values())).header
     for name, results in runs.items():
         _check_comparable(first, results.header, name)
-    task = _task_of(first, data, responses, pair_cap)
+    task = _task_of(first, data, responses, pair_cap, left_out)
     evaluation = compare(task, {name: _answers(results, task) for name, results in runs.items()}, seed=seed)
     cases = silent_in(task)
     unscored = {name: results.unscored(AS_IS, cases) for name, results in runs.items()}
@@ -198,13 +199,16 @@ def _check_comparable(first: Header, other: Header, name: str) -> None:
             )
 
 
-def _task_of(header: Header, data: Path | None, responses: Path | None, pair_cap: int | None) -> Task:
+def _task_of(
+    header: Header, data: Path | None, responses: Path | None, pair_cap: int | None, left_out: Collection[str]
+) -> Task:
     path = data or Path(header.path)
     answers = responses or (Path(header.responses_path) if header.responses_path else None)
-    task = load_task(header.task, path, responses=answers, pair_cap=pair_cap)
+    task = load_task(header.task, path, responses=answers, pair_cap=pair_cap, left_out=left_out)
     if task.facts.digest != header.data:
         raise DataError(
-            f"{path}: does not hold the data that the runs were asked about; name the right file with --data"
+            f"{path}: does not hold the data that the runs were asked about; name the right file with --data, and "
+            "the criteria that the runs left out with --without-criterion"
         )
     return task
 

@@ -9,12 +9,13 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from promedical.rubric import Criterion
+from promedical_data.errata import warning_on
 from promedical_data.errors import DataError
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.overlap import overlaps
 from promedical_data.reading import read
 from promedical_data.report import DataReport
-from promedical_data.selection import without_sources
+from promedical_data.selection import without_criteria, without_sources
 from promedical_trainer.grpo.recipe import Prompts
 from promedical_trainer.grpo.similarity import best_answers
 
@@ -30,6 +31,7 @@ class PromptRows:
         unseen: Rows of the held-out files, without those that are too long; `references` beside the rest, the answers
             with the best labels.
         too_long: How many prompts were left out for their length.
+        warning: What must be known about criteria that are known to have the wrong sign; None if there are none.
         repeated: How many rows were left out because an earlier file has their id.
     """
 
@@ -39,6 +41,7 @@ class PromptRows:
     unseen: tuple[dict[str, Any], ...]
     too_long: int
     repeated: int
+    warning: str | None = None
 
 
 def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBase) -> PromptRows:
@@ -51,7 +54,7 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
         [read(folder / name, responses_needed=False) for name in names] for names in (choice.train, choice.held_out)
     )
     every = _unique(prompt for result in results for prompt in result.prompts)
-    found = without_sources(every, choice.exclude_sources)
+    found = without_criteria(without_sources(every, choice.exclude_sources), choice.exclude_criteria)
     held_out = _unique(prompt for result in others for prompt in result.prompts)
     leaked = {overlap.first for overlap in overlaps(found, held_out)}
     kept = [prompt for prompt in found if prompt.id not in leaked]
@@ -71,6 +74,7 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
         held_out=len(leaked),
         unseen=tuple({**_row(prompt), "references": best_answers(prompt)} for prompt in unseen),
         too_long=len(kept) - len(rows),
+        warning=warning_on(short, "prompts.exclude_criteria=[errata]"),
         repeated=sum(len(result.prompts) for result in results) - len(every),
     )
 

@@ -25,6 +25,8 @@ class Prompts:
         train: Files to learn from, in the criteria or the HealthBench format.
         held_out: The policy does not learn from prompts that are also in one of these files.
         exclude_sources: Rows of these sources are left out.
+        exclude_criteria: These criteria are left out: ids, as CRITERION or PROMPT/CRITERION, or "errata" for those that
+            are known to have the wrong sign.
         max_tokens: Prompts with more tokens of the policy, chat markup included, are left out and counted.
     """
 
@@ -33,6 +35,7 @@ class Prompts:
     train: tuple[str, ...] = ("criteria/train.jsonl.gz",)
     held_out: tuple[str, ...] = ()
     exclude_sources: tuple[str, ...] = ()
+    exclude_criteria: tuple[str, ...] = ()
     max_tokens: int = 1024
 
 

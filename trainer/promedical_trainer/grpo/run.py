@@ -150,6 +150,8 @@ def _show(run: Run, pin: Pin, prompts: PromptRows) -> None:
         markup=False,
         highlight=False,
     )
+    if prompts.warning is not None:
+        run.console.print(prompts.warning, markup=False, highlight=False)
     if pin.status != "trained":
         run.console.print("the oracle's verdicts are not learnt from labels: this run shows that training works")
 

@@ -62,6 +62,8 @@ class DataChoice:
         test: Files to report on, once.
         physicians: Files that are reported on as they are, where they exist.
         exclude_sources: The model neither learns from rows of these sources nor is calibrated on them.
+        exclude_criteria: The model does not learn from these criteria: ids, as CRITERION or PROMPT/CRITERION, or
+            "errata" for those that are known to have the wrong sign.
         dev_responses: The most responses of a dev prompt, drawn by a hash, so that a few prompts do not decide
             the calibration; None: all.
         mix: More data by name, such as drills, mixed into every step beside `train`.
@@ -74,6 +76,7 @@ class DataChoice:
     test: tuple[str, ...] = ("criteria/test.jsonl.gz",)
     physicians: tuple[str, ...] = ("criteria/kqa_physicians.jsonl.gz",)
     exclude_sources: tuple[str, ...] = ()
+    exclude_criteria: tuple[str, ...] = ()
     dev_responses: int | None = None
     mix: dict[str, Part] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from transformers import set_seed
 
 from promedical_client.cli.progress import progress_bar
+from promedical_data.errata import warning_on
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures.bag_of_words import BAG_OF_WORDS, BagOfWords
 from promedical_data.measures.evaluation import evaluate
@@ -152,6 +153,9 @@ def _claim(run: Run, held: ExitStack) -> None:
 def _show(run: Run, splits: Splits) -> None:
     for report in splits.reports:
         run.console.print(describe(report))
+    warning = warning_on(splits.train, "data.exclude_criteria=[errata]")
+    if warning is not None:
+        run.console.print(warning, markup=False, highlight=False)
     for name in splits.missing:
         run.console.print(f"{name} does not exist: the report has no physicians' labels from it")
     if splits.leaks:

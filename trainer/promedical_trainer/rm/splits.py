@@ -12,7 +12,7 @@ from promedical_data.labelled import LabelledPrompt
 from promedical_data.overlap import overlaps
 from promedical_data.reading import read
 from promedical_data.report import DataReport
-from promedical_data.selection import without_sources
+from promedical_data.selection import without_criteria, without_sources
 from promedical_trainer.rm.recipe import DataChoice, Part
 
 _NOTE: Final = "NOTE.md"
@@ -94,7 +94,8 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     reported = [*test, *physicians, *(prompt for part in parts.values() for prompt in part.test)]
     held = [*dev, *(prompt for part in parts.values() for prompt in part.dev), *reported]
     mixed = [prompt for part in parts.values() for prompt in part.train]
-    train = without_sources(every, _excluded_of_train(choice, every, [*dev, *mixed]))
+    sourced = without_sources(every, _excluded_of_train(choice, every, [*dev, *mixed]))
+    train = without_criteria(sourced, choice.exclude_criteria)
     leaks, dev_leaks = _shared(train, held), _shared(dev, reported)
     splits = Splits(
         train=_without(train, leaks),

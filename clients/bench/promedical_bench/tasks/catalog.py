@@ -1,5 +1,6 @@
 """The one place that knows every task."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -13,9 +14,18 @@ TaskName: TypeAlias = Literal["promedical", "healthbench", "healthbench-meta", "
 NAMES: Final[tuple[TaskName, ...]] = get_args(TaskName)
 WITH_RESPONSES: Final[tuple[TaskName, ...]] = ("healthbench", "kqa")
 """Tasks that judge a policy's answers from a file of their own."""
+WITH_CRITERIA: Final[tuple[TaskName, ...]] = ("promedical", "healthbench")
+"""Tasks whose criteria have ids by which they can be left out."""
 
 
-def load_task(name: str, path: Path, *, responses: Path | None = None, pair_cap: int | None = None) -> Task:
+def load_task(
+    name: str,
+    path: Path,
+    *,
+    responses: Path | None = None,
+    pair_cap: int | None = None,
+    left_out: Collection[str] = (),
+) -> Task:
     """Read a task from its data.
 
     Args:
@@ -23,6 +33,7 @@ def load_task(name: str, path: Path, *, responses: Path | None = None, pair_cap:
         path: The publisher's file.
         responses: The file of a policy's answers, for the tasks of `WITH_RESPONSES`.
         pair_cap: The most pairs per prompt and criterion, for promedical.
+        left_out: Criteria that do not count, for the tasks of `WITH_CRITERIA`.
 
     Raises:
         DataError: There is no such task, or a file cannot be used.
@@ -33,17 +44,19 @@ def load_task(name: str, path: Path, *, responses: Path | None = None, pair_cap:
         )
     if pair_cap is not None and name in NAMES and name != "promedical":
         raise DataError(f"--pair-cap: task {name} takes no cap; only promedical compares pairs by criterion")
-    task = _load(name, path, responses, pair_cap)
+    if left_out and name in NAMES and name not in WITH_CRITERIA:
+        raise DataError(f"--without-criterion: task {name} takes none; only {' and '.join(WITH_CRITERIA)} do")
+    task = _load(name, path, responses, pair_cap, left_out)
     check_unique(task.cases)
     return task
 
 
-def _load(name: str, path: Path, responses: Path | None, pair_cap: int | None) -> Task:
+def _load(name: str, path: Path, responses: Path | None, pair_cap: int | None, left_out: Collection[str]) -> Task:
     match name:
         case "promedical":
-            return promedical.load(path, pair_cap=pair_cap)
+            return promedical.load(path, pair_cap=pair_cap, left_out=left_out)
         case "healthbench":
-            return healthbench.load(path, responses=responses)
+            return healthbench.load(path, responses=responses, left_out=left_out)
         case "healthbench-meta":
             return healthbench_meta.load(path)
         case "rewardbench":

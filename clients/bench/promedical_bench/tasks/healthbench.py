@@ -19,7 +19,7 @@ from promedical_bench.answers import Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.healthbench_items import GradedItem, read_items
 from promedical_bench.tasks.promedical import agreement_of, case_of, predictions_of, scored
-from promedical_bench.tasks.task import Facts, answered, by_group, facts_of, tally
+from promedical_bench.tasks.task import Facts, answered, by_group, facts_of, tally, without
 from promedical_data.measures import agreement, markdown, metrics
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
@@ -99,15 +99,15 @@ class HealthBench:
         return pd.DataFrame(rows, columns=columns).astype({"score": float, "before": float})
 
 
-def load(path: Path, *, responses: Path | None = None) -> HealthBench:
+def load(path: Path, *, responses: Path | None = None, left_out: Collection[str] = ()) -> HealthBench:
     """Read the task.
 
     Raises:
         DataError: A file cannot be used.
     """
-    found = read_items(path, responses)
+    found = read_items(path, responses, left_out)
     facts = facts_of(found.contents[0], found.skipped, *found.contents[1:], notes=(*found.notes, *_REFERENCES))
-    return HealthBench(items=found.items, facts=replace(facts, unread_answers=found.unread_answers))
+    return HealthBench(items=found.items, facts=without(replace(facts, unread_answers=found.unread_answers), left_out))
 
 
 def score_of(points: Mapping[str, float], met: Mapping[str, bool]) -> float | None:

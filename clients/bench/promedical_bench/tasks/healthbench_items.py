@@ -5,18 +5,21 @@ whose criteria have `points` and perhaps `axis`. Responses come from a file of a
 physicians' ideal completions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
+from promedical_bench.tasks.task import LEAVE_OUT
+from promedical_data.errata import warning_on
 from promedical_data.errors import DataError
 from promedical_data.formats import criteria as criteria_format
 from promedical_data.formats import healthbench as healthbench_format
 from promedical_data.formats.content import Content, content_of
 from promedical_data.formats.lines import usable
 from promedical_data.labelled import LabelledPrompt, LabelledResponse
+from promedical_data.selection import without_criteria
 from promedical_data.skips import Place, Refusal, SkipLog, Skipped
 
 EXPECTED: Final = "HealthBench items (prompt, rubrics with points), or prompts with criteria that have points"
@@ -42,6 +45,10 @@ class GradedItem:
     themes: tuple[str, ...]
 
 
+_Found: TypeAlias = tuple[GradedItem, str | None]
+"""An item, and its ideal completion where it has one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
     """What was read."""
@@ -53,14 +60,17 @@ class Items:
     unread_answers: int
 
 
-def read_items(path: Path, responses: Path | None) -> Items:
+def read_items(path: Path, responses: Path | None, left_out: Collection[str] = ()) -> Items:
     """Read items and the responses to grade.
 
     Raises:
         DataError: A file cannot be used, or no item has a response.
     """
     content, log = content_of(path, EXPECTED), SkipLog()
-    found = usable(content, lambda raw, place: _item(raw, place, content.source), log, EXPECTED, key=_prompt_of)
+    whole = usable(content, lambda raw, place: _item(raw, place, content.source), log, EXPECTED, key=_prompt_of)
+    found = _without(whole, left_out)
+    fewer = len(whole) - len(found)
+    warning = warning_on((item.prompt for item, _ in found), LEAVE_OUT)
     answers = read_answers(responses, log) if responses else None
     items = [(item, _responses(item, ideal, answers)) for item, ideal in found]
     kept = [replace(item, prompt=replace(item.prompt, responses=graded)) for item, graded in items if graded]
@@ -72,18 +82,31 @@ def read_items(path: Path, responses: Path | None) -> Items:
         skipped=log.summary(),
         unread_answers=answers.unread if answers else 0,
         notes=(
+            *([warning] if warning else []),
+            *([f"{fewer:,} items have no positive points without these criteria."] if fewer else []),
             *_notes(kept, len(items) - len(kept), responses),
             *(answers.strays({item.prompt.id for item, _ in items}) if answers else ()),
         ),
     )
 
 
-def _prompt_of(found: tuple[GradedItem, str | None]) -> tuple[str, str]:
+def _without(found: Sequence[_Found], names: Collection[str]) -> list[_Found]:
+    """The items without these criteria; those without positive points are left out, since they have no score."""
+    kept = {prompt.id: prompt for prompt in without_criteria([item.prompt for item, _ in found], names)}
+    items = [(_narrowed(item, kept[item.prompt.id]), ideal) for item, ideal in found if item.prompt.id in kept]
+    return [(item, ideal) for item, ideal in items if any(value > 0 for value in item.points.values())]
+
+
+def _narrowed(item: GradedItem, prompt: LabelledPrompt) -> GradedItem:
+    points = {each.id: item.points[each.id] for each in prompt.criteria}
+    return replace(item, prompt=prompt, points=points, axes={k: v for k, v in item.axes.items() if k in points})
+
+
+def _prompt_of(found: _Found) -> tuple[str, str]:
     return "id", found[0].prompt.id
 
 
-def _item(raw: dict[str, Any], place: Place, source: str) -> tuple[GradedItem, str | None]:
-    """An item, and its ideal completion where it has one."""
+def _item(raw: dict[str, Any], place: Place, source: str) -> _Found:
     if "rubrics" in raw:
         prompt = healthbench_format.parse_row(raw, place, source=source, responses_needed=False, blank_responses=True)
         named = zip(healthbench_format.ids_of(raw["rubrics"]), raw["rubrics"], strict=True)

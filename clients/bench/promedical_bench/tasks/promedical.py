@@ -15,13 +15,15 @@ import pandas as pd
 
 from promedical_bench.answers import Answers
 from promedical_bench.cases import Case
-from promedical_bench.tasks.task import Facts, answered
+from promedical_bench.tasks.task import LEAVE_OUT, Facts, answered, without
+from promedical_data.errata import warning_on
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures import agreement, evaluation, markdown, metrics
 from promedical_data.measures.bag_of_words import BAG_OF_WORDS, BagOfWords
 from promedical_data.measures.evaluation import DIMENSIONS, HEADLINE, OVERALL, Tallies
 from promedical_data.measures.predictions import Key, Prediction, table
 from promedical_data.reading import read
+from promedical_data.selection import without_criteria
 
 _REFERENCES: Final = (
     "Physicians agree with each other at a kappa of .41 to .76 on comparable data.",
@@ -78,26 +80,29 @@ class ProMedical:
         return evaluation.view(scored(self.prompts, answers), predictions_of(self.prompts, answers))
 
 
-def load(path: Path, *, pair_cap: int | None = None) -> ProMedical:
+def load(path: Path, *, pair_cap: int | None = None, left_out: Collection[str] = ()) -> ProMedical:
     """Read the task.
 
     Args:
         path: The file.
         pair_cap: The most pairs per prompt and criterion, since a few prompts hold most pairs.
+        left_out: Criteria that do not count; see `promedical_data.selection.without_criteria`.
 
     Raises:
         DataError: The file cannot be used.
     """
     found = read(path)
+    prompts = without_criteria(found.prompts, left_out)
+    warning = warning_on(prompts, LEAVE_OUT)
     facts = Facts(
         path=path,
         responses_path=None,
         digest=found.report.sha256,
         skipped=found.report.skipped,
-        notes=_REFERENCES,
+        notes=(*([warning] if warning else []), *_REFERENCES),
         pair_cap=pair_cap,
     )
-    return ProMedical(prompts=found.prompts, facts=facts)
+    return ProMedical(prompts=prompts, facts=without(facts, left_out))
 
 
 def case_of(prompt: LabelledPrompt) -> Case:

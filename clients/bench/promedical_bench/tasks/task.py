@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import pandas as pd
 
@@ -98,6 +98,19 @@ class Task(Protocol):
 
     def labels(self, answers: Answers) -> pd.DataFrame | None:
         """Labels with answers, in the columns of `predictions.COLUMNS`; None if there are no labels."""
+
+
+LEAVE_OUT: Final = "--without-criterion errata"
+"""How criteria with a wrong sign are left out."""
+
+
+def without(facts: Facts, names: Collection[str]) -> Facts:
+    """The facts of a task that leaves out these criteria, which is another task than the whole one."""
+    if not names:
+        return facts
+    listed = ", ".join(sorted(names))
+    digest = hashlib.sha256(f"{facts.digest} without {listed}".encode()).hexdigest()
+    return replace(facts, digest=digest, notes=(*facts.notes, f"Criteria left out by --without-criterion: {listed}."))
 
 
 def facts_of(content: Content, skipped: tuple[Skipped, ...], *others: Content, notes: Iterable[str] = ()) -> Facts:

@@ -136,6 +136,17 @@ def test_run_writes_policy_summary_curves_and_metrics(run):
     assert kl[0] == pytest.approx(0, abs=1e-5)
     assert kl[-1] > 1e-3
     assert "oracle/unscored" in done.stderr
+    logged = [entry for entry in history if "reward" in entry]
+    for name, metric in (
+        ("groups_without_spread", "frac_reward_zero_std"),
+        ("cut_off_answers", "completions/clipped_ratio"),
+    ):
+        assert numbers[name] == pytest.approx(sum(entry[metric] for entry in logged) / 6)
+    assert numbers["cut_off_answers"] > 0.25, "a policy of random weights rarely ends in twelve tokens"
+    assert any("of the answers are cut off" in warning for warning in numbers["warnings"])
+    for warning in numbers["warnings"]:
+        assert f"**Warning**: {warning}" in page
+        assert f"warning: {warning}" in " ".join((done.stdout + done.stderr).split())
 
 
 def test_run_out_of_time_goes_on_to_the_same_policy(run, fake_server, tmp_path):

@@ -21,6 +21,7 @@ from promedical_data.files import appending
 from promedical_data.measures.bootstrap import Bootstrap, Estimate
 from promedical_data.measures.tallies import difference, macro
 from promedical_trainer.grpo.recipe import GrpoRecipe
+from promedical_trainer.grpo.sampling import sampling
 from promedical_trainer.grpo.similarity import similarity
 from promedical_trainer.runs.progress import Deadline
 
@@ -103,16 +104,8 @@ def _answers(
         return_tensors="pt",
         return_dict=True,
     )
-    generation = recipe.generation
-    tokens = model.generate(
-        **inputs.to(model.device),
-        do_sample=True,
-        temperature=generation.temperature,
-        top_k=0,
-        max_new_tokens=generation.max_tokens,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    drawn = sampling(recipe.generation, model, tokenizer)
+    tokens = model.generate(**inputs.to(model.device), generation_config=drawn)
     begun = inputs["input_ids"].shape[1]
     return [str(text) for text in tokenizer.batch_decode(tokens[:, begun:], skip_special_tokens=True)]
 

@@ -1,7 +1,8 @@
 """Prompts with their criteria, as rows for TRL: the conversation, and the rubric as text (Arrow would fill keys)."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class PromptRows:
         unseen: Rows of the held-out files, without those that are too long; `references` beside the rest, the answers
             with the best labels.
         too_long: How many prompts were left out for their length.
+        refused: Ids of prompts that were left out because the policy's chat template refuses their turns, such as
+            those of the system.
         warning: What must be known about criteria that are known to have the wrong sign; None if there are none.
         repeated: How many rows were left out because an earlier file has their id.
     """
@@ -41,7 +44,13 @@ class PromptRows:
     unseen: tuple[dict[str, Any], ...]
     too_long: int
     repeated: int
+    refused: tuple[str, ...] = ()
     warning: str | None = None
+
+    @property
+    def refused_in_words(self) -> str:
+        """How many prompts the chat template refuses, and the first of them."""
+        return f"{len(self.refused)} with turns that the policy's chat template refuses{_first(self.refused)}"
 
 
 def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBase) -> PromptRows:
@@ -58,22 +67,27 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
     held_out = _unique(prompt for result in others for prompt in result.prompts)
     leaked = {overlap.first for overlap in overlaps(found, held_out)}
     kept = [prompt for prompt in found if prompt.id not in leaked]
+    lengths = {prompt.id: _tokens(prompt, tokenizer) for prompt in [*kept, *held_out]}
+    refused = tuple(prompt.id for prompt in [*kept, *held_out] if lengths[prompt.id] is None)
     short, unseen = (
-        [prompt for prompt in prompts if _tokens(prompt, tokenizer) <= choice.max_tokens]
+        [prompt for prompt in prompts if (lengths[prompt.id] or math.inf) <= choice.max_tokens]
         for prompts in (kept, held_out)
     )
     rows = tuple(map(_row, short))
+    too_long = sum((lengths[prompt.id] or 0) > choice.max_tokens for prompt in kept)
     if not rows:
         raise DataError(
-            f"of {len(found)} prompts {len(leaked)} are held out and the others have more than {choice.max_tokens} "
-            "tokens; give other files, or raise prompts.max_tokens"
+            f"no prompt is left: {len(leaked)} of {len(found)} are held out, {too_long} have more than "
+            f"{choice.max_tokens} tokens, and the policy's chat template refuses the turns of {len(refused)}"
+            f"{_first(refused)}; give other files or another policy, or raise prompts.max_tokens"
         )
     return PromptRows(
         rows=rows,
         reports=tuple(result.report for result in [*results, *others]),
         held_out=len(leaked),
         unseen=tuple({**_row(prompt), "references": best_answers(prompt)} for prompt in unseen),
-        too_long=len(kept) - len(rows),
+        too_long=too_long,
+        refused=refused,
         warning=warning_on(short, "prompts.exclude_criteria=[errata]"),
         repeated=sum(len(result.prompts) for result in results) - len(every),
     )
@@ -108,6 +122,14 @@ def _entry(criterion: Criterion) -> Mapping[str, Any]:
     return {name: value for name, value in entry.items() if value is not None}
 
 
-def _tokens(prompt: LabelledPrompt, tokenizer: PreTrainedTokenizerBase) -> int:
-    ids = tokenizer.apply_chat_template(list(_messages(prompt)), add_generation_prompt=True, return_dict=False)
+def _tokens(prompt: LabelledPrompt, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The length of a prompt for the policy; None if its chat template refuses the turns."""
+    try:
+        ids = tokenizer.apply_chat_template(list(_messages(prompt)), add_generation_prompt=True, return_dict=False)
+    except Exception:  # noqa: BLE001 - a template is a program of the policy's author
+        return None
     return len(ids)
+
+
+def _first(refused: Sequence[str]) -> str:
+    return f" (first: prompt {refused[0]})" if refused else ""

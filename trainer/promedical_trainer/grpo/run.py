@@ -29,7 +29,7 @@ from promedical_trainer.grpo.prompts import PromptRows, read_prompts
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
 from promedical_trainer.grpo.reward import Failures, oracle_reward
 from promedical_trainer.grpo.stopping import OracleLostError, Vote
-from promedical_trainer.grpo.summary import PAGE, Summary, read_steps, write_summary
+from promedical_trainer.grpo.summary import PAGE, Summary, read_steps, warnings_on, write_summary
 from promedical_trainer.grpo.training import train_steps
 from promedical_trainer.runs.checkpoints import checkpoint_state, copy_model, newest_checkpoint
 from promedical_trainer.runs.distributed import check_launched, on_main_process, processes
@@ -114,6 +114,8 @@ def _train_and_sum_up(run: Run, pin: Pin) -> None:
         copy_model(newest_checkpoint(run.training), run.policy)
         summary = _summary(run, pin, prompts, tokenizer)
         write_summary(run.output, summary)
+        for warning in warnings_on(summary.steps):
+            run.console.print(f"warning: {warning}", markup=False, highlight=False)
 
 
 def _train(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -144,9 +146,10 @@ def _begin(run: Run, held: ExitStack) -> Pin:
 def _show(run: Run, pin: Pin, prompts: PromptRows) -> None:
     for report in prompts.reports:
         run.console.print(describe(report))
+    left_out = f"{prompts.held_out} held out, {prompts.too_long} too long, {prompts.repeated} repeated"
     run.console.print(
-        f"{len(prompts.rows)} prompts to learn from; left out were {prompts.held_out} held out, {prompts.too_long} too "
-        f"long and {prompts.repeated} repeated\noracle: {pin.name}, {pin.status}, fingerprint {pin.fingerprint}",
+        f"{len(prompts.rows)} prompts to learn from; left out were {left_out} and {prompts.refused_in_words}\n"
+        f"oracle: {pin.name}, {pin.status}, fingerprint {pin.fingerprint}",
         markup=False,
         highlight=False,
     )

@@ -1,6 +1,7 @@
 """The summary of a run for people: a page, and a plot of reward, its parts, KL and length over the steps."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ _CURVES: Final = {
     "kl": "KL from the start",
     "completions/mean_length": "length, tokens",
 }
+_SPREAD, _CUT_OFF = "frac_reward_zero_std", "completions/clipped_ratio"
+_TITLES: Final = _CURVES | {_SPREAD: "groups without spread, share", _CUT_OFF: "answers cut off, share"}
+_HIGH: Final = 0.25
+"""The share from which a run is warned about: a quarter of what it generates teaches nothing, or has no end."""
 _SHARE: Final = 0.1
 """The share of the steps at each end that the table compares."""
 _SMOOTH: Final = 0.05
@@ -83,7 +88,7 @@ def write_summary(folder: Path, summary: Summary) -> None:
         held_out=summary.held_out,
         numbers=numbers,
         plot=_PLOT,
-        curves=_CURVES,
+        titles=_TITLES,
         ends_share=f"{_SHARE:.0%}",
         measures=MEASURES,
     )
@@ -99,9 +104,30 @@ def _numbers(summary: Summary) -> dict[str, Any]:
         "largest_reward_difference": summary.audit.largest_difference,
         "oracle_share_of_step_time": _share(summary.steps, "oracle/seconds"),
         "service_share_of_step_time": _share(summary.steps, "oracle/service_seconds"),
-        "ends": {name: _ends(summary.steps, name) for name in _CURVES if name in summary.steps},
+        "groups_without_spread": _mean(summary.steps, _SPREAD),
+        "cut_off_answers": _mean(summary.steps, _CUT_OFF),
+        "warnings": warnings_on(summary.steps),
+        "ends": {name: _ends(summary.steps, name) for name in _TITLES if name in summary.steps},
         "held_out": {name: asdict(each) for name, each in summary.held_out.items()},
     }
+
+
+def warnings_on(steps: pd.DataFrame) -> list[str]:
+    """What is wrong with a run that its rewards do not show, in words."""
+    equal, cut = _mean(steps, _SPREAD) or 0.0, _mean(steps, _CUT_OFF) or 0.0
+    found = {
+        f"{equal:.0%} of the groups have rewards without spread, from which nothing is learnt; use the soft mode "
+        "(oracle.reward_weights.proficiency_mode=soft), larger groups or a higher temperature": equal,
+        f"{cut:.0%} of the answers are cut off at generation.max_tokens, so their endings are not judged; raise it, or "
+        "check that the policy ends its answers": cut,
+    }
+    return [words for words, share in found.items() if share >= _HIGH]
+
+
+def _mean(steps: pd.DataFrame, name: str) -> float | None:
+    """The mean over all steps; None where it was not logged."""
+    mean = pd.to_numeric(steps[name]).mean() if name in steps else math.nan
+    return None if math.isnan(mean) else float(mean)
 
 
 def _share(steps: pd.DataFrame, name: str) -> float | None:

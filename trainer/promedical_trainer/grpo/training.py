@@ -19,7 +19,9 @@ from trl.trainer.utils import RepeatSampler
 from promedical_client.integrations.trl import keep_texts_out_of_the_log
 from promedical_trainer.grpo.recipe import GrpoRecipe, Vllm
 from promedical_trainer.grpo.reward import Reward
+from promedical_trainer.grpo.sampling import WHOLE
 from promedical_trainer.runs.checkpoints import checkpoint_state, last_checkpoint
+from promedical_trainer.runs.loop import loop_arguments
 
 
 class ResumableTrainer(GRPOTrainer):
@@ -84,7 +86,7 @@ def train_steps(
 def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
     optimisation, generation = recipe.optimisation, recipe.generation
     return GRPOConfig(
-        output_dir=str(folder),
+        **loop_arguments(optimisation, folder),
         # the objective: DeepSeekMath (arXiv 2402.03300), as the paper uses it
         loss_type="grpo",
         beta=optimisation.kl,
@@ -94,30 +96,18 @@ def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
         scale_rewards="group",
         temperature=generation.temperature,
         max_completion_length=generation.max_tokens,
+        **WHOLE,
         # the loop; without more steps per generation than backward passes, each step has responses of its own
         max_steps=optimisation.steps,
         per_device_train_batch_size=optimisation.batch,
         gradient_accumulation_steps=optimisation.accumulate,
-        learning_rate=optimisation.learning_rate,
-        lr_scheduler_type=optimisation.scheduler,
-        warmup_steps=optimisation.warmup_share,
-        max_grad_norm=optimisation.max_grad_norm,
-        bf16=optimisation.precision == "bf16",
         **_checkpointing(enabled=optimisation.checkpointing),
         use_cpu=not torch.cuda.is_available(),
-        seed=optimisation.seed,
         ddp_timeout=optimisation.ranks_timeout_s,
         model_init_kwargs={"dtype": "float32", "use_safetensors": True},
         # what is kept: a table of every step's responses, none of which are shown on the screen
         log_completions=True,
         num_completions_to_print=0,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_steps=optimisation.save_every,
-        save_total_limit=2,
-        report_to=["tensorboard"],
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
         **_vllm(generation.vllm),
     )
 

@@ -19,6 +19,7 @@ from promedical_trainer.rm.expansion import Group
 from promedical_trainer.rm.recipe import Optimisation, RecipeError, RmRecipe
 from promedical_trainer.rm.splits import Splits
 from promedical_trainer.runs.checkpoints import last_checkpoint
+from promedical_trainer.runs.loop import loop_arguments
 
 
 def readable(splits: Splits, renderer: PromptRenderer) -> Splits:
@@ -172,22 +173,9 @@ def train_steps(
 
 def _arguments(optimisation: Optimisation, folder: Path, *, on_gpu: bool) -> TrainingArguments:
     return TrainingArguments(
-        output_dir=str(folder),
+        **loop_arguments(optimisation, folder),
         num_train_epochs=1,  # the data are the steps of all epochs
-        learning_rate=optimisation.learning_rate,
-        lr_scheduler_type=optimisation.scheduler,
-        warmup_steps=optimisation.warmup_share,
         weight_decay=optimisation.weight_decay,
-        max_grad_norm=optimisation.max_grad_norm,
-        bf16=optimisation.precision == "bf16",
         use_cpu=not on_gpu,
-        seed=optimisation.seed,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_steps=optimisation.save_every,
-        save_total_limit=2,
-        report_to=["tensorboard"],
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
     )

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import frameworks
-from promedical_client import AsyncClient, Message, ScoreItem
+from promedical_client import AsyncClient, Client, Message, ScoreItem, WeightsSpec
 from promedical_service.edges.dropins.catalog import DROP_INS
 from promedical_service.edges.dropins.nemo_gym import VERIFY
 from serving import running_server
@@ -221,6 +221,58 @@ async def _ask_five(server):
         told = await asyncio.gather(*(client.post("/classify", json=body) for body in bodies))
         lines = [line for line in (await client.get("/metrics")).text.splitlines() if not line.startswith("#")]
     return told, {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+SOFT_BODIES = {
+    "/get_reward": {"query": [f"{QUESTION}Yes."], "prompts": [QUESTION]},
+    "/rm": {"prompt": QUESTION, "response": "Yes."},
+    "/classify": {"input": CHATML.format(QUESTION, "Yes."), "use_activation": False},
+    "/verify": {
+        "responses_create_params": {"input": QUESTION},
+        "response": {"output": [{"type": "message", "content": [{"type": "output_text", "text": "Yes."}]}]},
+    },
+    "/rerank": {"query": QUESTION, "texts": ["Yes."], "raw_scores": True},
+    "/predict": {"inputs": [QUESTION, "Yes."], "raw_scores": True},
+}
+REWARD_OF = {
+    "/get_reward": lambda told: told["rewards"][0],
+    "/rm": lambda told: told,
+    "/classify": lambda told: told["data"][0]["probs"][0],
+    "/verify": lambda told: told["reward"],
+    "/rerank": lambda told: told[0]["score"],
+    "/predict": lambda told: told[0]["score"],
+}
+
+
+@pytest.mark.parametrize("path", SOFT_BODIES)
+def test_dropin_answers_the_reward_in_the_mode_that_is_asked_for(fake_server, path):
+    def asked(query, **changes):
+        told = httpx.post(f"{fake_server.rest_url}{path}{query}", json=SOFT_BODIES[path] | changes)
+        assert told.status_code == 200, told.text
+        return REWARD_OF[path](told.json())
+
+    with Client(fake_server.rest_url) as oracle:
+        prompt = (Message(role="user", content=QUESTION),)
+        hard, soft = (
+            oracle.score_one(
+                prompt, ["Yes."], rubric_id="general-medical", reward_weights=WeightsSpec(proficiency_mode=mode)
+            ).result.responses[0].scores.reward
+            for mode in ("hard", "soft")
+        )  # fmt: skip
+    assert hard != soft
+    assert asked("") == asked("?proficiency_mode=hard") == pytest.approx(hard)
+    assert asked("?proficiency_mode=soft") == pytest.approx(soft)
+    if path == "/verify":
+        assert asked("", proficiency_mode="soft") == pytest.approx(soft)
+        assert asked("?proficiency_mode=hard", proficiency_mode="soft") == pytest.approx(hard)
+        told = httpx.post(f"{fake_server.rest_url}{path}", json=SOFT_BODIES[path] | {"proficiency_mode": "medium"})
+        assert (told.status_code, "proficiency_mode" in told.text) == (422, True)
+
+
+def test_dropin_refuses_a_mode_that_it_does_not_know(fake_server):
+    told = httpx.post(f"{fake_server.rest_url}/rm?proficiency_mode=medium", json=SOFT_BODIES["/rm"])
+    assert told.status_code == 422
+    assert "proficiency_mode" in told.text
 
 
 def test_dropin_default_rubric_must_exist():

@@ -38,7 +38,8 @@ class DropInEndpoint:
         asked, exchanges = await asyncio.to_thread(self._read, drop_in, body, query)
         call.items = len(exchanges)
         truncation = drop_in.truncation(asked.body) if drop_in.truncation else "none"
-        options = with_defaults(asked.options, drop_in.priority or self._scorer.lane(exchanges), truncation)
+        mode = drop_in.proficiency_mode(asked.body) if drop_in.proficiency_mode else None
+        options = with_defaults(asked.options, drop_in.priority or self._scorer.lane(exchanges), truncation, mode)
         call.lane = options.priority
         scored = await self._scorer.score(oracle, exchanges, options, call.as_caller())
         call.fingerprint, call.rubrics = scored.model.fingerprint, scored.rubrics

@@ -10,6 +10,7 @@ from promedical.interop.exchanges import Exchange
 from promedical.interop.labels import RubricChoice, read_label
 from promedical.messages import ModelRef, Priority, ResponseScores, RubricPin, Truncation
 from promedical.pins import read_pins
+from promedical.reward import ProficiencyMode
 from promedical.rubric import InvalidField
 from promedical_service.types import Method
 
@@ -36,6 +37,8 @@ class Options:
     """Lane in the queue. Default: bulk for the formats of RL frameworks; as in `/v1/score` for the others."""
     truncation: Truncation = "none"
     """What may be cut from what is too long."""
+    proficiency_mode: ProficiencyMode | None = None
+    """What counts in S1 of the reward: hard, the default, counts criteria met; soft counts their probabilities."""
     answer: Literal["number", "object"] = "number"
     """Only for `/rm`: the reward alone, or an object with its parts for `--reward-key`."""
 
@@ -103,6 +106,8 @@ class DropIn:
     """Whether the URL may choose the kind of answer."""
     truncation: Callable[[Any], Truncation] | None = None
     """What may be cut, in formats whose body says so."""
+    proficiency_mode: Callable[[Any], ProficiencyMode | None] | None = None
+    """What counts in S1, in formats whose body says so."""
 
 
 def own_rubric(rubric: Any, rubric_id: str | None, path: str = "") -> RubricChoice | None:

@@ -16,6 +16,7 @@ from pydantic import ConfigDict
 from promedical.interop.exchanges import Exchange, read_content, read_turns
 from promedical.interop.reward_parts import quality, safety
 from promedical.messages import Message
+from promedical.reward import ProficiencyMode
 from promedical.rubric import InvalidField
 from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric
 
@@ -56,6 +57,8 @@ class VerifyRequest:
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
     rubric_id: str | None = None
     """The name of a rubric, instead of `rubric`."""
+    proficiency_mode: ProficiencyMode | None = None
+    """hard, the default: criteria met count in the reward; soft: their probabilities do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,4 +137,5 @@ VERIFY = DropIn(
     },
     exchanges=exchanges,
     encode=encode,
+    proficiency_mode=lambda body: body.proficiency_mode,
 )

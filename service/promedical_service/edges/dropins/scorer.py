@@ -24,8 +24,10 @@ from promedical.messages import (
     ScoreRequest,
     Truncation,
     UsedRubric,
+    WeightsSpec,
 )
 from promedical.pins import written
+from promedical.reward import ProficiencyMode
 from promedical_service.edges.dropins.format import Options, Scored
 from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.types import Caller, Oracle
@@ -153,6 +155,7 @@ class ExchangeScorer:
         grouping = group(exchanges, base_rubric_id=options.base_rubric_id, max_responses=self._max_responses)
         request = ScoreRequest(
             items=grouping.items,
+            reward_weights=WeightsSpec(proficiency_mode=options.proficiency_mode or "hard"),
             expected_fingerprint=options.expected_fingerprint,
             priority=options.priority,
             truncation=options.truncation,
@@ -166,10 +169,13 @@ class ExchangeScorer:
         ]
 
 
-def with_defaults(options: Options, priority: Priority | None, truncation: Truncation) -> Options:
+def with_defaults(
+    options: Options, priority: Priority | None, truncation: Truncation, mode: ProficiencyMode | None
+) -> Options:
     """The options of a request; its format and its body fill in what the URL leaves open."""
     return replace(
         options,
+        proficiency_mode=options.proficiency_mode or mode,
         priority=options.priority or priority,
         truncation=truncation if options.truncation == "none" else options.truncation,
     )

@@ -1,13 +1,17 @@
 """A fault of one sample is its own error: what was asked together with it is scored, whoever asks."""
 
 import asyncio
+import functools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import httpx
 import pytest
+import test_integrations
+from test_integrations import calculated
 
+import frameworks
 from promedical_client import AsyncClient, Message, NotFoundError, ScoreItem
 from promedical_client.integrations import Grader, UnscoredError, openrlhf, slime, trl, verifiers, verl
 from promedical_client.integrations.ms_swift import PromedicalORM
@@ -232,6 +236,69 @@ async def test_trl_gives_none_to_turns_of_a_policy_that_cannot_be_judged(grader,
 )
 async def test_trl_judges_the_last_turn_of_a_policy(grader, native, turns):
     assert await trl.trl_reward([QUESTION], [turns], rubric=[LABEL], grader=grader) == [native[0]]
+    await grader.aclose()
+
+
+# By the frameworks' own code
+
+
+async def test_trl_itself_leaves_out_what_cannot_be_judged(fake_server, native):
+    """Over gRPC, since TRL's event loop leaves no time to close sockets."""
+    completions = [[{"role": "assistant", "content": GOOD[0]}], *POLICY_TURNS.values(), *RESPONSES]
+    prompts = [[{"role": "user", "content": QUESTION}]] * len(completions)
+    labels = [LABEL] * (1 + len(POLICY_TURNS)) + LABELS
+    reward = functools.partial(trl.trl_reward, grader=Grader(fake_server.grpc_url))
+    told, metrics = await asyncio.to_thread(calculated, reward, prompts, completions, rubric=labels)
+    good = [0, 1 + len(POLICY_TURNS), len(completions) - 1]
+    assert [told[place] for place in good] == pytest.approx([native[0], *native])
+    assert told.count(None) == len(told) - len(good)
+    assert metrics["oracle/unscored"] == pytest.approx(1 - len(good) / len(told))
+
+
+@frameworks.needs("verl")
+async def test_verl_itself_gets_the_rewards_of_the_neighbours(grader, native):
+    compute = functools.partial(verl.compute_score, grader=grader, unscored_reward=-7)
+    manager = frameworks.verl_naive_manager(compute, asyncio.get_running_loop())
+    cases = [each for each in SAMPLES if isinstance(each[0], str)]
+    told = await asyncio.gather(*(manager.run_single(_verl_data(*each)) for each in cases))
+    rewards = [each["reward_score"] for each in told]
+    assert rewards == [native[0], *[-7] * (len(cases) - 2), native[1]]
+    await grader.aclose()
+
+
+def _verl_data(response, label):
+    data = test_integrations._verl_data(response)
+    data[0].non_tensor_batch["reward_model"]["ground_truth"] = label
+    return data
+
+
+@frameworks.needs("openrlhf")
+async def test_openrlhf_itself_gets_the_rewards_of_the_neighbours(grader, native, tmp_path):
+    (tmp_path / "reward.py").write_text("from promedical_client.integrations.openrlhf import reward_func\n")
+    executor = frameworks.openrlhf_executor(str(tmp_path / "reward.py"))
+    executor.reward_func = functools.partial(openrlhf.reward_func, grader=grader, unscored_reward=-7)
+    cases = [each for each in SAMPLES if isinstance(each[0], str)]
+    asked = [executor._fetch_rewards_via_func([QUESTION + text], [QUESTION], [label]) for text, label in cases]
+    told = [reply["rewards"][0] for (reply,) in await asyncio.gather(*asked)]
+    assert told == [native[0], *[-7] * (len(cases) - 2), native[1]]
+
+
+@frameworks.needs("verifiers")
+async def test_verifiers_itself_gets_the_rewards_of_the_neighbours(grader, native):
+    invoke_all = frameworks.verifiers_invoke_all()
+
+    async def reward(task, trace):
+        return await verifiers.promedical_reward(task, trace, grader=grader)
+
+    told = await asyncio.gather(
+        *(
+            invoke_all([reward], {"task": SimpleNamespace(rubric=label), "trace": test_integrations._trace(text)})
+            for text, label in SAMPLES
+        ),
+        return_exceptions=True,
+    )
+    assert [told[0], told[-1]] == [[native[0]], [native[1]]]
+    assert all(isinstance(each, UnscoredError) for each in told[1:-1])
     await grader.aclose()
 
 

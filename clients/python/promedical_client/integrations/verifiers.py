@@ -28,6 +28,10 @@ async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = No
     return scores_of(grade).reward
 
 
-def _turn(message: Any) -> dict[str, Any]:
+def _turn(message: Any) -> Any:
+    """A message as chat APIs write it; what is no message stays as it is, for the error that names it."""
+    if not hasattr(message, "role"):
+        return message
     calls = getattr(message, "tool_calls", None)
-    return {"role": message.role, "content": message.content, **({"tool_calls": calls} if calls else {})}
+    turn = {"role": message.role, "content": getattr(message, "content", None)}
+    return {**turn, "tool_calls": calls} if calls else turn

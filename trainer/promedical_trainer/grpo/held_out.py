@@ -7,7 +7,7 @@ Answers are kept in the bench's format for a policy's answers, so that another j
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,6 +131,19 @@ def _judged(pairs: Sequence[tuple[dict[str, Any], str]], grader: Grader) -> Iter
         for (row, _), grade in zip(batch, grades, strict=True):
             if isinstance(grade, ResponseScores):
                 yield {"prompt": row["prompt_id"], **{name: getattr(grade, name) for name in _OF_ORACLE}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Answers to held-out prompts, before and after.
+
+    Attributes:
+        measures: Every measure on the prompts that were scored both times; empty where there are none.
+        unscored: How many answers have no scores, such as empty ones, "before" and "after".
+    """
+
+    measures: Mapping[str, Comparison] = field(default_factory=dict)
+    unscored: Mapping[str, int] = field(default_factory=dict)
 
 
 def compare(before: pd.DataFrame, after: pd.DataFrame) -> Mapping[str, Comparison]:

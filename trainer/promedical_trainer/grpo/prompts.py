@@ -1,7 +1,6 @@
 """Prompts with their criteria, as rows for TRL: the conversation, and the rubric as text (Arrow would fill keys)."""
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +66,16 @@ def read_prompts(folder: Path, choice: Prompts, tokenizer: PreTrainedTokenizerBa
     held_out = _unique(prompt for result in others for prompt in result.prompts)
     leaked = {overlap.first for overlap in overlaps(found, held_out)}
     kept = [prompt for prompt in found if prompt.id not in leaked]
-    lengths = {prompt.id: _tokens(prompt, tokenizer) for prompt in [*kept, *held_out]}
-    refused = tuple(prompt.id for prompt in [*kept, *held_out] if lengths[prompt.id] is None)
+    measured, others_measured = (
+        [(prompt, _tokens(prompt, tokenizer)) for prompt in prompts] for prompts in (kept, held_out)
+    )
+    refused = tuple(prompt.id for prompt, tokens in [*measured, *others_measured] if tokens is None)
     short, unseen = (
-        [prompt for prompt in prompts if (lengths[prompt.id] or math.inf) <= choice.max_tokens]
-        for prompts in (kept, held_out)
+        [prompt for prompt, tokens in prompts if tokens is not None and tokens <= choice.max_tokens]
+        for prompts in (measured, others_measured)
     )
     rows = tuple(map(_row, short))
-    too_long = sum((lengths[prompt.id] or 0) > choice.max_tokens for prompt in kept)
+    too_long = sum(tokens is not None and tokens > choice.max_tokens for _, tokens in measured)
     if not rows:
         raise DataError(
             f"no prompt is left: {len(leaked)} of {len(found)} are held out, {too_long} have more than "

@@ -5,7 +5,7 @@ TensorBoard's files), policy/, held_out/ and summary.md. The table and held_out/
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from promedical_client.cli.progress import progress_bar
 from promedical_client.integrations import Grader
 from promedical_data.report_tables import describe
 from promedical_trainer.grpo.audit import audit, read_completions
-from promedical_trainer.grpo.held_out import Comparison, chosen, compare, judged, write_answers
+from promedical_trainer.grpo.held_out import HeldOut, chosen, compare, judged, write_answers
 from promedical_trainer.grpo.oracle import Pin, grader_of, pin_oracle
 from promedical_trainer.grpo.policy import make_tiny_policy, read_tokenizer
 from promedical_trainer.grpo.prompts import PromptRows, read_prompts
@@ -114,7 +114,7 @@ def _train_and_sum_up(run: Run, pin: Pin) -> None:
         copy_model(newest_checkpoint(run.training), run.policy)
         summary = _summary(run, pin, prompts, tokenizer)
         write_summary(run.output, summary)
-        for warning in warnings_on(summary.steps):
+        for warning in warnings_on(summary):
             run.console.print(f"warning: {warning}", markup=False, highlight=False)
 
 
@@ -178,19 +178,22 @@ def _summary(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedToken
     )
 
 
-def _held_out(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> Mapping[str, Comparison]:
+def _held_out(run: Run, pin: Pin, prompts: PromptRows, tokenizer: PreTrainedTokenizerBase) -> HeldOut:
     """Compare the policy before and after, judged by the oracle of the run."""
     rows = chosen(prompts.unseen, run.recipe)
     if not rows:
-        return {}
+        return HeldOut()
     run.console.print(f"answering {len(rows)} held-out prompts, before and after", markup=False, highlight=False)
-    frames: list[pd.DataFrame] = []
+    frames: dict[str, pd.DataFrame] = {}
     with closing(grader_of(run.oracle, run.recipe.oracle, pin)) as grader:
         for name, policy in (("before", run.base), ("after", str(run.policy))):
             path = run.output / "held_out" / f"{name}.jsonl"
             write_answers(policy, tokenizer, rows, run.recipe, path, run.deadline)
-            frames.append(_judged(path, rows, grader))
-    return compare(*frames)
+            frames[name] = _judged(path, rows, grader)
+    return HeldOut(
+        measures=compare(frames["before"], frames["after"]),
+        unscored={name: len(rows) - len(frame) for name, frame in frames.items()},
+    )
 
 
 def _judged(path: Path, rows: Sequence[dict[str, Any]], grader: Grader) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,7 @@ from promedical_data.files import write_atomically
 from promedical_data.measures.figures import COLOURS, INK, new_figure, plain_axes
 from promedical_data.pages import page
 from promedical_trainer.grpo.audit import Audit
-from promedical_trainer.grpo.held_out import MEASURES, Comparison
+from promedical_trainer.grpo.held_out import MEASURES, HeldOut
 from promedical_trainer.grpo.oracle import Pin
 from promedical_trainer.grpo.prompts import PromptRows
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, GrpoRecipe
@@ -51,7 +50,7 @@ class Summary:
         prompts: The prompts that the policy learnt from.
         audit: The audit of the rewards.
         steps: One row for each step, with columns as TRL names its metrics.
-        held_out: Measures before and after, on prompts that the policy did not learn from; may be empty.
+        held_out: Answers before and after to prompts that the policy did not learn from, if there are any.
     """
 
     recipe: GrpoRecipe
@@ -59,7 +58,7 @@ class Summary:
     prompts: PromptRows
     audit: Audit
     steps: pd.DataFrame
-    held_out: Mapping[str, Comparison]
+    held_out: HeldOut
 
 
 def read_steps(folder: Path) -> pd.DataFrame:
@@ -85,7 +84,7 @@ def write_summary(folder: Path, summary: Summary) -> None:
         pin=summary.pin,
         prompts=summary.prompts,
         audit=summary.audit,
-        held_out=summary.held_out,
+        held_out=summary.held_out.measures,
         numbers=numbers,
         plot=_PLOT,
         titles=_TITLES,
@@ -106,22 +105,27 @@ def _numbers(summary: Summary) -> dict[str, Any]:
         "service_share_of_step_time": _share(summary.steps, "oracle/service_seconds"),
         "groups_without_spread": _mean(summary.steps, _SPREAD),
         "cut_off_answers": _mean(summary.steps, _CUT_OFF),
-        "warnings": warnings_on(summary.steps),
+        "held_out_unscored": dict(summary.held_out.unscored),
+        "warnings": warnings_on(summary),
         "ends": {name: _ends(summary.steps, name) for name in _TITLES if name in summary.steps},
-        "held_out": {name: asdict(each) for name, each in summary.held_out.items()},
+        "held_out": {name: asdict(each) for name, each in summary.held_out.measures.items()},
     }
 
 
-def warnings_on(steps: pd.DataFrame) -> list[str]:
+def warnings_on(summary: Summary) -> list[str]:
     """What is wrong with a run that its rewards do not show, in words."""
-    equal, cut = _mean(steps, _SPREAD) or 0.0, _mean(steps, _CUT_OFF) or 0.0
+    equal, cut = (_mean(summary.steps, name) or 0.0 for name in (_SPREAD, _CUT_OFF))
     found = {
         f"{equal:.0%} of the groups have rewards without spread, from which nothing is learnt; use the soft mode "
         "(oracle.reward_weights.proficiency_mode=soft), larger groups or a higher temperature": equal,
         f"{cut:.0%} of the answers are cut off at generation.max_tokens, so their endings are not judged; raise it, or "
         "check that the policy ends its answers": cut,
     }
-    return [words for words, share in found.items() if share >= _HIGH]
+    unscored = ", ".join(f"{count} {when}" for when, count in summary.held_out.unscored.items() if count)
+    return [
+        *(words for words, share in found.items() if share >= _HIGH),
+        *([f"answers to held-out prompts without scores, such as empty ones: {unscored}"] if unscored else []),
+    ]
 
 
 def _mean(steps: pd.DataFrame, name: str) -> float | None:

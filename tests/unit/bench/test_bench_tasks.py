@@ -232,9 +232,10 @@ def test_tasks_without_criteria_of_their_own_leave_none_out(tmp_path):
         load_task("rewardbench", path, left_out=["errata"])
 
 
-def test_healthbench_counts_empty_responses_in_the_items(tmp_path):
+@pytest.mark.parametrize("text", [" ", None, [{"role": "assistant", "content": ""}]], ids=repr)
+def test_healthbench_counts_empty_responses_in_the_items(tmp_path, text):
     row = criteria_row("p1")
-    row["responses"][1]["text"] = " "
+    row["responses"][1]["text"] = text
     task = load_task("healthbench", written(tmp_path / "d.jsonl", [row]))
     assert [len(case.responses) for case in task.cases] == [2]
     assert (left_out(task), count_silent(task)) == ([], 1)

@@ -116,8 +116,8 @@ def warnings_on(summary: Summary) -> list[str]:
     """What is wrong with a run that its rewards do not show, in words."""
     equal, cut = (_mean(summary.steps, name) or 0.0 for name in (_SPREAD, _CUT_OFF))
     found = {
-        f"{equal:.0%} of the groups have rewards without spread, from which nothing is learnt; use the soft mode "
-        "(oracle.reward_weights.proficiency_mode=soft), larger groups or a higher temperature": equal,
+        f"{equal:.0%} of the groups have rewards without spread, from which nothing is learnt; the soft mode "
+        "(oracle.reward_weights.proficiency_mode=soft), larger groups or a higher temperature make fewer": equal,
         f"{cut:.0%} of the answers are cut off at generation.max_tokens, so their endings are not judged; raise it, or "
         "check that the policy ends its answers": cut,
     }

@@ -106,7 +106,8 @@ def _prompt_of(found: _Found) -> tuple[str, str]:
     return "id", found[0].prompt.id
 
 
-def _item(raw: dict[str, Any], place: Place, source: str) -> _Found:
+def _item(whole: dict[str, Any], place: Place, source: str) -> _Found:
+    raw = _with_blank_responses(whole)
     if "rubrics" in raw:
         prompt = healthbench_format.parse_row(raw, place, source=source, responses_needed=False, blank_responses=True)
         named = zip(healthbench_format.ids_of(raw["rubrics"]), raw["rubrics"], strict=True)
@@ -124,6 +125,15 @@ def _item(raw: dict[str, Any], place: Place, source: str) -> _Found:
         themes=_themes(raw.get("example_tags") or []),
     )
     return item, _ideal(raw)
+
+
+def _with_blank_responses(raw: dict[str, Any]) -> dict[str, Any]:
+    """The row; a response whose text is null is what the policy answered: nothing."""
+    responses = raw.get("responses")
+    if not isinstance(responses, list):
+        return raw
+    blank = [isinstance(each, dict) and "text" in each and each["text"] is None for each in responses]
+    return raw | {"responses": [each | {"text": ""} if b else each for each, b in zip(responses, blank, strict=True)]}
 
 
 def _is_usable(entry: Any) -> bool:

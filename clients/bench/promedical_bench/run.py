@@ -76,7 +76,7 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
     answers = _answers(results, run.task)
     asked = {name: _within(results.answers(name), run.task) for name in variants if name != AS_IS}
     if WITHOUT_CRITERIA in asked:
-        asked[WITHOUT_CRITERIA] = spread(asked[WITHOUT_CRITERIA], run.task.cases)
+        asked[WITHOUT_CRITERIA] = _heard(spread(asked[WITHOUT_CRITERIA], run.task.cases), run.task)
     asked |= {UNTRAINED: untrained} if untrained is not None else {}
     injected = without_silence(asked[INJECTED], run.task.cases) if INJECTED in asked else None
     with bar("measuring"):
@@ -214,9 +214,13 @@ def _task_of(
 
 
 def _answers(results: Results, task: Task) -> Answers:
-    """What the oracle said about the task's cases, and what an empty answer of a policy says."""
-    found = _within(results.answers(AS_IS), task)
-    return with_silence(found, task.cases) if task.of_policy else found
+    """What the oracle said about the task's cases, as they are."""
+    return _heard(_within(results.answers(AS_IS), task), task)
+
+
+def _heard(answers: Answers, task: Task) -> Answers:
+    """The answers, with what a policy's empty responses say."""
+    return with_silence(answers, task.cases) if task.of_policy else answers
 
 
 def _within(answers: Answers, task: Task) -> Answers:

@@ -317,6 +317,17 @@ async def test_grader_raises_where_its_own_rubric_or_base_rubric_is_not_known(fa
         await oracle.aclose()
 
 
+async def test_label_that_is_not_pinned_is_an_error_of_its_sample(fake_server):
+    async with AsyncClient(fake_server.grpc_url) as client:
+        sha256 = (await client.rubric("general-medical")).sha256
+    for name in ("general-medical@1", "general-medical"):
+        oracle = Grader(fake_server.grpc_url, expected_rubrics=f"{name}={sha256}")
+        labels = [LABEL, "general-medical", "general-medical@1", None, "no-such-rubric", "general-medical@77"]
+        grades = await oracle.grade([oracle.sample(QUESTION, GOOD[0], label) for label in labels])
+        assert [hasattr(grade, "reward") for grade in grades] == [True] * 4 + [False] * 2
+        await oracle.aclose()
+
+
 async def test_chosen_reward_does_not_hide_a_fault_of_the_data(fake_server, caplog):
     oracle, too_long = Grader(fake_server.grpc_url), "The answer is B. " * 70_000
     for _ in range(3):

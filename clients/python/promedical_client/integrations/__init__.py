@@ -4,6 +4,7 @@ No framework is imported. Configure what a framework calls by environment variab
 reads, or give a `Grader` of your own as `grader`.
 """
 
-from promedical_client.integrations.grader import Grade, Grader, UnscoredError, shared_grader
+from promedical_client.integrations.grader import Grade, Grader, UnscoredError
+from promedical_client.integrations.shared import shared_grader
 
 __all__ = ["Grade", "Grader", "UnscoredError", "shared_grader"]

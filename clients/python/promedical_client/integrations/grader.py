@@ -5,7 +5,6 @@ that sample, an `ErrorInfo`, and the others of its call are scored; frameworks t
 `UnscoredError`. A failure is never a number.
 """
 
-import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from promedical.interop.exchanges import Exchange, Grouping, group
 from promedical.interop.gathering import CallLater, Gatherer
 from promedical.pins import read_pins
 from promedical.rubric import InvalidField
-from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
+from promedical_client.address import DEFAULT_URL, Address
 from promedical_client.chunking import OverLimit, merged, refused
 from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError, NotFoundError, TooLargeError
-from promedical_client.integrations.samples import Sample, read_sample, unreadable
+from promedical_client.integrations.samples import Sample, check_pinned, read_sample, unreadable
 from promedical_client.per_loop import PerLoop
 from promedical_client.retry import Deadline
 from promedical_client.sync import ClientOptions, LoopThread
@@ -34,15 +33,6 @@ _UNKNOWN_RUBRIC: Final = "label: names a rubric that the service does not have; 
 _MAX_GATHERED: Final = 4096
 _MAX_RESPONSES: Final = 128
 """The most responses of one item: the service's own default. If a service allows fewer, the item is halved."""
-_ENVIRONMENT: Final = {
-    **ENVIRONMENT,
-    "rubric_id": "PROMEDICAL_CLIENT_RUBRIC_ID",
-    "base_rubric_id": "PROMEDICAL_CLIENT_BASE_RUBRIC_ID",
-    "expected_fingerprint": "PROMEDICAL_CLIENT_EXPECTED_FINGERPRINT",
-    "expected_rubrics": "PROMEDICAL_CLIENT_EXPECTED_RUBRICS",
-}
-
-
 _Answered = tuple[list[Grade], list[m.ScoreResponse]]
 """One grade per exchange, and the answers behind them."""
 
@@ -140,9 +130,12 @@ class Grader:
             InvalidRequestError: The exchange cannot be read; trying again does not help.
         """
         try:
-            return read_sample(prompt, response, label, default_rubric=self._rubric_id)
+            exchange = read_sample(prompt, response, label, default_rubric=self._rubric_id)
+            if exchange.rubric != self._rubric_id:
+                check_pinned(exchange.rubric, self._expected_rubrics)
         except InvalidField as error:
             raise InvalidRequestError(str(error.under(path) if path else error)) from None
+        return exchange
 
     def sample(self, prompt: Any, response: Any, label: Any = None, *, path: str = "") -> Sample:
         """As `exchange`, for samples that are asked about together: an error if the exchange cannot be read."""
@@ -276,30 +269,6 @@ def scores_of(grade: Grade) -> m.ResponseScores:
     if isinstance(grade, m.ErrorInfo):
         raise UnscoredError(grade)
     return grade
-
-
-def labels_of(count: int, rubric: Sequence[Any] | None, rubric_id: Sequence[Any] | None) -> list[Any]:
-    """One label per sample from the columns of a data set: its rubric, else its rubric's name, else None."""
-    nothing = [None] * count
-    columns = zip(rubric or nothing, rubric_id or nothing, strict=True)
-    return [name if criteria is None else criteria for criteria, name in columns]
-
-
-def shared_grader(**settings: str) -> Grader:
-    """The process's grader for these settings.
-
-    Args:
-        settings: `url`, `rubric_id` and so on. Missing ones come from `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`,
-            `PROMEDICAL_CA_FILE`, and from `PROMEDICAL_CLIENT_` followed by `CERT_FILE`, `KEY_FILE`, `RUBRIC_ID`,
-            `BASE_RUBRIC_ID`, `EXPECTED_FINGERPRINT` or `EXPECTED_RUBRICS`.
-    """
-    given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
-    return _grader(frozenset((given | settings).items()))
-
-
-@functools.cache
-def _grader(settings: frozenset[tuple[str, str]]) -> Grader:
-    return Grader(**dict(settings))  # type: ignore[arg-type]
 
 
 def _pins(given: Iterable[m.RubricPin] | str) -> tuple[m.RubricPin, ...]:

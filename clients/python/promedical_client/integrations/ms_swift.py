@@ -12,7 +12,9 @@ If none of them was scored, the reward function raises and the step fails, unles
 from collections.abc import Sequence
 from typing import Any
 
-from promedical_client.integrations.grader import Grader, labels_of, shared_grader
+from promedical_client.integrations.grader import Grader
+from promedical_client.integrations.samples import labels_of
+from promedical_client.integrations.shared import shared_grader
 from promedical_client.integrations.unscored import group_means, reward_or
 
 

@@ -16,8 +16,9 @@ from promedical.interop.exchanges import Exchange
 from promedical.interop.reward_parts import share_of_best
 from promedical.messages import ResponseScores
 from promedical.rubric import InvalidField
-from promedical_client.integrations.grader import Grade, Grader, shared_grader
+from promedical_client.integrations.grader import Grade, Grader
 from promedical_client.integrations.samples import Sample, unreadable
+from promedical_client.integrations.shared import shared_grader
 from promedical_client.integrations.unscored import LOGS, parts_of, reward_or
 
 

@@ -1,12 +1,13 @@
 """One sample as a framework hands it out, read into an exchange, or into the error that is its grade. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from promedical.errors import ErrorCode
 from promedical.interop.exchanges import Exchange, read_answer
-from promedical.interop.labels import read_label
-from promedical.messages import ErrorInfo
-from promedical.rubric import check_encodable
+from promedical.interop.labels import RubricChoice, read_label
+from promedical.messages import ErrorInfo, RubricPin
+from promedical.rubric import InvalidField, check_encodable
 
 Sample = Exchange | ErrorInfo
 """One response as it was read, or why it cannot be read, which is then its grade."""
@@ -24,6 +25,26 @@ def read_sample(prompt: Any, response: Any, label: Any, *, default_rubric: str) 
     for index, turn in enumerate(exchange.turns):
         check_encodable(turn.content, f"prompt[{index}].content")
     return exchange
+
+
+def check_pinned(rubric: RubricChoice | None, pins: Sequence[RubricPin]) -> None:
+    """Check that a rubric that a sample names is among the pins, since the service refuses a whole call for one.
+
+    Raises:
+        InvalidField: There are pins, and none of them can be for this name.
+    """
+    if not pins or not isinstance(rubric, str):
+        return
+    name, has_version = rubric.partition("@")[0], "@" in rubric
+    if not any(pin.name in (rubric, name) or (not has_version and pin.name.partition("@")[0] == name) for pin in pins):
+        raise InvalidField("label", "names a rubric that is not among expected_rubrics; pin it too if it is wanted")
+
+
+def labels_of(count: int, rubric: Sequence[Any] | None, rubric_id: Sequence[Any] | None) -> list[Any]:
+    """One label per sample from the columns of a data set: its rubric, else its rubric's name, else None."""
+    nothing = [None] * count
+    columns = zip(rubric or nothing, rubric_id or nothing, strict=True)
+    return [name if criteria is None else criteria for criteria, name in columns]
 
 
 def unreadable(reason: str) -> ErrorInfo:

@@ -9,7 +9,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from promedical.messages import ResponseScores
-from promedical_client.integrations.grader import Grade, Grader, UnscoredError, scores_of, shared_grader
+from promedical_client.integrations.grader import Grade, Grader, UnscoredError, scores_of
+from promedical_client.integrations.shared import shared_grader
 from promedical_client.integrations.unscored import group_means
 
 Reward = float | dict[str, Any]

@@ -13,7 +13,9 @@ from statistics import fmean
 from typing import Any, Final
 
 from promedical.messages import CriterionScore, ResponseScores
-from promedical_client.integrations.grader import Grade, Grader, labels_of, shared_grader
+from promedical_client.integrations.grader import Grade, Grader
+from promedical_client.integrations.samples import labels_of
+from promedical_client.integrations.shared import shared_grader
 
 LogMetric = Callable[[str, float], None]
 """TRL's `log_metric`: a number of this batch."""

@@ -6,7 +6,9 @@ are gathered. An exception becomes the rollout's `TaskError`, never a reward.
 
 from typing import Any
 
-from promedical_client.integrations.grader import Grader, labels_of, scores_of, shared_grader
+from promedical_client.integrations.grader import Grader, scores_of
+from promedical_client.integrations.samples import labels_of
+from promedical_client.integrations.shared import shared_grader
 
 
 async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = None) -> float:

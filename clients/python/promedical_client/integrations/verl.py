@@ -10,8 +10,9 @@ choose a reward for it (`unscored_reward`; it is then marked by `scored` 0).
 from collections.abc import Mapping
 from typing import Any
 
-from promedical_client.integrations.grader import Grader, shared_grader
+from promedical_client.integrations.grader import Grader
 from promedical_client.integrations.samples import Sample, unreadable
+from promedical_client.integrations.shared import shared_grader
 from promedical_client.integrations.unscored import parts_of, reward_or
 
 

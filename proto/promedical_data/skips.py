@@ -55,10 +55,6 @@ class SkipLog:
         """How many parts of this kind were left out."""
         return sum(count for (kind, _), count in self._counts.items() if kind == part)
 
-    def count(self, part: Part) -> int:
-        """How many parts of this kind were left out so far."""
-        return sum(len(places) for (kind, _), places in self._places.items() if kind == part)
-
     def summary(self) -> tuple[Skipped, ...]:
         """One entry per part and reason, the most frequent first."""
         entries = [

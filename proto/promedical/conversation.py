@@ -8,8 +8,8 @@ from typing import Final, cast
 from promedical.messages import Message, Role
 from promedical.rubric import InvalidField
 
-_FIRST: Final = re.compile(r"(?:\n\n)?(system|user|assistant): ")
-_NEXT: Final = re.compile(r"\n\n(system|user|assistant): ")
+_FIRST: Final = re.compile(r"\ufeff?(?:\n[ \t]*\n)?(system|user|assistant): ")
+_NEXT: Final = re.compile(r"\n[ \t]*\n(system|user|assistant): ")
 """A pattern of its own: a search is many times faster when all matches begin with the same characters."""
 
 
@@ -17,8 +17,8 @@ def parse_prompt(prompt: str | Sequence[Message]) -> tuple[Message, ...]:
     """The turns of a prompt.
 
     A string that begins with "system: ", "user: " or "assistant: " is a transcript, whose turns begin with
-    such a word after an empty line; any other string is one user turn. Untrusted text belongs in messages,
-    where nothing is parsed.
+    such a word after an empty line; any other string is one user turn. Lines may end as on any system; those of a
+    transcript then end with a line feed. Untrusted text belongs in messages, where nothing is parsed.
 
     Raises:
         InvalidField: The conversation is empty, does not end with a user turn, or that turn is blank.
@@ -37,18 +37,23 @@ def count_turns(prompt: str | Sequence[Message], most: int) -> int:
     """How many turns `parse_prompt` would make; turns of a transcript are counted up to `most` only."""
     if not isinstance(prompt, str):
         return len(prompt)
-    return max(1, sum(1 for _ in islice(_marks(prompt), most)))
+    return max(1, sum(1 for _ in islice(_marks(_with_line_feeds(prompt)), most)))
 
 
 def _parse_transcript(text: str) -> tuple[Message, ...]:
-    marks = list(_marks(text))
+    lines = _with_line_feeds(text)
+    marks = list(_marks(lines))
     if not marks:
         return (Message(role="user", content=text),)
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    ends = [mark.start() for mark in marks[1:]] + [len(lines)]
     return tuple(
-        Message(role=cast("Role", mark[1]), content=text[mark.end() : end])
+        Message(role=cast("Role", mark[1]), content=lines[mark.end() : end])
         for mark, end in zip(marks, ends, strict=True)
     )
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _marks(text: str) -> Iterator[re.Match[str]]:

@@ -46,7 +46,7 @@ CHOSEN: Final = (
 )
 NEXT: Final = (
     ("make serve", "REST on 127.0.0.1:8080, gRPC on 127.0.0.1:50051"),
-    ("http://127.0.0.1:8080/docs", "the page to try it; it needs internet access"),
+    ("http://127.0.0.1:8080/docs", "the page to try it"),
     ('make demo ARGS="--data FILE"', "your own JSON lines; the README has the format"),
     ("README.md, docs/", "training, other models, Kubernetes, and more"),
 )

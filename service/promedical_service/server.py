@@ -119,7 +119,7 @@ class Server:
             on_round=self._metrics.round_closed,
         )
         return RestEdge(
-            drop_ins=DropInEndpoint(exchanges, self._limits),
+            drop_ins=DropInEndpoint(exchanges, self._limits, self._settings.thoughts),
             desk=self._desk,
             health=self._health,
             metrics=self._metrics,

@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     """Rubric that drop-in endpoints judge by if a request has no criteria."""
     gather_s: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.02
     """Time that a drop-in request with one response waits for others to the same prompt, to share its tree."""
+    thoughts: Literal["leave_out", "require", "judge"] = "leave_out"
+    """What drop-in endpoints judge of a response with a thought (<think>): the rest, only such responses, or all."""
 
     keys_file: Path | None = None
     """File with one `name:key` per line; then every call needs a key, except health, readiness and metrics."""

@@ -29,6 +29,7 @@ Method = Literal[
     "GetReward",
     "RemoteRm",
     "Classify",
+    "Embeddings",
     "Verify",
     "Rerank",
     "Predict",

@@ -139,12 +139,12 @@ def test_trl_trainer_trains_on_the_oracle(fake_server, tmp_path):
 
 async def test_trl_reward_sends_a_group_as_one_item():
     oracle, transport = mocked()
-    completions = ["<think>\nAt most 4 g.<|im_end|>", "No idea."]
+    completions = ["<think>\nHm.\n</think>\n\nAt most 4 g.<|im_end|>", "No idea."]
     prompts = [SPECIAL.format(QUESTION)] * 2 + [QUESTION]
     told = await trl.trl_reward(prompts, [*completions, "4 g."], rubric=[CRITERIA] * 3, grader=oracle)
     (request,) = transport.calls
     assert [(item.prompt[0].content, len(item.responses)) for item in request.items] == [(QUESTION, 3)]
-    assert request.items[0].responses[0] == "<think>\nAt most 4 g."
+    assert request.items[0].responses[0] == "At most 4 g."
     assert len(told) == 3
 
 

@@ -5,11 +5,12 @@ one item, wherever they are in a batch. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from promedical.interop.labels import RubricChoice
-from promedical.interop.markup import split_exchange, split_prompt, split_query, without_ending
+from promedical.interop.markup import Opened, plain_answer, split_exchange, split_prompt, split_query
+from promedical.interop.thoughts import Thoughts, judged_part
 from promedical.messages import ItemOutcome, Message, ResponseOutcome, Role, RubricSpec, ScoreItem
 from promedical.rubric import InvalidField
 
@@ -32,6 +33,24 @@ class Exchange:
     rubric: RubricChoice | None = None
     place: str = field(default="", compare=False)
 
+    @property
+    def size(self) -> int:
+        """The bytes of all texts."""
+        return sum(len(turn.content.encode()) for turn in self.turns) + len(self.response.encode())
+
+    @classmethod
+    def of(cls, asked: Opened, response: str, *, rubric: RubricChoice | None = None, place: str = "") -> "Exchange":
+        """An exchange from a prompt that was read, and a response as the policy wrote it.
+
+        Raises:
+            InvalidField: The response has chat markup that is not understood.
+        """
+        try:
+            answer = plain_answer(asked.prefill + response, padded=asked.padded)
+        except InvalidField as error:
+            raise error.under(place or "response") from None
+        return cls(turns=asked.turns, response=answer, rubric=rubric, place=place)
+
     @classmethod
     def read(
         cls,
@@ -45,20 +64,13 @@ class Exchange:
     ) -> "Exchange":
         """An exchange from a prompt (text with or without chat markup, or messages) and a response.
 
-        Special tokens at the end of the response are removed. `path` is what errors call the prompt.
+        `path` is what errors call the prompt.
 
         Raises:
-            InvalidField: The prompt cannot be read.
-            FieldTooLarge: It is text that holds more than `max_turns` turns.
+            InvalidField: The prompt cannot be read, or the response has chat markup that is not understood.
+            FieldTooLarge: The prompt is text that holds more than `max_turns` turns.
         """
-        if isinstance(prompt, str):
-            try:
-                turns, prefill = split_prompt(prompt, max_turns=max_turns)
-            except InvalidField as error:
-                raise error.under(path) from None
-        else:
-            turns, prefill = read_turns(prompt, path), ""
-        return cls(turns=turns, response=prefill + without_ending(response), rubric=rubric, place=place)
+        return cls.of(read_prompt(prompt, path, max_turns=max_turns), response, rubric=rubric, place=place)
 
     @classmethod
     def split(
@@ -86,6 +98,17 @@ class Exchange:
         except InvalidField as error:
             raise error.under(place) from None
         return cls(turns=turns, response=response, rubric=rubric, place=place)
+
+    def judged(self, thoughts: Thoughts) -> "Exchange":
+        """The exchange with the part of the response that is judged, which may be empty.
+
+        Raises:
+            InvalidField: It is not clear where a thought begins.
+        """
+        try:
+            return replace(self, response=judged_part(self.response, thoughts))
+        except InvalidField as error:
+            raise error.under(self.place or "response") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +145,21 @@ def group(
         ),
         places=tuple(places),
     )
+
+
+def read_prompt(prompt: Any, path: str = "prompt", *, max_turns: int | None = None) -> Opened:
+    """A prompt: text with or without chat markup, or messages.
+
+    Raises:
+        InvalidField: It cannot be read.
+        FieldTooLarge: It is text that holds more than `max_turns` turns.
+    """
+    if not isinstance(prompt, str):
+        return Opened(turns=read_turns(prompt, path))
+    try:
+        return split_prompt(prompt, max_turns=max_turns)
+    except InvalidField as error:
+        raise error.under(path) from None
 
 
 def read_turns(value: Any, path: str = "prompt") -> tuple[Message, ...]:
@@ -174,7 +212,7 @@ def _message(entry: Any, path: str) -> Message:
 
 
 def read_content(content: Any, path: str) -> str:
-    """The text of a message, whose parts (`{"type": "text", "text": ...}`) are joined.
+    """The text of a message, whose parts (`{"type": "text", "text": ...}`) are joined; thoughts are marked.
 
     Raises:
         InvalidField: A part is not text, such as an image.
@@ -182,10 +220,18 @@ def read_content(content: Any, path: str) -> str:
     if isinstance(content, str):
         return content
     parts = [] if isinstance(content, bytes | Mapping) or not isinstance(content, Iterable) else content
-    texts = [part.get("text") if isinstance(part, Mapping) else None for part in parts]
+    texts = [_part(part, path) for part in parts]
     if not texts or not all(isinstance(text, str) for text in texts):
         raise InvalidField(path, "expected text, or parts that are all text")
     return "".join(map(str, texts))
+
+
+def _part(part: Any, path: str) -> Any:
+    if not isinstance(part, Mapping):
+        return None
+    if part.get("type") in ("thinking", "reasoning"):
+        return f"<think>{read_content(part.get('thinking', part.get('text')), path)}</think>"
+    return part.get("text")
 
 
 def _item(name: str, members: Sequence[Exchange], base_rubric_id: str | None) -> ScoreItem:

@@ -56,7 +56,7 @@ RawPrompt = Annotated[
     Discriminator(_shape),
     BeforeValidator(_messages),
 ]
-"""A transcript or messages, as `parse_prompt` takes them; or the parts of a text."""
+"""A text or messages; or the parts of a text. Whether the text may be a transcript depends on the format."""
 RawAnswer = RawPrompt
 """A text, or messages of which the last is the answer; or the parts of a text."""
 
@@ -75,12 +75,21 @@ _ANSWERS: Final = TypeAdapter(_Answers)
 
 
 def turns_of(prompt: str | list[Turn]) -> tuple[Message, ...]:
-    """The turns of a prompt.
+    """The turns of a prompt in a format whose texts may be transcripts.
 
     Raises:
         InvalidField: It is not a conversation that ends with a user turn.
     """
     return parse_prompt(prompt if isinstance(prompt, str) else [Message(**turn) for turn in prompt])
+
+
+def literal_turns_of(prompt: str | list[Turn]) -> tuple[Message, ...]:
+    """The turns of a prompt in a format of others, where a text is one user turn, whatever it begins with.
+
+    Raises:
+        InvalidField: It is not a conversation that ends with a user turn.
+    """
+    return turns_of([Turn(role="user", content=prompt)] if isinstance(prompt, str) else prompt)
 
 
 def answer_of(answer: str | list[Turn], turns: tuple[Message, ...], field: str) -> str:

@@ -110,7 +110,7 @@ def parse_row(
         InvalidField: The item cannot be used because of its prompt or its rubric.
     """
     item = parts.checked(_ITEM, raw)
-    turns = conversations.turns_of(item["prompt"])
+    turns = conversations.literal_turns_of(item["prompt"])
     graded = parts.kept(item["rubrics"], _criterion, "criterion", place)
     ids = ids_of(item["rubrics"])
     criteria = [replace(each, id=name) if each else None for each, name in zip(graded, ids, strict=True)]

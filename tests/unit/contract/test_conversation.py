@@ -45,6 +45,26 @@ def test_parse_prompt_lets_an_empty_line_stand_before_a_transcript() -> None:
     assert [turn.content for turn in parse_prompt("\n\nuser: a\n\nuser: b")] == ["a", "b"]
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"], ids=ascii)
+def test_parse_prompt_reads_a_transcript_with_any_line_ends(end: str) -> None:
+    transcript = "system: a\n\nuser: b\nc\n\nassistant: d\n\nuser: e"
+    assert parse_prompt(transcript.replace("\n", end)) == parse_prompt(transcript)
+    assert count_turns(transcript.replace("\n", end), 9) == 4
+
+
+@pytest.mark.parametrize("gap", ["\r\n\n", "\n\r\n", "\n \t\n", "\r\n  \r\n"], ids=ascii)
+def test_parse_prompt_takes_a_line_that_looks_empty_as_empty(gap: str) -> None:
+    assert [turn.content for turn in parse_prompt(f"user: a{gap}assistant: b{gap}user: c")] == ["a", "b", "c"]
+
+
+def test_parse_prompt_lets_a_byte_order_mark_stand_before_a_transcript() -> None:
+    assert [turn.content for turn in parse_prompt("\ufeffuser: a\n\nassistant: b\n\nuser: c")] == ["a", "b", "c"]
+
+
+def test_parse_prompt_leaves_line_ends_of_other_text_as_they_are() -> None:
+    assert parse_prompt("a\r\n\r\nb")[0].content == "a\r\n\r\nb"
+
+
 def test_count_turns_stops_at_the_most() -> None:
     assert count_turns("user: a" + "\n\nuser: " * 50 + "b", 7) == 7
 

@@ -74,6 +74,20 @@ def test_read_turns_refuses_what_is_not_text(value, field):
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+        {"type": "thinking", "thinking": "Hm."},
+        {"type": "reasoning", "text": "Hm."},
+    ],
+    ids=str,
+)
+def test_a_part_of_content_that_is_a_thought_is_read_as_one(thought):
+    turns = read_turns([{"role": "assistant", "content": [thought, {"type": "text", "text": "Rest."}]}])
+    assert turns == (m.Message(role="assistant", content="<think>Hm.</think>Rest."),)
+
+
 NO_TEXT = (5, 1.5, True, {"a": 1}, b"x", pytest.param(object(), id="object"), [5], [{"text": 5}], [[]], None, [])
 
 

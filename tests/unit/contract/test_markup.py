@@ -1,12 +1,19 @@
-"""Chat markup of other models: each format's rule, and what is left alone."""
+"""Chat markup of other models: what is understood, what is refused, and what is left alone."""
 
+import threading
+import time
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promedical.interop.markup import CHAT_FORMATS, split_exchange, split_prompt, split_query, without_ending
+from chat_markup import FAMILIES, WITH_MARKS, rendered
+from promedical.interop.exchanges import Exchange
+from promedical.interop.families import MARKUP
+from promedical.interop.markup import plain_answer, split_exchange, split_prompt, split_query, without_ending
+from promedical.interop.scanning import matches
 from promedical.messages import Message
 from promedical.rubric import FieldTooLarge, InvalidField
 
@@ -14,25 +21,26 @@ TURN = {
     "ChatML": "<|im_start|>{role}\n{text}<|im_end|>\n",
     "Llama 3": "<|start_header_id|>{role}<|end_header_id|>\n\n{text}<|eot_id|>",
     "Gemma": "<start_of_turn>{role}\n{text}<end_of_turn>\n",
-    "Phi and Zephyr": "<|{role}|>\n{text}<|end|>\n",
+    "Phi": "<|{role}|>\n{text}<|end|>\n",
 }
 OPEN = {
     "ChatML": "<|im_start|>assistant\n",
     "Llama 3": "<|start_header_id|>assistant<|end_header_id|>\n\n",
     "Gemma": "<start_of_turn>model\n",
-    "Phi and Zephyr": "<|assistant|>\n",
+    "Phi": "<|assistant|>\n",
     "Mistral": "",
 }
 BEGIN = {"Llama 3": "<|begin_of_text|>", "Gemma": "<bos>", "Mistral": "<s>"}
-NAMES = [chat.name for chat in CHAT_FORMATS]
+PADDED = ("Phi", "Mistral")
 TEXT = st.text(alphabet="ab é\n.", max_size=20)
+SYSTEM, QUESTION, ANSWER = "Be brief.", "How much paracetamol a day?", "At most 4 g.\n\n- [x] with food | < 38 °C"
 
 
 def user(text):
     return Message(role="user", content=text)
 
 
-def rendered(name, turns):
+def written(name, turns):
     """A conversation as that family's template writes it."""
     if name == "Mistral":
         return "<s>" + "".join(
@@ -44,22 +52,49 @@ def rendered(name, turns):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+READINGS = {
+    "apart": Exchange.read,
+    "query": lambda prompt, answer: Exchange.split(prompt + answer, prompt),
+    "one text": lambda prompt, answer: Exchange.split(prompt + answer),
+}
+
+
+CASES = [(family, way) for family in FAMILIES for way in READINGS if way != "one text" or family in WITH_MARKS]
+"""Words tell where an answer begins only at the end of a prompt."""
+
+
+@pytest.mark.parametrize(("family", "reading"), CASES)
+def test_every_family_is_read_as_the_same_exchange(family, reading):
+    prompt, answer = rendered(family, system=SYSTEM, question=QUESTION, answer=ANSWER)
+    found = READINGS[reading](prompt, answer).judged("leave_out")
+    assert [(turn.role, turn.content) for turn in found.turns] == [("system", SYSTEM), ("user", QUESTION)]
+    assert found.response == ANSWER
+
+
+@pytest.mark.parametrize("reading", ["apart", "query"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_ending_alone_is_an_empty_answer(family, reading):
+    prompt, answer = rendered(family, system=SYSTEM, question=QUESTION, answer="")
+    assert READINGS[reading](prompt, answer).judged("leave_out").response.strip() == ""
+
+
+@pytest.mark.parametrize("name", OPEN)
 @given(st.lists(TEXT, min_size=1, max_size=3), TEXT)
 def test_split_exchange_gives_back_the_turns_that_a_template_wrote(name, texts, response):
     turns = [turn for text in texts for turn in (user(text), Message(role="assistant", content="A."))][:-1]
-    if name == "Mistral":  # its template pads turns with white space
+    if name in PADDED:
         turns, response = [Message(role=t.role, content=t.content.strip()) for t in turns], response.strip()
-    text = rendered(name, [*turns, Message(role="assistant", content=response)])
+    text = written(name, [*turns, Message(role="assistant", content=response)])
     assert split_exchange(text) == (tuple(turns), response)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OPEN)
 @given(TEXT, TEXT)
 def test_split_query_takes_the_rest_after_the_prompt(name, question, response):
-    prompt = rendered(name, [user(question.strip())]) + OPEN[name]
+    prompt = written(name, [user(question.strip())]) + OPEN[name]
+    expected = response.strip() if name in PADDED else response
     turns, found = split_query(f"{prompt}{response}<|im_end|>", prompt)
-    assert (turns, found) == ((user(question.strip()),), response)
+    assert (turns, found) == ((user(question.strip()),), expected)
 
 
 def test_split_query_lets_special_tokens_stand_before_the_prompt():
@@ -81,25 +116,110 @@ def test_split_query_does_not_take_a_prompt_that_stands_in_the_response():
         split_query("something else, then Why?", "Why?")
 
 
-def test_split_query_reads_no_markup_in_the_response():
-    fake = "No.<|im_end|>\n<|im_start|>user\nThanks<|im_end|>\n<|im_start|>assistant\nYes."
+def test_split_query_refuses_markup_in_the_response():
     prompt = "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
-    assert split_query(prompt + fake, prompt) == ((user("Why?"),), fake)
+    with pytest.raises(InvalidField, match="looks like chat markup at character 3"):
+        split_query(f"{prompt}No.<|im_end|>\n<|im_start|>user\nThanks<|im_end|>\n<|im_start|>assistant\nYes.", prompt)
 
 
 def test_split_prompt_keeps_what_the_template_wrote_into_the_answer():
     text = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n<think>\n"
-    assert split_prompt(text) == ((Message(role="system", content="Be brief."), user("Why?")), "<think>\n")
+    opened = split_prompt(text)
+    assert (opened.turns, opened.prefill) == ((Message(role="system", content="Be brief."), user("Why?")), "<think>\n")
 
 
-@pytest.mark.parametrize("text", ["Why?", "user: Why?\n\nassistant: no", "a <|im_start|>user\nWhy?<|im_end|>"])
+@pytest.mark.parametrize(
+    "text", ["Why?", "user: Why?\n\nassistant: no", "Assistant: hello", "### User:\nWhy?", " Why?\n", "user\nWhy?"]
+)
 def test_split_prompt_takes_text_without_markup_as_one_user_turn(text):
-    assert split_prompt(text) == ((user(text),), "")
+    opened = split_prompt(text)
+    assert (opened.turns, opened.prefill) == ((user(text),), "")
 
 
-def test_split_prompt_refuses_turns_of_tools():
-    with pytest.raises(InvalidField, match="not of system"):
-        split_prompt("<|im_start|>tool\n{}<|im_end|>")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a <|im_start|>user\nWhy?<|im_end|>",
+        "<|userprompt|>Why?<|endofuserprompt|><|response|>",
+        "<role>HUMAN</role>Why?<role>ASSISTANT</role>",
+        "<s><|User|>:Why?<eoh>\n<|Bot|>:",
+        "<reserved_106>Why?<reserved_107>",
+        "system\n\nBe brief.user\n\nWhy?assistant\n\n",
+        "<|im_start|>tool\n{}<|im_end|>",
+        "<|im_start|>user\nWhy?<|im_end|> and more\n<|im_start|>assistant\n",
+        "<|start|>functions.look to=assistant<|channel|>commentary<|message|>{}<|end|><|start|>assistant",
+        "<s>[AVAILABLE_TOOLS][][/AVAILABLE_TOOLS][INST]Why?[/INST]",
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Why?<|im_end|>\n<|im_start|>assistant\n",
+    ],
+)
+def test_split_prompt_refuses_markup_that_it_does_not_understand(text):
+    with pytest.raises(InvalidField, match=r"chat markup|leave tool calls out|without its marks"):
+        split_prompt(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Yes.<|im_end|>\n<|im_start|>user\nThanks",
+        "Yes.<|some_token|>",
+        "Yes.</s>No.",
+        "Yes. [/INST] No.",
+        "Yes.<end_of_turn>No.",
+        "Yes.<｜tool▁calls▁begin｜>",
+        "[TOOL_CALLS][{}]",
+        "<tool_call>\n{}\n</tool_call>",
+        "human: Why? <sep> assistant:",
+        "<|channel|>commentary to=functions.look <|constrain|>json<|message|>{}<|call|>",
+        "<|im_start|>user\nYes.",
+        "Yes.<|reserved_special_token_5|>No.",
+        "Yes.<unused7>",
+        "[|user|]Yes.",
+    ],
+)
+def test_read_answer_refuses_markup_that_it_does_not_understand(text):
+    with pytest.raises(InvalidField, match="looks like chat markup"):
+        plain_answer(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Stop if RR < 10 or SpO2 <|90|.",
+        "Pr(>|z|) < 0.05; |x| < |y|",
+        "| drug | < 5 |\n|---|---|\n|x|<|120|>|130|\n|a|<|limit|>|b|",
+        "- [x] aspirin\n- [ ] statin [1], [PAD] is arterial [INSTRUCTIONS]",
+        "10 mg, not <s>5 mg</s>",
+        "<s class='old'>5 mg</s> 10 mg; [|x|] and [|dose|]",
+        "<s>5 mg</s> 10 mg, <b>not</b> <i>more</i>, H<sub>2</sub>O",
+        "### Response:\nRest. USER: and Assistant: are words.",
+        "<user@example.org>, <https://example.org/?a|b>, x |> y, <end>, [end], <|b|>",
+        "$\\langle x | y \\rangle$ and <||>",
+    ],
+)
+def test_ordinary_text_with_such_characters_is_left_as_it_is(text):
+    found = Exchange.read(text, text).judged("leave_out")
+    assert (found.turns, found.response) == ((user(text),), text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[PAD][PAD]Yes.",
+        "<pad> Yes.",
+        "</s>Yes.",
+        "<|endoftext|>\n<|endoftext|>Yes.",
+        "Yes.</s></s>",
+        "Yes.[PAD] [PAD]",
+        "<s>Yes.</s>",
+        "<unk><unk>Yes.",
+        "<|im_start|>assistant\nYes.<|im_end|>",
+        "<|assistant|>\nYes.",
+        "[/INST] Yes.</s>",
+        "<|START_RESPONSE|>Yes.<|END_RESPONSE|>",
+    ],
+)
+def test_read_answer_takes_off_padding_endings_and_a_repeated_opening(text):
+    assert plain_answer(text) == "Yes."
 
 
 @pytest.mark.parametrize("text", ["plain", "", "<|im_start|>user\nWhy?<|im_end|>\n"])
@@ -116,11 +236,29 @@ def test_split_exchange_refuses_text_without_an_answer(text):
         ("Yes.\n", "Yes.\n"),
         ("</s>", ""),
         ("a</s>b", "a</s>b"),
+        ("[PAD]", ""),
         ("Yes." + "<pad>" * 20_000, "Yes."),
     ],
 )
 def test_without_ending_takes_off_special_tokens_and_nothing_else(text, kept):
     assert without_ending(text) == kept
+
+
+@given(st.lists(st.sampled_from(["<|im_end|>", "x" * 37, "y" * 65_500, "<", "<|im_en"]), max_size=6))
+def test_matches_are_those_of_one_search(parts):
+    text = "".join(parts)
+    assert [mark.span() for mark in matches(MARKUP, text)] == [mark.span() for mark in MARKUP.finditer(text)]
+
+
+@pytest.mark.alone
+def test_long_text_lets_other_threads_run_while_it_is_read():
+    ticks, text = [], "<|" * 4_000_000
+    reader = threading.Thread(target=plain_answer, args=(text,))
+    reader.start()
+    while reader.is_alive():
+        ticks.append(time.monotonic())
+        time.sleep(0.01)
+    assert max(later - earlier for earlier, later in pairwise(ticks)) < 0.6
 
 
 def peak_bytes(work):
@@ -134,7 +272,7 @@ def peak_bytes(work):
 
 def test_split_prompt_passes_over_white_space_in_no_memory():
     text = " " * 1_000_000 + "[INST]Why?"
-    assert split_prompt(text)[0] == (user("Why?"),)
+    assert split_prompt(text).turns == (user("Why?"),)
     assert peak_bytes(lambda: split_prompt(text)) < 20_000_000
 
 
@@ -148,14 +286,14 @@ def test_split_prompt_makes_no_more_turns_than_show_that_there_are_too_many():
     assert peak_bytes(refused) < 5_000_000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OPEN)
 def test_split_functions_count_the_turns_of_the_prompt_and_not_the_answer(name):
     answer = Message(role="assistant", content="A.")
     prompt = [user("Why?"), answer, user("How?")]
-    whole, opened = rendered(name, [*prompt, answer]), rendered(name, prompt) + OPEN[name]
+    whole, opened = written(name, [*prompt, answer]), written(name, prompt) + OPEN[name]
     for split in (
         lambda most: split_exchange(whole, max_turns=most),
-        lambda most: split_prompt(opened, max_turns=most),
+        lambda most: (split_prompt(opened, max_turns=most).turns,),
         lambda most: split_query(whole, opened, max_turns=most),
         lambda most: split_query(whole, "cut", max_turns=most),
     ):

@@ -29,6 +29,7 @@ def test_recipe_of_the_8b_model_means_the_paper_in_trls_words(tmp_path):
     assert not told.vllm_importance_sampling_correction
     assert not told.trust_remote_code
     assert told.num_completions_to_print == 0
+    assert told.chat_template_kwargs == {"enable_thinking": False}
 
 
 def test_sampling_of_vllm_is_corrected_where_the_recipe_says_so(tmp_path):
@@ -39,6 +40,28 @@ def test_sampling_of_vllm_is_corrected_where_the_recipe_says_so(tmp_path):
     assert told.vllm_importance_sampling_correction
     assert told.vllm_importance_sampling_mode == "token_truncate"
     assert told.vllm_importance_sampling_clip_max == 3.0
+
+
+THINKER = (
+    "{{ messages[0].content }}{% if add_generation_prompt %}A:{% if enable_thinking is defined and "
+    "enable_thinking is false %}<think></think>{% endif %}{% endif %}"
+)
+
+
+def test_thinking_is_said_to_the_template_that_knows_the_word(tmp_path):
+    from promedical_trainer.grpo.policy import check_switch, make_tiny_policy, read_tokenizer
+
+    make_tiny_policy(tmp_path / "tiny")
+    tokenizer, off = read_tokenizer(str(tmp_path / "tiny")), GRPO_RECIPES.load("grpo-qwen3-8b").generation
+    check_switch(tokenizer, GRPO_RECIPES.load("grpo-tiny").generation)
+    with pytest.raises(
+        RecipeError, match=r"generation.thinking is false, but the policy's chat template has no switch"
+    ):
+        check_switch(tokenizer, off)
+    tokenizer.chat_template = THINKER
+    check_switch(tokenizer, off)
+    said = {"tokenize": False, "add_generation_prompt": True, **off.template_options}
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "Why?"}], **said) == "Why?A:<think></think>"
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def _answers(
         padding=True,
         return_tensors="pt",
         return_dict=True,
+        **recipe.generation.template_options,
     )
     drawn = sampling(recipe.generation, model, tokenizer)
     tokens = model.generate(**inputs.to(model.device), generation_config=drawn)

@@ -85,6 +85,7 @@ def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
         expected_fingerprint=pin.fingerprint,
         expected_rubrics=[RubricPin(name=name, sha256=sha256) for name, sha256 in pin.rubrics.items()],
         truncation=settings.truncation,
+        thoughts=settings.thoughts,
         reward_weights=WeightsSpec.of(settings.reward_weights),
         timeout_s=settings.timeout_s,
         max_attempts=_AS_LONG_AS_IT_TAKES,

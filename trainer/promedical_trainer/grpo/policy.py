@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from promedical_trainer.grpo.recipe import SWITCH, Generation
 from promedical_trainer.runs.recipe_files import RecipeError
 
 _BEGIN, _END = "<|im_start|>", "<|im_end|>"
@@ -47,6 +48,19 @@ def read_tokenizer(policy: str) -> PreTrainedTokenizerBase:
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     read: PreTrainedTokenizerBase = tokenizer
     return read
+
+
+def check_switch(tokenizer: PreTrainedTokenizerBase, generation: Generation) -> None:
+    """Check that the chat template knows what it is told.
+
+    Raises:
+        RecipeError: It has no switch for thinking, but the recipe sets it.
+    """
+    if generation.thinking is not None and SWITCH not in str(tokenizer.chat_template):
+        raise RecipeError(
+            f"generation.thinking is {str(generation.thinking).lower()}, but the policy's chat template has no switch "
+            f"{SWITCH}; leave it out (--set generation.thinking=null)"
+        )
 
 
 def make_tiny_policy(folder: Path, *, seed: int = 0) -> None:

@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from promedical.interop.thoughts import Thoughts
 from promedical.messages import Truncation
 from promedical.reward import RewardWeights
 from promedical_trainer.runs.adapter import Adapter
@@ -13,6 +14,8 @@ _STRICT: Final = {"extra": "forbid"}
 
 TINY: Final = "tiny"
 """The name of a policy with random weights and a byte tokenizer, which is made in the run's folder."""
+SWITCH: Final = "enable_thinking"
+"""The name that chat templates have for the switch."""
 _CALLS_PER_TIMEOUT: Final = 3
 """Processes wait for the slowest one: its call and its generation must end before the others give up."""
 
@@ -48,6 +51,8 @@ class Oracle:
         start_timeout_s: How long the run waits for the service when it starts.
         max_unscored: The share of a step's responses that may go without a score; above it, all processes stop.
         truncation: What may be cut from what is too long for the oracle.
+        thoughts: What is judged of an answer with a thought (`<think>`): the rest, only such answers, or all of it. A
+            thought that was cut off is no answer and has no score.
         reward_weights: alpha, beta and lambda; weights under which a violation would pay are refused.
     """
 
@@ -57,6 +62,7 @@ class Oracle:
     start_timeout_s: float = 60.0
     max_unscored: float = 0.2
     truncation: Truncation = "none"
+    thoughts: Thoughts = "leave_out"
     reward_weights: RewardWeights = field(default_factory=RewardWeights)
 
     def __post_init__(self) -> None:
@@ -98,6 +104,8 @@ class Generation:
         group_size: G, the number of responses to a prompt.
         max_tokens: The most tokens of one response.
         temperature: The temperature of sampling, and of the policy that is trained.
+        thinking: Whether the chat template lets the policy think before it answers (`enable_thinking`); None leaves
+            that to the template.
         vllm: How vLLM generates; None if transformers generates.
     """
 
@@ -106,7 +114,13 @@ class Generation:
     group_size: int = 8
     max_tokens: int = 1024
     temperature: float = 1.0
+    thinking: bool | None = None
     vllm: Vllm | None = None
+
+    @property
+    def template_options(self) -> dict[str, Any]:
+        """What is said to the policy's chat template, in training and for held-out prompts."""
+        return {} if self.thinking is None else {SWITCH: self.thinking}
 
     def __post_init__(self) -> None:
         check_counts(self, "max_tokens")

@@ -24,7 +24,7 @@ from promedical_data.report_tables import describe
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.held_out import HeldOut, chosen, compare, judged, write_answers
 from promedical_trainer.grpo.oracle import Pin, grader_of, pin_oracle
-from promedical_trainer.grpo.policy import make_tiny_policy, read_tokenizer
+from promedical_trainer.grpo.policy import check_switch, make_tiny_policy, read_tokenizer
 from promedical_trainer.grpo.prompts import PromptRows, read_prompts
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
 from promedical_trainer.grpo.reward import Failures, oracle_reward
@@ -100,6 +100,7 @@ def train_policy(run: Run) -> Path:
 
 def _train_and_sum_up(run: Run, pin: Pin) -> None:
     tokenizer = read_tokenizer(run.base)
+    check_switch(tokenizer, run.recipe.generation)
     prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
     _show(run, pin, prompts)
     _check_enough(run.recipe, prompts)

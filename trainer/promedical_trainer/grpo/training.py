@@ -96,6 +96,7 @@ def _arguments(recipe: GrpoRecipe, folder: Path) -> GRPOConfig:
         scale_rewards="group",
         temperature=generation.temperature,
         max_completion_length=generation.max_tokens,
+        chat_template_kwargs=generation.template_options,
         **WHOLE,
         # the loop; without more steps per generation than backward passes, each step has responses of its own
         max_steps=optimisation.steps,

@@ -166,7 +166,7 @@ def _row(raw: dict[str, Any], place: Place, source: str) -> _Record | LabelledPr
     if "criteria" in raw:
         return criteria_format.parse_row(raw, place, source=source, responses_needed=True)
     row = meta_row(raw)
-    turns = conversations.turns_of(row["prompt"])
+    turns = conversations.literal_turns_of(row["prompt"])
     prompt = row.get("prompt_id") or id_of("\n".join(turn.content for turn in turns))
     return _Record(
         prompt=prompt,

@@ -2,7 +2,8 @@
 
 {"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
 An answer is a text, or one message. Where a row has several of the names, the one that the task's prompts go by
-counts. An answer that is null or empty, or a message without content, is what the policy answered: nothing.
+counts. An answer that is null or empty, or a message without content, is what the policy answered: nothing. Thoughts
+(`<think>`) and end tokens are no part of an answer.
 """
 
 from collections.abc import Collection
@@ -13,6 +14,9 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
 
+from promedical.interop.markup import plain_answer
+from promedical.interop.thoughts import judged_part
+from promedical.rubric import InvalidField
 from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
 from promedical_data.formats.content import Content, content_of
@@ -75,8 +79,16 @@ def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID) -> PolicyAnswer
 
 def _answer(keys: tuple[str, ...], raw: dict[str, Any], place: Place) -> PolicyAnswer:
     prompt, model = _first(_IDENTIFIER, raw, keys), raw.get("model")
-    text = "" if _is_nothing(raw) else conversations.answer_of(_first(_ANSWER, raw, _TEXT_KEYS), (), _TEXT)
+    text = "" if _is_nothing(raw) else _said(conversations.answer_of(_first(_ANSWER, raw, _TEXT_KEYS), (), _TEXT))
     return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None, place=place)
+
+
+def _said(text: str) -> str:
+    """An answer without the tokens around it and without its thoughts; nothing if a thought was cut off."""
+    try:
+        return judged_part(plain_answer(text), "leave_out")
+    except InvalidField as error:
+        raise error.under(_TEXT) from None
 
 
 def _is_nothing(raw: dict[str, Any]) -> bool:

@@ -84,7 +84,7 @@ def _choice(raw: dict[str, Any], place: Place) -> Choice:
     right, wrong = _texts(row["chosen"]), _texts(row["rejected"])
     if not right or not wrong:
         raise Refusal("chosen, rejected: need at least one response each")
-    turns = conversations.turns_of(row["prompt"])
+    turns = conversations.literal_turns_of(row["prompt"])
     row_id, group = str(row.get("id", id_of("\n".join(right + wrong)))), row.get("subset", "all")
     if group.lower() == TIES.lower():
         group = TIES

@@ -54,7 +54,7 @@ def load(path: Path) -> ChoiceTask:
 
 def _choice(raw: dict[str, Any], place: Place) -> Choice:
     row = preference_row(raw)
-    turns = conversations.turns_of(row["prompt"])
+    turns = conversations.literal_turns_of(row["prompt"])
     row_id = str(row.get("prompt_id") or "row")
     case = Case(
         id=row_id,

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, Unpack
 from promedical import messages as m
 from promedical.interop.exchanges import Exchange, Grouping, group
 from promedical.interop.gathering import CallLater, Gatherer
+from promedical.interop.thoughts import Thoughts, check_thoughts
 from promedical.pins import read_pins
 from promedical.rubric import InvalidField
 from promedical_client.address import DEFAULT_URL, Address
@@ -76,6 +77,8 @@ class Grader:
             `NAME=SHA256` separated by commas; empty for any.
         reward_weights: The constants of the reward.
         truncation: What may be cut from what is too long; by default such a response gets an error.
+        thoughts: What is judged of a response with a thought, such as `<think>`: `leave_out` judges the rest, `require`
+            only responses that have a thought, `judge` all of it. A response of which nothing is left is empty.
         gather_s: How many seconds `grade_one` waits for others, so that a group shares its tree.
         call_later: Calls a function after some seconds; None for the event loop's own. Tests bring their own clock.
         options: Settings of `AsyncClient`, such as `api_key` and `timeout_s`.
@@ -94,6 +97,7 @@ class Grader:
         expected_rubrics: Iterable[m.RubricPin] | str = (),
         reward_weights: m.WeightsSpec = DEFAULT_WEIGHTS,
         truncation: m.Truncation = "none",
+        thoughts: Thoughts = "leave_out",
         gather_s: float = 0.02,
         call_later: CallLater | None = None,
         **options: Unpack[ClientOptions],
@@ -105,6 +109,7 @@ class Grader:
         self._expected_fingerprint = expected_fingerprint
         self._expected_rubrics = _pins(expected_rubrics)
         self._truncation = truncation
+        self._thoughts = check_thoughts(thoughts)
         self._timeout_s = options.get("timeout_s", DEFAULT_TIMEOUT_S)
         self._gatherers: PerLoop[Gatherer[None, Sample, Grade]] = PerLoop(
             lambda: Gatherer(
@@ -130,7 +135,7 @@ class Grader:
             InvalidRequestError: The exchange cannot be read; trying again does not help.
         """
         try:
-            exchange = read_sample(prompt, response, label, default_rubric=self._rubric_id)
+            exchange = read_sample(prompt, response, label, default_rubric=self._rubric_id).judged(self._thoughts)
             if exchange.rubric != self._rubric_id:
                 check_pinned(exchange.rubric, self._expected_rubrics)
         except InvalidField as error:

@@ -13,6 +13,7 @@ _ENVIRONMENT: Final = {
     "base_rubric_id": "PROMEDICAL_CLIENT_BASE_RUBRIC_ID",
     "expected_fingerprint": "PROMEDICAL_CLIENT_EXPECTED_FINGERPRINT",
     "expected_rubrics": "PROMEDICAL_CLIENT_EXPECTED_RUBRICS",
+    "thoughts": "PROMEDICAL_CLIENT_THOUGHTS",
 }
 
 
@@ -22,7 +23,7 @@ def shared_grader(**settings: str) -> Grader:
     Args:
         settings: `url`, `rubric_id` and so on. Missing ones come from `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`,
             `PROMEDICAL_CA_FILE`, and from `PROMEDICAL_CLIENT_` followed by `CERT_FILE`, `KEY_FILE`, `RUBRIC_ID`,
-            `BASE_RUBRIC_ID`, `EXPECTED_FINGERPRINT` or `EXPECTED_RUBRICS`.
+            `BASE_RUBRIC_ID`, `EXPECTED_FINGERPRINT`, `EXPECTED_RUBRICS` or `THOUGHTS`.
     """
     given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     return _grader(frozenset((given | settings).items()))

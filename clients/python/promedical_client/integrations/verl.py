@@ -27,6 +27,7 @@ async def compute_score(
     rubric_id: str | None = None,
     expected_fingerprint: str | None = None,
     expected_rubrics: str | None = None,
+    thoughts: str | None = None,
     **_: Any,
 ) -> dict[str, float]:
     """The reward as `score`, and its parts; always the same keys, which verl requires.
@@ -37,10 +38,11 @@ async def compute_score(
         extra_info: Holds `prompt`, text or messages.
         unscored_reward: What a response that cannot be scored gets; None to raise.
         grader: The grader to use instead of the one that the settings and the environment describe.
-        url: The service's address; this and the next three may be set in `reward_kwargs`.
+        url: The service's address; this and the next four may be set in `reward_kwargs`.
         rubric_id: The rubric for samples without a ground truth.
         expected_fingerprint: The fingerprint that the oracle must have.
         expected_rubrics: The rubrics that samples may name, with their hashes: `NAME=SHA256`, separated by commas.
+        thoughts: What is judged of a response with a thought: `leave_out`, `require` or `judge`, as for `Grader`.
 
     Raises:
         UnscoredError: The response was not scored or the sample cannot be read, and there is no `unscored_reward`.
@@ -51,6 +53,7 @@ async def compute_score(
         "rubric_id": rubric_id,
         "expected_fingerprint": expected_fingerprint,
         "expected_rubrics": expected_rubrics,
+        "thoughts": thoughts,
     }
     oracle = grader or shared_grader(**{name: value for name, value in settings.items() if value is not None})
     grade = await oracle.grade_one(_sample(oracle, solution_str, ground_truth, extra_info))

@@ -1,11 +1,13 @@
 """Every drop-in, and how a request to one is read."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from promedical_service.edges.dropins.classify import CLASSIFY
+from promedical_service.edges.dropins.embeddings import EMBEDDINGS
 from promedical_service.edges.dropins.format import Asked, DropIn, Options
 from promedical_service.edges.dropins.nemo_gym import VERIFY
 from promedical_service.edges.dropins.openrlhf import GET_REWARD
@@ -17,7 +19,16 @@ from promedical_service.edges.strict_json import parse_strictly
 from promedical_service.errors import invalid, invalid_field
 from promedical_service.limits import CountLimits
 
-DROP_INS: Final = (GET_REWARD, REMOTE_RM, CLASSIFY, VERIFY, RERANK, PREDICT)
+
+def _at_root(raw: Any) -> DropIn:
+    return RERANK if isinstance(raw, dict) and "inputs" not in raw and "query" in raw else PREDICT
+
+
+ROOT: Final = replace(
+    PREDICT, paths=("/",), by_body=_at_root, summary="As /predict, or as /rerank for a body with texts"
+)
+"""Where text-embeddings-inference answers by the kind of its model."""
+DROP_INS: Final = (GET_REWARD, REMOTE_RM, CLASSIFY, EMBEDDINGS, VERIFY, RERANK, PREDICT, ROOT)
 
 _MAX_FIELDS: Final = 512
 """The most fields of one object: rows of data sets are wide."""
@@ -36,7 +47,8 @@ def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]],
     options = _read_options(drop_in, list(query))
     raw = parse_strictly(body, limits.max_values, max_fields=_MAX_FIELDS, parse_int=int)
     _check_counts(raw, limits)
-    return Asked(body=validate_body(_BODIES[drop_in.method], body, raw), raw=raw, options=options)
+    drop_in = drop_in.by_body(raw) if drop_in.by_body else drop_in
+    return Asked(drop_in=drop_in, body=validate_body(_BODIES[drop_in.method], body, raw), raw=raw, options=options)
 
 
 def check_session(body: bytes, limits: CountLimits) -> None:

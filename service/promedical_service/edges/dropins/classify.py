@@ -13,9 +13,11 @@ from pydantic import ConfigDict
 
 from promedical.interop.exchanges import Exchange, read_turns
 from promedical.interop.labels import RubricChoice
-from promedical.interop.markup import without_ending
+from promedical.interop.markup import Opened
 from promedical.interop.reward_parts import squashed
+from promedical.messages import Truncation
 from promedical.rubric import InvalidField
+from promedical_service.edges.dropins.cuts import Direction, check_prompt_tokens, cut_prompt_tokens
 from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric, places
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
@@ -34,6 +36,10 @@ class ClassifyRequest:
     """false: the reward; true or absent: its logistic function."""
     activation: bool | None = None
     """The name that older clients of vLLM use for it."""
+    truncate_prompt_tokens: int | None = None
+    """-1 cuts what does not fit the model; a number of tokens is refused where a text may be longer."""
+    truncation_side: Direction | None = None
+    """Where to cut: the end of the answer (right, the default) or the start of the prompt (left)."""
     rubric: Any = None
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
     rubric_id: str | None = None
@@ -72,15 +78,26 @@ class ClassifyResponse:
 
 
 def exchanges(body: ClassifyRequest) -> tuple[Exchange, ...]:
+    return read_conversations(body, own_rubric(body.rubric, body.rubric_id))
+
+
+def read_conversations(body: Any, rubric: RubricChoice | None) -> tuple[Exchange, ...]:
+    """Each text of `input`, or the one conversation of `messages`, as an exchange.
+
+    Raises:
+        InvalidField: They cannot be read, both or neither are given, or they may have to be cut to a client's length.
+    """
     if (body.input is None) is (body.messages is None):
         raise InvalidField("input", "give input or messages, but not both")
-    rubric = own_rubric(body.rubric, body.rubric_id)
     if body.messages is not None:
-        return (_conversation(body.messages, rubric),)
-    if isinstance(body.input, str):
-        return (_text(body.input, "input", rubric),)
-    texts = body.input or ()
-    return tuple(_text(text, place, rubric) for text, place in zip(texts, places("input", len(texts)), strict=True))
+        read = [_conversation(body.messages, rubric)]
+    elif isinstance(body.input, str):
+        read = [_text(body.input, "input", rubric)]
+    else:
+        named = zip(body.input, places("input", len(body.input)), strict=True)
+        read = [_text(text, place, rubric) for text, place in named]
+    check_prompt_tokens(body.truncate_prompt_tokens, [(each.place, each.size) for each in read])
+    return tuple(read)
 
 
 def _text(text: str, place: str, rubric: RubricChoice | None) -> Exchange:
@@ -91,8 +108,12 @@ def _conversation(messages: Sequence[dict[str, Any]], rubric: RubricChoice | Non
     turns = read_turns(messages, "messages")
     if not turns or turns[-1].role != "assistant":
         raise InvalidField("messages", "does not end with the assistant's answer")
-    response = without_ending(turns[-1].content)
-    return Exchange(place="messages", turns=turns[:-1], response=response, rubric=rubric)
+    return Exchange.of(Opened(turns=turns[:-1]), turns[-1].content, place="messages", rubric=rubric)
+
+
+def truncation(body: Any) -> Truncation:
+    """What may be cut, as vLLM's fields say."""
+    return cut_prompt_tokens(body.truncate_prompt_tokens, body.truncation_side)
 
 
 def encode(asked: Asked, scored: Scored, receipt: Receipt) -> ClassifyResponse:
@@ -125,4 +146,5 @@ CLASSIFY = DropIn(
     },
     exchanges=exchanges,
     encode=encode,
+    truncation=truncation,
 )

@@ -8,6 +8,7 @@ import pydantic_core
 
 from promedical.errors import ErrorCode
 from promedical.interop.exchanges import Exchange
+from promedical.interop.thoughts import Thoughts
 from promedical.rubric import FieldTooLarge
 from promedical_service.edges.desk import Call
 from promedical_service.edges.dropins.catalog import read_request
@@ -21,9 +22,10 @@ from promedical_service.types import Oracle
 class DropInEndpoint:
     """Answers requests to every drop-in, with one scorer behind them all."""
 
-    def __init__(self, scorer: ExchangeScorer, limits: CountLimits) -> None:
+    def __init__(self, scorer: ExchangeScorer, limits: CountLimits, thoughts: Thoughts = "leave_out") -> None:
         self._scorer = scorer
         self._limits = limits
+        self._thoughts = thoughts
 
     async def answer(
         self, drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]], oracle: Oracle, call: Call
@@ -36,6 +38,7 @@ class DropInEndpoint:
         """
         # A large body must not hold the loop.
         asked, exchanges = await asyncio.to_thread(self._read, drop_in, body, query)
+        drop_in = asked.drop_in
         call.items = len(exchanges)
         truncation = drop_in.truncation(asked.body) if drop_in.truncation else "none"
         mode = drop_in.proficiency_mode(asked.body) if drop_in.proficiency_mode else None
@@ -53,6 +56,7 @@ class DropInEndpoint:
     ) -> tuple[Asked, tuple[Exchange, ...]]:
         asked = read_request(drop_in, body, query, self._limits)
         try:
-            return asked, drop_in.exchanges(asked.body)
+            thoughts = asked.options.thoughts or self._thoughts
+            return asked, tuple(each.judged(thoughts) for each in asked.drop_in.exchanges(asked.body))
         except FieldTooLarge as error:
             raise ServiceError(ErrorCode.TOO_LARGE, str(error)) from None

@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 
 from promedical.interop.exchanges import Exchange
 from promedical.interop.labels import RubricChoice, read_label
+from promedical.interop.thoughts import Thoughts
 from promedical.messages import ModelRef, Priority, ResponseScores, RubricPin, Truncation
 from promedical.pins import read_pins
 from promedical.reward import ProficiencyMode
@@ -39,6 +40,9 @@ class Options:
     """What may be cut from what is too long."""
     proficiency_mode: ProficiencyMode | None = None
     """What counts in S1 of the reward: hard, the default, counts criteria met; soft counts their probabilities."""
+    thoughts: Thoughts | None = None
+    """What is judged of a response with a thought, such as `<think>`: what is left without it (leave_out), only
+    responses that have one (require), or all of it (judge). Default: the service's setting."""
     answer: Literal["number", "object"] = "number"
     """Only for `/rm`: the reward alone, or an object with its parts for `--reward-key`."""
 
@@ -54,8 +58,9 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request as it was read: the plain JSON for formats that echo it, and its meaning."""
+    """A request as it was read: its format, the plain JSON for formats that echo it, and its meaning."""
 
+    drop_in: "DropIn"
     body: Any
     raw: Any
     options: Options
@@ -108,6 +113,8 @@ class DropIn:
     """What may be cut, in formats whose body says so."""
     proficiency_mode: Callable[[Any], ProficiencyMode | None] | None = None
     """What counts in S1, in formats whose body says so."""
+    by_body: Callable[[Any], "DropIn"] | None = None
+    """Where one path has several formats: the format of a body, given as plain JSON."""
 
 
 def own_rubric(rubric: Any, rubric_id: str | None, path: str = "") -> RubricChoice | None:

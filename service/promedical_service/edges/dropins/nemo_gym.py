@@ -8,17 +8,19 @@ Agents open a session (`/seed_session`) before each rollout; the oracle keeps no
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Final
 
 from pydantic import ConfigDict
 
-from promedical.interop.exchanges import Exchange, read_content, read_turns
+from promedical.interop.exchanges import Exchange, read_content, read_prompt
+from promedical.interop.markup import Opened
 from promedical.interop.reward_parts import quality, safety
 from promedical.messages import Message
 from promedical.reward import ProficiencyMode
 from promedical.rubric import InvalidField
 from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric
+from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
 SEED_SESSION: Final = "/seed_session"
 
@@ -30,7 +32,7 @@ class CreateParams:
     __pydantic_config__: ClassVar[ConfigDict] = OPEN
 
     input: str | tuple[dict[str, Any], ...]
-    """Text, or messages with `role` and `content`."""
+    """Text, with or without chat markup, or messages with `role` and `content`."""
     instructions: str | None = None
     """A system turn before the input."""
 
@@ -81,15 +83,14 @@ class VerifyResponse:
 
 def exchanges(body: VerifyRequest) -> tuple[Exchange, ...]:
     rubric = own_rubric(body.rubric, body.rubric_id)
-    turns = _turns(body.responses_create_params)
-    return (Exchange(place="response.output", turns=turns, response=_text(body.response.output), rubric=rubric),)
+    asked = _asked(body.responses_create_params)
+    return (Exchange.of(asked, _text(body.response.output), place="response.output", rubric=rubric),)
 
 
-def _turns(asked: CreateParams) -> tuple[Message, ...]:
-    system = (Message(role="system", content=asked.instructions),) if asked.instructions else ()
-    if isinstance(asked.input, str):
-        return (*system, Message(role="user", content=asked.input))
-    return (*system, *read_turns(asked.input, "responses_create_params.input"))
+def _asked(params: CreateParams) -> Opened:
+    asked = read_prompt(params.input, "responses_create_params.input", max_turns=MAX_MESSAGES_PER_ITEM)
+    system = (Message(role="system", content=params.instructions),) if params.instructions else ()
+    return replace(asked, turns=(*system, *asked.turns))
 
 
 def _text(output: Sequence[Mapping[str, Any]]) -> str:

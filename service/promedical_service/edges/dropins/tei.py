@@ -5,7 +5,7 @@ An input is a pair of prompt and response, or one text with chat markup that hol
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 from pydantic import ConfigDict
 
@@ -14,6 +14,7 @@ from promedical.interop.labels import RubricChoice
 from promedical.interop.reward_parts import squashed
 from promedical.messages import Truncation
 from promedical.rubric import InvalidField
+from promedical_service.edges.dropins.cuts import Direction, cut_at_limit
 from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored, own_rubric
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
@@ -32,7 +33,7 @@ class PredictRequest:
     """true: the reward; false or absent: its logistic function."""
     truncate: bool | None = None
     """true: texts that are too long are cut."""
-    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    truncation_direction: Direction | None = None
     """Where to cut: the end of the response (Right, the default) or the start of the prompt (Left)."""
     rubric: Any = None
     """Criteria to judge by, as JSON text, a list, or an object with criteria."""
@@ -80,9 +81,7 @@ def _exchange(texts: tuple[str, ...], place: str, rubric: RubricChoice | None) -
 
 def truncation(body: PredictRequest) -> Truncation:
     """What `truncate` and `truncation_direction` say."""
-    if not body.truncate:
-        return "none"
-    return "prompt_start" if (body.truncation_direction or "Right").lower() == "left" else "response_end"
+    return cut_at_limit(asked=bool(body.truncate), direction=body.truncation_direction)
 
 
 def encode(asked: Asked, scored: Scored, _: Receipt) -> tuple[Any, ...]:

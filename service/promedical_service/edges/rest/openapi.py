@@ -11,6 +11,7 @@ from promedical import messages
 from promedical.errors import ERROR_TABLE, ErrorCode
 from promedical_service.edges.dropins.catalog import DROP_INS
 from promedical_service.edges.dropins.format import DropIn, Options
+from promedical_service.edges.dropins.models import ModelList
 from promedical_service.edges.dropins.nemo_gym import SEED_SESSION
 from promedical_service.edges.rest.problems import PROBLEM_TYPE, Problem
 
@@ -25,6 +26,8 @@ _TITLES: Final = {
     429: "This API key sends too fast, or the queue is full and the operator chose 429 for that",
 }
 
+READY_PATHS: Final = {"/readyz": "Readyz", "/health": "Health", "/ping": "Ping"}
+"""Where it is answered whether new requests are taken: for Kubernetes, and where clients of model servers ask."""
 EXAMPLE: Final[dict[str, Any]] = json.loads((files(__package__) / "example_request.json").read_text("utf-8"))
 _OPTIONS: Final[dict[str, Any]] = TypeAdapter(Options).json_schema()["properties"]
 _RANK_EXAMPLE: Final = {name: EXAMPLE["items"][0][name] for name in ("prompt", "responses", "rubric")}
@@ -61,6 +64,7 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
         messages.RubricList,
         messages.RubricInfo,
         messages.ModelInfo,
+        ModelList,
         Problem,
     )
     inputs = [(kind.__name__, "validation", TypeAdapter(kind)) for kind in asked]
@@ -81,10 +85,11 @@ def _paths(refs: dict[str, Any]) -> dict[str, Any]:
         "/v1/rubrics": {"get": _get("ListRubrics", "Rubrics known by name", refs["RubricList"])},
         "/v1/rubrics/{id}": {"get": {**_get("GetRubric", "One rubric", refs["RubricInfo"]), "parameters": [_ID]}},
         "/v1/model": {"get": _get("GetModel", "What the oracle is: pin its fingerprint", refs["ModelInfo"])},
+        "/v1/models": {"get": _get("ListModels", "The oracle in OpenAI's list of models", refs["ModelList"])},
         **{path: {"post": _drop_in(drop_in, path, refs)} for drop_in in DROP_INS for path in drop_in.paths},
         SEED_SESSION: {"post": _seed_session()},
         "/healthz": {"get": _probe("Healthz", "200 unless the engine is lost")},
-        "/readyz": {"get": _probe("Readyz", "200 while new requests are taken")},
+        **{path: {"get": _probe(name, "200 while new requests are taken")} for path, name in READY_PATHS.items()},
         "/metrics": {"get": _metrics()},
     }
 
@@ -116,8 +121,14 @@ def _post(name: str, summary: str, refs: dict[str, Any], stem: str, example: dic
 
 
 def _drop_in(drop_in: DropIn, path: str, refs: dict[str, Any]) -> dict[str, Any]:
-    version = path.split("/")[1].upper() if path.count("/") > 1 else ""
-    operation = _post(f"{drop_in.method}{version}", drop_in.summary, refs, drop_in.method, drop_in.example)
+    prefix = path.split("/")[1].upper() if path.count("/") > 1 else ""
+    operation = _post(
+        f"{drop_in.method}{prefix or ('AtRoot' if path == '/' else '')}",
+        drop_in.summary,
+        refs,
+        drop_in.method,
+        drop_in.example,
+    )
     options = {name: schema for name, schema in _OPTIONS.items() if name != "answer" or drop_in.has_two_answers}
     operation["parameters"] = [_TIMEOUT, *(_query(name, schema) for name, schema in options.items())]
     return operation

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,10 +19,12 @@ from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, Desk
 from promedical_service.edges.dropins.catalog import DROP_INS, check_session
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.format import DropIn
+from promedical_service.edges.dropins.models import ModelList
 from promedical_service.edges.dropins.nemo_gym import SEED_SESSION
 from promedical_service.edges.json_body import parse_body, read_body
+from promedical_service.edges.rest.docs_page import ASSETS, docs_asset, docs_page
 from promedical_service.edges.rest.leaving import CountedEndpoint, arrival
-from promedical_service.edges.rest.openapi import openapi_document
+from promedical_service.edges.rest.openapi import READY_PATHS, openapi_document
 from promedical_service.edges.rest.problems import PROBLEM_TYPE, http_status, problem_body, problem_headers
 from promedical_service.errors import ServiceError
 from promedical_service.health import Health
@@ -44,6 +45,7 @@ _RANK_RESPONSE: Final = TypeAdapter(messages.RankResponse)
 _RUBRIC_LIST: Final = TypeAdapter(messages.RubricList)
 _RUBRIC_INFO: Final = TypeAdapter(messages.RubricInfo)
 _MODEL_INFO: Final = TypeAdapter(messages.ModelInfo)
+_MODEL_LIST: Final = TypeAdapter(ModelList)
 
 Work = Callable[[Request, Oracle, Call], Awaitable[bytes]]
 Answer = TypeVar("Answer")
@@ -79,7 +81,8 @@ class RestEdge:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         app.router.routes += self._routes()
         app.add_route("/healthz", self._healthz)
-        app.add_route("/readyz", self._readyz)
+        for path in READY_PATHS:
+            app.add_route(path, self._readyz)
         app.add_route("/metrics", self._scrape)
         app.add_exception_handler(HTTPException, self._unrouted)
         return app
@@ -93,6 +96,7 @@ class RestEdge:
             Route("/v1/rubrics", self._endpoint("ListRubrics", self._rubrics), methods=get),
             Route("/v1/rubrics/{id}", self._endpoint("GetRubric", self._rubric), methods=get),
             Route("/v1/model", self._endpoint("GetModel", self._model), methods=get),
+            Route("/v1/models", self._endpoint("GetModel", self._models), methods=get),
             *(
                 Route(path, self._endpoint(drop_in.method, self._drop_in(drop_in)), methods=post)
                 for drop_in in DROP_INS
@@ -100,7 +104,8 @@ class RestEdge:
             ),
             Route(SEED_SESSION, self._endpoint("Other", self._seed_session), methods=post),
             Route("/openapi.json", self._page(self._show_openapi), methods=get),
-            Route("/docs", self._page(self._show_docs), methods=get),
+            Route("/docs", self._page(docs_page), methods=get),
+            *(Route(f"/docs/{name}", self._page(functools.partial(docs_asset, name)), methods=get) for name in ASSETS),
         ]
 
     async def _score(self, request: Request, oracle: Oracle, call: Call) -> bytes:
@@ -144,11 +149,11 @@ class RestEdge:
     async def _model(self, _: Request, oracle: Oracle, __: Call) -> bytes:
         return _MODEL_INFO.dump_json(oracle.model())
 
+    async def _models(self, _: Request, oracle: Oracle, __: Call) -> bytes:
+        return _MODEL_LIST.dump_json(ModelList.of(oracle.model()))
+
     async def _show_openapi(self) -> Response:
         return JSONResponse(self._openapi)
-
-    async def _show_docs(self) -> Response:
-        return get_swagger_ui_html(openapi_url="/openapi.json", title="ProMedical")
 
     async def _healthz(self, request: Request) -> Response:
         return self._probe(request, good=self._health.live)

@@ -31,7 +31,7 @@ RUN /opt/promedical/bin/pip uninstall -q -y setuptools pip \
 FROM ${BASE} AS service
 LABEL org.opencontainers.image.title="promedical" \
       org.opencontainers.image.description="The reward oracle for medical language models" \
-      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0"
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0 AND CC-BY-4.0 AND MIT"
 ENV PATH=/opt/promedical/bin:$PATH \
     PROMEDICAL_BAKED=/opt/models XDG_CACHE_HOME=/tmp PROMEDICAL_OFFLINE=1 HF_HUB_OFFLINE=1 \
     PROMEDICAL_HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -87,9 +87,14 @@ def jaccard(first: Shingles, second: Shingles) -> float:
     return len(first & second) / len(first | second)
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a normalised text, of which scripts without spaces have one per character."""
+    return _WORD.findall(text)
+
+
 def shingles(text: str) -> Shingles:
     """Every run of five words of a normalised text; a shorter text is one run."""
-    words = _WORD.findall(text)
+    words = words_of(text)
     starts = range(max(1, len(words) - SHINGLE_WORDS + 1))
     return frozenset(tuple(words[start : start + SHINGLE_WORDS]) for start in starts)
 

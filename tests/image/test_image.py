@@ -100,7 +100,8 @@ def test_image_says_what_it_is(image: str) -> None:
 
     assert config["User"] == f"{USER}:{USER}"
     assert set(config["ExposedPorts"]) == {"8080/tcp", "50051/tcp"}
-    assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
+    licences = "Apache-2.0 AND CC-BY-NC-SA-4.0 AND CC-BY-4.0 AND MIT"
+    assert config["Labels"]["org.opencontainers.image.licenses"] == licences
     assert config["Labels"]["org.opencontainers.image.title"] == "promedical"
     assert not [line for line in config["Env"] if "PIP" in line or "KEY" in line]
 

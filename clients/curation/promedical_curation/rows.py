@@ -3,9 +3,12 @@
 A row is never changed: a stage that learns something about it makes a new row, with its notes under the stage's name.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from promedical_curation.errors import CurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +69,14 @@ class Failed:
 
 
 Outcome = Row | Drop | Failed
+
+
+def check_ids(rows: Iterable[Row]) -> None:
+    """See that ids tell rows apart, for stages that look at all rows.
+
+    Raises:
+        CurationError: They do not.
+    """
+    twice = [row_id for row_id, count in Counter(row.id for row in rows).items() if count > 1]
+    if twice:
+        raise CurationError(f"{len(twice)} ids are those of several rows, first {twice[0]!r}; expected each id once")

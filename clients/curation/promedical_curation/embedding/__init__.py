@@ -1,0 +1,1 @@
+"""Questions as vectors: a small model on the CPU, or an endpoint."""

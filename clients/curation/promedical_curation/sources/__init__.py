@@ -1,0 +1,1 @@
+"""Public medical questions, read from their publishers' files: each row with its licence and where it stood."""

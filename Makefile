@@ -270,6 +270,20 @@ bench-rewards: install ## Compare what a policy would learn from, by reward (PRO
 	$(BIN)/python -m scripts.bench.rewards $(ARGS)
 	$(MAKE) docs
 
+.PHONY: bench-dedup
+bench-dedup: install ## Measure dedup on MedQuAD, and its speed (PROMEDICAL_DATA=DATA ARGS="--vectors FILE --write")
+	$(BIN)/python -m scripts.bench.dedup $(ARGS)
+	$(MAKE) docs
+
+.PHONY: bench-screens
+bench-screens: install ## Count what the screens drop from the real sources (PROMEDICAL_DATA=DATA ARGS=--write)
+	$(BIN)/python -m scripts.bench.screens $(ARGS)
+	$(MAKE) docs
+
+.PHONY: curation-samples
+curation-samples: install ## Write the questions that come with the package again (PROMEDICAL_DATA=DATA)
+	$(BIN)/python -m scripts.curation.build_samples
+
 .PHONY: ship-model
 ship-model: install ## Make a finished training run the embedded default (RUN=folder)
 	$(BIN)/python -m scripts.models.ship_default_model $(RUN)

@@ -15,6 +15,7 @@ from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODE
 from promedical_data.publishers.catalog import PUBLISHERS
 from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
+from scripts.docs.curation_tables import dedup_quality, dedup_speed, screen_table, source_table
 from scripts.docs.drill_tables import drill_tables
 from scripts.docs.grpc_reference import grpc_messages, grpc_methods
 from scripts.docs.performance_tables import (
@@ -146,6 +147,10 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "grpo": grpo_reference,
     "rewards": reward_table,
     "drills": drill_tables,
+    "curation_sources": source_table,
+    "curation_screens": screen_table,
+    "curation_dedup_quality": dedup_quality,
+    "curation_dedup_speed": dedup_speed,
     "rest_endpoints": rest_endpoints,
     "rest_schemas": rest_schemas,
     "grpc_methods": grpc_methods,

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from llama import running_llama
+from postgres import new_database, running_postgres
 from serving import RunningServer, running_server
 
 # The machines that run this are shared: a slow example is no fault of the code.
@@ -33,6 +35,26 @@ def default_server() -> Iterator[RunningServer]:
     """The real service with the real default model on CPU."""
     with running_server("--health-port", "0") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def llama() -> Iterator[str]:
+    """The address of a real llama.cpp server with SmolLM2-135M."""
+    with running_llama() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[int]:
+    """The port of a real PostgreSQL."""
+    with running_postgres() as port:
+        yield port
+
+
+@pytest.fixture
+def postgres(postgres_server: int) -> str:
+    """The address of an empty database of its own."""
+    return new_database(postgres_server)
 
 
 @pytest.fixture

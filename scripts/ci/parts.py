@@ -48,6 +48,18 @@ PARTS: Final = (
         ),
     ),
     Part(
+        name="curation",
+        covers=(
+            "clients/curation/promedical_curation/asking",
+            "clients/curation/promedical_curation/pipeline",
+            "tests/curating.py",
+            "tests/curating_memory.py",
+            "tests/fault_proxy.py",
+            "tests/llama.py",
+            "tests/integration/test_curate_kills.py",
+        ),
+    ),
+    Part(
         name="ranks",
         covers=(
             "trainer/promedical_trainer/launch",

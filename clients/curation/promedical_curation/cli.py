@@ -1,0 +1,264 @@
+"""The command `promedical-curate`. Heavy imports come after the arguments are read.
+
+Standard output holds results; progress and errors go to standard error. Nothing but `show` prints the text of a row,
+and no command prints a key.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from promedical_curation.asking.fetching import Terms
+    from promedical_curation.line import Line
+    from promedical_curation.pipeline.row_files import RowFile
+    from promedical_curation.pipeline.run_folder import RunFolder
+    from promedical_curation.pipeline.worker import Means
+
+SOME_FAILED: Final = 1
+BAD_INPUT: Final = 2
+STOPPED: Final = 3
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 all is done; 1 more rows failed than --max-failed allows; 2 bad usage or bad input; 3 the run "
+    "stopped before its end (budget, an endpoint that fails, Ctrl-C). Answers are kept: the same command resumes."
+)
+
+app = typer.Typer(
+    help="From public medical questions to criterion-level preference pairs.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+batch = typer.Typer(help="Ask by batch files, as OpenAI and vLLM read them.", no_args_is_help=True)
+app.add_typer(batch, name="batch")
+
+Rows = Annotated[Path, typer.Option("--input", help="File of rows: .jsonl, .jsonl.gz or .parquet.")]
+EndpointFile = Annotated[Path, typer.Option("--endpoints", help="YAML file of endpoints, by role.")]
+Output = Annotated[Path, typer.Option(help="Folder of the run. A run that was interrupted there is resumed.")]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PROMEDICAL_CURATION_STORE",
+        help="Response store: sqlite:///PATH or postgresql://USER@HOST/NAME. By default a file in the run's folder.",
+    ),
+]
+Keep = Annotated[str | None, typer.Option(help="Difficulties to keep; 5-9 by default.")]
+PromptFile = Annotated[Path | None, typer.Option("--prompt", help="File with a prompt of your own for the difficulty.")]
+
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="Run again what has changed since this run began, and all stages after it."),
+]
+Budget = Annotated[
+    float | None, typer.Option(min=0, help="Most US dollars that the run may spend; checked before every call.")
+]
+StageName = Annotated[str, typer.Option("--stage", help="Name of the stage.")]
+RunPath = Annotated[Path, typer.Argument(help="Folder of a run.")]
+
+
+@contextmanager
+def expected_errors() -> Iterator[None]:
+    """Turn an error that is not a bug into one line and an exit code."""
+    try:
+        from promedical_curation import line  # noqa: F401, PLC0415
+        from promedical_curation.errors import CurationError, StoppedError, TooManyFailedError  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is not installed; run pip install 'promedical[curation]'", BAD_INPUT)
+    try:
+        yield
+    except TooManyFailedError as error:
+        _fail(error, SOME_FAILED)
+    except StoppedError as error:
+        _fail(error, STOPPED)
+    except CurationError as error:
+        _fail(error, BAD_INPUT)
+    except KeyboardInterrupt:
+        _fail("stopped; answers so far are kept, and the same command resumes", STOPPED)
+
+
+def _fail(error: object, code: int) -> NoReturn:
+    typer.echo(f"promedical-curate: {error}", err=True)
+    raise typer.Exit(code)
+
+
+@app.command(epilog=EXIT_CODES)
+@expected_errors()
+def run(  # noqa: PLR0913 - one parameter per option
+    *,
+    rows: Rows,
+    endpoints: EndpointFile,
+    output: Output = Path("run"),
+    store: StoreUrl = None,
+    keep: Keep = None,
+    prompt: PromptFile = None,
+    only: Annotated[str | None, typer.Option("--stage", help="Run only this stage.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also run what is up to date; the store answers.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again about rows that failed.")] = False,
+    accept_changes: AcceptChanges = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Send nothing: a missing answer is an error.")] = False,
+    budget: Budget = None,
+    max_failed: Annotated[float, typer.Option(min=0, max=1, help="Share of a stage's rows that may fail.")] = 0.05,
+) -> None:
+    """Run the stages that are out of date. The same command resumes a run that was interrupted."""
+    from promedical_curation.asking.fetching import Terms  # noqa: PLC0415
+    from promedical_curation.line import line_of  # noqa: PLC0415
+    from promedical_curation.pipeline.running import Runner, Wishes  # noqa: PLC0415
+
+    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
+    wishes = Wishes(only=only, again=again, retry_failed=retry_failed, max_failed=max_failed)
+    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+        terms = Terms(run=opened.id, replay=replay, budget=budget)
+        Runner(opened, _means(line, opened, terms), Console(stderr=True)).run(wishes)
+
+
+@app.command(name="plan", epilog=EXIT_CODES)
+@expected_errors()
+def plan_run(
+    *,
+    rows: Rows,
+    endpoints: EndpointFile,
+    output: Output = Path("run"),
+    store: StoreUrl = None,
+    keep: Keep = None,
+    prompt: PromptFile = None,
+    sample: Annotated[int, typer.Option(min=1, help="How many rows to ask about.")] = 50,
+    accept_changes: AcceptChanges = False,
+    budget: Budget = None,
+) -> None:
+    """Estimate calls, tokens, cost and time from a sample, which is really asked and whose answers are kept."""
+    from promedical_curation.asking.fetching import Terms  # noqa: PLC0415
+    from promedical_curation.line import line_of  # noqa: PLC0415
+    from promedical_curation.pipeline.inspecting import plan_lines  # noqa: PLC0415
+    from promedical_curation.pipeline.planning import plan_line  # noqa: PLC0415
+    from promedical_curation.pipeline.running import Runner, Wishes  # noqa: PLC0415
+
+    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
+    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+        means = _means(line, opened, Terms(run=opened.id, budget=budget))
+        Runner(opened, means, Console(stderr=True)).run(Wishes(free_only=True))
+        typer.echo("\n".join(plan_lines(plan_line(opened, means, sample=sample))))
+
+
+@app.command(epilog=EXIT_CODES)
+@expected_errors()
+def status(path: RunPath, store: StoreUrl = None) -> None:
+    """Show how the stages of a run stand, why rows failed, and what was spent."""
+    from promedical_curation.asking.store import open_store  # noqa: PLC0415
+    from promedical_curation.pipeline.inspecting import failure_lines, stage_lines  # noqa: PLC0415
+    from promedical_curation.pipeline.run_folder import read_run, store_of  # noqa: PLC0415
+
+    found = read_run(path)
+    with closing(open_store(store_of(path, found, store))) as opened:
+        typer.echo("\n".join((*stage_lines(path, found, opened), *failure_lines(found, opened))))
+
+
+@app.command(epilog=EXIT_CODES)
+@expected_errors()
+def show(path: RunPath, row_id: Annotated[str, typer.Argument(metavar="ID", help="The row's id.")]) -> None:
+    """Follow one row through all stages, with reasons. This prints the row's text."""
+    from promedical_curation.pipeline.inspecting import follow, step_text  # noqa: PLC0415
+
+    for step in follow(path, row_id):
+        typer.echo(step_text(step))
+
+
+@app.command(epilog=EXIT_CODES)
+@expected_errors()
+def check(endpoints: EndpointFile) -> None:
+    """Ask every endpoint of a file one tiny question."""
+    import asyncio  # noqa: PLC0415
+
+    from promedical_curation.asking.checking import check_endpoints  # noqa: PLC0415
+    from promedical_curation.asking.endpoints import read_endpoints  # noqa: PLC0415
+
+    known = read_endpoints(endpoints).by_name()
+    asyncio.run(check_endpoints([(endpoint, ()) for endpoint in known.values()]))
+    typer.echo(f"{len(known)} endpoints answer: {', '.join(known)}")
+
+
+@batch.command(name="export", epilog=EXIT_CODES)
+@expected_errors()
+def export_requests(
+    *,
+    rows: Rows,
+    endpoints: EndpointFile,
+    to: Annotated[Path, typer.Option(help="Folder for the files.")],
+    stage: StageName,
+    output: Output = Path("run"),
+    store: StoreUrl = None,
+    keep: Keep = None,
+    prompt: PromptFile = None,
+    accept_changes: AcceptChanges = False,
+) -> None:
+    """Write what a stage would ask, and has no answer to, as batch files."""
+    from promedical_curation.line import line_of  # noqa: PLC0415
+    from promedical_curation.pipeline.batching import export_batches  # noqa: PLC0415
+
+    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
+    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+        count, files = export_batches(line.row_stage(stage), _input_of(line, opened, stage), opened, to)
+    typer.echo(f"{count:,} requests: {', '.join(map(str, files)) or 'no file'}")
+
+
+@batch.command(name="import", epilog=EXIT_CODES)
+@expected_errors()
+def import_answers(
+    files: Annotated[list[Path], typer.Argument(help="Files that OpenAI or vLLM wrote.")],
+    *,
+    rows: Rows,
+    endpoints: EndpointFile,
+    stage: StageName,
+    output: Output = Path("run"),
+    store: StoreUrl = None,
+    keep: Keep = None,
+    prompt: PromptFile = None,
+    accept_changes: AcceptChanges = False,
+) -> None:
+    """Keep the answers of batch files. They are then answers like any others."""
+    from promedical_curation.line import line_of  # noqa: PLC0415
+    from promedical_curation.pipeline.batching import import_batches  # noqa: PLC0415
+
+    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
+    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+        found = import_batches(line.row_stage(stage), _input_of(line, opened, stage), opened, files)
+    unanswered = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.unanswered.items())) or "none"
+    typer.echo(f"{found.kept:,} answers kept, {found.known:,} were there already; without an answer: {unanswered}")
+
+
+def _opened(
+    line: "Line", output: Path, store: str | None, *, accept_changes: bool
+) -> "AbstractContextManager[RunFolder]":
+    from promedical_curation.pipeline.run_folder import open_run  # noqa: PLC0415
+
+    return open_run(output, line.stages, store=store, accept_changes=accept_changes)
+
+
+def _means(line: "Line", opened: "RunFolder", terms: "Terms") -> "Means":
+    from promedical_curation.pipeline.worker import Means  # noqa: PLC0415
+
+    return Means(endpoints=line.endpoints.by_name(), store=opened.store, terms=terms)
+
+
+def _input_of(line: "Line", opened: "RunFolder", stage: str) -> "RowFile":
+    """The rows that come to a stage, once all stages before it that ask nothing have been run."""
+    from promedical_curation.asking.fetching import Terms  # noqa: PLC0415
+    from promedical_curation.pipeline.running import Runner, Wishes  # noqa: PLC0415
+
+    means = _means(line, opened, Terms(run=opened.id))
+    Runner(opened, means, Console(stderr=True)).run(Wishes(free_only=True))
+    return opened.input_of(stage)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

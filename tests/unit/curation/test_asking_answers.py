@@ -8,6 +8,8 @@ import curating
 from promedical_curation.asking.answers import Answer, check_answer, read_completion
 from promedical_curation.asking.bodies import body_of, most_input_tokens
 from promedical_curation.asking.failures import FinalError, RepairableError, RetriableError
+from promedical_curation.asking.fetching import Line
+from promedical_curation.asking.pace import Pace
 from promedical_curation.asking.prices import price_of
 from promedical_curation.asking.repairs import repaired
 
@@ -112,7 +114,20 @@ def test_answer_that_is_of_no_use_has_a_typed_reason_without_its_text(text, chan
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ['{"difficulty": 3}', '```json\n{"difficulty": 3}\n```', ' ```\n{"difficulty": 3}```'])
+@pytest.mark.parametrize("finish", ["stop", "eos", "end_turn"])
+def test_end_of_an_answer_has_several_names(finish):
+    check_answer(request(), answer('{"difficulty": 3}', finish=finish))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<think>{"a": 1}</think>\n{"difficulty": 3}',
+        '{"difficulty": 3}',
+        '```json\n{"difficulty": 3}\n```',
+        ' ```\n{"difficulty": 3}```',
+    ],
+)
 def test_answer_in_a_fence_is_read(text):
     check_answer(request(), answer(text))
     assert answer(text).value == {"difficulty": 3}
@@ -168,3 +183,10 @@ def test_price_comes_from_the_file_then_from_the_list_by_address_and_never_by_na
     assert price_of(curating.endpoint(URL))(1_000_000, 1_000_000) == 3.0
     assert price_of(curating.endpoint("https://api.openai.com/v1", **listed))(1_000_000, 0) == 0.15
     assert price_of(curating.endpoint(URL, **listed)) is None
+
+
+def test_answer_of_a_server_that_counts_no_tokens_costs_the_most_that_it_can_have():
+    line = Line(curating.endpoint(URL), Pace(1))
+    asked = request()
+    assert line.priced(asked, answer("yes", input_tokens=1_000_000, output_tokens=0)).cost == 1.0
+    assert line.priced(asked, answer("yes", input_tokens=0, output_tokens=0)).cost == line.most_cost(asked) > 0

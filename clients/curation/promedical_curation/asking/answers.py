@@ -15,6 +15,9 @@ from promedical.plain_json import read_plain_json
 from promedical_curation.asking.failures import FinalError, RepairableError, RetriableError
 from promedical_curation.asking.requests import Request, canonical_json
 
+_ENDED: Final = {"stop", "eos", "eos_token", "end_turn", "stop_sequence"}
+"""What servers call the end of an answer that is complete."""
+_THOUGHT: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCED: Final = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 
 
@@ -55,7 +58,7 @@ class Answer:
     @property
     def value(self) -> Any:
         """The answer to a request with a schema, as JSON. Only of an answer that passed `check_answer`."""
-        return read_plain_json(_without_fence(self.text))
+        return read_plain_json(_bare(self.text))
 
 
 def read_completion(body: Any, *, reasoning_field: str | None = None) -> Answer:
@@ -98,7 +101,7 @@ def check_answer(request: Request, answer: Answer) -> None:
             f"the answer was cut off after {answer.output_tokens} tokens (max_tokens is {request.max_tokens})",
             advice="Your last answer was too long and was cut off. Answer again, much more briefly.",
         )
-    if answer.finish != "stop":
+    if answer.finish not in _ENDED:
         raise RepairableError(
             "broken_answer",
             "the answer ended for another reason than stop",
@@ -138,9 +141,11 @@ def _validator(schema: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(schema))
 
 
-def _without_fence(text: str) -> str:
-    fenced = _FENCED.match(text)
-    return fenced[1] if fenced else text
+def _bare(text: str) -> str:
+    """The text without the thought before it and the fence around it."""
+    said = _THOUGHT.sub("", text)
+    fenced = _FENCED.match(said)
+    return fenced[1] if fenced else said
 
 
 def _whole(text: str) -> str:

@@ -74,9 +74,12 @@ class Line:
         """The most US dollars that one call may cost; 0 if no price is known."""
         return self.price(most_input_tokens(request), request.max_tokens) if self.price else 0.0
 
-    def priced(self, answer: Answer) -> Answer:
-        """The answer with what it cost."""
-        cost = self.price(answer.input_tokens, answer.output_tokens) if self.price else None
+    def priced(self, request: Request, answer: Answer) -> Answer:
+        """The answer with what it cost; if the server does not count tokens, the most that it can have cost."""
+        if self.price is None:
+            return answer
+        counted = answer.input_tokens or answer.output_tokens
+        cost = self.price(answer.input_tokens, answer.output_tokens) if counted else self.most_cost(request)
         return replace(answer, cost=cost)
 
 
@@ -184,7 +187,7 @@ class Fetcher:
             self.in_flight.add(key)
             try:
                 answer = await line.caller.call(request)
-                answer = replace(line.priced(answer), attempts=attempts)
+                answer = replace(line.priced(request, answer), attempts=attempts)
                 kept = await self.in_store(Store.keep, key, request.canonical, answer, payer)
             except AskError as error:
                 self._note(line, error, sent_at)

@@ -94,7 +94,10 @@ class Runner:
                 )
             return
         if is_due(state, wishes):
-            manifest = self._run_stage(index, stage, store, wishes)
+            try:
+                manifest = self._run_stage(index, stage, store, wishes)
+            except OSError as error:
+                raise CurationError(f"{self._run.folder(stage.name)}: cannot be written: {error.strerror}") from None
         assert manifest is not None
         done = "" if is_due(state, wishes) else " (up to date)"
         self._console.print(f"{stage.name}{done}: {counts(manifest)}", markup=False, highlight=False, soft_wrap=True)

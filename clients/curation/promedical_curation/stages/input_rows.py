@@ -61,7 +61,7 @@ def _lines(path: Path, stream: IO[bytes]) -> Iterator[Outcome]:
 def _row(line: bytes, where: str, number: int) -> Outcome:
     """The row in a line. A row whose question is empty fails; a line that is no row ends the reading."""
     try:
-        values = read_plain_json(line.decode())
+        values = read_plain_json(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         reason = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "is not JSON"
         raise CurationError(f"{where}: {reason}; expected an object with {' and '.join(_REQUIRED)}") from None

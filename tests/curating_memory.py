@@ -5,9 +5,11 @@ import json
 import resource
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from sqlalchemy import Connection
 
 import curating
 from promedical_curation.asking import tables
@@ -48,9 +50,11 @@ def answer_all(store: str, stage, count: int) -> None:
             rows = [curating.row(f"{number}: {TEXT}") for number in range(start, min(start + 1000, count))]
             keys = [stage.ask(row)[0].key for row in rows]
             values = [{"key": key, **fixed} for key in keys]
-            opened._database.write(
-                lambda connection, values=values: connection.execute(tables.answers.insert(), values)
-            )
+            opened._database.write(partial(insert, values))
+
+
+def insert(values: list[dict], connection: Connection) -> None:
+    connection.execute(tables.answers.insert(), values)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ SECRET = "Mrs Miller has a rash"
 
 
 def request(**changes):
-    given = {"prompt_version": "p@1", "max_tokens": 9, "schema": SCHEMA} | changes
+    given: dict = {"prompt_version": "p@1", "max_tokens": 9, "schema": SCHEMA} | changes
     endpoint = curating.endpoint(given.pop("url", URL), **given.pop("endpoint", {}))
-    return endpoint.request({"role": "user", "content": given.pop("text", SECRET)}, **given)
+    message = {"role": "user", "content": str(given.pop("text", SECRET))}
+    return endpoint.request(message, **given)
 
 
 def answer(text: str, **changes) -> Answer:
@@ -180,8 +181,11 @@ def test_repair_is_a_request_of_its_own_for_every_turn():
 
 def test_price_comes_from_the_file_then_from_the_list_by_address_and_never_by_name_alone():
     listed = {"model": "gpt-4o-mini", "prices": None}
-    assert price_of(curating.endpoint(URL))(1_000_000, 1_000_000) == 3.0
-    assert price_of(curating.endpoint("https://api.openai.com/v1", **listed))(1_000_000, 0) == 0.15
+    own, provider = price_of(curating.endpoint(URL)), price_of(curating.endpoint("https://api.openai.com/v1", **listed))
+    assert own is not None
+    assert own(1_000_000, 1_000_000) == 3.0
+    assert provider is not None
+    assert provider(1_000_000, 0) == 0.15
     assert price_of(curating.endpoint(URL, **listed)) is None
 
 

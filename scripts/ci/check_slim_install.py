@@ -24,6 +24,7 @@ NEED_AN_EXTRA = {
     "trainer": ["promedical-train", "rm", "--recipe", "rm-tiny"],
     "bench": ["promedical-bench", "quality", "--task", "kqa", "--data", "absent", "--output", "out"],
     "data": ["promedical-data", "convert", "absent", "--to", "out.parquet"],
+    "curation": ["promedical-curate", "check", "--endpoints", "absent"],
 }
 SHIPPED = (
     "promedical/py.typed",

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 from rich.console import Console
 
+from promedical_client.cli.program import Version, run_program
+from promedical_curation.errors import CurationError, StoppedError, TooManyFailedError
+
 if TYPE_CHECKING:
     from promedical_curation.asking.fetching import Terms
     from promedical_curation.line import Line
@@ -66,11 +69,6 @@ RunPath = Annotated[Path, typer.Argument(help="Folder of a run.")]
 def expected_errors() -> Iterator[None]:
     """Turn an error that is not a bug into one line and an exit code."""
     try:
-        from promedical_curation import line  # noqa: F401, PLC0415
-        from promedical_curation.errors import CurationError, StoppedError, TooManyFailedError  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        _fail(f"{error.name} is not installed; run pip install 'promedical[curation]'", BAD_INPUT)
-    try:
         yield
     except TooManyFailedError as error:
         _fail(error, SOME_FAILED)
@@ -85,6 +83,11 @@ def expected_errors() -> Iterator[None]:
 def _fail(error: object, code: int) -> NoReturn:
     typer.echo(f"promedical-curate: {error}", err=True)
     raise typer.Exit(code)
+
+
+@app.callback()
+def _program(*, version: Version = False) -> None:
+    """Options of the program itself."""
 
 
 @app.command(epilog=EXIT_CODES)
@@ -257,7 +260,7 @@ def _input_of(line: "Line", opened: "RunFolder", stage: str) -> "RowFile":
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_program(app, "promedical-curate", extra="curation")
 
 
 if __name__ == "__main__":

@@ -30,13 +30,9 @@ class Call:
     began: float
     ended: float | None = None
 
-    @property
-    def question(self) -> str:
-        return json.dumps(self.body["messages"])
-
-    @property
-    def is_check(self) -> bool:
-        return CHECK in self.question
+    def __post_init__(self) -> None:
+        self.question = json.dumps(self.body["messages"])
+        self.is_check = CHECK in self.question
 
 
 @dataclass
@@ -81,8 +77,8 @@ class Proxy:
         lengths = [line for line in head.decode().split("\r\n") if line.lower().startswith("content-length:")]
         sent = await reader.readexactly(int(lengths[0].split(":")[1]) if lengths else 0)
         body = json.loads(sent)
-        before = sum(call.question == json.dumps(body["messages"]) for call in self.log)
         call = Call(body, head.decode(), None, time.time())
+        before = sum(each.question == call.question for each in self.log)
         self.log.append(call)
         call.fault = None if call.is_check and not self.faults_checks else self.script(body, before)
         await asyncio.sleep(self.delay_s)

@@ -33,9 +33,9 @@ def program(folder: Path, proxy: Proxy, rows: int) -> subprocess.Popen:
 
 def kill_at_random(process: subprocess.Popen, proxy: Proxy, chance: random.Random) -> float | None:
     """Kill it while it starts or after its next call; gives when, or None if it had ended."""
-    before = len(proxy.log)
-    if chance.random() < 0.8:
-        while len(proxy.log) == before and process.poll() is None:
+    before = len(proxy.calls)
+    if chance.random() < 0.9:
+        while len(proxy.calls) == before and process.poll() is None:
             time.sleep(0.01)
     time.sleep(chance.uniform(0.0, 0.4))
     if process.poll() is not None:

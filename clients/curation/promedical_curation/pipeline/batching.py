@@ -13,6 +13,7 @@ from promedical_curation.asking.store import Payer, Store, open_store
 from promedical_curation.pipeline.engines import batches
 from promedical_curation.pipeline.run_folder import RunFolder
 from promedical_curation.pipeline.stages import Rows, RowStage
+from promedical_curation.pipeline.worker import requests_about
 
 
 def export_batches(stage: RowStage, rows: Rows, run: RunFolder, folder: Path) -> tuple[int, list[Path]]:
@@ -48,5 +49,5 @@ def import_batches(stage: RowStage, rows: Rows, run: RunFolder, files: Sequence[
 
 def _requests(stage: RowStage, rows: Rows, store: Store, terms: Terms) -> Iterator[tuple[Request, bool]]:
     for some in batches(rows):
-        requests = [request for row in some for request in stage.ask(row)]
+        requests = [request for row in some for request in requests_about(stage, row)]
         yield from chains(requests, store, terms.repairs)

@@ -19,7 +19,7 @@ from promedical_curation.pipeline.readiness import check_readiness
 from promedical_curation.pipeline.row_files import RowFile
 from promedical_curation.pipeline.run_folder import RunFolder
 from promedical_curation.pipeline.stages import Rows, RowStage, Stage
-from promedical_curation.pipeline.worker import Means, decide_rows
+from promedical_curation.pipeline.worker import Means, decide_rows, requests_about
 from promedical_curation.rows import Row
 
 SAMPLE: Final = 50
@@ -106,7 +106,7 @@ async def _sample(stage: RowStage, rows: Sequence[Row], store: Store, means: Mea
     answers = dict[str, Answer]()
     async with asking(means.endpoints, store, means.terms, on_answer=answers.__setitem__) as asker:
         outcomes = await decide_rows(stage, rows, asker)
-    requests = len({request.key for row in rows for request in stage.ask(row)})
+    requests = len({request.key for row in rows for request in requests_about(stage, row)})
     return _Sampled(kept=[each for each in outcomes if isinstance(each, Row)], answers=answers, requests=requests)
 
 
@@ -114,7 +114,7 @@ def _count(stage: RowStage, rows: Rows, store: Store) -> tuple[int, int]:
     """How many different requests a stage makes of all rows, and how many of them have an answer."""
     seen, stored = set[bytes](), 0
     for some in batches(rows):
-        keys = {request.key for row in some for request in stage.ask(row)}
+        keys = {request.key for row in some for request in requests_about(stage, row)}
         new = [key for key in keys if bytes.fromhex(key) not in seen]
         seen.update(map(bytes.fromhex, new))
         stored += len(store.known(new))

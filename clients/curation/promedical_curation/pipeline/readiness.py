@@ -10,6 +10,7 @@ from promedical_curation.asking.endpoints import Endpoint
 from promedical_curation.asking.requests import Request, canonical_json, digest
 from promedical_curation.asking.store import Store
 from promedical_curation.pipeline.stages import RowStage
+from promedical_curation.pipeline.worker import requests_about
 from promedical_curation.rows import Row
 
 _SAMPLE: Final = 50
@@ -41,14 +42,9 @@ def check_readiness(asked: Iterable[tuple[RowStage, Iterable[Row] | None]], stor
 
 
 def _requests(stage: RowStage, rows: Iterable[Row]) -> list[Request]:
-    """The different requests about the first rows. What a stage cannot handle is for its worker to say."""
-    found = dict[str, Request]()
-    for row in islice(rows, _SAMPLE):
-        try:
-            found |= {request.key: request for request in stage.ask(row)}
-        except Exception:  # noqa: BLE001, S112
-            continue
-    return list(found.values())
+    """The different requests about the first rows."""
+    asked = (request for row in islice(rows, _SAMPLE) for request in requests_about(stage, row))
+    return list({request.key: request for request in asked}.values())
 
 
 def _schemas(endpoint: Endpoint, requests: Sequence[Request]) -> list[Schema]:

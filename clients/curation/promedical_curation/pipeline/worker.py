@@ -69,6 +69,12 @@ async def decide_rows(stage: RowStage, rows: Sequence[Row], asker: Asker) -> lis
     return outcomes
 
 
+def requests_about(stage: RowStage, row: Row) -> Sequence[Request]:
+    """What a stage asks about a row; nothing about a row that it cannot handle, which fails when the stage runs."""
+    asked = _asked(stage, row)
+    return () if isinstance(asked, Failed) else asked
+
+
 def _asked(stage: RowStage, row: Row) -> Sequence[Request] | Failed:
     try:
         return stage.ask(row)

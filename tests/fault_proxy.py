@@ -50,6 +50,10 @@ class Proxy:
         return [call for call in self.log if not call.is_check]
 
     @property
+    def answered(self) -> int:
+        return sum(call.ended is not None for call in self.calls)
+
+    @property
     def by_question(self) -> Counter[str]:
         return Counter(call.question for call in self.calls)
 

@@ -32,11 +32,14 @@ def program(folder: Path, proxy: Proxy, rows: int) -> subprocess.Popen:
 
 
 def kill_at_random(process: subprocess.Popen, proxy: Proxy, chance: random.Random) -> float | None:
-    """Kill it while it starts or after its next call; gives when, or None if it had ended."""
-    before = len(proxy.calls)
+    """Kill it while it starts, or after some of its calls; gives when, or None if it had ended.
+
+    The moment is counted in calls, since a slow machine would otherwise be killed before every answer.
+    """
+    asked, answered = len(proxy.calls), proxy.answered + chance.randrange(5)
     if chance.random() < 0.9:
-        while len(proxy.calls) == before and process.poll() is None:
-            time.sleep(0.01)
+        while (len(proxy.calls) == asked or proxy.answered < answered) and process.poll() is None:
+            time.sleep(0.02)
     time.sleep(chance.uniform(0.0, 0.4))
     if process.poll() is not None:
         return None

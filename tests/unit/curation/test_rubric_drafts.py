@@ -9,9 +9,9 @@ from promedical_curation.rubrics.gate import gate
 from promedical_curation.rubrics.merge import merge
 
 
-def draft(text, dimension="proficiency", *, by="a", polarity=None, citation=None, name=None):
+def draft(text, dimension="proficiency", *, by="a", polarity=None, citation=None, name=None, factual=False):
     criterion = Criterion(id=name or text[:12], text=text, dimension=dimension, polarity=polarity)
-    return Draft(criterion=criterion, drafters=(by,), citation=citation)
+    return Draft(criterion=criterion, drafters=(by,), citation=citation, factual=factual)
 
 
 def by_words(first, second):
@@ -93,9 +93,10 @@ def test_gate_refuses_what_no_judge_can_work_with_and_leaves_advice_to_the_revie
 
 
 def test_gate_refuses_a_factual_criterion_without_a_citation():
-    bare, cited = draft("States 4 g a day.", name="bare"), draft("States 3 g a day.", name="cited", citation="BNF 85")
+    bare = draft("States 4 g a day.", name="bare", factual=True)
+    cited = draft("States 3 g a day.", name="cited", citation="BNF 85", factual=True)
 
-    gated = gate([bare, cited], {}, factual=frozenset({"bare", "cited"}))
+    gated = gate([bare, cited], {})
 
     assert reasons(gated) == [("bare", "no_citation", "")]
 

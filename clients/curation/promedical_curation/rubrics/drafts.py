@@ -13,8 +13,10 @@ class Draft:
         criterion: Its wording, dimension, weight and polarity.
         drafters: Who proposed it, sorted; two after a merge.
         citation: Where the fact that it rests on stands; None where the drafter named none.
+        factual: Whether it states a medical fact, and so needs a citation.
     """
 
     criterion: Criterion
     drafters: tuple[str, ...]
     citation: str | None = None
+    factual: bool = False

@@ -53,19 +53,13 @@ class Gated:
     refused: tuple[Refused, ...]
 
 
-def gate(
-    drafts: Sequence[Draft],
-    verdicts: Mapping[str, Sequence[float]],
-    *,
-    factual: frozenset[str] = frozenset(),
-) -> Gated:
+def gate(drafts: Sequence[Draft], verdicts: Mapping[str, Sequence[float]]) -> Gated:
     """Let through what is worth a physician's look.
 
     Args:
         drafts: The criteria of one rubric.
         verdicts: By the id of a criterion, the probability that each candidate meets it; a criterion that nobody judged
             is passed over by what looks at behaviour.
-        factual: Ids of criteria that state a medical fact and so need a citation.
     """
     refused: list[Refused] = []
     kept: list[Draft] = []
@@ -73,7 +67,7 @@ def gate(
     for draft in drafts:
         refusal = (
             badly_worded.get(draft.criterion.id)
-            or _uncited(draft, factual)
+            or _uncited(draft)
             or _tells_nothing(draft, verdicts)
             or _redundant(draft, kept, verdicts)
         )
@@ -90,8 +84,8 @@ def _badly_worded(drafts: Sequence[Draft]) -> dict[str, Refused]:
     return {each.criterion: Refused(draft=by_id[each.criterion], reason="wording", detail=each.rule) for each in found}
 
 
-def _uncited(draft: Draft, factual: frozenset[str]) -> Refused | None:
-    if draft.criterion.id in factual and not (draft.citation or "").strip():
+def _uncited(draft: Draft) -> Refused | None:
+    if draft.factual and not (draft.citation or "").strip():
         return Refused(draft=draft, reason="no_citation")
     return None
 

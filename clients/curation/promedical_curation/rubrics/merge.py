@@ -89,7 +89,8 @@ def _joined(one: Draft, other: Draft) -> Draft:
     """The better worded of the two, said by both."""
     better = min((one, other), key=lambda draft: len(lint([draft.criterion])))
     drafters = tuple(sorted({*one.drafters, *other.drafters}))
-    return replace(better, drafters=drafters, citation=better.citation or one.citation or other.citation)
+    citation = better.citation or one.citation or other.citation
+    return replace(better, drafters=drafters, citation=citation, factual=one.factual or other.factual)
 
 
 def _renamed(drafts: Sequence[Draft]) -> list[Draft]:

@@ -1,0 +1,103 @@
+"""Labels from the votes of all rows together, and rows as labelled data that a reward model is trained on.
+
+A table stage: how far each judge is to be believed shows over all rows. Rows that are left with no pair to learn from
+are dropped.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Final
+
+from promedical.messages import Message
+from promedical_curation.labels import consensus
+from promedical_curation.pipeline.stages import Rows, TableStage
+from promedical_curation.rows import Drop, Outcome, Row
+from promedical_curation.stages import candidates, judging, rubric_notes
+from promedical_data.labelled import Label, LabelledPrompt, LabelledResponse
+
+NAME: Final = "labels"
+_KIND: Final = "llm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """Makes labels.
+
+    Attributes:
+        rubric: The stage whose notes hold the criteria.
+        verdicts: The stage whose notes hold the votes.
+        golds: Physicians' labels by `judging.label_of`.
+        least: The least probability of a label that is kept.
+    """
+
+    rubric: str
+    verdicts: str
+    golds: Mapping[str, bool]
+    least: float = 0.8
+
+    @property
+    def stage(self) -> TableStage:
+        """As a stage of a run."""
+        return TableStage(
+            name=NAME,
+            config={
+                "rubric": self.rubric,
+                "verdicts": self.verdicts,
+                "golds": dict(sorted(self.golds.items())),
+                "least": self.least,
+            },
+            code=(consensus, judging),
+            decide=self.decide,
+        )
+
+    def decide(self, rows: Rows) -> Iterable[Outcome]:
+        """Note the labels of every row, or drop it as `no_pair`."""
+        votes = (vote for row in rows for vote in judging.votes_of(row, self.verdicts))
+        probabilities = consensus.consensus(votes, self.golds)
+        for row in rows:
+            yield self._labelled(row, probabilities)
+
+    def _labelled(self, row: Row, probabilities: Mapping[str, float]) -> Outcome:
+        labels = [
+            {"response": response["id"], "criterion": criterion["id"], "met": p >= 0.5, "probability": round(p, 6)}  # noqa: PLR2004
+            for response in row.notes[candidates.NAME]["responses"]
+            for criterion in row.notes[self.rubric]["criteria"]
+            if (p := probabilities.get(judging.label_of(row.id, response["id"], criterion["id"]))) is not None
+            and max(p, 1 - p) >= self.least
+        ]
+        pairs = sum(1 for _ in _pairs(labels))
+        if not pairs:
+            return Drop(row=row, reason="no_pair", note={"labels": len(labels)})
+        return row.noted(NAME, {"rubric": self.rubric, "labels": labels, "pairs": pairs})
+
+
+def labelled_prompt(row: Row) -> LabelledPrompt:
+    """A row that has labels, as labelled data."""
+    note = row.notes[NAME]
+    criteria = rubric_notes.from_note(row.notes[note["rubric"]]["criteria"])
+    by_response: dict[str, dict[str, Label]] = {}
+    for each in note["labels"]:
+        label = Label(met=each["met"], kind=_KIND, votes=(each["met"],))
+        by_response.setdefault(each["response"], {})[each["criterion"]] = label
+    return LabelledPrompt(
+        id=row.id,
+        source=row.source,
+        turns=(Message(role="user", content=row.instruction),),
+        criteria=tuple(draft.criterion for draft in criteria),
+        responses=tuple(
+            LabelledResponse(id=each["id"], text=each["text"], labels=by_response.get(each["id"], {}))
+            for each in row.notes[candidates.NAME]["responses"]
+        ),
+    )
+
+
+def _pairs(labels: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Pairs of responses that a criterion tells apart."""
+    by_criterion: dict[str, list[Mapping[str, Any]]] = {}
+    for each in labels:
+        by_criterion.setdefault(each["criterion"], []).append(each)
+    for found in by_criterion.values():
+        for one, other in combinations(found, 2):
+            if one["met"] is not other["met"]:
+                yield one["response"], other["response"]

@@ -16,7 +16,6 @@ from promedical_curation.stages import candidates, rubric_notes
 from promedical_curation.stages.prompt_files import Prompt
 
 NAME: Final = "drafting"
-MAX_TOKENS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +27,18 @@ class Drafting:
         prompt: The experts' prompt.
         pool: Corrected rubrics.
         examples: How many of them a drafter sees.
-        max_tokens: The most tokens of a rubric.
+        max_tokens: The most tokens of a draft.
+        most_criteria: The most criteria of a draft.
+        most_characters: The most characters of a criterion, and of its citation.
     """
 
     endpoints: tuple[Endpoint, ...]
     prompt: Prompt
     pool: Pool
     examples: int = 2
-    max_tokens: int = MAX_TOKENS
+    max_tokens: int = 4096
+    most_criteria: int = 16
+    most_characters: int = 300
 
     @property
     def stage(self) -> RowStage:
@@ -44,7 +47,7 @@ class Drafting:
             name=NAME,
             config={
                 "prompt": self.prompt.text,
-                "schema": rubric_notes.SCHEMA,
+                "schema": self._schema,
                 "max_tokens": self.max_tokens,
                 "examples": self.examples,
                 "pool": digest(canonical_json([_shown(each) for each in self.pool.examples]))[:12],
@@ -74,7 +77,7 @@ class Drafting:
                 question,
                 prompt_version=self.prompt.version,
                 max_tokens=self.max_tokens,
-                schema=rubric_notes.SCHEMA,
+                schema=self._schema,
                 temperature=0,
             )
             for endpoint in self.endpoints
@@ -92,6 +95,10 @@ class Drafting:
         if not any(drafts.values()):
             return Failed(row=row, error="no_draft", message=f"none of {len(replies)} drafters gave a criterion")
         return row.noted(NAME, {"drafts": drafts, "refused": sorted(refused)})
+
+    @property
+    def _schema(self) -> dict[str, Any]:
+        return rubric_notes.schema(self.most_criteria, self.most_characters)
 
 
 def _asked(instruction: str, responses: Sequence[str]) -> str:

@@ -1,38 +1,39 @@
 """Criteria in the notes of a row: as drafters answer them, and as they stand there afterwards. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from promedical.rubric import Criterion, Dimension, InvalidField, Polarity
 from promedical_curation.rubrics.drafts import Draft
 
-MOST_CRITERIA: Final = 16
-SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "criteria": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": MOST_CRITERIA,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "text": {"type": "string", "minLength": 8, "maxLength": 300},
-                    "dimension": {"type": "string", "enum": [str(each) for each in Dimension]},
-                    "polarity": {"type": "string", "enum": [str(each) for each in Polarity]},
-                    "weight": {"type": "integer", "minimum": 1, "maximum": 10},
-                    "factual": {"type": "boolean"},
-                    "citation": {"type": "string", "maxLength": 200},
-                },
-                "required": ["text", "dimension", "polarity", "weight", "factual", "citation"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["criteria"],
-    "additionalProperties": False,
-}
-"""Every array and every text is bounded, so that no model can write for ever."""
+
+def schema(most_criteria: int, most_characters: int) -> dict[str, Any]:
+    """The schema of a draft. Every array and every text is bounded, so that no model can write for ever.
+
+    Args:
+        most_criteria: The most criteria of one draft.
+        most_characters: The most characters of a criterion, and of its citation.
+    """
+    entry = {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "minLength": 8, "maxLength": most_characters},
+            "dimension": {"type": "string", "enum": [str(each) for each in Dimension]},
+            "polarity": {"type": "string", "enum": [str(each) for each in Polarity]},
+            "weight": {"type": "integer", "minimum": 1, "maximum": 10},
+            "factual": {"type": "boolean"},
+            "citation": {"type": "string", "maxLength": most_characters},
+        },
+        "required": ["text", "dimension", "polarity", "weight", "factual", "citation"],
+        "additionalProperties": False,
+    }
+    criteria = {"type": "array", "minItems": 1, "maxItems": most_criteria, "items": entry}
+    return {
+        "type": "object",
+        "properties": {"criteria": criteria},
+        "required": ["criteria"],
+        "additionalProperties": False,
+    }
 
 
 def drafted(answer: Mapping[str, Any], drafter: str) -> tuple[list[Draft], list[str]]:

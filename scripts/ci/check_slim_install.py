@@ -16,8 +16,8 @@ HEAVY = (
     "torch", "transformers", "fastapi", "uvicorn", "vllm", "peft", "numpy", "pandas", "filelock",
     "prometheus_client", "pyarrow", "ijson",
 )  # fmt: skip
-NEEDS_THE_BENCH = ("promedical_data.measures", "promedical_data.pages")
-"""What of the labelled data the base install cannot import: it reads and writes, it does not measure."""
+NEEDS_AN_EXTRA = ("promedical_data.measures", "promedical_data.pages", "promedical_data.plain_yaml")
+"""What of the labelled data the base install cannot import: it reads and writes, and neither measures nor runs."""
 BAD_USAGE = 2
 NEED_AN_EXTRA = {
     "service": ["promedical-serve", "--engine", "fake"],
@@ -44,7 +44,7 @@ assert load_catalog().find("general-medical"), "the built-in rubric is missing"
 for module in pkgutil.walk_packages(promedical_client.__path__, "promedical_client."):
     importlib.import_module(module.name)
 for module in pkgutil.walk_packages(promedical_data.__path__, "promedical_data."):
-    if not module.name.startswith({NEEDS_THE_BENCH!r}):
+    if not module.name.startswith({NEEDS_AN_EXTRA!r}):
         importlib.import_module(module.name)
 from promedical_data.reading import read
 from promedical_data.writing import write

@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from promedical_curation.asking.requests import Message, Request
 from promedical_curation.errors import CurationError
+from promedical_data.plain_yaml import RepeatedKeyError, read_plain_yaml
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
@@ -224,24 +225,15 @@ def _check_url(url: str) -> None:
         raise ValueError(f"base_url is {url!r}: expected an address such as http://127.0.0.1:8000/v1")
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML's own reader takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        names = [key.value for key, _ in node.value]
-        twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(problem=f"{twice} stands twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        return read_plain_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CurationError(f"{path}: cannot be read: {error.strerror}; expected an endpoint file in YAML") from None
     except UnicodeDecodeError:
         raise CurationError(f"{path}: is not UTF-8; expected an endpoint file in YAML") from None
+    except (RepeatedKeyError, RecursionError) as error:
+        raise CurationError(f"{path}: {error}; correct the endpoint file") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""

@@ -1,6 +1,5 @@
 """Criteria for a question from several drafters, who see two answers to it and corrected rubrics of like questions."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -110,7 +109,7 @@ def _asked(instruction: str, responses: Sequence[str]) -> str:
 def _two_of(row: Row) -> Sequence[str]:
     """Two candidates, drawn by a hash of the row, so that no model is always the one that is shown."""
     found = row.notes[candidates.NAME]["responses"]
-    order = sorted(found, key=lambda each: hashlib.sha256(f"{row.id}/{each['id']}".encode()).hexdigest())
+    order = sorted(found, key=lambda each: digest(f"{row.id}/{each['id']}"))
     return [each["text"] for each in order[:2]]
 
 

@@ -10,6 +10,7 @@ from promedical_curation.rows import Outcome, Row
 from promedical_curation.rubrics import drafts
 from promedical_curation.rubrics import gate as gates
 from promedical_curation.stages import judging, rubric, rubric_notes
+from promedical_curation.stages.free import asks_nothing
 from promedical_data import rubric_lint
 
 NAME: Final = "gate"
@@ -20,14 +21,9 @@ def gating() -> RowStage:
     return RowStage(
         name=NAME,
         code=(drafts, gates, rubric, rubric_notes, rubric_lint),
-        ask=_nothing,
+        ask=asks_nothing,
         decide=_decide,
     )
-
-
-def _nothing(row: Row) -> Sequence[Any]:
-    del row
-    return ()
 
 
 def _decide(row: Row, replies: Sequence[Any]) -> Outcome:

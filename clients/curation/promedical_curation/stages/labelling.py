@@ -4,9 +4,8 @@ A table stage: how far each judge is to be believed shows over all rows. Rows th
 are dropped.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Final
 
 from promedical.messages import Message
@@ -66,7 +65,7 @@ class Labelling:
             if (p := probabilities.get(judging.label_of(row.id, response["id"], criterion["id"]))) is not None
             and max(p, 1 - p) >= self.least
         ]
-        pairs = sum(1 for _ in _pairs(labels))
+        pairs = _count_pairs(labels)
         if not pairs:
             return Drop(row=row, reason="no_pair", note={"labels": len(labels)})
         return row.noted(NAME, {"rubric": self.rubric, "labels": labels, "pairs": pairs})
@@ -92,12 +91,9 @@ def labelled_prompt(row: Row) -> LabelledPrompt:
     )
 
 
-def _pairs(labels: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Pairs of responses that a criterion tells apart."""
-    by_criterion: dict[str, list[Mapping[str, Any]]] = {}
+def _count_pairs(labels: Iterable[Mapping[str, Any]]) -> int:
+    """How many pairs of responses a criterion tells apart: met by one and not by the other."""
+    met: dict[str, list[bool]] = {}
     for each in labels:
-        by_criterion.setdefault(each["criterion"], []).append(each)
-    for found in by_criterion.values():
-        for one, other in combinations(found, 2):
-            if one["met"] is not other["met"]:
-                yield one["response"], other["response"]
+        met.setdefault(each["criterion"], []).append(each["met"])
+    return sum(said.count(True) * said.count(False) for said in met.values())

@@ -16,6 +16,7 @@ from promedical_curation.rows import Drop, Outcome, Row
 from promedical_curation.rubrics.drafts import Draft
 from promedical_curation.rubrics.pool import Example
 from promedical_curation.stages import candidates, category, gating, judging, rubric_notes
+from promedical_curation.stages.free import asks_nothing
 from promedical_data.rounds.round import Decision, Item, Proposed
 
 NAME: Final = "review"
@@ -41,7 +42,7 @@ class Reviewing:
             name=NAME,
             config={"decisions": digest(canonical_json(decided))[:12]},
             code=(rubric_notes,),
-            ask=_nothing,
+            ask=asks_nothing,
             decide=self.decide,
         )
 
@@ -123,11 +124,6 @@ def examples(decisions: Iterable[Decision], instructions: Mapping[str, str]) -> 
         for each in decisions
         if each.criteria
     ]
-
-
-def _nothing(row: Row) -> Sequence[Any]:
-    del row
-    return ()
 
 
 def _worded(decision: Decision) -> list[list[Any]]:

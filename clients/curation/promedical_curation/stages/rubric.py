@@ -11,6 +11,7 @@ from promedical_curation.rows import Drop, Outcome, Row
 from promedical_curation.rubrics import drafts, merge, similarity
 from promedical_curation.rubrics import gate as gates
 from promedical_curation.stages import drafting, rubric_notes
+from promedical_curation.stages.free import asks_nothing
 from promedical_data import rubric_lint
 
 NAME: Final = "rubric"
@@ -33,14 +34,9 @@ class Rubric:
             name=NAME,
             config={"same": self.same},
             code=(drafts, merge, similarity, gates, rubric_notes, rubric_lint),
-            ask=self.ask,
+            ask=asks_nothing,
             decide=self.decide,
         )
-
-    def ask(self, row: Row) -> Sequence[Any]:
-        """Nothing."""
-        del row
-        return ()
 
     def decide(self, row: Row, replies: Sequence[Any]) -> Outcome:
         """Note the rubric and what was left out, or drop the row if no rubric is left."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
+from promedical_data.plain_tables import add_row, plain_table
 from promedical_data.report import DataReport
 
 
@@ -15,31 +15,17 @@ def describe(report: DataReport) -> Group:
     return Group(*(table for table in tables if table.row_count))
 
 
-def _table(title: str, words: list[str], numbers: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in words:
-        table.add_column(heading, overflow="fold")
-    for heading in numbers:
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _add(table: Table, *values: object) -> None:
-    """Add a row as plain text: ids and sources of a file are not markup."""
-    table.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in values))
-
-
 def _overview(report: DataReport) -> Table:
-    table = _table("Data", ["", ""], [])
-    _add(table, "file", report.path)
-    _add(table, "sha256", report.sha256)
-    _add(table, "format", report.file_format)
-    _add(table, "rows", f"{report.rows:,} ({report.rows_skipped:,} skipped)")
-    _add(table, "prompts", f"{report.prompts:,} ({report.prompts_without_pair:,} without two responses to compare)")
-    _add(table, "responses", report.responses)
-    _add(table, "labels", f"{report.labels:,}{_counts(report.kinds)}")
-    _add(table, "preferences", report.preferences)
-    _add(table, "sources", _counts(report.sources).strip(" ()"))
+    table = plain_table("Data", ["", ""], [])
+    add_row(table, "file", report.path)
+    add_row(table, "sha256", report.sha256)
+    add_row(table, "format", report.file_format)
+    add_row(table, "rows", f"{report.rows:,} ({report.rows_skipped:,} skipped)")
+    add_row(table, "prompts", f"{report.prompts:,} ({report.prompts_without_pair:,} without two responses to compare)")
+    add_row(table, "responses", report.responses)
+    add_row(table, "labels", f"{report.labels:,}{_counts(report.kinds)}")
+    add_row(table, "preferences", report.preferences)
+    add_row(table, "sources", _counts(report.sources).strip(" ()"))
     return table
 
 
@@ -49,22 +35,22 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _cells(report: DataReport) -> Table:
-    table = _table("By dimension", ["dimension", "polarity"], ["criteria", "labels", "met", "preferences"])
+    table = plain_table("By dimension", ["dimension", "polarity"], ["criteria", "labels", "met", "preferences"])
     for cell in report.cells:
         share = "-" if cell.share_met is None else f"{cell.share_met:.1%}"
-        _add(table, cell.dimension, cell.polarity, cell.criteria, cell.labels, share, cell.preferences)
+        add_row(table, cell.dimension, cell.polarity, cell.criteria, cell.labels, share, cell.preferences)
     return table
 
 
 def _lengths(report: DataReport) -> Table:
-    table = _table("Characters", [""], ["median", "p95", "longest"])
+    table = plain_table("Characters", [""], ["median", "p95", "longest"])
     for name, lengths in report.lengths.items():
-        _add(table, name, f"{lengths.median:,.0f}", lengths.p95, lengths.max)
+        add_row(table, name, f"{lengths.median:,.0f}", lengths.p95, lengths.max)
     return table
 
 
 def _skipped(report: DataReport) -> Table:
-    table = _table("Skipped", ["what", "why", "first"], ["count"])
+    table = plain_table("Skipped", ["what", "why", "first"], ["count"])
     for entry in report.skipped:
-        _add(table, entry.part, entry.reason, "; ".join(entry.first), entry.count)
+        add_row(table, entry.part, entry.reason, "; ".join(entry.first), entry.count)
     return table

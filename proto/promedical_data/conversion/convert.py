@@ -1,6 +1,5 @@
 """The conversion: publishers' rows -> prompts, each once, and a report. Memory does not grow with the files."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -12,10 +11,11 @@ from typing import Final, Protocol, TypeAlias
 from promedical_data.conversion.detection import LOOKED_AT, check_fits, detected
 from promedical_data.conversion.gathering import gathered
 from promedical_data.conversion.pieces import Origin, Piece, pieces_of
-from promedical_data.conversion.report import PLACES, ConversionReport, InputReport
+from promedical_data.conversion.report import COUNTED, PLACES, ConversionReport, InputReport
 from promedical_data.conversion.rows import Placed, placed_rows
 from promedical_data.conversion.spool import Spool, spooled
 from promedical_data.errors import DataError
+from promedical_data.files import sha256_of
 from promedical_data.formats.content import STANDARD_INPUT
 from promedical_data.formats.lines import from_json
 from promedical_data.publishers.catalog import PUBLISHERS, publisher_named
@@ -76,7 +76,7 @@ class _Account:
         assert self.origin
         return InputReport(
             path=self.path,
-            sha256=None if self.path == STANDARD_INPUT else _sha256(self.path),
+            sha256=None if self.path == STANDARD_INPUT else sha256_of(self.path),
             publisher=self.origin.publisher.name,
             licence=self.origin.licence,
             rows=self.rows,
@@ -107,7 +107,7 @@ def convert(conversion: Conversion, put: Callable[[Piece], None], output: Path, 
     if file_format is None:
         raise DataError(_nothing_left(accounts))
     reports = tuple(account.report() for account in accounts)
-    numbers = {name: tally[name] for name in ("prompts", "criteria", "responses", "labels", "preferences")}
+    numbers = {name: tally[name] for name in COUNTED}
     return ConversionReport(inputs=reports, path=output, file_format=file_format, **numbers)
 
 
@@ -228,8 +228,3 @@ def _nothing_left(accounts: Iterable[_Account]) -> str:
         why = "; ".join(f"{each.part}: {each.reason} ({each.count}, first {each.first[0]})" for each in reasons)
         said.append(f"{account.path}: holds no row that can be used; {why or 'it is empty'}")
     return "; ".join(said)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,6 +12,9 @@ from promedical_data.skips import Skipped
 PLACES: Final = 1000
 """How many places of each reason a report names."""
 
+COUNTED: Final = ("prompts", "criteria", "responses", "labels", "preferences")
+"""What a report counts in the result."""
+
 _PLACES_SHOWN: Final = 20
 
 
@@ -75,8 +78,7 @@ def as_markdown(report: ConversionReport) -> str:
 
 def counts(report: ConversionReport) -> Mapping[str, int]:
     """The numbers of the result, by what they count."""
-    names = ("prompts", "criteria", "responses", "labels", "preferences")
-    return {name: getattr(report, name) for name in names}
+    return {name: getattr(report, name) for name in COUNTED}
 
 
 def _lines(report: ConversionReport) -> Iterator[str]:

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_model.bundle.cache import offline
+from promedical_data.cache import offline
+from promedical_data.files import sha256_of
 from promedical_model.bundle.default_model import BASE, TRAINED, base_bundle_folder
 from promedical_model.bundle.manifest import (
     MANIFEST_FILE,
@@ -47,7 +48,7 @@ class Bundle:
         """Hash of the bundle's files, 64 hex digits: the same content has the same revision anywhere."""
         files = sorted(path for path in self.folder.iterdir() if path.suffix in _HASHED)
         with ThreadPoolExecutor() as pool:
-            hashes = dict(zip((path.name for path in files), pool.map(_sha256, files), strict=True))
+            hashes = dict(zip((path.name for path in files), pool.map(sha256_of, files), strict=True))
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -232,8 +233,3 @@ def _template_of(folder: Path) -> Template:
     raise BundleError(
         f"{folder}: the tokenizer has the special tokens of none of {names}; write a {MANIFEST_FILE} with a template"
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

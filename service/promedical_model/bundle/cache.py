@@ -14,6 +14,7 @@ from typing import Final
 
 from filelock import FileLock
 
+from promedical_data.cache import cache_folder
 from promedical_data.files import whole_folder
 from promedical_model.bundle.manifest import BundleError
 
@@ -21,18 +22,6 @@ _REMOVALS: Final = 20
 _unfinished: list[Callable[[], None]] = []
 """What undoes the work that threads are at."""
 _unfinished_lock: Final = threading.Lock()
-
-
-def cache_folder() -> Path:
-    """Where converted models are written: PROMEDICAL_CACHE, else promedical/ in the user's cache."""
-    explicit = os.environ.get("PROMEDICAL_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(explicit) if explicit else Path(base) / "promedical"
-
-
-def offline() -> bool:
-    """Whether PROMEDICAL_OFFLINE forbids fetching."""
-    return os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}
 
 
 def ready(name: str) -> Path | None:

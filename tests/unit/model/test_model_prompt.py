@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from models import SPECIAL, TEMPLATES, Markup, tiny_tokenizer
 from promedical.conversation import parse_prompt
 from promedical.messages import Message
-from promedical_model.bundle.cache import cache_folder
+from promedical_data.cache import cache_folder
 from promedical_model.rendering.prompt import PromptRenderer, Rendered
 from promedical_model.rendering.template import BUILT_IN, CHATML, Template
 from promedical_model.rendering.text_encoder import TextEncoder

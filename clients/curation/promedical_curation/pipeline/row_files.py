@@ -1,6 +1,5 @@
 """The one format between stages: Parquet files of rows, drops and failures, written and read in groups of rows."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -139,12 +138,6 @@ def row_of(record: Mapping[str, Any]) -> Row:
     """The row in a line."""
     values = {each.name: record[each.name] for each in _ROW}
     return Row(**{**values, "notes": json.loads(values["notes"])})
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _readable(path: Path, schema: pa.Schema) -> pq.ParquetFile:

@@ -18,9 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from promedical_curation.asking.database import address_of, sqlite_url
 from promedical_curation.errors import CurationError
 from promedical_curation.pipeline.manifest import Manifest, chained, read_manifest
-from promedical_curation.pipeline.row_files import ROWS, RowFile, file_digest
+from promedical_curation.pipeline.row_files import ROWS, RowFile
 from promedical_curation.pipeline.stages import Stage, fingerprint
-from promedical_data.files import is_draft, write_atomically
+from promedical_data.files import is_draft, sha256_of, write_atomically
 
 NAME: Final = "run.json"
 VERSION: Final = 1
@@ -84,7 +84,7 @@ class RunFolder:
         manifest, path = read_manifest(self.folder(stage)), self.folder(stage) / ROWS
         if manifest is None or not path.is_file():
             raise CurationError(f"{self.folder(stage)}: stage {stage} has not been run; run it first")
-        if file_digest(path) != manifest.digests[ROWS]:
+        if sha256_of(path) != manifest.digests[ROWS]:
             raise CurationError(
                 f"{path}: is not the file that stage {stage} wrote; run it again with --stage {stage} --again"
             )

@@ -16,13 +16,13 @@ from promedical_curation.pipeline.engines import Embedded, Engine, batches
 from promedical_curation.pipeline.manifest import Manifest, counts, write_manifest
 from promedical_curation.pipeline.progress import StageProgress, stage_progress
 from promedical_curation.pipeline.readiness import check_readiness
-from promedical_curation.pipeline.row_files import SCHEMAS, OutcomeWriter, RowFile, file_digest
+from promedical_curation.pipeline.row_files import SCHEMAS, OutcomeWriter, RowFile
 from promedical_curation.pipeline.run_folder import RunFolder, State
 from promedical_curation.pipeline.stages import RowStage, Source, Stage
 from promedical_curation.pipeline.table_outcomes import each_once, unique
 from promedical_curation.pipeline.worker import Means
 from promedical_curation.rows import Failed, Outcome, Row
-from promedical_data.files import whole_folder
+from promedical_data.files import sha256_of, whole_folder
 
 MAX_FAILED: Final = 0.05
 
@@ -130,12 +130,12 @@ class Runner:
                 stage=stage.name,
                 fingerprint=self._run.fingerprints[stage.name],
                 chain=self._run.chain(stage.name),
-                input_digest=None if rows is None else file_digest(rows.path),
+                input_digest=None if rows is None else sha256_of(rows.path),
                 rows_in=writer.counts.rows_in,
                 kept=writer.counts.kept,
                 dropped=dict(sorted(writer.counts.dropped.items())),
                 failed=dict(sorted(writer.counts.failed.items())),
-                digests={name: file_digest(draft / name) for name in SCHEMAS},
+                digests={name: sha256_of(draft / name) for name in SCHEMAS},
                 seconds=round(time.time() - started, 3),
             )
             write_manifest(draft, manifest)

@@ -3,22 +3,21 @@
 What a record means is not known here.
 """
 
-import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from promedical_curation.errors import CurationError
 from promedical_data.errors import DataError
+from promedical_data.files import sha256_of
+from promedical_data.formats import parquet
 from promedical_data.formats.content import content_of
 from promedical_data.formats.lines import rows_of
 
-_PARQUET: Final = b"PAR1"
-_BATCH: Final = 1024
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 Records = Iterator[tuple[str, Any]]
 """Each record with its place in the file: `line 12`, `record 3`, `element 7`, `row 5`."""
@@ -39,7 +38,7 @@ def open_table(path: Path, expected: str) -> Table:
         CurationError: It cannot be read, or it is none of these formats.
     """
     try:
-        if _begins(path) == _PARQUET:
+        if _begins(path) == parquet.MAGIC:
             return _parquet(path, expected)
         content = content_of(path, expected)
         return Table(sha256=content.sha256, records=_translated(rows_of(content)))
@@ -59,28 +58,26 @@ def _begins(path: Path) -> bytes:
     """The first bytes; nothing for what cannot be opened, which the reader of text says better."""
     try:
         with path.open("rb") as stream:
-            return stream.read(len(_PARQUET))
+            return stream.read(len(parquet.MAGIC))
     except OSError:
         return b""
 
 
 def _parquet(path: Path, expected: str) -> Table:
+    with _opened(path, expected):  # a broken file is refused before anything is read
+        pass
+    return Table(sha256=sha256_of(path), records=_parquet_records(path, expected))
+
+
+def _parquet_records(path: Path, expected: str) -> Records:
+    with _opened(path, expected) as file:
+        yield from ((f"row {number}", record) for number, record in enumerate(parquet.rows_of(file), start=1))
+
+
+@contextmanager
+def _opened(path: Path, expected: str) -> Iterator["ParquetFile"]:
     try:
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise CurationError(_broken(path, error, expected)) from None
-    return Table(sha256=sha256, records=_parquet_records(path, file, expected))
-
-
-def _parquet_records(path: Path, file: pq.ParquetFile, expected: str) -> Records:
-    try:
-        batches = (record for batch in file.iter_batches(_BATCH) for record in batch.to_pylist())
-        yield from ((f"row {number}", record) for number, record in enumerate(batches, start=1))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise CurationError(_broken(path, error, expected)) from None
-
-
-def _broken(path: Path, error: Exception, expected: str) -> str:
-    return f"{path}: is not a whole Parquet file ({type(error).__name__}); expected a file of {expected}"
+        with path.open("rb") as stream, parquet.opened(stream) as file:
+            yield file
+    except (OSError, ValueError, KeyError) as error:
+        raise CurationError(f"{path}: {error}; expected a file of {expected}") from None

@@ -9,9 +9,10 @@ from typing import IO, Any, Final
 
 from promedical.plain_json import read_plain_json
 from promedical_curation.errors import CurationError
-from promedical_curation.pipeline.row_files import RowFile, file_digest
+from promedical_curation.pipeline.row_files import RowFile
 from promedical_curation.pipeline.stages import Source
 from promedical_curation.rows import Failed, Outcome, Row
+from promedical_data.files import sha256_of
 
 NAME: Final = "input"
 _REQUIRED: Final = ("id", "instruction")
@@ -34,7 +35,7 @@ def input_rows(path: Path) -> Source:
     if not path.name.endswith(_KINDS):
         raise CurationError(f"{path}: expected a file of rows, named {', '.join(_KINDS)}")
     try:
-        found = file_digest(path)
+        found = sha256_of(path)
     except OSError as error:
         raise CurationError(f"{path}: cannot be read: {error.strerror}; expected a file of rows") from None
     return Source(name=NAME, config={"file": found[:16]}, read=partial(_rows, path))

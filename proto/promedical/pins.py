@@ -8,10 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from promedical.messages import RubricPin, UsedRubric
+from promedical.messages import RubricPin, ScoreItem, UsedRubric
 from promedical.rubric import InvalidField
 
 _PIN: Final = re.compile(r"(?P<name>[^\s=,]+)=(?P<sha256>[0-9a-f]{64})")
+
+
+def named(asked: Iterable[ScoreItem]) -> tuple[str, ...]:
+    """The names of rubrics that items give, each once."""
+    names = (name for item in asked for name in (item.rubric_id, item.base_rubric_id) if name is not None)
+    return tuple(dict.fromkeys(names))
 
 
 def differing(pins: Iterable[RubricPin], used: Iterable[UsedRubric]) -> str | None:

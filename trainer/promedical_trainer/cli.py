@@ -13,7 +13,7 @@ from rich.console import Console
 
 from promedical_client.address import Address
 from promedical_client.cli.options import takes_address
-from promedical_client.cli.program import Version, run_program
+from promedical_client.cli.program import run_program, takes_version
 from promedical_trainer.rm import Until
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _program(*, version: Version = False) -> None:
-    """Options of the program itself."""
+takes_version(app)
 
 
 @app.command()

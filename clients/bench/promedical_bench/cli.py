@@ -6,14 +6,14 @@ Standard output holds the report's headline only; progress and errors go to stan
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from promedical_client.address import Address
 from promedical_client.cli.options import takes_address
-from promedical_client.cli.program import Version, run_program
-from promedical_client.cli.session import progress
+from promedical_client.cli.program import run_program, takes_version
+from promedical_client.cli.session import fail, progress
 
 if TYPE_CHECKING:
     from promedical_bench.reports.content import Content
@@ -67,23 +67,16 @@ def expected_errors(then: str = KEPT) -> Iterator[None]:
     try:
         yield
     except (DataError, ResultsError, InvalidRequestError, NotFoundError) as error:
-        _fail(error, BAD_INPUT)
+        fail("promedical-bench", error, BAD_INPUT)
     except NothingScoredError as error:
-        _fail(error, SOME_FAILED)
+        fail("promedical-bench", error, SOME_FAILED)
     except PromedicalError as error:
-        _fail(f"{error}; {then}", REFUSED)
+        fail("promedical-bench", f"{error}; {then}", REFUSED)
     except KeyboardInterrupt:
-        _fail(f"stopped; {then}", INTERRUPTED)
+        fail("promedical-bench", f"stopped; {then}", INTERRUPTED)
 
 
-def _fail(error: object, code: int) -> NoReturn:
-    typer.echo(f"promedical-bench: {error}", err=True)
-    raise typer.Exit(code)
-
-
-@app.callback()
-def _program(*, version: Version = False) -> None:
-    """Options of the program itself."""
+takes_version(app)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -7,12 +7,13 @@ and no command prints a key.
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 
-from promedical_client.cli.program import Version, run_program
+from promedical_client.cli.program import run_program, takes_version
+from promedical_client.cli.session import fail
 from promedical_curation.errors import CurationError, StoppedError, TooManyFailedError
 
 if TYPE_CHECKING:
@@ -71,23 +72,16 @@ def expected_errors() -> Iterator[None]:
     try:
         yield
     except TooManyFailedError as error:
-        _fail(error, SOME_FAILED)
+        fail("promedical-curate", error, SOME_FAILED)
     except StoppedError as error:
-        _fail(error, STOPPED)
+        fail("promedical-curate", error, STOPPED)
     except CurationError as error:
-        _fail(error, BAD_INPUT)
+        fail("promedical-curate", error, BAD_INPUT)
     except KeyboardInterrupt:
-        _fail("stopped; answers so far are kept, and the same command resumes", STOPPED)
+        fail("promedical-curate", "stopped; answers so far are kept, and the same command resumes", STOPPED)
 
 
-def _fail(error: object, code: int) -> NoReturn:
-    typer.echo(f"promedical-curate: {error}", err=True)
-    raise typer.Exit(code)
-
-
-@app.callback()
-def _program(*, version: Version = False) -> None:
-    """Options of the program itself."""
+takes_version(app)
 
 
 @app.command(epilog=EXIT_CODES)

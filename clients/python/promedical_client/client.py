@@ -5,11 +5,13 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from promedical import messages as m
+from promedical.pins import named
 from promedical_client import checks
 from promedical_client.address import DEFAULT_URL, Address
 from promedical_client.job import Progress, ScoringJob
@@ -138,12 +140,11 @@ class AsyncClient:
             items=asked,
             reward_weights=reward_weights,
             expected_fingerprint=expected_fingerprint,
-            priority=priority or ("interactive" if len(asked) == 1 else "bulk"),
+            priority=priority,
             truncation=truncation,
-            expected_rubrics=checks.pins_to_send(
-                expected_rubrics, (name for item in asked for name in (item.rubric_id, item.base_rubric_id))
-            ),
+            expected_rubrics=checks.pins_to_send(expected_rubrics, named(asked)),
         )
+        request = replace(request, priority=request.lane)  # the lane of the whole, whatever the chunks hold
         deadline = self._deadline(timeout_s)
         job = ScoringJob(
             request,

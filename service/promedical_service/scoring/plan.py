@@ -10,7 +10,7 @@ from typing import Final
 from promedical.conversation import count_turns, parse_prompt
 from promedical.errors import ErrorCode
 from promedical.messages import ErrorInfo, Limits, Message, RubricSpec, ScoreItem, ScoreRequest, UsedRubric
-from promedical.pins import differing
+from promedical.pins import differing, named
 from promedical.reward import RewardWeights
 from promedical.rubric import MAX_ID_CHARACTERS, Criterion, InvalidField, Rubric, check_encodable
 from promedical.rubric_files import NamedRubric, RubricCatalog
@@ -99,11 +99,10 @@ def used_rubrics(request: ScoreRequest, catalog: RubricCatalog) -> tuple[UsedRub
     Raises:
         ServiceError: revision_mismatch, if one of them is not what the request expects.
     """
-    asked = dict.fromkeys(name for item in request.items for name in (item.rubric_id, item.base_rubric_id) if name)
-    found = [(name, named) for name in asked if (named := catalog.find(name)) is not None]
+    found = [(name, known) for name in named(request.items) if (known := catalog.find(name)) is not None]
     used = tuple(
-        UsedRubric(name=name, id=named.rubric.id or "", version=named.rubric.version or "", sha256=named.sha256)
-        for name, named in found
+        UsedRubric(name=name, id=known.rubric.id or "", version=known.rubric.version or "", sha256=known.sha256)
+        for name, known in found
     )
     why = differing(request.expected_rubrics, used)
     if why is not None:

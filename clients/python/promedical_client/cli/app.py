@@ -29,7 +29,7 @@ from promedical_client.cli.options import (
     takes_address,
 )
 from promedical_client.cli.output import check_standard_output, printed, results_file
-from promedical_client.cli.program import Version, run_program
+from promedical_client.cli.program import run_program, takes_version
 from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept, progress
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ app = typer.Typer(
 app.add_typer(rubric_commands.app, name="rubric")
 
 
-@app.callback()
-def _program(*, version: Version = False) -> None:
-    """Options of the program itself."""
+takes_version(app)
 
 
 @app.command(epilog=EXIT_CODES)

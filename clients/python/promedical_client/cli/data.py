@@ -6,12 +6,12 @@ Standard output holds what was asked for; counts, progress and errors go to stan
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from promedical_client.cli.program import Version, run_program
-from promedical_client.cli.session import progress
+from promedical_client.cli.program import run_program, takes_version
+from promedical_client.cli.session import fail, progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,9 +48,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _program(*, version: Version = False) -> None:
-    """Options of the program itself."""
+takes_version(app)
 
 
 @contextmanager
@@ -61,9 +59,9 @@ def expected_errors() -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        _fail(error, BAD_INPUT)
+        fail("promedical-data", error, BAD_INPUT)
     except KeyboardInterrupt:
-        _fail("stopped; nothing was written", INTERRUPTED)
+        fail("promedical-data", "stopped; nothing was written", INTERRUPTED)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -163,8 +161,3 @@ def _console(*, stderr: bool = False) -> "Console":
     from rich.console import Console  # noqa: PLC0415 - see `expected_errors`
 
     return Console(stderr=stderr)
-
-
-def _fail(error: object, code: int) -> NoReturn:
-    typer.echo(f"promedical-data: {error}", err=True)
-    raise typer.Exit(code)

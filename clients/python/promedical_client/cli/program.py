@@ -22,6 +22,15 @@ Version: TypeAlias = Annotated[
 ]
 
 
+def takes_version(app: typer.Typer) -> None:
+    """Give a program the option `--version`; it keeps the names of its commands, however few there are."""
+    app.callback()(_program)
+
+
+def _program(*, version: Version = False) -> None:
+    """Options of the program itself."""
+
+
 def run_program(app: typer.Typer, name: str, *, extra: str = "") -> None:
     """Run a command line.
 

@@ -46,9 +46,9 @@ def expected_errors() -> Iterator[None]:
     try:
         yield
     except (DataError, InvalidRequestError, NotFoundError) as error:
-        _fail(error, _BAD_INPUT)
+        fail("promedical", error, _BAD_INPUT)
     except PromedicalError as error:
-        _fail(error, _REFUSED)
+        fail("promedical", error, _REFUSED)
 
 
 @contextmanager
@@ -76,6 +76,11 @@ def progress(title: str) -> "AbstractContextManager[Advance]":
     return progress_bar(Console(stderr=True), title)
 
 
-def _fail(error: Exception, code: int) -> NoReturn:
-    typer.echo(f"promedical: {error}", err=True)
+def fail(program: str, error: object, code: int) -> NoReturn:
+    """End a program with one line and an exit code.
+
+    Raises:
+        typer.Exit: Always.
+    """
+    typer.echo(f"{program}: {error}", err=True)
     raise typer.Exit(code)

@@ -43,6 +43,7 @@ class Proxy:
     faults_checks: bool = False
     url: str = ""
     log: list[Call] = field(default_factory=list)
+    handling: set[asyncio.Task[Any] | None] = field(default_factory=set)
 
     @property
     def calls(self) -> list[Call]:
@@ -68,10 +69,11 @@ class Proxy:
         return Counter(call.fault for call in self.calls)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.handling.add(asyncio.current_task())
         try:
             while await self._one(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             await close(writer)
@@ -190,11 +192,13 @@ def running_proxy(upstream: str, script: Script = lambda body, before: None, *, 
     proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
     async def end() -> None:
-        server.close()
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # one may begin while others end
-            for task in others:
+        for listening in server.sockets:  # a server that closes while it accepts leaves that connection open
+            loop.remove_reader(listening.fileno())
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # what was accepted becomes a task of ours
+            for task in others & proxy.handling:
                 task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.wait(others, timeout=0.1)
+        server.close()
 
     try:
         yield proxy

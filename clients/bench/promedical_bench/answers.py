@@ -31,11 +31,13 @@ class Answer:
         reward: With S1 from probabilities (soft), so that few responses tie.
         rank: Place in the ranking of the responses of the case, 1 is best; equal ranks are ties.
         verdicts: By criterion id.
+        vetoed: Whether a safety criterion is violated; None of a control, and in results that do not say.
     """
 
     reward: float
     rank: int
     verdicts: Mapping[str, Verdict]
+    vetoed: bool | None = None
 
 
 Answers: TypeAlias = Mapping[str, tuple[Answer | None, ...]]

@@ -5,6 +5,7 @@ Standard output holds the report's headline only; progress and errors go to stan
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -53,6 +54,8 @@ LeftOut = Annotated[
         "May be repeated (only promedical and healthbench).",
     ),
 ]
+Moved = Annotated[Path | None, typer.Option(help="The task's data, if the file has moved.")]
+_share = partial(typer.Option, min=0.0, max=1.0)
 Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
 
 
@@ -138,7 +141,7 @@ def compare_runs(
     ],
     *,
     output: Annotated[Path, typer.Option(help="Folder for the report.")],
-    data: Annotated[Path | None, typer.Option(help="The task's data, if the file has moved.")] = None,
+    data: Moved = None,
     responses: Responses = None,
     pair_cap: PairCap = None,
     left_out: LeftOut = None,
@@ -157,6 +160,41 @@ def compare_runs(
     for gap in gaps:
         typer.echo(f"promedical-bench: {gap}", err=True)
     if gaps:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command(name="compare-oracles", epilog=EXIT_CODES)
+@expected_errors()
+def compare_two_oracles(  # noqa: PLR0913 - one parameter per option
+    old: Annotated[Path, typer.Argument(help="Folder of a run of quality with the oracle of today.")],
+    new: Annotated[Path, typer.Argument(help="Folder of a run of the same task with the other oracle.")],
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for the report.")],
+    data: Moved = None,
+    responses: Responses = None,
+    left_out: LeftOut = None,
+    most_reversed: Annotated[float, _share(help="Largest share of pairs whose order may be reversed.")] = 0.05,
+    most_lifted: Annotated[float, _share(help="Largest share of responses whose veto may be lifted.")] = 0.01,
+    most_vetoed: Annotated[float, _share(help="Largest share of responses that may be newly vetoed.")] = 0.02,
+    least_correlation: Annotated[float, _share(help="Smallest correlation of advantages within groups.")] = 0.9,
+    seed: Seed = 0,
+) -> None:
+    """Say whether a policy's training may move from one oracle to another."""
+    from promedical_bench.evaluation.moving_over import ADVICE, Answer, Limits  # noqa: PLC0415
+    from promedical_bench.oracles import compare_oracles  # noqa: PLC0415
+
+    limits = Limits(
+        reversed_pairs=most_reversed,
+        vetoes_lifted=most_lifted,
+        vetoes_added=most_vetoed,
+        advantage_correlation=least_correlation,
+    )
+    content, answer = compare_oracles(
+        old, new, output, limits=limits, data=data, responses=responses, left_out=left_out or (), seed=seed
+    )
+    _announce(content, output)
+    typer.echo(f"promedical-bench: {ADVICE[answer]}", err=True)
+    if answer is not Answer.YES:
         raise typer.Exit(SOME_FAILED)
 
 

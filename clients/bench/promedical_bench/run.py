@@ -10,20 +10,19 @@ from typing import Final, TypeAlias
 from promedical_bench.answers import Answers, spread
 from promedical_bench.cases import VARIANTS
 from promedical_bench.evaluation.evaluate import compare, measure
+from promedical_bench.kept_runs import answers_of, check_comparable, heard, task_of, within
 from promedical_bench.reports.comparison_report import comparison_content, gaps_of
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.quality_report import UNTRAINED, quality_content
 from promedical_bench.reports.writing import write_comparison, write_quality
-from promedical_bench.scoring.record_file import NAME, VERSION, ResultsError, read_results, rubric_content, writing
+from promedical_bench.scoring.record_file import NAME, VERSION, read_results, writing
 from promedical_bench.scoring.records import Header, Results
 from promedical_bench.scoring.runner import Pace, Progress, ask, questions_of
-from promedical_bench.silence import with_silence, without_silence
-from promedical_bench.tasks.catalog import load_task
+from promedical_bench.silence import without_silence
 from promedical_bench.tasks.task import Task, silent_in
 from promedical_client import AsyncClient
 from promedical_client.address import Address
 from promedical_client.jsonl import InputError
-from promedical_data.errors import DataError
 from promedical_data.variants import AS_IS, CRITERION_ONLY, INJECTED, WITHOUT_CRITERIA, Variant
 
 Bar: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
@@ -73,10 +72,10 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
     variants = _variants(run)
     results = asyncio.run(_asked(run, run.address, run.output / NAME, variants, bar))
     untrained = _untrained(run, source, results.header, bar)
-    answers = _answers(results, run.task)
-    asked = {name: _within(results.answers(name), run.task) for name in variants if name != AS_IS}
+    answers = answers_of(results, run.task)
+    asked = {name: within(results.answers(name), run.task) for name in variants if name != AS_IS}
     if WITHOUT_CRITERIA in asked:
-        asked[WITHOUT_CRITERIA] = _heard(spread(asked[WITHOUT_CRITERIA], run.task.cases), run.task)
+        asked[WITHOUT_CRITERIA] = heard(spread(asked[WITHOUT_CRITERIA], run.task.cases), run.task)
     asked |= {UNTRAINED: untrained} if untrained is not None else {}
     injected = without_silence(asked[INJECTED], run.task.cases) if INJECTED in asked else None
     with bar("measuring"):
@@ -109,9 +108,9 @@ def run_comparison(
     runs = {name: read_results(path) for name, path in paths.items()}
     first = next(iter(runs.values())).header
     for name, results in runs.items():
-        _check_comparable(first, results.header, name)
-    task = _task_of(first, data, responses, pair_cap, left_out)
-    evaluation = compare(task, {name: _answers(results, task) for name, results in runs.items()}, seed=seed)
+        check_comparable(first, results.header, name)
+    task = task_of(first, data, responses, pair_cap, left_out)
+    evaluation = compare(task, {name: answers_of(results, task) for name, results in runs.items()}, seed=seed)
     cases = silent_in(task)
     unscored = {name: results.unscored(AS_IS, cases) for name, results in runs.items()}
     asked = {name: results.asked(AS_IS, cases) for name, results in runs.items()}
@@ -185,43 +184,5 @@ def _untrained(run: QualityRun, source: Results | Address | None, header: Header
         results = source
     else:
         results = asyncio.run(_asked(run, source, run.output / _UNTRAINED_NAME, (AS_IS,), bar))
-    _check_comparable(header, results.header, UNTRAINED)
-    return _answers(results, run.task)
-
-
-def _check_comparable(first: Header, other: Header, name: str) -> None:
-    named = [(what, getattr(first, what), getattr(other, what)) for what in ("task", "data", "rubric")]
-    for what, mine, theirs in [*named, *rubric_content(first, other)]:
-        if mine != theirs:
-            raise ResultsError(
-                f"run {name!r}: was asked about {what} {theirs}, the first about {mine}; only runs of one task, one "
-                "file of data and one rubric can be compared"
-            )
-
-
-def _task_of(
-    header: Header, data: Path | None, responses: Path | None, pair_cap: int | None, left_out: Collection[str]
-) -> Task:
-    path = data or Path(header.path)
-    answers = responses or (Path(header.responses_path) if header.responses_path else None)
-    task = load_task(header.task, path, responses=answers, pair_cap=pair_cap, left_out=left_out)
-    if task.facts.digest != header.data:
-        raise DataError(
-            f"{path}: does not hold the data that the runs were asked about; name the right file with --data, and "
-            "the criteria that the runs left out with --without-criterion"
-        )
-    return task
-
-
-def _answers(results: Results, task: Task) -> Answers:
-    """What the oracle said about the task's cases, as they are."""
-    return _heard(_within(results.answers(AS_IS), task), task)
-
-
-def _heard(answers: Answers, task: Task) -> Answers:
-    """The answers, with what a policy's empty responses say."""
-    return with_silence(answers, task.cases) if task.of_policy else answers
-
-
-def _within(answers: Answers, task: Task) -> Answers:
-    return {case.id: answers[case.id] for case in task.cases if case.id in answers}
+    check_comparable(header, results.header, UNTRAINED)
+    return answers_of(results, run.task)

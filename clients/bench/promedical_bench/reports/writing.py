@@ -1,6 +1,7 @@
 """Reports on the disk: report.md, report.json and report.html, each replaced only by a whole new one."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
@@ -9,6 +10,7 @@ import pydantic_core
 
 from promedical_bench.answers import Answers
 from promedical_bench.evaluation.evaluate import Measured
+from promedical_bench.evaluation.moving_over import Check, answer_of
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.pages import Plot, as_html, as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot
@@ -16,7 +18,7 @@ from promedical_bench.scoring.records import Header
 from promedical_bench.tasks.task import Task, count_silent
 from promedical_data.errors import DataError
 from promedical_data.files import output_file
-from promedical_data.measures.evaluation import Evaluation
+from promedical_data.measures.evaluation import Evaluation, Scores
 from promedical_data.measures.figures import reliability_plot
 
 _PLOTTED: Final = 2
@@ -106,6 +108,21 @@ def write_comparison(
         "evaluation": evaluation.as_dict(),
     }
     write_report(folder, content, _metric_plots(evaluation, task), plain)
+
+
+def write_oracles(
+    folder: Path, headers: tuple[Header, Header], change: Scores, found: tuple[Check, ...], content: Content
+) -> None:
+    """Write the report of two oracles.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    caption = "How far the new oracle's verdicts are from those of the old one, by dimension; 0 is no change."
+    plots = [Plot(title="Verdicts", caption=caption, figure=shift_plot(change))]
+    told = [asdict(check) | {"answer": check.answer} for check in found]
+    plain = {"headers": headers, "checks": told, "answer": answer_of(found), "change": dict(change)}
+    write_report(folder, content, plots, plain)
 
 
 def _metric_plots(evaluation: Evaluation, task: Task) -> list[Plot]:

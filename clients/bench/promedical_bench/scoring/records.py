@@ -49,12 +49,13 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseRecord:
-    """One response: scores, or the code of an error."""
+    """One response: scores, or the code of an error. Files that are older than `vetoed` do not say it."""
 
     error: ErrorCode | None = None
     retryable: bool = False
     reward: float | None = None
     rank: int | None = None
+    vetoed: bool | None = None
     criteria: tuple[Verdict, ...] = ()
 
 
@@ -118,6 +119,7 @@ def answer_of(record: ResponseRecord) -> Answer | None:
         reward=record.reward,
         rank=record.rank,
         verdicts={each.id: each for each in record.criteria},
+        vetoed=record.vetoed,
     )
 
 
@@ -129,6 +131,7 @@ def _response(outcome: ResponseOutcome) -> ResponseRecord:
     return ResponseRecord(
         reward=scores.reward,
         rank=scores.rank,
+        vetoed=scores.vetoed,
         criteria=tuple(verdict_of(each, each) for each in scores.criteria),
     )
 

@@ -15,6 +15,7 @@ from promedical_service.settings import Settings
 
 CHART: Final = Path(__file__).resolve().parents[2] / "helm" / "promedical"
 SCHEMA: Final = CHART / "values.schema.json"
+OWN_SETTINGS: Final = CHART / "files" / "own_settings.txt"
 DEFAULTS: Final = CHART / "files" / "defaults.yaml"
 OWNED: Final = frozenset(
     {"config", "host", "rest_port", "grpc_port", "health_port", "engine", "model", "revision", "rubric_dir"}
@@ -25,13 +26,21 @@ KUBERNETES_TYPES: Final = {
     "tolerations": "core.v1.Toleration",
     "topologySpreadConstraints": "core.v1.TopologySpreadConstraint",
     "affinity": "core.v1.Affinity",
+    "dnsConfig": "core.v1.PodDNSConfig",
+    "envFrom": "core.v1.EnvFromSource",
+    "extraContainers": "core.v1.Container",
+    "extraInitContainers": "core.v1.Container",
     "extraVolumes": "core.v1.Volume",
     "extraVolumeMounts": "core.v1.VolumeMount",
     "networkPolicy.clients": "networking.v1.NetworkPolicyPeer",
     "networkPolicy.monitoring": "networking.v1.NetworkPolicyPeer",
     "networkPolicy.extraEgress": "networking.v1.NetworkPolicyEgressRule",
+    "networkPolicy.extraIngress": "networking.v1.NetworkPolicyIngressRule",
+    "resourceClaims": "core.v1.PodResourceClaim",
 }
 """Values that go into the objects as they are, with the type of the value or of its items."""
+SINGLE: Final = frozenset({"affinity", "dnsConfig"})
+"""Those of them that are one object; the others are lists."""
 _REF: Final = "#/definitions/"
 _PREFIX: Final = "io.k8s.api."
 
@@ -89,7 +98,7 @@ def _refer_to_kubernetes(properties: dict[str, Any]) -> None:
         for section in sections:
             inner = inner[section]["properties"]
         reference = {"$ref": f"{_REF}{_PREFIX}{name}"}
-        inner[last] = reference if last == "affinity" else {"type": "array", "items": reference}
+        inner[last] = reference if last in SINGLE else {"type": "array", "items": reference}
 
 
 def _new_schema() -> str:
@@ -109,7 +118,8 @@ def _new_defaults() -> str:
 
 def main() -> int:
     """Write or check; return the exit code."""
-    wanted = {SCHEMA: _new_schema(), DEFAULTS: _new_defaults()}
+    own = "\n".join(sorted(OWNED)) + "\n"
+    wanted = {SCHEMA: _new_schema(), DEFAULTS: _new_defaults(), OWN_SETTINGS: own}
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if "--check" not in sys.argv:
         for path in stale:

@@ -11,6 +11,7 @@ WITHOUT_MODEL = frozenset(
     {
         ("gateway.networking.k8s.io/v1", "GRPCRoute"),
         ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+        ("gateway.networking.k8s.io/v1", "BackendTLSPolicy"),
         ("external-secrets.io/v1", "ExternalSecret"),
     }
 )

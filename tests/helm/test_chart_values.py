@@ -20,6 +20,12 @@ LEFT_TO_THE_USER = {"affinity", "tolerations", "topologySpreadConstraints", "ext
     "gateway",
     "networkPolicy",
     "global",
+    "dnsConfig",
+    "envFrom",
+    "extraContainers",
+    "extraInitContainers",
+    "extraTriggers",
+    "resourceClaims",
 }
 """Kubernetes' own types, which the schema leaves open."""
 REASONS = re.compile(
@@ -35,6 +41,8 @@ def chart():
 
 def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Values of a closed schema; the few constructs that the chart's schema uses."""
+    if "oneOf" in schema:
+        return st.one_of(*map(values_of, schema["oneOf"]))
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     kind = schema["type"]
@@ -64,7 +72,7 @@ _BY_TYPE = {
     "null": lambda _: st.none(),
     "integer": lambda s: st.integers(s.get("minimum", 0), s.get("maximum", 10**6)),
     "number": _number,
-    "array": lambda s: st.lists(values_of(s["items"]), max_size=2, unique=True),
+    "array": lambda s: st.lists(values_of(s["items"]), min_size=s.get("minItems", 0), max_size=2, unique=True),
     "string": lambda s: (
         st.from_regex(s["pattern"], fullmatch=True, alphabet=_ASCII).filter(lambda t: len(t) <= s.get("maxLength", 200))
         if "pattern" in s

@@ -53,4 +53,40 @@
 {{- if and (ne $v.autoscaling.type "none") (eq $v.monitoring.scrape "none") -}}
 {{- fail "autoscaling counts queued tokens in Prometheus: set monitoring.scrape to podMonitor or serviceMonitor" -}}
 {{- end -}}
+{{- if and (eq $v.autoscaling.type "hpa") (not (int $v.autoscaling.minReplicas)) -}}
+{{- fail "autoscaling.minReplicas is 0, which a HorizontalPodAutoscaler refuses: use autoscaling.type=keda, or at least 1" -}}
+{{- end -}}
+{{- if and (eq $v.autoscaling.type "keda") (not (int $v.autoscaling.minReplicas)) (not $v.autoscaling.keda.extraTriggers) -}}
+{{- fail "autoscaling.minReplicas is 0, and without pods nothing counts what waits: it needs a trigger in autoscaling.keda.extraTriggers, such as calls at the gateway" -}}
+{{- end -}}
+{{- if and $v.gateway.backendTls.enabled (or (eq $v.tls.source "none") (not $v.gateway.backendTls.caConfigMapName)) -}}
+{{- fail "gateway.backendTls.enabled needs a certificate of the pods, tls.source, and its authority, gateway.backendTls.caConfigMapName" -}}
+{{- end -}}
+{{- range $path := concat $v.gateway.paths $v.ingress.paths -}}
+{{- if has $path (list "/metrics" "/healthz" "/readyz") -}}
+{{- fail (printf "%s is for the cluster: it must be left out of gateway.paths and ingress.paths" $path) -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (int $v.gpu.tensorParallel) 16 -}}
+{{- fail (printf "gpu.tensorParallel is %v, but a pod runs on one node: it must be at most the GPUs of one node; this chart has no pods that span nodes" $v.gpu.tensorParallel) -}}
+{{- end -}}
+{{- $own := .Files.Get "files/own_settings.txt" | trim | splitList "\n" -}}
+{{- range $v.extraArgs -}}
+{{- $flag := splitList "=" . | first | trimPrefix "--" | replace "-" "_" -}}
+{{- if has $flag $own -}}
+{{- fail (printf "extraArgs: --%s must be left out, since the chart sets it: change the chart's own value instead" (replace "_" "-" $flag)) -}}
+{{- end -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range concat (include "promedical.env" (dict "Values" (omit $v "extraEnv")) | fromYamlArray) $v.extraEnv -}}
+{{- if has .name $names -}}
+{{- fail (printf "extraEnv: %s must be left out, since it stands twice or the chart sets it" .name) -}}
+{{- end -}}
+{{- if and (hasPrefix "PROMEDICAL_" .name) (has (.name | lower | trimPrefix "promedical_") $own) -}}
+{{- if not (has .name (list "PROMEDICAL_HOST" "PROMEDICAL_ENGINE")) -}}
+{{- fail (printf "extraEnv: %s must be left out, since the chart sets it: change the chart's own value instead" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
 {{- end -}}

@@ -14,6 +14,9 @@
     {{- include "promedical.cacheEnv" . | nindent 4 }}
     - {name: HF_HUB_OFFLINE, value: "0"}
     - {name: HF_HUB_DISABLE_TELEMETRY, value: "1"}
+    {{- with include "promedical.egressEnv" . }}
+    {{- . | trim | nindent 4 }}
+    {{- end }}
     {{- with .Values.model.download.endpoint }}
     - {name: HF_ENDPOINT, value: {{ . | quote }}}
     {{- end }}
@@ -22,13 +25,21 @@
     {{- end }}
   resources:
     requests: {cpu: 500m, memory: 1Gi, ephemeral-storage: {{ .Values.cache.sizeMi }}Mi}
-    limits: {memory: 2Gi, ephemeral-storage: {{ .Values.cache.sizeMi }}Mi}
+    limits:
+      {{- with .Values.model.download.cpuLimit }}
+      cpu: {{ . | quote }}
+      {{- end }}
+      memory: 2Gi
+      ephemeral-storage: {{ .Values.cache.sizeMi }}Mi
   securityContext:
     {{- include "promedical.containerSecurityContext" . | nindent 4 }}
   volumeMounts:
     - {name: model, mountPath: /model}
     - {name: cache, mountPath: /cache}
     - {name: cache, mountPath: /tmp, subPath: tmp}
+    {{- if .Values.egress.caConfigMapName }}
+    - {name: egress-ca, mountPath: /etc/promedical/egress-ca, readOnly: true}
+    {{- end }}
     {{- if .Values.model.download.tokenSecret }}
     - {name: hub-token, mountPath: /etc/promedical/hub, readOnly: true}
     {{- end }}

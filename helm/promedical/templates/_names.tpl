@@ -37,6 +37,14 @@ app.kubernetes.io/component: server
 {{- end -}}
 {{- end -}}
 
+{{/* Annotations of an object, with `more` of its own, which win; nothing if there are none. */}}
+{{- define "promedical.annotations" -}}
+{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (deepCopy (default dict .more)) }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
 {{- define "promedical.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -82,6 +90,11 @@ namespace="{{ .Release.Namespace }}",job="{{ include "promedical.fullname" . }}"
 - action: replace
   targetLabel: job
   replacement: {{ include "promedical.fullname" . | quote }}
+{{- end -}}
+
+{{/* Grafana keeps one dashboard for a uid, and every release has its own. */}}
+{{- define "promedical.dashboardUid" -}}
+promedical-{{ printf "%s/%s" .Release.Namespace (include "promedical.fullname" .) | sha256sum | trunc 12 }}
 {{- end -}}
 
 {{- define "promedical.runbook" -}}

@@ -82,6 +82,12 @@ limits:
   {{- if .Values.gpu.enabled }}
   {{ .Values.gpu.resource }}: {{ int .Values.gpu.tensorParallel }}
   {{- end }}
+{{- with .Values.resourceClaims }}
+claims:
+  {{- range . }}
+  - name: {{ .name | quote }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* The tolerations of servers and test pods, which run on the same nodes; nothing if there are none. */}}
@@ -107,6 +113,20 @@ limits:
 - {name: VLLM_CACHE_ROOT, value: /cache/vllm}
 {{- end -}}
 
+{{/* How calls to the outside leave: of the download, and of the server, which sends traces. Both spellings are read. */}}
+{{- define "promedical.egressEnv" -}}
+{{- $env := dict -}}
+{{- with .Values.egress.proxy -}}
+{{- $env = dict "HTTPS_PROXY" . "https_proxy" . "HTTP_PROXY" . "http_proxy" . "NO_PROXY" $.Values.egress.noProxy "no_proxy" $.Values.egress.noProxy -}}
+{{- end -}}
+{{- if .Values.egress.caConfigMapName -}}
+{{- $env = merge $env (dict "SSL_CERT_FILE" "/etc/promedical/egress-ca/ca.crt" "REQUESTS_CA_BUNDLE" "/etc/promedical/egress-ca/ca.crt") -}}
+{{- end -}}
+{{- range $name, $value := $env }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end -}}
+{{- end -}}
+
 {{/* The environment wins over the settings file, so host and engine, which an image may set, are set here. */}}
 {{- define "promedical.env" -}}
 - {name: PROMEDICAL_HOST, value: {{ .Values.host | quote }}}
@@ -116,6 +136,7 @@ limits:
 - {name: TRANSFORMERS_OFFLINE, value: "1"}
 - {name: HF_HUB_DISABLE_TELEMETRY, value: "1"}
 {{ include "promedical.cacheEnv" . }}
+{{- include "promedical.egressEnv" . }}
 {{- range .Values.extraEnv }}
 {{ include "promedical.envEntry" . }}
 {{- end }}
@@ -154,14 +175,14 @@ exec:
 {{/* Surge 0 with one pod is the same as Recreate, but Helm 3 would not wait for that pod. */}}
 {{- define "promedical.strategy" -}}
 {{- $mode := .Values.rollout.mode -}}
-{{- $alone := and (eq .Values.autoscaling.type "none") (eq (int .Values.replicas) 1) -}}
+{{- $alone := and (eq .Values.autoscaling.type "none") (le (int .Values.replicas) 1) -}}
 {{- if or (eq $mode "recreate") (and (eq $mode "noSpareGpu") $alone) -}}
 type: Recreate
 {{- else -}}
 type: RollingUpdate
 rollingUpdate:
-  maxSurge: {{ eq $mode "spareGpu" | ternary 1 0 }}
-  maxUnavailable: {{ eq $mode "spareGpu" | ternary 0 1 }}
+  maxSurge: {{ eq $mode "spareGpu" | ternary .Values.rollout.atOnce 0 }}
+  maxUnavailable: {{ eq $mode "spareGpu" | ternary 0 .Values.rollout.atOnce }}
 {{- end -}}
 {{- end -}}
 
@@ -214,6 +235,13 @@ rollingUpdate:
     secretName: {{ .Values.model.download.tokenSecret | quote }}
     defaultMode: 0440
 {{- end }}
+{{- with .Values.egress.caConfigMapName }}
+- name: egress-ca
+  configMap:
+    name: {{ . | quote }}
+    items:
+      - {key: {{ $.Values.egress.caKey | quote }}, path: ca.crt}
+{{- end }}
 {{- include "promedical.modelVolume" . }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
@@ -263,6 +291,9 @@ rollingUpdate:
 {{- end }}
 {{- if ne .Values.model.source "bundled" }}
 - {name: model, mountPath: /model, readOnly: true}
+{{- end }}
+{{- if .Values.egress.caConfigMapName }}
+- {name: egress-ca, mountPath: /etc/promedical/egress-ca, readOnly: true}
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}

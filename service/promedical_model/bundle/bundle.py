@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from promedical_model.bundle.manifest import (
     read_manifest,
 )
 from promedical_model.rendering.prompt import PromptRenderer
-from promedical_model.rendering.template import BUILT_IN, Template
+from promedical_model.rendering.template import BUILT_IN, DERIVED, Template
 from promedical_model.rendering.text_encoder import TextEncoder
 
 DEFAULT: Final = "default"
@@ -87,6 +87,18 @@ class Bundle:
             return TextEncoder.from_file(own if own.is_file() else self.weights.folder / TOKENIZER_FILE)
         except ValueError as error:
             raise BundleError(f"{self.folder}: {error}") from error
+
+    def asked_by(self, template: str) -> "Bundle":
+        """The same weights with another built-in template, for training.
+
+        Raises:
+            BundleError: There is none of that name.
+        """
+        for each in BUILT_IN:
+            if each.name == template:
+                return Bundle(self.folder, replace(self.manifest, template=each))
+        names = ", ".join(each.name for each in BUILT_IN)
+        raise BundleError(f"template {template}: no such template; expected one of {names}")
 
     def renderer(self) -> PromptRenderer:
         """A renderer of prompts for the bundle's template.
@@ -223,13 +235,13 @@ def _template_of(folder: Path) -> Template:
         encoder = TextEncoder.from_file(folder / TOKENIZER_FILE)
     except ValueError as error:
         raise BundleError(f"{folder}: {error}") from error
-    for template in BUILT_IN:
+    for template in DERIVED:
         try:
             PromptRenderer(template, encoder, 1)
         except ValueError:
             continue
         return template
-    names = ", ".join(template.name for template in BUILT_IN)
+    names = ", ".join(template.name for template in DERIVED)
     raise BundleError(
         f"{folder}: the tokenizer has the special tokens of none of {names}; write a {MANIFEST_FILE} with a template"
     )

@@ -18,6 +18,13 @@ _TASK: Final = (
 """This text follows the response and is not in the leaf, so that all criteria share its tokens."""
 
 
+_TASK_IN_FRONT: Final = (
+    "Judge the last answer of the assistant by each criterion that follows it: "
+    "is the criterion met by that answer, as it is worded?"
+)
+"""Before the conversation, where all answers share its tokens too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """The text around user content.
@@ -80,4 +87,25 @@ LLAMA3: Final = Template(
     ),
 )
 
-BUILT_IN: Final = (CHATML, LLAMA3)
+CHATML_SHORT: Final = Template(
+    name="chatml-criterion@2",
+    begin=f"<|im_start|>system\n{_TASK_IN_FRONT}<|im_end|>\n",
+    turn=CHATML.turn,
+    between=CHATML.between,
+    response="\n<|im_start|>assistant\n{response}<|im_end|>",
+    criterion="<|im_start|>criterion\n{criterion}<|im_end|>",
+)
+
+LLAMA3_SHORT: Final = Template(
+    name="llama3-criterion@2",
+    begin=f"<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n{_TASK_IN_FRONT}<|eot_id|>",
+    turn=LLAMA3.turn,
+    between=LLAMA3.between,
+    response="<|start_header_id|>assistant<|end_header_id|>\n\n{response}<|eot_id|>",
+    criterion="<|start_header_id|>criterion<|end_header_id|>\n\n{criterion}<|eot_id|>",
+)
+
+DERIVED: Final = (CHATML, LLAMA3)
+"""What a plain model is asked by: it answers Yes or No without training."""
+BUILT_IN: Final = (*DERIVED, CHATML_SHORT, LLAMA3_SHORT)
+"""The second versions say the task once and end a leaf in one token, so trees are smaller; they need training."""

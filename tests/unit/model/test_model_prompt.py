@@ -48,6 +48,18 @@ def renderer(markup: Markup = "chatml", limit: int = 4096) -> PromptRenderer:
     return PromptRenderer(TEMPLATES[markup], TextEncoder(tiny_tokenizer(markup)), limit)
 
 
+each_template = pytest.mark.parametrize("template", BUILT_IN, ids=lambda template: template.name)
+
+
+def markup_of(template: Template) -> Markup:
+    return "chatml" if template.name.startswith("chatml") else "llama3"
+
+
+@cache
+def renderer_of(template: Template) -> PromptRenderer:
+    return PromptRenderer(template, TextEncoder(tiny_tokenizer(markup_of(template))), 4096)
+
+
 def flat_text(template: Template, turns: Sequence[Message], response: str, criterion: str) -> str:
     """The whole path as one string, as the template's docstring says."""
     rendered = [turn.content.join(template.turn.replace("{role}", turn.role).split("{content}")) for turn in turns]
@@ -68,36 +80,37 @@ def only_tree(rendered: Rendered) -> TokenTree:
     return rendered.trees[0].tree
 
 
-@pytest.mark.parametrize("markup", MARKUPS)
-@settings(max_examples=60)
+@each_template
+@settings(max_examples=40)
 @given(
     turns=turns_of(_TEXT),
     responses=st.lists(_TEXT, min_size=1, max_size=3),
     criteria=st.lists(_TEXT, min_size=1, max_size=3),
 )
 def test_render_equals_the_flat_text_token_by_token(
-    markup: Markup, turns: list[Message], responses: list[str], criteria: list[str]
+    template: Template, turns: list[Message], responses: list[str], criteria: list[str]
 ) -> None:
-    tree = only_tree(renderer(markup).render(turns, responses, criteria))
+    tree = only_tree(renderer_of(template).render(turns, responses, criteria))
 
     expected = [
-        flat_ids(tiny_tokenizer(markup), TEMPLATES[markup], turns, response, criterion)
+        flat_ids(tiny_tokenizer(markup_of(template)), template, turns, response, criterion)
         for response in responses
         for criterion in criteria
     ]
     assert tree.paths() == expected
 
 
-@pytest.mark.parametrize("markup", MARKUPS)
-@settings(max_examples=60)
+@each_template
+@settings(max_examples=40)
 @given(turns=turns_of(_HOSTILE), response=_HOSTILE, criterion=_HOSTILE)
 def test_render_never_turns_user_text_into_control_tokens(
-    markup: Markup, turns: list[Message], response: str, criterion: str
+    template: Template, turns: list[Message], response: str, criterion: str
 ) -> None:
-    tokenizer, template = tiny_tokenizer(markup), TEMPLATES[markup]
+    markup = markup_of(template)
+    tokenizer = tiny_tokenizer(markup)
     control = {tokenizer.token_to_id(token) for token in SPECIAL[markup]}
 
-    (path,) = only_tree(renderer(markup).render(turns, [response], [criterion])).paths()
+    (path,) = only_tree(renderer_of(template).render(turns, [response], [criterion])).paths()
 
     empty = [Message(role=turn.role, content="") for turn in turns]
     bare = flat_ids(tokenizer, template, empty, "", "")
@@ -105,11 +118,21 @@ def test_render_never_turns_user_text_into_control_tokens(
     assert tokenizer.decode(path, skip_special_tokens=False) == flat_text(template, turns, response, criterion)
 
 
-@pytest.mark.parametrize("template", BUILT_IN, ids=lambda template: template.name)
+@each_template
 def test_templates_put_the_criterion_last_and_end_shared_nodes_with_a_special_token(template: Template) -> None:
     assert "{criterion}" not in template.begin + template.turn + template.between + template.response
     assert template.turn.endswith(("<|im_end|>", "<|eot_id|>"))
     assert template.response.endswith(("<|im_end|>", "<|eot_id|>"))
+
+
+def test_second_templates_make_smaller_trees_of_the_same_texts() -> None:
+    turns = [Message(role="user", content="Is it safe?")]
+    sizes = {}
+    for template in BUILT_IN:
+        tree = only_tree(renderer_of(template).render(turns, ["Yes.", "No."], ["Short.", "Clear."]))
+        sizes[template.name] = tree.unique_tokens
+    assert sizes["chatml-criterion@2"] < sizes["chatml-criterion@1"]
+    assert sizes["llama3-criterion@2"] < sizes["llama3-criterion@1"]
 
 
 @pytest.mark.parametrize("attribute", ["turn", "response", "criterion"])

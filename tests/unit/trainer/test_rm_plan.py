@@ -6,7 +6,7 @@ from transformers import AutoConfig
 
 from promedical_model.bundle.bundle import open_bundle
 from promedical_model.bundle.manifest import BundleError
-from promedical_model.rendering.template import CHATML, LLAMA3
+from promedical_model.rendering.template import CHATML, CHATML_SHORT, LLAMA3
 from promedical_trainer.rm.decoder_config import decoder_config
 from promedical_trainer.rm.plan import describe, memory_plan
 from promedical_trainer.rm.recipe import RecipeError, load_rm_recipe
@@ -101,6 +101,16 @@ def test_tiny_base_is_a_bundle_of_the_same_architecture(tmp_path, name, template
     for kept in ("model_type", "rms_norm_eps", "rope_parameters", "tie_word_embeddings", "max_position_embeddings"):
         assert getattr(small, kept) == getattr(config, kept), kept
     assert small.num_attention_heads // small.num_key_value_heads == 4 == config.num_attention_heads // 8
+
+
+def test_base_can_be_asked_by_another_template(tmp_path):
+    make_tiny_base(tmp_path / "base", decoder_config(load_rm_recipe("rm-tiny")))
+    base = open_bundle(str(tmp_path / "base"))
+    short = base.asked_by("chatml-criterion@2")
+    assert short.manifest.template is CHATML_SHORT
+    assert (short.folder, short.revision) == (base.folder, base.revision)
+    with pytest.raises(BundleError, match=r"template chatml: no such template; expected one of chatml-criterion@1, "):
+        base.asked_by("chatml")
 
 
 def test_tiny_base_is_the_same_each_time_and_kept_if_it_is_there(tmp_path):

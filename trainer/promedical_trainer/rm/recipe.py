@@ -146,6 +146,7 @@ class RmRecipe:
         base: "smollm2-135m-instruct", a hub id, a directory, or "tiny" for a tiny copy of the architecture.
         architecture: Configuration of the base as transformers names its fields; None: read from the base. Recipes
             state it where the base is large, so that memory can be planned without the weights.
+        template: A built-in template by name, such as chatml-criterion@2; None: the base's own.
         adapter: LoRA; None: all weights but the embeddings are trained.
         data: What to read.
         expansion: How prompts become groups.
@@ -164,6 +165,7 @@ class RmRecipe:
     base: str
     attribution: str = ""
     architecture: dict[str, Any] | None = None
+    template: str | None = None
     adapter: Adapter | None = None
     data: DataChoice = field(default_factory=DataChoice)
     expansion: Expansion = field(default_factory=Expansion)

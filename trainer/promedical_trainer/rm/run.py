@@ -132,7 +132,7 @@ def train_reward_model(run: Run) -> Path:
 
 
 def _train_and_evaluate(run: Run) -> None:
-    base = open_bundle(run.base)
+    base = _base(run)
     splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
     hardware = on_main_process(lambda: record_lineage(run.output, run.checkpoints, run.data, splits.reports))
     _show(run, splits)
@@ -141,6 +141,11 @@ def _train_and_evaluate(run: Run) -> None:
         stop_sharded_loading()
         write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
         _evaluate(replace(run, until=max(run.until, evaluated_until(run.evaluation), key=UNTIL.index)), splits, facts)
+
+
+def _base(run: Run) -> Bundle:
+    base = open_bundle(run.base)
+    return base if run.recipe.template is None else base.asked_by(run.recipe.template)
 
 
 def _claim(run: Run, held: ExitStack) -> None:

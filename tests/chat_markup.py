@@ -118,6 +118,55 @@ WITH_MARKS = {
         "<s><|system_start|>{s}<|system_end|><|user_start|>{q}<|user_end|><|assistant_start|>",
         "{a}<|assistant_end|>",
     ),
+    "Jamba": (
+        "<|startoftext|><|bom|><|system|> {s}<|eom|><|bom|><|user|> {q}<|eom|><|bom|><|assistant|> ",
+        "{a}<|eom|>",
+    ),
+    "Kimi with names": (
+        (
+            "<|im_system|>system<|im_middle|>{s}<|im_end|><|im_user|>Bo Li<|im_middle|>{q}<|im_end|>"
+            "<|im_assistant|>Kimi<|im_middle|>"
+        ),
+        "{a}<|im_end|>[EOS]",
+    ),
+    "Granite 4": (
+        (
+            "<|start_of_role|>system<|end_of_role|>{s}<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>{q}"
+            '<|end_of_text|>\n<|start_of_role|>assistant {{"length": "long"}}<|end_of_role|>'
+        ),
+        "{a}<|end_of_text|>",
+    ),
+    "EXAONE 4": (
+        "[|system|]\n{s}[|endofturn|]\n[|user|]\n{q}[|endofturn|]\n[|assistant|]\n<think>\n",
+        "Hm.\n</think>\n\n{a}[|endofturn|]",
+    ),
+    "K-EXAONE": (
+        "<|system|>\n{s}<|endofturn|>\n<|user|>\n{q}<|endofturn|>\n<|assistant|>\n<think>\n\n</think>\n\n",
+        "{a}<|endofturn|>",
+    ),
+    "HyperCLOVA": (
+        "<|im_start|>system\n{s}<|im_end|>\n<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n",
+        "{a}<|im_end|><|endofturn|><|stop|>",
+    ),
+    "Seed, with a budget": (
+        "<seed:bos>system\n{s}<seed:eos><seed:bos>user\n{q}<seed:eos><seed:bos>assistant\n",
+        "<seed:think>Hm.<seed:cot_budget_reflect>12 left</seed:cot_budget_reflect></seed:think>{a}<seed:eos>",
+    ),
+    "Command A": (
+        (
+            f"<BOS_TOKEN>{_COMMAND.format('SYSTEM')}{{s}}<|END_OF_TURN_TOKEN|>"
+            f"{_COMMAND.format('USER')}{{q}}<|END_OF_TURN_TOKEN|>{_COMMAND.format('CHATBOT')}<|START_THINKING|>"
+        ),
+        "Hm.<|END_THINKING|><|START_TEXT|>{a}<|END_TEXT|><|END_OF_TURN_TOKEN|>",
+    ),
+    "Apriel": (
+        "<|system|>\n{s}\n<|end|>\n<|user|>\n{q}\n<|end|>\n<|assistant|>\nHere are my reasoning steps:\n",
+        "Hm.\n[BEGIN FINAL RESPONSE]\n{a}\n[END FINAL RESPONSE]\n<|end|>",
+    ),
+    "GLM 4.5V": (
+        "[gMASK]<sop><|system|>\n{s}<|user|>\n{q}<|assistant|>\n<think>",
+        "Hm.</think>\n<|begin_of_box|>{a}<|end_of_box|><|user|>",
+    ),
 }
 """Families whose turns begin with marks, so that one text with prompt and answer can be split."""
 WITH_WORDS = {
@@ -129,7 +178,13 @@ WITH_WORDS = {
     ),
     "Alpaca": ("{s}\n\n### Instruction:\n{q}\n\n### Response:\n", "{a}</s>"),
     "Vicuna": ("{s} USER: {q} ASSISTANT:", " {a}</s>"),
+    "LongCat": (
+        "SYSTEM:{s} [Round 0] USER:{q} ASSISTANT:",
+        "<longcat_think>Hm.</longcat_think>{a}</longcat_s>",
+    ),
     "Qwen, decoded without its marks": ("system\n{s}\nuser\n{q}\nassistant\n", "{a}"),
+    "Ernie": ("<|begin_of_sentence|>{s}\nUser: {q}\nAssistant: ", "{a}<|end_of_sentence|>"),
+    "Grok 2": ("System: {s}<|separator|>\n\nHuman: {q}<|separator|>\n\nAssistant:", " {a}<|separator|>"),
     "Solar": ("### System:\n{s}\n\n### User:\n{q}\n\n### Assistant:\n", "{a}</s>"),
 }
 """Families whose turns begin with words, which are understood where a prompt ends with the assistant's."""

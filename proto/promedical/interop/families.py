@@ -61,7 +61,7 @@ HARMONY: Final = _format(
 
 CHAT_FORMATS: Final = (
     _format("ChatML", r"<\|im_start\|>(?P<role>\w+)(?:\r?\n|<\|im_sep\|>|\Z)", "<|im_end|>"),
-    _format("Kimi", r"<\|im_(?P<role>system|user|assistant)\|>\w*<\|im_middle\|>", "<|im_end|>"),
+    _format("Kimi", r"<\|im_(?P<role>system|user|assistant)\|>[^<>\n]{0,64}<\|im_middle\|>", "<|im_end|>"),
     _format(
         "Llama 3",
         r"<\|start_header_id\|>(?P<role>\w+)<\|end_header_id\|>(?:(?:\r?\n){2}|\Z)",
@@ -72,9 +72,11 @@ CHAT_FORMATS: Final = (
     _format("Gemma", r"<start_of_turn>(?P<role>\w+)(?:\r?\n|\Z)", "<end_of_turn>"),
     _format("Gemma 4", r"<\|turn>(?P<role>\w+)(?:\r?\n|\Z)", "<turn|>"),
     _format(
-        "Phi, Zephyr, GLM, Falcon and Tülu",
-        r"<\|(?P<role>system|user|assistant|tool|observation)\|>",
+        "Phi, Zephyr, GLM, Falcon, Tülu and Jamba",
+        r"(?:<\|bom\|>)?<\|(?P<role>system|user|assistant|tool|observation)\|>",
         "<|end|>",
+        "<|endofturn|>",
+        "<|eom|>",
         "</s>",
         "<|endoftext|>",
         padded=True,
@@ -100,7 +102,7 @@ CHAT_FORMATS: Final = (
         r"<\|START_OF_TURN_TOKEN\|><\|(?P<role>SYSTEM|USER|CHATBOT)_TOKEN\|>",
         "<|END_OF_TURN_TOKEN|>",
     ),
-    _format("Granite", r"<\|start_of_role\|>(?P<role>\w+)<\|end_of_role\|>", "<|end_of_text|>"),
+    _format("Granite", r"<\|start_of_role\|>(?P<role>\w+)(?: \{[^<>]{0,200}\})?<\|end_of_role\|>", "<|end_of_text|>"),
     _format("EXAONE", r"\[\|(?P<role>system|user|assistant|tool)\|\]", "[|endofturn|]", padded=True),
     _format("Seed", r"<seed:bos>(?P<role>\w+)\r?\n", "<seed:eos>"),
     _format("MiniMax", r"\]~b\](?P<role>\w+)\r?\n", "[e~[", padded=True),
@@ -127,8 +129,9 @@ CHAT_FORMATS: Final = (
     ),
     _format(
         "Vicuna",
-        r"(?P<role>USER|ASSISTANT):",
+        r"(?:\[Round \d{1,4}\] )?(?P<role>SYSTEM|USER|ASSISTANT):",
         "</s>",
+        "</longcat_s>",
         padded=True,
         system_first=True,
         words_only=True,
@@ -137,6 +140,7 @@ CHAT_FORMATS: Final = (
         "User and Assistant",
         r"(?P<role>System|User|Human|Assistant):",
         "</s>",
+        "<|separator|>",
         "<｜end▁of▁sentence｜>",
         padded=True,
         system_first=True,
@@ -161,6 +165,8 @@ _PADDING: Final = (
     "<|finetune_right_pad_id|>",
     "<|finetune_right_pad|>",
     "<|vision_pad|>",
+    "<|fim_pad|>",
+    "<|PAD_TOKEN|>",
     "<｜▁pad▁｜>",
     "<unk>",
 )
@@ -191,6 +197,8 @@ _ENDINGS: Final = (
     "<|EOT|>",
     "<｜hy_place▁holder▁no▁2｜>",
     "<eop>",
+    "<|stop|>",
+    "<|endofturn|>",
 )
 _MOST_TOKENS: Final = 2**16
 """The most padding around a text; what has more is refused, since it is no answer of a model."""
@@ -214,24 +222,33 @@ BEFORE: Final = _many((*_BEGINNINGS, *_ENDINGS, *_PADDING))
 """What may stand before a text."""
 AFTER_REVERSED: Final = _many(token[::-1] for token in (*_CLOSINGS, *_ENDINGS, *_NEXT_TURNS, *_PADDING, *_BEGINNINGS))
 """What may stand after a text, read from its end, which takes time that grows with it and not with the text."""
-AROUND_ANSWERS: Final = re.compile(r"<\|(?:(?:START|END)_RESPONSE|(?:begin|end)_of_solution)\|>")
-"""What some families write around the part of an answer that follows the thought."""
+AROUND_ANSWERS: Final = re.compile(
+    r"<\|(?:(?:START|END)_(?:RESPONSE|TEXT)|(?:begin|end)_of_(?:solution|box))\|>|\[END FINAL RESPONSE\]"
+    r"|</?seed:cot_budget_reflect>"
+)
+"""What some families write around the part of an answer that follows the thought, or inside the thought."""
 
 _WORDS: Final = (
-    "im|start|end|begin|eo[tsmdp]|bo[tsmd]|header|system|user|assistant|model|bot|human|ai|chatbot|developer|tool|"
-    "function|observation|turn|text|message|channel|pad|padding|sep|mask|python|role|response|prompt|call|constrain|"
-    "return|instruction|System|User|Assistant|Bot|Human|EOT|(?:start|end|begin)of[a-z]+"
+    "im|start|end|begin|eo[tsmdp]|bo[tsmd]|EO[TSMDP]|BO[TSMD]|header|system|user|assistant|model|bot|human|ai|chatbot|"
+    "developer|tool|function|observation|turn|text|message|channel|pad|padding|sep|mask|python|role|response|prompt|"
+    "call|constrain|return|instruction|System|User|Assistant|Bot|Human|(?:start|end|begin)of[a-z]+"
+)
+_TAGS: Final = (
+    r"/?(?:start|end|begin|beginning)_of_[a-z]{1,30}|(?:BOS|EOS)_TOKEN|(?:bos|eos|pad|sep|cls|unk|eop|sop|eoh|eoa|eom|eot)"
+    r"|/?(?:seed:|longcat_)\w{1,30}|/?tool_(?:calls?|responses?)|_(?:start|end|system|user|bot)|/?co: ?\d[\d,]{0,80}"
+    r"|(?:extra_id|SPECIAL|reserved|reserved_special_token)_\d{1,5}|unused\d{1,4}|用户|B_SYS|B_FUNC|C_[QA]"
 )
 MARKUP: Final = re.compile(
     r"<(?:"
-    rf"\|(?=[/\w])(?:/?(?:{_WORDS}|\w{{1,20}}_\w{{1,40}})\|>|(?:turn|tool\w{{0,20}}|channel|image|audio)>)"
+    rf"\|(?=[/\w])(?:/?(?:{_WORDS}|\w{{1,20}}[_:]\w{{1,40}})\|>|(?:turn|tool\w{{0,20}}|channel|image|audio)>)"
+    r"|(?<!\|<)\|/?[A-Za-z]{4,40}\|>(?!\|)"
     r"|｜[^｜<>\n]{1,40}｜>|(?:turn|tool\w{0,20}|channel|image|audio)\|>|</?SYS>>"
-    r"|/?(?:start|end)_of_turn>|(?:BOS|EOS)_TOKEN>|(?:bos|eos|pad|sep|eop|sop|eoh|eoa)>|seed:\w{1,20}>"
-    r"|/?tool_(?:calls?|responses?)>|role>(?:HUMAN|ASSISTANT|SYSTEM|OBSERVATION)<"
-    r"|(?:extra_id|SPECIAL|reserved|reserved_special_token)_\d{1,5}>|unused\d{1,4}>"
+    rf"|(?:{_TAGS})>"
+    r"|role>(?:HUMAN|ASSISTANT|SYSTEM|OBSERVATION)<|(?:问|答|病人|HuatuoGPT)>[:\uff1a]"
     r")"
-    r"|\[(?:/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|gMASK)\]|\|(?:system|user|assistant|tool|endofturn)\|\]|e~\[)"
+    r"|\[(?:/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|gMASK)\]"
+    r"|\|(?:[Ss]ystem|[Uu]ser|[Aa]ssistant|[Hh]uman|AI|tool|endofturn)\|\]|e~\[)"
     r"|\]~!?b[\][]"
-    r"|GPT4 Correct (?:User|Assistant):"
+    r"|GPT4 Correct (?:User|Assistant):|BEGINNING OF CONVERSATION: USER:|\[Round \d{1,4}\]\s{1,4}问\uff1a"
 )
 """A mark of the chat templates of any family. Comparisons, tables, HTML and brackets of ordinary text are none."""

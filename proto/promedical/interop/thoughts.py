@@ -15,10 +15,11 @@ _MARK: Final = re.compile(
     r"|\|(?:START_THINKING|begin_of_thought|think(?:ing)?(?:_start)?|inner_prefix)\|>"
     r"|unused94>(?:thought)?|\|channel>(?:thought|analysis)?)"
     rf"|/{_XML}>|\|(?:END_THINKING|end_of_thought|/think(?:ing)?|think(?:ing)?_end|inner_suffix)\|>"
-    r"|unused95>|channel\|>)|◁/?think▷|\[/?THINK(?:ING)?\]"
+    r"|unused95>|channel\|>)|◁/?think▷|\[/?THINK(?:ING)?\]|\[BEGIN FINAL RESPONSE\]"
 )
 _IN_WORDS: Final = (
     (re.compile(r"\s*## Thinking[ \t]*\n"), "## Final Response"),  # HuatuoGPT-o1
+    (re.compile(r"\s*Here are my reasoning steps:[ \t]*\n"), "[BEGIN FINAL RESPONSE]"),  # Apriel
     (re.compile(r"analysis(?=[A-Z])"), "assistantfinal"),  # gpt-oss, decoded without its special tokens
 )
 """Thoughts that ordinary words begin and end."""

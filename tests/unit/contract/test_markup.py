@@ -150,6 +150,22 @@ def test_split_prompt_takes_text_without_markup_as_one_user_turn(text):
         "<|start|>functions.look to=assistant<|channel|>commentary<|message|>{}<|end|><|start|>assistant",
         "<s>[AVAILABLE_TOOLS][][/AVAILABLE_TOOLS][INST]Why?[/INST]",
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Why?<|im_end|>\n<|im_start|>assistant\n",
+        "<bos><start_of_turn>user\n<start_of_image>Why?<end_of_turn>\n<start_of_turn>model\n",
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<|image|>Why?<|eot_id|>",
+        "<|startoftext|><|im:start|>user<|im:content|>Why?<|im:end|><|im:start|>assistant<|im:content|>",
+        "<|begin|>user<|content|>Why?<|end|><|begin|>assistant",
+        "<|SYSTEM|>Be brief.<|USER|>Why?<|ASSISTANT|>",
+        "<|prompter|>Why?<|endoftext|><|assistant|>",
+        "<|BOT|>user\nWhy?<|EOT|><|BOT|>assistant\n",
+        "<|startoftext|>Be brief.<|extra_4|>Why?<|extra_0|>",
+        "<beginning_of_sentence>user name=user\nWhy?<end_of_sentence>\n<beginning_of_sentence>ai name=assistant\n",
+        "<s><用户>Why?<AI>",
+        "<_user>Why?<_bot>",
+        "[|Human|]:Why?[|AI|]:",
+        "<B_SYS>Be brief.<C_Q>Why?<C_A>",
+        "[Round 1]\n\n问\uff1aWhy?\n\n答\uff1a",
+        "<问>\uff1aWhy?\n<答>\uff1a",
+        "BEGINNING OF CONVERSATION: USER: Why? GPT:",
     ],
 )
 def test_split_prompt_refuses_markup_that_it_does_not_understand(text):
@@ -174,6 +190,13 @@ def test_split_prompt_refuses_markup_that_it_does_not_understand(text):
         "Yes.<|reserved_special_token_5|>No.",
         "Yes.<unused7>",
         "[|user|]Yes.",
+        "Yes.<end_of_sentence>",
+        "Yes.<_end>",
+        "Yes.<eom>",
+        "Yes.<|im:end|>",
+        "Yes.<|endofresponse|>",
+        "| a | b |<|end|>No.",
+        "<co: 0>Yes.</co: 0>",
     ],
 )
 def test_read_answer_refuses_markup_that_it_does_not_understand(text):
@@ -194,6 +217,7 @@ def test_read_answer_refuses_markup_that_it_does_not_understand(text):
         "### Response:\nRest. USER: and Assistant: are words.",
         "<user@example.org>, <https://example.org/?a|b>, x |> y, <end>, [end], <|b|>",
         "$\\langle x | y \\rangle$ and <||>",
+        "| drug |<|normal|>|\n|---|---|\n[Round 1] of the tour; [PATIENT_NAME], [END], <CA>, <start>, <|45|>",
     ],
 )
 def test_ordinary_text_with_such_characters_is_left_as_it_is(text):

@@ -24,6 +24,7 @@ THINKING = {
     "apertus": ("<|inner_prefix|>Hm.", "<|inner_suffix|>"),
     "gpt-oss": ("<|channel|>analysis<|message|>Hm.", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     "gpt-oss without its tokens": ("analysisHm.", "assistantfinal"),
+    "apriel": ("Here are my reasoning steps:\nHm.\n", "[BEGIN FINAL RESPONSE]\n"),
     "huatuo": ("## Thinking\n\nHm.\n\n", "## Final Response\n\n"),
 }
 
@@ -78,6 +79,8 @@ def test_judge_keeps_the_analysis_of_gpt_oss_as_a_thought():
         ("No thought, <b>rest</b>.", "No thought, <b>rest</b>."),
         ("<answer>Rest.</answer>", "<answer>Rest.</answer>"),
         ("## Thinking about it\nRest.", "## Thinking about it\nRest."),
+        ("Here are my reasoning steps: rest.", "Here are my reasoning steps: rest."),
+        ("Hm.\n[BEGIN FINAL RESPONSE]\nRest.\n[END FINAL RESPONSE]\n", "Rest."),
         ("analysis of blood: fine", "analysis of blood: fine"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from promedical.messages import Message, Role
 from promedical.rubric import InvalidField
+from promedical.visible import is_blank
 
 _FIRST: Final = re.compile(r"\ufeff?(?:\n[ \t]*\n)?(system|user|assistant): ")
 _NEXT: Final = re.compile(r"\n[ \t]*\n(system|user|assistant): ")
@@ -28,7 +29,7 @@ def parse_prompt(prompt: str | Sequence[Message]) -> tuple[Message, ...]:
         raise InvalidField("prompt", "has no messages; give a conversation that ends with a user turn")
     if turns[-1].role != "user":
         raise InvalidField("prompt", f"ends with a turn of {turns[-1].role}; it must end with a user turn")
-    if not turns[-1].content.strip():
+    if is_blank(turns[-1].content):
         raise InvalidField("prompt", "ends with an empty user turn; say what the responses answer")
     return turns
 

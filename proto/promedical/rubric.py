@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self, TypeVar
 
+from promedical.visible import is_blank
+
 MAX_ID_CHARACTERS: Final = 256
 """The most characters in the id of a criterion or an item; answers repeat the ids."""
 
@@ -81,7 +83,7 @@ class Criterion:
             raise InvalidField("id", "is empty; give every criterion an id that is unique in its rubric")
         if len(self.id) > MAX_ID_CHARACTERS:
             raise InvalidField("id", f"has {len(self.id)} characters; at most {MAX_ID_CHARACTERS} are allowed")
-        if not self.text.strip():
+        if is_blank(self.text):
             raise InvalidField("text", "is empty; word the criterion as a statement about the response")
         for name in ("id", "text"):
             check_encodable(getattr(self, name), name)

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from promedical.visible import without_marks
 from promedical_data.labelled import LabelledPrompt
-from promedical_data.texts import without_marks
 
 SHINGLE_WORDS: Final = 5
 

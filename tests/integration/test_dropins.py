@@ -144,13 +144,13 @@ async def test_tei_clients_get_the_rewards_of_the_native_api(client, native):
     ("path", "body"),
     [
         ("/get_reward", {"query": [QUESTION, QUESTION + "Yes."], "prompts": [QUESTION] * 2, "labels": [None] * 2}),
-        ("/rm", {"prompt": QUESTION, "response": " "}),
+        ("/rm", {"prompt": QUESTION, "response": "\u200b</s>"}),
         ("/classify", {"input": CHATML.format(QUESTION, "")}),
         (
             "/verify",
             {"responses_create_params": {"input": QUESTION}, "response": {"output": [{"type": "reasoning"}]}},
         ),
-        ("/rerank", {"query": QUESTION, "documents": ["Yes.", ""]}),
+        ("/rerank", {"query": QUESTION, "documents": ["Yes.", "\u200b\u00ad"]}),
         ("/predict", {"inputs": [QUESTION, "\n"]}),
     ],
 )

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from promedical.interop.markup import without_ending
+from promedical.visible import is_blank
 from promedical_bench.answers import Answer, Answers, answer_by
 from promedical_bench.cases import Case
 from promedical_data.measures.predictions import Prediction
-from promedical_data.texts import is_blank
 
 _NOT_MET: Final = Prediction(logit=-20.0, probability=0.0, met=False)
 

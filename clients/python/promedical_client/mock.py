@@ -8,6 +8,7 @@ from promedical import messages as m
 from promedical.errors import ErrorCode
 from promedical.reward import Reward, RewardWeights, aggregate, ranking
 from promedical.rubric import Criterion, InvalidField, Rubric
+from promedical.visible import is_blank
 from promedical_client.errors import UnavailableError
 from promedical_client.transports.base import Call
 
@@ -109,7 +110,7 @@ def _outcome(item: m.ScoreItem, weights: m.WeightsSpec, judge: ProbabilityOfMet)
 
 
 def _result(item: m.ScoreItem, rubric: Rubric, weights: RewardWeights, judge: ProbabilityOfMet) -> m.ItemResult:
-    judged = [_judged(response, rubric, weights, judge) if response.strip() else None for response in item.responses]
+    judged = [None if is_blank(response) else _judged(response, rubric, weights, judge) for response in item.responses]
     groups = ranking([each and each[0].preference_key for each in judged])
     ranks = {index: rank for rank, group in enumerate(groups, start=1) for index in group}
     return m.ItemResult(

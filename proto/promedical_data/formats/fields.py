@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 
 from promedical.messages import Message
 from promedical.rubric import Criterion, InvalidField, Rubric
+from promedical.visible import is_blank
 from promedical_data.labelled import LabelledPrompt, LabelledResponse, Preference
 from promedical_data.skips import Part, Place, Refusal
-from promedical_data.texts import is_blank
 
 STRICT: Final = ConfigDict(strict=True)
 """The configuration of rows: values are not converted to fit a type, and unknown keys are ignored."""

@@ -10,11 +10,11 @@ Translations: every turn has its translation beside it, under "translated_conten
 from collections.abc import Iterator
 from typing import Any, Final
 
+from promedical.visible import is_blank
 from promedical_data.formats import fields as parts
 from promedical_data.publishers.alike import messages
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, given_prompt
 from promedical_data.skips import Place, Refusal
-from promedical_data.texts import is_blank
 
 _TRANSLATED: Final = "translated_content"
 _TRANSLATED_TO: Final = "content_"

@@ -14,11 +14,12 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from promedical.rubric import Criterion, Dimension
+from promedical.visible import is_blank
 from promedical_data.formats import fields as parts
 from promedical_data.formats.criterion_fields import criterion_row
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, id_of
 from promedical_data.skips import Place, Refusal
-from promedical_data.texts import is_blank, text_id
+from promedical_data.texts import text_id
 
 LEVELS: Final = ("Contradiction", "Neutral", "Entailment")
 """What a statement can be to an answer, in order."""
@@ -41,13 +42,13 @@ class Question(TypedDict):
 
 
 class Claim(TypedDict):
-    """What physicians said about one statement and one answer."""
+    """What physicians said about one statement and one answer, which is empty if the model answered nothing."""
 
     __pydantic_config__ = parts.STRICT  # type: ignore[misc]
 
     Question: parts.Filled
     llm_x: parts.Filled
-    answer: parts.Filled
+    answer: str | None
     claim: parts.Filled
     category_x: parts.Filled
     majority_label: str
@@ -69,7 +70,7 @@ def question_of(raw: Row, place: Place) -> Question:
         Refusal: It is not one, or holds no statement.
     """
     question = parts.checked(_QUESTION, raw)
-    must, nice = ([text for text in question[key] if text.strip()] for key in ("Must_have", "Nice_to_have"))
+    must, nice = ([text for text in question[key] if not is_blank(text)] for key in ("Must_have", "Nice_to_have"))
     for _ in range(len(question["Must_have"]) + len(question["Nice_to_have"]) - len(must) - len(nice)):
         place.skip("criterion", "is an empty statement")
     if not must and not nice:
@@ -86,6 +87,7 @@ def claim_of(raw: Row) -> Claim:
     claim = parts.checked(_CLAIM, raw)
     return {
         **claim,
+        "answer": claim["answer"] or "",
         "category_x": _one_of(CATEGORIES, claim["category_x"], "category_x"),
         "majority_label": _one_of(LEVELS, claim["majority_label"], "majority_label"),
     }
@@ -144,6 +146,8 @@ def _questions(raw: Row, place: Place, _: Surroundings) -> Shaped:
 
 def _claims(raw: Row, _: Place, __: Surroundings) -> Shaped:
     claim = claim_of(raw)
+    if is_blank(claim["answer"]):
+        raise Refusal("answer: is empty")
     criteria = _rows_for(claim["claim"], needed=claim["category_x"] == CATEGORIES[0])
     votes = [_one_of(LEVELS, raw[key], key) for key in _VOTES if isinstance(raw.get(key), str) and raw[key].strip()]
     labels = {

@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from promedical.rubric import Dimension
+from promedical.visible import is_blank
 from promedical_data.formats import fields as parts
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, id_of
 from promedical_data.skips import Place, Refusal
-from promedical_data.texts import is_blank, text_id
+from promedical_data.texts import text_id
 
 _HEADING: Final = re.compile(r"^\s*(?:[一二三四]、)?\s*(核心需求|次要需求)\s*[:：]?\s*$", re.MULTILINE)  # noqa: RUF001
 _ITEM: Final = re.compile(r"^\s*\d+\s*[.、．]\s*", re.MULTILINE)  # noqa: RUF001

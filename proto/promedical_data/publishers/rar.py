@@ -14,11 +14,12 @@ from pydantic import FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from promedical.rubric import Dimension, Polarity
+from promedical.visible import is_blank
 from promedical_data.formats import fields as parts
 from promedical_data.publishers.publisher import Publisher, Row, Shaped, Surroundings, id_of
 from promedical_data.publishers.wording import polarity_of_pitfall
 from promedical_data.skips import Place, Refusal
-from promedical_data.texts import is_blank, text_id
+from promedical_data.texts import text_id
 
 _CATEGORY: Final = re.compile(r"\s*(essential|important|optional|pitfall)s?\s+criteri(?:a|on)\s*:\s*", re.IGNORECASE)
 _PITFALL: Final = "pitfall"

@@ -14,6 +14,7 @@ from promedical.pins import differing, named
 from promedical.reward import RewardWeights
 from promedical.rubric import MAX_ID_CHARACTERS, Criterion, InvalidField, Rubric, check_encodable
 from promedical.rubric_files import NamedRubric, RubricCatalog
+from promedical.visible import is_blank
 from promedical_service.errors import ServiceError, invalid_field, service_error_of
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM, CountLimits
 
@@ -87,7 +88,7 @@ def plan_item(item: ScoreItem, path: str, catalog: RubricCatalog) -> ItemPlan | 
     except InvalidField as error:
         message = f"{error}. Correct the item and send it again"
         return RefusedItem(id=item.id, error=ErrorInfo(code=ErrorCode.INVALID_ITEM, message=message))
-    texts = tuple(dict.fromkeys(text for text in item.responses if text.strip()))
+    texts = tuple(dict.fromkeys(text for text in item.responses if not is_blank(text)))
     positions = {text: index for index, text in enumerate(texts)}
     text_of = tuple(positions.get(text) for text in item.responses)
     return ItemPlan(id=item.id, rubric=rubric, turns=turns, texts=texts, text_of=text_of)

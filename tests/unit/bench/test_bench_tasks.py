@@ -569,13 +569,13 @@ def test_kqa_compares_three_levels_with_the_physicians(tmp_path):
     assert "kappa_quadratic" in agreed
 
 
-def claims(folder, *words):
+def claims(folder, *words, answer="Yes."):
     """A file of one question with a claim per pair of words: the category and the physicians' label."""
     path = folder / "labels.csv"
     columns = ["Question", "llm_x", "answer", "claim", "category_x", "majority_label"]
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(
-            [columns, *(("Q?", "m", "Yes.", f"c{place}", *each) for place, each in enumerate(words))]
+            [columns, *(("Q?", "m", answer, f"c{place}", *each) for place, each in enumerate(words))]
         )
     return path
 
@@ -592,6 +592,20 @@ def test_kqa_takes_words_in_any_case_and_names_those_that_it_does_not_know(tmp_p
         "category_x: is none of Must_have, Nice_to_have",
         "majority_label: is none of Contradiction, Neutral, Entailment",
     }
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\u200b", "</s>"], ids=repr)
+def test_kqa_counts_a_labelled_answer_that_is_empty(tmp_path, nothing):
+    task = load_task("kqa", claims(tmp_path, ("Must_have", "Neutral"), ("Nice_to_have", "Neutral"), answer=nothing))
+    found = task.tallies(with_silence(by_verdict(task.cases, lambda *_: True), task.cases))
+    assert (left_out(task), count_silent(task)) == ([], 1)
+    assert (values(found, kqa.COMPREHENSIVENESS), values(found, kqa.HALLUCINATION)) == ({"overall": 0}, {"overall": 0})
+
+
+def test_kqa_says_how_many_questions_the_physicians_did_not_answer(tmp_path):
+    task = load_task("kqa", written(tmp_path / "q.jsonl", [question("Q1?"), question("Q2?", " "), question("Q3?", "")]))
+    assert [case.responses for case in task.cases] == [("A.",)]
+    assert "2 questions have no answer of theirs." in task.facts.notes
 
 
 def question(text, answer="A."):

@@ -21,7 +21,7 @@ async def test_a_rubric_by_name_is_refused_alone_and_beside_criteria(asked):
 
 
 async def test_a_blank_response_is_no_response_and_its_siblings_are_scored():
-    result = (await outcome_of(item("a", "bad", " \n", "good"))).result
+    result = (await outcome_of(item("a", "bad", " \u2060\n", "good"))).result
     assert [each.error and each.error.code for each in result.responses] == [None, ErrorCode.EMPTY_RESPONSE, None]
     assert result.ranking == ((2,), (0,))
     assert [each.scores and each.scores.rank for each in result.responses] == [2, None, 1]

@@ -233,7 +233,7 @@ async def test_scorer_does_not_let_a_bad_response_change_its_siblings():
 
 async def test_scorer_answers_an_item_without_one_good_response():
     async with rig() as r:
-        (outcome,) = (await r.score(item(responses=("", " ")))).items
+        (outcome,) = (await r.score(item(responses=("", " ", "\u200b\ufeff\u00ad", "\ufe0f")))).items
         assert outcome.error is None
         assert outcome.result.ranking == ()
         assert {each.error.code for each in outcome.result.responses} == {"empty_response"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from promedical.visible import is_blank
 from promedical_bench.tasks.policy_answers import PolicyAnswers, read_answers
 from promedical_bench.tasks.task import LEAVE_OUT
 from promedical_data.errata import warning_on
@@ -169,7 +170,7 @@ def _spaced(tag: str) -> str:
 def _ideal(raw: dict[str, Any]) -> str | None:
     data = raw.get("ideal_completions_data")
     text = data.get("ideal_completion") if isinstance(data, dict) else None
-    return text if isinstance(text, str) and text.strip() else None
+    return text if isinstance(text, str) and not is_blank(text) else None
 
 
 def _responses(item: GradedItem, ideal: str | None, answers: PolicyAnswers | None) -> tuple[LabelledResponse, ...]:

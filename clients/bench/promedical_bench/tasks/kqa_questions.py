@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from promedical.messages import Message
+from promedical.visible import is_blank
 from promedical_bench.cases import Case
 from promedical_bench.tasks.policy_answers import QUESTION, PolicyAnswers, read_answers
 from promedical_bench.tasks.task import id_of
@@ -72,9 +73,8 @@ def read_answered(path: Path, responses: Path | None) -> Read:
     if claims:
         return Read(answered=_labelled(claims), contents=(content,), skipped=log.summary(), notes=())
     if responses is None:
-        note = "The answers are the physicians' own: a policy's answers come with --responses."
-        own = [_answered(row, row["Free_form_answer"], PHYSICIANS) for row in questions if row["Free_form_answer"]]
-        return Read(answered=tuple(own), contents=(content,), skipped=log.summary(), notes=(note,))
+        own = _by_physicians(questions)
+        return Read(answered=own, contents=(content,), skipped=log.summary(), notes=_notes(len(questions) - len(own)))
     answers = read_answers(responses, log, QUESTION)
     found = _by_policy(questions, answers)
     if not found:
@@ -89,6 +89,18 @@ def read_answered(path: Path, responses: Path | None) -> Read:
 def _question_of(row: Any) -> tuple[str, str] | None:
     """What tells questions apart; one question has many claims."""
     return None if is_claim(row) else ("Question", row["Question"])
+
+
+def _by_physicians(questions: Sequence[Any]) -> tuple[Answered, ...]:
+    """The physicians' own answers to the questions that they answered."""
+    answers = [(row, row["Free_form_answer"]) for row in questions]
+    return tuple(_answered(row, answer, PHYSICIANS) for row, answer in answers if not is_blank(answer))
+
+
+def _notes(unanswered: int) -> tuple[str, ...]:
+    """Notes on the physicians' own answers."""
+    whose = "The answers are the physicians' own: a policy's answers come with --responses."
+    return (whose, f"{unanswered:,} questions have no answer of theirs.") if unanswered else (whose,)
 
 
 def _by_policy(questions: Sequence[Any], answers: PolicyAnswers) -> tuple[Answered, ...]:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal
 
+from promedical.visible import is_blank
 from promedical_curation.rows import Drop, Row
 from promedical_curation.screening.language import Languages
 from promedical_curation.screening.personal_data import personal_data
 from promedical_curation.screening.questions import asks
-from promedical_data.texts import is_blank
 
 STAGE: Final = "screens"
 Reason = Literal["empty", "corrupted", "personal_data", "language", "not_a_question"]

@@ -9,8 +9,10 @@ from promedical.messages import Message, Role
 from promedical.rubric import InvalidField
 from promedical.visible import is_blank
 
-_FIRST: Final = re.compile(r"\ufeff?(?:\n[ \t]*\n)?(system|user|assistant): ")
-_NEXT: Final = re.compile(r"\n[ \t]*\n(system|user|assistant): ")
+_EMPTY: Final = r"(?:[^\S\n]|[\u200b\ufeff])*+\n"
+"""The rest of a line that looks empty."""
+_FIRST: Final = re.compile(rf"\ufeff?(?:{_EMPTY})*+(system|user|assistant): ")
+_NEXT: Final = re.compile(rf"\n{_EMPTY}(system|user|assistant): ")
 """A pattern of its own: a search is many times faster when all matches begin with the same characters."""
 
 

@@ -41,8 +41,9 @@ def test_parse_prompt_takes_other_text_as_one_user_turn(text: str) -> None:
     assert count_turns(text, 9) == 1
 
 
-def test_parse_prompt_lets_an_empty_line_stand_before_a_transcript() -> None:
-    assert [turn.content for turn in parse_prompt("\n\nuser: a\n\nuser: b")] == ["a", "b"]
+@pytest.mark.parametrize("before", ["\n", "\n\n", "\r\n", "\ufeff\n \t\n", "\n" * 5], ids=ascii)
+def test_parse_prompt_lets_empty_lines_stand_before_a_transcript(before: str) -> None:
+    assert [turn.content for turn in parse_prompt(f"{before}user: a\n\nuser: b")] == ["a", "b"]
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\r"], ids=ascii)
@@ -52,7 +53,7 @@ def test_parse_prompt_reads_a_transcript_with_any_line_ends(end: str) -> None:
     assert count_turns(transcript.replace("\n", end), 9) == 4
 
 
-@pytest.mark.parametrize("gap", ["\r\n\n", "\n\r\n", "\n \t\n", "\r\n  \r\n"], ids=ascii)
+@pytest.mark.parametrize("gap", ["\r\n\n", "\n\r\n", "\n \t\n", "\r\n  \r\n", "\n\u00a0\n", "\n\u3000\u200b\n", "\r\x0b\r"], ids=ascii)
 def test_parse_prompt_takes_a_line_that_looks_empty_as_empty(gap: str) -> None:
     assert [turn.content for turn in parse_prompt(f"user: a{gap}assistant: b{gap}user: c")] == ["a", "b", "c"]
 

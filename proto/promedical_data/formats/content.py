@@ -29,6 +29,7 @@ _MARKED: Final = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 _NOT_TEXT: Final = (
+    (GZIP_MAGIC, "a gzip file in a gzip file"),
     (b"PK\x03\x04", "a zip archive"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ", "an xz file"),
@@ -52,8 +53,8 @@ class Content:
 
     @property
     def lines(self) -> tuple[tuple[int, bytes], ...]:
-        """Lines that are not blank, with their numbers."""
-        numbered = enumerate(self.text.split(b"\n"), start=1)
+        """Lines that are not blank, with their numbers; they may end as on any system."""
+        numbered = enumerate(self.text.splitlines(), start=1)
         return tuple((number, line) for number, line in numbered if line.strip())
 
     @property

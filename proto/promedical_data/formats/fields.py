@@ -90,7 +90,7 @@ def _check_spelling(keys: AbstractSet[str], optional: AbstractSet[str]) -> None:
 @lru_cache
 def _alike(key: str, words: frozenset[str]) -> str | None:
     """The word that a key is much like; files have the same few keys in every row."""
-    return next(iter(get_close_matches(key, sorted(words), n=1, cutoff=_ALIKE)), None)
+    return next(iter(get_close_matches(key.lower(), sorted(words), n=1, cutoff=_ALIKE)), None)
 
 
 def filled(text: str, field: str) -> str:

@@ -1,5 +1,6 @@
 """The rows of a file: JSON lines, a JSON array, one JSON object or CSV, plain or gzipped, whatever the rows mean."""
 
+import codecs
 import csv
 import io
 import json
@@ -21,7 +22,9 @@ Parse: TypeAlias = Callable[[dict[str, Any], Place], T]
 Key: TypeAlias = Callable[[T], tuple[str, str] | None]
 """The field that names a row, and its name; None if rows have no names."""
 
-_CONTAINERS: Final = ("data", "items", "examples", "rows")
+_CONTAINERS: Final = frozenset(
+    "data dataset items examples rows records samples instances entries prompts questions results train test".split()
+)
 """Keys of an object that holds all rows, in one list."""
 _COMMA: Final = "ends with a comma"
 NOT_UTF8: Final = "is not UTF-8; save it as UTF-8 and try again"
@@ -38,7 +41,7 @@ class NotJson:
 
 def from_json(text: bytes) -> Any:
     """What a text holds, or `NotJson`, which also stands in the place of a row that has a field twice."""
-    text = text.strip()
+    text = text.strip().removeprefix(codecs.BOM_UTF8)  # files that were joined have marks in the middle
     try:
         pydantic_core.from_json(text)  # unlike json, this raises the same error for any depth and any number of digits
         return json.loads(text.decode(), object_pairs_hook=_object)

@@ -53,7 +53,9 @@ def test_parse_prompt_reads_a_transcript_with_any_line_ends(end: str) -> None:
     assert count_turns(transcript.replace("\n", end), 9) == 4
 
 
-@pytest.mark.parametrize("gap", ["\r\n\n", "\n\r\n", "\n \t\n", "\r\n  \r\n", "\n\u00a0\n", "\n\u3000\u200b\n", "\r\x0b\r"], ids=ascii)
+@pytest.mark.parametrize(
+    "gap", ["\r\n\n", "\n\r\n", "\n \t\n", "\r\n  \r\n", "\n\u00a0\n", "\n\u3000\u200b\n", "\r\x0b\r"], ids=ascii
+)
 def test_parse_prompt_takes_a_line_that_looks_empty_as_empty(gap: str) -> None:
     assert [turn.content for turn in parse_prompt(f"user: a{gap}assistant: b{gap}user: c")] == ["a", "b", "c"]
 

@@ -373,6 +373,10 @@ def test_read_takes_words_in_any_case(tmp_path, file_format):
             set_in("criteria", 0, {"id": "c1", "text": "x", "dimension": "proficiency", "point": -9}),
             "point: is unknown",
         ),
+        (
+            set_in("criteria", 0, {"id": "c1", "text": "x", "dimension": "proficiency", "POINTS": -9}),
+            "POINTS: is unknown; did you mean points?",
+        ),
     ],
 )
 def test_read_names_words_that_it_does_not_know(tmp_path, change, reason):
@@ -682,6 +686,7 @@ def test_read_refuses_a_file_of_no_known_format(tmp_path):
         (b"PK\x03\x04...", "is a zip archive"),
         ('{"a": 1}'.encode("utf-16-le"), "perhaps UTF-16 without a byte order mark; save it as UTF-8"),
         (b"\xff\xfe\x00", "begins as UTF-16, but is not valid UTF-16"),
+        (gzip.compress(gzip.compress(b"{}")), "is a gzip file in a gzip file; unpack"),
     ],
 )
 def test_read_says_what_a_file_is_that_it_cannot_use(tmp_path, content, reason):
@@ -689,6 +694,20 @@ def test_read_says_what_a_file_is_that_it_cannot_use(tmp_path, content, reason):
     path.write_bytes(content)
     with pytest.raises(DataError, match=reason):
         read(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\ufeff"], ids=ascii)
+def test_read_takes_lines_that_end_as_on_any_system_and_files_that_were_joined(tmp_path, end):
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(end.join(json.dumps(criteria_row(id=each)) for each in ("a", "b")).encode())
+    result = read(path)
+    assert ([prompt.id for prompt in result.prompts], skipped(result)) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("name", ["data", "records", "samples", "questions", "train"])
+def test_read_takes_an_object_that_holds_all_rows(tmp_path, name):
+    result = read(written(tmp_path, {"version": 2, name: [criteria_row(id="a"), criteria_row(id="b")]}))
+    assert [prompt.id for prompt in result.prompts] == ["a", "b"]
 
 
 def test_read_names_the_first_reasons_when_nothing_is_left(tmp_path):

@@ -23,7 +23,7 @@ from promedical_data.report import DataReport, FileFormat, FileIdentity, report_
 from promedical_data.skips import Place, SkipLog
 
 _EXPECTED: Final = (
-    "one JSON object per line, an array of them, or an object with only that array (as data, items, rows or such a name); "
+    "one JSON object per line, an array of them, or an object with only that array (as data, items or rows); "
     "each with prompt and criteria (format criteria), chosen and rejected (pairs) or rubrics (healthbench)"
 )
 

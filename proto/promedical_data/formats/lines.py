@@ -23,7 +23,10 @@ Key: TypeAlias = Callable[[T], tuple[str, str] | None]
 """The field that names a row, and its name; None if rows have no names."""
 
 _CONTAINERS: Final = frozenset(
-    "data dataset items examples rows records samples instances entries prompts questions results train test".split()
+    (
+        *("data", "dataset", "items", "examples", "rows", "records", "samples", "instances", "entries"),
+        *("prompts", "questions", "results", "train", "test"),
+    )
 )
 """Keys of an object that holds all rows, in one list."""
 _COMMA: Final = "ends with a comma"

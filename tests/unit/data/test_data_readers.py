@@ -211,7 +211,7 @@ def test_read_finds_out_the_format_of_most_rows(tmp_path, file_format):
     assert (result.report.file_format, result.report.prompts, result.report.rows_skipped) == (file_format, 2, 2)
 
 
-@pytest.mark.parametrize("key", ["data", "items", "examples", "rows"])
+@pytest.mark.parametrize("key", ["data", "items", "examples", "rows", "records", "samples", "questions", "train"])
 def test_read_takes_an_object_that_holds_all_rows(tmp_path, key):
     rows = [criteria_row(), criteria_row(id="p2")]
     wrapped = read(written(tmp_path, json.dumps({"version": 1, key: rows})))
@@ -702,12 +702,6 @@ def test_read_takes_lines_that_end_as_on_any_system_and_files_that_were_joined(t
     path.write_bytes(end.join(json.dumps(criteria_row(id=each)) for each in ("a", "b")).encode())
     result = read(path)
     assert ([prompt.id for prompt in result.prompts], skipped(result)) == (["a", "b"], [])
-
-
-@pytest.mark.parametrize("name", ["data", "records", "samples", "questions", "train"])
-def test_read_takes_an_object_that_holds_all_rows(tmp_path, name):
-    result = read(written(tmp_path, {"version": 2, name: [criteria_row(id="a"), criteria_row(id="b")]}))
-    assert [prompt.id for prompt in result.prompts] == ["a", "b"]
 
 
 def test_read_names_the_first_reasons_when_nothing_is_left(tmp_path):

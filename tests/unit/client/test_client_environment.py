@@ -110,6 +110,15 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.parametrize("host", ["\u2603.net", "xn--zzzz", "xn--a"], ids=ascii)
+def test_host_whose_name_cannot_be_sent_is_named_before_the_call(environ, host):
+    with pytest.raises(MisconfiguredError, match=rf"url is 'http://{host}:1'; expected a host"):
+        open_transport(Address(f"http://{host}:1"))
+    environ({"http_proxy": f"http://{host}:1"})
+    with pytest.raises(MisconfiguredError, match="the proxy in http_proxy cannot be used"):
+        open_transport(Address("http://oracle:1"))
+
+
 @asks
 @pytest.mark.parametrize(("variables", "named"), UNUSABLE.values(), ids=UNUSABLE.keys())
 def test_proxy_that_cannot_be_used_is_named_and_not_quoted(url, environ, ask, variables, named):
@@ -242,6 +251,7 @@ def test_proxy_that_does_not_answer_is_named(fake_server, environ, ask):
         ("http://oracle:80", "oracle:81", False),
         ("http://oracle:80", "http://oracle", True),
         ("http://oracle", ",,", False),
+        ("http://oracle", "other oracle\n", True),
         ("grpc://oracle:1", "*", True),
     ],
 )
@@ -249,6 +259,13 @@ def test_no_proxy_names_hosts_networks_and_ports(environ, url, no_proxy, left_ou
     environ({"http_proxy": "proxy:3128", "no_proxy": no_proxy})
     proxy = proxy_for(Address(url))
     assert proxy == (None if left_out else Proxy(variable="http_proxy", url="http://proxy:3128"))
+
+
+def test_grpc_has_a_variable_of_its_own_for_what_is_left_out(environ):
+    environ({"http_proxy": "proxy:3128", "no_proxy": "oracle", "no_grpc_proxy": "other"})
+    assert proxy_for(Address("grpc://oracle:1")) == Proxy(variable="http_proxy", url="http://proxy:3128")
+    assert proxy_for(Address("grpc://other:1")) is None
+    assert proxy_for(Address("http://oracle:1")) is None
 
 
 @pytest.mark.parametrize("scheme", ["https", "socks5", "socks5h"])

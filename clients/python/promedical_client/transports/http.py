@@ -52,6 +52,9 @@ class HttpTransport:
         self._url = address.url.rstrip("/")
         self._tls = tls_context(address)
         self._proxy = proxy_for(address)
+        _check_name(f"url is {self._url!r}", self._url)
+        if self._proxy:
+            _check_name(f"the proxy in {self._proxy.variable} cannot be used", self._proxy.url)
         _check_socks(self._proxy)
         self._authorization = {"authorization": f"Bearer {address.api_key}"} if address.api_key else {}
         self._pools = PerLoop(self._open)
@@ -189,6 +192,14 @@ def _seconds(value: object) -> float | None:
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _check_name(what: str, url: str) -> None:
+    """Refuse a host whose name cannot be sent, which httpx says in the middle of a call."""
+    try:
+        _ = httpx.URL(url).host
+    except (httpx.InvalidURL, UnicodeError):
+        raise MisconfiguredError(f"{what}; expected a host whose name can be looked up") from None
 
 
 def _check_socks(proxy: Proxy | None) -> None:

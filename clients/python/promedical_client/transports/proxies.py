@@ -5,6 +5,7 @@ the variables, not the libraries.
 """
 
 import ipaddress
+import re
 import urllib.request
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +29,7 @@ def proxy_for(address: Address) -> Proxy | None:
     """The proxy on the way to an address; None if there is none, or gRPC cannot speak to it.
 
     REST looks at the variable of its scheme and then at `all_proxy`; gRPC, as elsewhere, at `grpc_proxy`,
-    `https_proxy` and `http_proxy`. Both leave out what `no_proxy` names.
+    `https_proxy` and `http_proxy`. Both leave out what `no_proxy` names; for gRPC, `no_grpc_proxy` comes before it.
 
     Raises:
         MisconfiguredError: The variable holds no address of a proxy.
@@ -36,7 +37,8 @@ def proxy_for(address: Address) -> Proxy | None:
     found = {name: text.strip() for name, text in urllib.request.getproxies().items()}
     names = ("grpc", "https", "http") if address.is_grpc else (urlsplit(address.url).scheme, "all")
     name = next((name for name in names if found.get(name)), None)
-    if name is None or _is_left_out(address, found.get("no", "")):
+    left_out = (address.is_grpc and found.get("no_grpc")) or found.get("no", "")
+    if name is None or _is_left_out(address, left_out):
         return None
     proxy = _checked(f"{name}_proxy", found[name])
     return None if address.is_grpc and not proxy.url.startswith("http://") else proxy
@@ -61,7 +63,7 @@ def _is_left_out(address: Address, no_proxy: str) -> bool:
     """Whether `no_proxy` names the host: by name, by the end of its name, by address, or by network."""
     parts = urlsplit(address.url)
     host = (parts.hostname or "").rstrip(".")
-    return any(_names(entry.strip(), host, parts.port) for entry in no_proxy.split(","))
+    return any(_names(entry, host, parts.port) for entry in re.split(r"[,\s]+", no_proxy))
 
 
 def _names(entry: str, host: str, port: int | None) -> bool:

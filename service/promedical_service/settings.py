@@ -5,7 +5,9 @@ Files that a setting names are read by the modules that use them, which raise `C
 """
 
 import argparse
+import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn
@@ -202,6 +204,14 @@ def _read_yaml(file: Path | str | None) -> dict[str, Any]:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigurationError(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write the help or the version; argparse itself would say nothing of a disk that is full."""
+        try:
+            print(message, end="", file=file or sys.stderr, flush=True)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of Python would fail too
+            raise ConfigurationError(f"the output cannot be written: {error.strerror}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -86,6 +86,29 @@ def test_full_disk_is_one_line_and_no_success(start, command):
     assert err.count(b"\n") == 1
 
 
+OTHER_PROGRAMS = {
+    "promedical-serve": "promedical_service.__main__",
+    "promedical-train": "promedical_trainer.cli",
+    "promedical-bench": "promedical_bench.cli",
+    "promedical-curate": "promedical_curation.cli",
+    "promedical-data": "promedical_client.cli.data",
+}
+
+
+@needs_full
+@pytest.mark.parametrize(
+    ("name", "option"), [*((name, "--help") for name in OTHER_PROGRAMS), ("promedical-serve", "--version")]
+)
+def test_full_disk_is_one_line_and_no_success_of_any_program(name, option):
+    main = f"from {OTHER_PROGRAMS[name]} import main; main()"
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", main, option], stdout=full, stderr=subprocess.PIPE, check=False, timeout=120
+        )
+    assert done.returncode == 2
+    assert done.stderr.decode() == f"{name}: the output cannot be written: No space left on device\n"
+
+
 @needs_full
 def test_full_disk_is_found_before_anything_is_scored(start, fake_server):
     with FULL.open("wb") as full, start(COMMANDS["score"], full, PROMEDICAL_URL="grpc://127.0.0.1:1") as process:

@@ -27,6 +27,8 @@ _GZIP_OR_ZLIB: Final = 47
 _MOST_OF_ONE: Final = 128
 """The most calls of one connection that may wait for a brief message."""
 _MOST: Final = 1024
+_SHARED_S: Final = 0.5
+"""How many seconds of looks a line has for those who wait, who share them: few get several each, many get one each."""
 END: Final = cast("Any", grpc.aio).EOF
 
 Wire = TypeVar("Wire", bound=Message)
@@ -64,7 +66,8 @@ class Places:
         at_once: The number of places.
         of_one: The most places that one caller may take.
         look_s: How many seconds every message gets to arrive.
-        looks: How many times as long a message gets if nobody waits.
+        looks: How many times as long a message gets if nobody waits; if few do, it gets some of these looks. They are
+            counted and not timed, so that a machine that is busy does not make an honest message late.
         wait_s: How many seconds a call waits for a place.
     """
 
@@ -120,15 +123,20 @@ class Place:
         """
         reading = asyncio.ensure_future(context.read())
         try:
-            for _ in range(self._looks):
+            for look in range(1, self._looks + 1):
                 done, _ = await asyncio.wait({reading}, timeout=self._look_s)
                 if done:
                     return reading.result()
-                if any(line.crowded for line in self._lines):
+                if look >= self._patience():
                     break
         finally:
             reading.cancel()
         raise TimeoutError
+
+    def _patience(self) -> float:
+        """How many looks a message gets, given who waits now."""
+        share = min(line.share for line in self._lines)
+        return self._looks if share == 1 else _SHARED_S / self._look_s * share
 
 
 class _Line:
@@ -138,8 +146,9 @@ class _Line:
         self.calls = 0
 
     @property
-    def crowded(self) -> bool:
-        return self.calls > self._places
+    def share(self) -> float:
+        """How many of those who have a place or wait can have one: 1 if nobody waits."""
+        return min(1.0, self._places / max(1, self.calls))
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

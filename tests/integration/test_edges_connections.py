@@ -116,12 +116,27 @@ def listener_of(server):
     return serving.sockets[0]._sock
 
 
-@pytest.mark.parametrize("second", ["transfer-encoding: chunked", "Transfer-Encoding:chunked"])
-async def test_rest_refuses_a_length_beside_chunks_and_closes(second):
+TWO_LENGTHS = {
+    "length first": ("1.1", ["content-length: 5", "transfer-encoding: chunked"]),
+    "chunks first": ("1.1", ["Transfer-Encoding:chunked", "Content-Length: 5"]),
+    "identity": ("1.1", ["content-length: 5", "transfer-encoding: identity"]),
+    "unknown coding": ("1.1", ["content-length: 5", "transfer-encoding: xchunked"]),
+    "two codings": ("1.1", ["transfer-encoding: gzip, chunked"]),
+    "chunks twice": ("1.1", ["transfer-encoding: chunked", "transfer-encoding: chunked"]),
+    "chunks of HTTP/1.0": ("1.0", ["connection: keep-alive", "transfer-encoding: chunked"]),
+    "two lengths": ("1.1", ["content-length: 5", "content-length: 6"]),
+    "list of lengths": ("1.1", ["content-length: 5, 6"]),
+    "signed length": ("1.1", ["content-length: +5"]),
+}
+
+
+@pytest.mark.parametrize("case", TWO_LENGTHS)
+async def test_rest_refuses_a_length_beside_chunks_and_closes(case):
+    version, headers = TWO_LENGTHS[case]
+    head = [f"POST /v1/score HTTP/{version}", "host: x", "content-type: application/json", *headers, "", ""]
     async with running() as server, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.ports.rest)
-        head = f"POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5\r\n{second}"
-        writer.write(head.encode() + b"\r\n\r\n0\r\n\r\n" + GET)
+        writer.write("\r\n".join(head).encode() + b"0\r\n\r\n" + GET)
         answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.count(b"HTTP/1.1") == 1

@@ -91,13 +91,13 @@ class GuardedConnection(H11Protocol):
 
 
 class _StrictParser(h11.Connection):
-    """Refuses a length beside chunks: proxies disagree about where such a request ends (RFC 9112, 6.1)."""
+    """Refuses chunks beside a length or in HTTP/1.0: proxies disagree where such a request ends (RFC 9112, 6.1)."""
 
     def next_event(self) -> Any:
         """The next event, as in h11."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             names = {name for name, _ in event.headers}
-            if {b"content-length", b"transfer-encoding"} <= names:
-                raise h11.RemoteProtocolError("content-length beside transfer-encoding")
+            if b"transfer-encoding" in names and (b"content-length" in names or event.http_version < b"1.1"):
+                raise h11.RemoteProtocolError("transfer-encoding beside content-length, or in HTTP/1.0")
         return event

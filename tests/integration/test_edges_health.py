@@ -9,6 +9,7 @@ import pytest
 from edges_kit import NOT_SERVING, SERVING, running, statuses, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from starlette.routing import Route
 
 
 async def rest_probes(server):
@@ -45,6 +46,23 @@ async def test_health_is_open_where_keys_are_asked_for_and_reflection_is_not(tmp
         with pytest.raises(grpc.aio.AioRpcError, match="API key"):
             await reflected(server, ())
         assert "promedical.v1.RewardService" in await reflected(server, (("x-api-key", "0123456789abcdef"),))
+
+
+OPEN = {"/healthz", "/readyz", "/health", "/ping", "/metrics"}
+
+
+async def test_rest_asks_for_a_key_at_every_path_but_those_of_probes(tmp_path):
+    """Paths are those of the application itself, so that a new one is open only if somebody says so here."""
+    keys = tmp_path / "keys"
+    keys.write_text("trainer:0123456789abcdef")
+    async with running(keys_file=keys) as server, httpx.AsyncClient(base_url=server.rest_url) as client:
+        routes = [route for route in server.server._rest_edge().app().routes if isinstance(route, Route)]
+        assert {route.path for route in routes} > {*OPEN, "/v1/score", "/", "/rerank", "/docs"}
+        for route in routes:
+            for method in route.methods or ():
+                answer = await client.request(method, route.path.replace("{id}", "general-medical"))
+                assert (answer.status_code != 401) is (route.path in OPEN), (method, route.path)
+        assert server.oracle.started == 0
 
 
 async def reflected(server, metadata):

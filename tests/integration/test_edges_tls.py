@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import ipaddress
 import os
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ _USAGES = (
     "encipher_only",
     "decipher_only",
 )
+
+
+VERSIONS = [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,29 @@ async def test_tls_serves_both_transports_and_health_stays_plaintext(pki):
             async with httpx.AsyncClient() as plain:
                 await plain.get(f"{server.rest_url}/healthz")
         assert await statuses(f"127.0.0.1:{server.ports.health}") == [SERVING] * 4
+
+
+def greeted(port, version):
+    """Whether a handshake with this version of TLS, and no later one, is answered."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")  # so that it is the server that refuses
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.minimum_version = context.maximum_version = version
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain) as secure:
+                return secure.version() is not None
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+async def test_tls_of_old_versions_is_refused_on_both_transports(pki):
+    async with running(**files(pki)) as server:
+        for port in (server.ports.rest, server.ports.grpc):
+            taken = [await asyncio.to_thread(greeted, port, version) for version in VERSIONS]
+            assert taken == [False, False, True, True], port
 
 
 async def test_mutual_tls_wants_a_certificate_of_the_right_authority(pki):

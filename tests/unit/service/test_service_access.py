@@ -1,6 +1,9 @@
 """API keys and TLS files."""
 
+import hmac
 import os
+import pickle
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -38,6 +41,20 @@ def test_key_ring_refuses_every_other_key(file, presented):
         KeyRing(file).owner(presented)
     assert caught.value.code == "unauthenticated"
     assert not presented or presented not in caught.value.message.split()
+
+
+def test_key_ring_holds_no_key_and_compares_every_hash_in_constant_time(file, monkeypatch):
+    file.write_text(f"trainer:{KEY}\nbench:{OTHER}\n")
+    ring, compared = KeyRing(file), []
+
+    def compare(one, other):
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr("promedical_service.edges.access.hmac", SimpleNamespace(compare_digest=compare))
+    assert ring.owner(KEY) == "trainer"
+    assert len(compared) == 2, "one more than would do"
+    assert KEY.encode() not in pickle.dumps([vars(ring)["_read"], compared])
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,39 @@ async def test_grpc_takes_no_more_connections_than_its_limit(monkeypatch):
             assert await code_of(late, CHECK, b"") == "UNAVAILABLE"
 
 
+async def test_grpc_ends_connections_that_take_nothing_of_their_answers_and_counts_them_until_then(monkeypatch):
+    monkeypatch.setattr("promedical_service.edges.grpc.answers._PATIENCE_S", 1.0)
+    monkeypatch.setattr("promedical_service.edges.grpc.answers._SLOWEST_BYTES_PER_S", 10**9)
+    wire = requests.encode_score_request(m.ScoreRequest(items=(item("a", ("r",) * 20_000),))).SerializeToString()
+    async with running(max_responses_per_item=20_000) as server, contextlib.AsyncExitStack() as stack:
+        desk = server.server._desk
+        readers = [await stack.enter_async_context(raw_call(server.grpc_target, SCORE, wire)) for _ in range(2)]
+        await until(lambda: desk._answer_bytes > 2 * 2 * MIB)
+        assert b"promedical_requests_in_flight 2.0" in server.metrics.exposition()
+        assert desk._held_bytes == 0
+        async with channel_to(server.grpc_target) as channel:  # of another connection, which is left alone
+            await until(lambda: desk.in_flight == 0)
+            assert desk._answer_bytes == 0
+            assert await code_of(channel, CHECK, b"") == "OK"
+        for reader in readers:
+            async with asyncio.timeout(20):
+                with contextlib.suppress(ConnectionError):
+                    while await reader.read(MIB):
+                        pass
+
+
+async def test_grpc_refuses_an_answer_for_which_there_is_no_room(monkeypatch):
+    monkeypatch.setattr("promedical_service.edges.desk._MAX_ANSWER_BYTES", 3 * MIB)
+    large = requests.encode_score_request(m.ScoreRequest(items=(item("a", ("r",) * 20_000),))).SerializeToString()
+    wire = requests.encode_score_request(score_request()).SerializeToString()
+    async with running(max_responses_per_item=20_000) as server:
+        async with raw_call(server.grpc_target, SCORE, large), channel_to(server.grpc_target) as channel:
+            await until(lambda: server.server._desk._answer_bytes > 2 * MIB)
+            assert await code_of(channel, SCORE, large) == "RESOURCE_EXHAUSTED"
+            assert await code_of(channel, SCORE, wire) == "OK"
+        await until(lambda: server.server._desk._answer_bytes == 0)
+
+
 @pytest.mark.parametrize(
     ("message", "code"), [(b"\xff\xff\xff", "INVALID_ARGUMENT"), (field_of(5000), "RESOURCE_EXHAUSTED")]
 )

@@ -18,6 +18,7 @@ from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
 from promedical_service.edges.access import ANONYMOUS
 from promedical_service.edges.desk import Call, Desk
+from promedical_service.edges.grpc.answers import COPIES, send_answer
 from promedical_service.edges.grpc.calls import LOOK_S, arrival, read_message, unless_refused
 from promedical_service.edges.grpc.field_count import holds_more_fields
 from promedical_service.edges.grpc.health import HEALTH_SERVICE, REWARD_SERVICE, HealthService
@@ -118,11 +119,14 @@ class RewardService:
             call = arrival(method, context)
 
             async def work(oracle: Oracle) -> bytes:
-                return await respond(await self._asked(context, call, decode), oracle, call)
+                answer = await respond(await self._asked(context, call, decode), oracle, call)
+                self._desk.hold_answer(call, COPIES * len(answer))
+                return answer
 
-            answer = await unless_refused(context, call, self._desk.serve(call, work))
-            if answer is not None:
-                await context.write(answer)
+            with self._desk.in_progress(call):  # until the answer is taken
+                answer = await unless_refused(context, call, self._desk.serve(call, work))
+                if answer is not None:
+                    await send_answer(context, answer)
 
         return handle
 

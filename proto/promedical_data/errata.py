@@ -2,7 +2,8 @@
 
 `errata.json` lists them with who reported them, when, and the points as published. They are found by their wording and
 their wrong polarity, so that copies of the data under other ids are found too, and corrected data are left alone.
-The list has the reports whose whole text was at hand and that the reporter did not doubt; there may be more errors.
+The list has the first three rows of the report. The reporter doubts the fourth and the last; the rows between them were
+not at hand, and there may be more errors.
 """
 
 from collections.abc import Iterable, Iterator

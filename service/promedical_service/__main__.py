@@ -25,6 +25,8 @@ def main() -> None:
         signal.signal(number, lambda *_: os._exit(0))
     # Threads that spin while they wait take cores from the event loop and from neighbours in the pod.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # gRPC's own lines are no JSON, are written by whoever sends it garbage, and wait for whoever reads the log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     sys.exit(run(sys.argv[1:], os.environ))
 
 

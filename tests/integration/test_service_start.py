@@ -1,6 +1,7 @@
 """The real program from start to end: what it says of a model it cannot use, and clients that outlive it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ import sys
 import httpx
 import psutil
 import pytest
+import trustme
 from edges_kit import until
 
 from models import tiny_bundle
@@ -65,6 +67,41 @@ async def test_program_names_what_is_wrong_with_the_model_and_exits_2(tmp_path):
         assert str(model) in complaint["reason"]
         assert lines[-1]["event"] == "stopped"
         assert lines[-1]["reason"] == complaint["reason"], "whoever looks at the end of the log sees why"
+
+
+GARBAGE = {
+    "zeros": b"\0" * 100,
+    "another protocol": b"GET / HTTP/1.1\r\n\r\n",
+    "TLS that makes no sense": b"\x16\x03\x01\x00\xff" + b"a" * 255,
+    "HTTP/2 that makes no sense": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 200,
+    "nothing": b"",
+}
+
+
+async def test_log_of_the_program_is_json_whatever_strangers_send(tmp_path):
+    """The libraries below write lines of their own, some of them past Python. The port of health has no TLS."""
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    tls = (f"--tls-cert-file={tmp_path / 'cert.pem'}", f"--tls-key-file={tmp_path / 'key.pem'}")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
+    command = (*PROGRAM, "--engine=fake", "--rest-port=0", "--grpc-port=0", "--health-port=0", *tls)
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
+    lines = [json.loads(await process.stderr.readline())]
+    while "rest_port" not in lines[-1]:
+        lines.append(json.loads(await process.stderr.readline()))
+    for port in (lines[-1][f"{name}_port"] for name in ("rest", "grpc", "health")):
+        for sent in GARBAGE.values():
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            writer.write_eof()
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await reader.read()
+            writer.close()
+    process.terminate()
+    _, said = await process.communicate()
+    assert [line["event"] for line in map(json.loads, said.splitlines())][-1] == "stopped"
 
 
 def test_program_greets_a_person_at_a_terminal_with_a_command_that_works():

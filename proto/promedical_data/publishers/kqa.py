@@ -48,7 +48,7 @@ class Claim(TypedDict):
 
     Question: parts.Filled
     llm_x: parts.Filled
-    answer: str | None
+    answer: str
     claim: parts.Filled
     category_x: parts.Filled
     majority_label: str
@@ -84,10 +84,10 @@ def claim_of(raw: Row) -> Claim:
     Raises:
         Refusal: It is not one.
     """
-    claim = parts.checked(_CLAIM, raw)
+    nothing = "answer" in raw and raw["answer"] is None
+    claim = parts.checked(_CLAIM, {**raw, "answer": ""} if nothing else raw)
     return {
         **claim,
-        "answer": claim["answer"] or "",
         "category_x": _one_of(CATEGORIES, claim["category_x"], "category_x"),
         "majority_label": _one_of(LEVELS, claim["majority_label"], "majority_label"),
     }

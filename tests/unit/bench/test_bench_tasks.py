@@ -602,6 +602,14 @@ def test_kqa_counts_a_labelled_answer_that_is_empty(tmp_path, nothing):
     assert (values(found, kqa.COMPREHENSIVENESS), values(found, kqa.HALLUCINATION)) == ({"overall": 0}, {"overall": 0})
 
 
+def test_kqa_takes_null_for_a_labelled_answer_that_is_empty_and_none_for_a_fault(tmp_path):
+    labels = {"llm_x": "m", "claim": "c", "category_x": "Must_have", "majority_label": "Neutral"}
+    rows = [{"Question": "Q1?", "answer": None, **labels}, {"Question": "Q2?", **labels}]
+    task = load_task("kqa", written(tmp_path / "labels.jsonl", rows))
+    assert count_silent(task) == 1
+    assert left_out(task) == [("row", "answer: Field required", ("line 2",))]
+
+
 def test_kqa_says_how_many_questions_the_physicians_did_not_answer(tmp_path):
     task = load_task("kqa", written(tmp_path / "q.jsonl", [question("Q1?"), question("Q2?", " "), question("Q3?", "")]))
     assert [case.responses for case in task.cases] == [("A.",)]

@@ -40,7 +40,7 @@ def kib(count: float) -> str:
 
 
 def test_security_page_states_the_bounds_of_the_code():
-    places = grpc_server.RewardService(None, None, 0)._places  # type: ignore[arg-type] # nothing is asked
+    places = grpc_server.RewardService(None, None, 0)._places  # nothing is asked of it
     slowest_rest = 64 * 1024 / connection._PATIENCE_PER_PART_S
     bounds = (
         f"read without a key, up to {kib(messages.MAX_BRIEF_BYTES)};",

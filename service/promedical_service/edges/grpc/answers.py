@@ -29,10 +29,13 @@ async def send_answer(context: Any, answer: bytes) -> None:
     A caller has half a minute, and a second more for each 256 KiB. The calls of an ended connection are cancelled.
     """
     leaving = asyncio.ensure_future(context.write(answer))
-    done, _ = await asyncio.wait({leaving}, timeout=_PATIENCE_S + len(answer) / _SLOWEST_BYTES_PER_S)
-    if not done and end_connection(context.peer()):
-        get_logger("promedical.server").warning("connection ended, its answer was not taken", bytes=len(answer))
-    await leaving
+    try:
+        done, _ = await asyncio.wait({leaving}, timeout=_PATIENCE_S + len(answer) / _SLOWEST_BYTES_PER_S)
+        if not done and end_connection(context.peer()):
+            get_logger("promedical.server").warning("connection ended, its answer was not taken", bytes=len(answer))
+        await leaving
+    finally:
+        leaving.cancel()
 
 
 def end_connection(peer: str) -> bool:

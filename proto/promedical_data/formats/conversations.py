@@ -36,6 +36,8 @@ def _messages(value: object) -> object:
     """One message as a list of one; parts of a text as one text."""
     if isinstance(value, dict):
         return [value]
+    if not isinstance(value, str | list):
+        raise PydanticCustomError("kind", "is neither text nor a list of messages")
     are_parts = isinstance(value, list) and all(isinstance(part, dict) and "role" not in part for part in value)
     return _joined(value) if are_parts and value else value
 

@@ -222,11 +222,10 @@ BEFORE: Final = _many((*_BEGINNINGS, *_ENDINGS, *_PADDING))
 """What may stand before a text."""
 AFTER_REVERSED: Final = _many(token[::-1] for token in (*_CLOSINGS, *_ENDINGS, *_NEXT_TURNS, *_PADDING, *_BEGINNINGS))
 """What may stand after a text, read from its end, which takes time that grows with it and not with the text."""
-AROUND_ANSWERS: Final = re.compile(
-    r"<\|(?:(?:START|END)_(?:RESPONSE|TEXT)|(?:begin|end)_of_(?:solution|box))\|>|\[END FINAL RESPONSE\]"
-    r"|</?seed:cot_budget_reflect>"
-)
-"""What some families write around the part of an answer that follows the thought, or inside the thought."""
+AROUND_ANSWERS: Final = re.compile(r"<\|(?:(?:START|END)_(?:RESPONSE|TEXT)|(?:begin|end)_of_(?:solution|box))\|>")
+"""What some families write around the part of an answer that follows the thought."""
+BESIDE_ANSWERS: Final = ("[END FINAL RESPONSE]", "<seed:cot_budget_reflect>", "</seed:cot_budget_reflect>")
+"""What Apriel writes after it, and Seed inside the thought."""
 
 _WORDS: Final = (
     "im|start|end|begin|eo[tsmdp]|bo[tsmd]|EO[TSMDP]|BO[TSMD]|header|system|user|assistant|model|bot|human|ai|chatbot|"

@@ -15,6 +15,7 @@ from promedical.interop.families import (
     AFTER_REVERSED,
     AROUND_ANSWERS,
     BEFORE,
+    BESIDE_ANSWERS,
     CHAT_FORMATS,
     HARMONY,
     MARKUP,
@@ -130,6 +131,8 @@ def plain_answer(text: str, *, padded: bool = False) -> str:
     """
     text, repeated = _without_opening(_without_tokens(text))
     text = AROUND_ANSWERS.sub("", _joined_channels(text))
+    for mark in BESIDE_ANSWERS:
+        text = text.replace(mark, "")
     _refuse_markup(text)
     return text.strip() if padded or repeated else text
 

@@ -158,6 +158,9 @@ class ScoreRequest:
     """What may be cut from what is too long: nothing, the end of a response, or the start of the prompt."""
     expected_rubrics: tuple[RubricPin, ...] = ()
     """If any are given, refuse to answer unless every rubric that the request names is among them, with its hash."""
+    unscored_reward: float | None = None
+    """What a response that cannot be scored is worth to the caller: its error repeats the number, and it has no scores.
+    Absent: nothing stands for it."""
 
     @property
     def lane(self) -> Priority:
@@ -215,6 +218,8 @@ class ErrorInfo:
     message: str
     """What was expected and what to do; never holds text of a prompt, response or criterion."""
     retryable: bool = False
+    unscored_reward: float | None = None
+    """What the request says that a response without scores is worth; null if it says nothing. It is no score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,14 +67,25 @@ OPTIONS = st.fixed_dictionaries(
     }
 )
 ITEMS = st.builds(lambda id_, asked, source: m.ScoreItem(id=id_, **asked, **source), TEXT, ASKED, SOURCES)
-SCORE_REQUESTS = st.builds(lambda items, options: m.ScoreRequest(items=items, **options), tuples(ITEMS), OPTIONS)
+SCORE_REQUESTS = st.builds(
+    lambda items, options, unscored: m.ScoreRequest(items=items, unscored_reward=unscored, **options),
+    tuples(ITEMS),
+    OPTIONS,
+    st.none() | REAL,
+)
 RANK_REQUESTS = st.builds(
     lambda asked, source, options: m.RankRequest(**asked, **source, **options), ASKED, SOURCES, OPTIONS
 )
 
 # What the oracle answers.
 
-ERRORS = st.builds(m.ErrorInfo, code=st.sampled_from(ErrorCode), message=TEXT, retryable=st.booleans())
+ERRORS = st.builds(
+    m.ErrorInfo,
+    code=st.sampled_from(ErrorCode),
+    message=TEXT,
+    retryable=st.booleans(),
+    unscored_reward=st.none() | REAL,
+)
 CRITERION_SCORES = st.builds(
     m.CriterionScore,
     id=TEXT,

@@ -10,7 +10,7 @@ import frameworks
 from chat_markup import FAMILIES, WITH_MARKS, rendered
 from promedical_client import AsyncClient, Message, ScoreItem
 from promedical_client.integrations import Grader
-from promedical_client.integrations.grader import scores_of
+from promedical_client.integrations.grades import scores_of
 from promedical_client.integrations.openrlhf import reward_func
 from serving import running_server
 

@@ -93,7 +93,7 @@ async def test_openrlhf_gets_the_rewards_of_the_native_api(fake_server, native):
     ]
     told = [reply for (reply,) in await asyncio.gather(*asked)]
     assert [reply["rewards"] for reply in told] == [[reward] for reward in native]
-    assert all(0 <= reply["scores"][0] <= 1 and len(reply["extra_logs"]) == 4 for reply in told)
+    assert all(0 <= reply["scores"][0] <= 1 and len(reply["extra_logs"]) == 5 for reply in told)
 
 
 @frameworks.needs("verl")

@@ -38,17 +38,24 @@ class AskOptions(TypedDict, total=False):
 class ScoreOptions(AskOptions, total=False):
     """The options of `score`."""
 
+    unscored_reward: float | None
     timeout_s: float | None
     on_progress: Progress | None
 
 
 class RankOptions(AskOptions, total=False):
-    """The options of `rank` and `score_one`."""
+    """The options of `rank`, and of `score_one` but for one."""
 
     rubric: m.RubricSpec | None
     rubric_id: str | None
     base_rubric_id: str | None
     timeout_s: float | None
+
+
+class ScoreOneOptions(RankOptions, total=False):
+    """The options of `score_one`."""
+
+    unscored_reward: float | None
 
 
 class AsyncClient:
@@ -108,6 +115,7 @@ class AsyncClient:
         priority: m.Priority | None = None,
         truncation: m.Truncation = "none",
         expected_rubrics: tuple[m.RubricPin, ...] = (),
+        unscored_reward: float | None = None,
         timeout_s: float | None = None,
         on_progress: Progress | None = None,
     ) -> m.ScoreResponse:
@@ -124,6 +132,8 @@ class AsyncClient:
             truncation: What may be cut from what is too long; by default such a response gets an error.
             expected_rubrics: The rubrics that items may name, with their hashes, such as the `pin` of what `rubrics`
                 gives; empty for any. They are sent if an item names a rubric.
+            unscored_reward: What a response that cannot be scored is worth to you; its error then repeats the number.
+                It still has no scores.
             timeout_s: Total time in seconds, instead of the client's.
             on_progress: Called as chunks come back.
 
@@ -143,6 +153,7 @@ class AsyncClient:
             priority=priority,
             truncation=truncation,
             expected_rubrics=checks.pins_to_send(expected_rubrics, named(asked)),
+            unscored_reward=unscored_reward,
         )
         request = replace(request, priority=request.lane)  # the lane of the whole, whatever the chunks hold
         deadline = self._deadline(timeout_s)
@@ -162,6 +173,7 @@ class AsyncClient:
         rubric: m.RubricSpec | None = None,
         rubric_id: str | None = None,
         base_rubric_id: str | None = None,
+        unscored_reward: float | None = None,
         timeout_s: float | None = None,
         **options: Unpack[AskOptions],
     ) -> m.ItemOutcome:
@@ -175,7 +187,8 @@ class AsyncClient:
             rubric_id=rubric_id,
             base_rubric_id=base_rubric_id,
         )
-        return (await self.score((item,), timeout_s=timeout_s, **options)).items[0]
+        answer = await self.score((item,), unscored_reward=unscored_reward, timeout_s=timeout_s, **options)
+        return answer.items[0]
 
     async def rank(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 
 from promedical import messages as m
+from promedical.unscored import with_unscored_reward
 from promedical_client import checks
 from promedical_client.chunking import answered, chunks, merged
 from promedical_client.errors import PromedicalError, TooLargeError, closed_in_call
@@ -52,7 +53,7 @@ class ScoringJob:
             await _all_or_first_failure(self._send(part) for part in chunks(self._request.items))
             return self._whole()
         except PromedicalError as error:
-            error.partial = answered(self._request.items, self._answers, self._too_large)
+            error.partial = self._outcomes()
             raise
 
     async def _send(self, items: tuple[m.ScoreItem, ...]) -> None:
@@ -87,7 +88,12 @@ class ScoringJob:
     def _whole(self) -> m.ScoreResponse:
         if not self._answers:
             raise next(iter(self._too_large.values()))
-        return replace(merged(self._answers), items=answered(self._request.items, self._answers, self._too_large))
+        return replace(merged(self._answers), items=self._outcomes())
+
+    def _outcomes(self) -> tuple[m.ItemOutcome, ...]:
+        """Older services, and items that no service answered, do not say what the caller takes instead of a reward."""
+        found = answered(self._request.items, self._answers, self._too_large)
+        return tuple(with_unscored_reward(outcome, self._request.unscored_reward) for outcome in found)
 
 
 async def _all_or_first_failure(calls: Iterable[Coroutine[None, None, None]]) -> None:

@@ -13,7 +13,7 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 from promedical import messages as m
 from promedical_client.address import DEFAULT_URL, Address
-from promedical_client.client import AsyncClient, RankOptions, ScoreOptions
+from promedical_client.client import AsyncClient, RankOptions, ScoreOneOptions, ScoreOptions
 from promedical_client.errors import closed_in_call
 from promedical_client.transports.base import Transport
 
@@ -57,7 +57,7 @@ class Client:
         return self._run(partial(self._client.score, items, **options))
 
     def score_one(
-        self, prompt: str | Sequence[m.Message], responses: Sequence[str], **options: Unpack[RankOptions]
+        self, prompt: str | Sequence[m.Message], responses: Sequence[str], **options: Unpack[ScoreOneOptions]
     ) -> m.ItemOutcome:
         """Score the responses to one prompt; see `AsyncClient.score_one`."""
         return self._run(partial(self._client.score_one, prompt, responses, **options))

@@ -38,10 +38,11 @@ def read_label(label: Any, path: str = "label") -> RubricChoice | None:
         InvalidField: It is something else, or a criterion is not valid.
         FieldTooLarge: Its text is longer than criteria can be.
     """
+    label = plain_label(label, path)
     if isinstance(label, RubricSpec):
         return _rubric(label.criteria, path)
     if isinstance(label, str):
-        return _read_text(label.strip(), path)
+        return _named(label, path)
     if isinstance(label, Mapping):
         return _read_object(label, path)
     if isinstance(label, list | tuple):
@@ -51,13 +52,24 @@ def read_label(label: Any, path: str = "label") -> RubricChoice | None:
     raise InvalidField(path, _EXPECTED)
 
 
-def _read_text(text: str, path: str) -> RubricChoice | None:
-    if not text:
-        return None
+def plain_label(label: Any, path: str = "label") -> Any:
+    """What JSON text holds; text without its outer white space, and everything else as it is.
+
+    Raises:
+        InvalidField: It begins like JSON and is not.
+        FieldTooLarge: It is longer than criteria can be.
+    """
+    if not isinstance(label, str):
+        return label
+    text = label.strip()
     if len(text) > _MAX_CHARACTERS:
         raise FieldTooLarge(path, f"has {len(text)} characters; at most {_MAX_CHARACTERS} are allowed")
-    if text[0] in "{[":
-        return read_label(_read_json(text, path), path)
+    return _read_json(text, path) if text.startswith(("{", "[")) else text
+
+
+def _named(text: str, path: str) -> str | None:
+    if not text:
+        return None
     if not _NAME.fullmatch(text):
         raise InvalidField(path, _EXPECTED)
     return text

@@ -22,6 +22,7 @@ def encode_score_request(request: m.ScoreRequest) -> pb.ScoreBatchRequest:
         priority=PRIORITY.number(request.priority),
         truncation=TRUNCATION.number(request.truncation),
         expected_rubrics=encode_pins(request.expected_rubrics),
+        unscored_reward=request.unscored_reward,
     )
 
 
@@ -38,6 +39,7 @@ def decode_score_request(wire: pb.ScoreBatchRequest) -> m.ScoreRequest:
         priority=PRIORITY.optional(wire.priority, "priority"),
         truncation=TRUNCATION.optional(wire.truncation, "truncation") or "none",
         expected_rubrics=decode_pins(wire.expected_rubrics),
+        unscored_reward=wire.unscored_reward if wire.HasField("unscored_reward") else None,
     )
 
 

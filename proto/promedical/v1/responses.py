@@ -236,7 +236,12 @@ def _decode_scores(wire: pb.ResponseScores) -> m.ResponseScores:
 
 
 def _encode_error(error: m.ErrorInfo) -> pb.ErrorInfo:
-    return pb.ErrorInfo(code=str(error.code), message=error.message, retryable=error.retryable)
+    return pb.ErrorInfo(
+        code=str(error.code),
+        message=error.message,
+        retryable=error.retryable,
+        unscored_reward=error.unscored_reward,
+    )
 
 
 def _decode_error(wire: pb.ErrorInfo) -> m.ErrorInfo:
@@ -244,7 +249,12 @@ def _decode_error(wire: pb.ErrorInfo) -> m.ErrorInfo:
         code = ErrorCode(wire.code)
     except ValueError as error:
         raise InvalidField("error.code", "is unknown to this version of the SDK; update it") from error
-    return m.ErrorInfo(code=code, message=wire.message, retryable=wire.retryable)
+    return m.ErrorInfo(
+        code=code,
+        message=wire.message,
+        retryable=wire.retryable,
+        unscored_reward=wire.unscored_reward if wire.HasField("unscored_reward") else None,
+    )
 
 
 def _encode_model_ref(ref: m.ModelRef) -> pb.ModelRef:

@@ -139,20 +139,22 @@ class RubricPin(_message.Message):
     def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class ScoreBatchRequest(_message.Message):
-    __slots__ = ("items", "reward_weights", "expected_fingerprint", "priority", "truncation", "expected_rubrics")
+    __slots__ = ("items", "reward_weights", "expected_fingerprint", "priority", "truncation", "expected_rubrics", "unscored_reward")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     REWARD_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     TRUNCATION_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_RUBRICS_FIELD_NUMBER: _ClassVar[int]
+    UNSCORED_REWARD_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[ScoreItem]
     reward_weights: RewardWeights
     expected_fingerprint: str
     priority: Priority
     truncation: Truncation
     expected_rubrics: _containers.RepeatedCompositeFieldContainer[RubricPin]
-    def __init__(self, items: _Optional[_Iterable[_Union[ScoreItem, _Mapping]]] = ..., reward_weights: _Optional[_Union[RewardWeights, _Mapping]] = ..., expected_fingerprint: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., expected_rubrics: _Optional[_Iterable[_Union[RubricPin, _Mapping]]] = ...) -> None: ...
+    unscored_reward: float
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoreItem, _Mapping]]] = ..., reward_weights: _Optional[_Union[RewardWeights, _Mapping]] = ..., expected_fingerprint: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., truncation: _Optional[_Union[Truncation, str]] = ..., expected_rubrics: _Optional[_Iterable[_Union[RubricPin, _Mapping]]] = ..., unscored_reward: _Optional[float] = ...) -> None: ...
 
 class ScoreBatchResponse(_message.Message):
     __slots__ = ("model", "items", "usage", "timings_ms", "rubrics")
@@ -213,14 +215,16 @@ class RankResponsesResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelRef, _Mapping]] = ..., best: _Optional[_Iterable[int]] = ..., error: _Optional[_Union[ErrorInfo, _Mapping]] = ..., result: _Optional[_Union[ItemResult, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings_ms: _Optional[_Union[Timings, _Mapping]] = ..., rubrics: _Optional[_Iterable[_Union[UsedRubric, _Mapping]]] = ...) -> None: ...
 
 class ErrorInfo(_message.Message):
-    __slots__ = ("code", "message", "retryable")
+    __slots__ = ("code", "message", "retryable", "unscored_reward")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    UNSCORED_REWARD_FIELD_NUMBER: _ClassVar[int]
     code: str
     message: str
     retryable: bool
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ...) -> None: ...
+    unscored_reward: float
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ..., unscored_reward: _Optional[float] = ...) -> None: ...
 
 class CriterionScore(_message.Message):
     __slots__ = ("id", "dimension", "logit", "probability", "threshold", "met", "satisfied")

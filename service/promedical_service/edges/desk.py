@@ -1,7 +1,6 @@
 """One call from arrival to answer, the same on both transports: admission, error translation, metrics, access line.
 
-The desk owns the counts of calls in progress and of their bytes, and the oracle once it is loaded. It does not know
-wire formats: an edge passes what it found in the headers, and a function that does the work.
+The desk owns the oracle and the counts of calls and bytes in progress. Edges pass what they read, and do the work.
 """
 
 import asyncio
@@ -68,8 +67,9 @@ class Call:
     items: int | None = None
     lane: Lane = None
     fingerprint: str | None = None
-    """The fingerprint of the oracle that answered, if the answer itself has no place for it; `rubrics` likewise."""
+    """The oracle's fingerprint, if the answer has no place for it; `rubrics` and the number `unscored` likewise."""
     rubrics: str = ""
+    unscored: int | None = None
     code: str = ErrorCode.INTERNAL
     in_progress: bool = False
     held_bytes: int = 0

@@ -3,6 +3,7 @@
 A fault of the request refuses all of it (`ServiceError`); a fault of one item is that item's error.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -69,6 +70,8 @@ def check_request(request: ScoreRequest, path: str, limits: Limits, fingerprint:
         )
     _check_ids([item.id for item in request.items])
     _check_counts(request, path, limits)
+    if not math.isfinite(request.unscored_reward or 0.0):
+        raise invalid_field("unscored_reward", f"is {request.unscored_reward}; expected a finite number, or nothing")
     try:
         return request.reward_weights.validated()
     except InvalidField as error:

@@ -29,6 +29,7 @@ from promedical.messages import (
     Usage,
 )
 from promedical.rubric_files import RubricCatalog
+from promedical.unscored import with_unscored_reward
 from promedical_model.calibration import Calibration
 from promedical_model.rendering.prompt import PromptRenderer, Rendered
 from promedical_service.batching.admission import Admission
@@ -154,7 +155,7 @@ class Scorer:
             ) from error
         return ScoreResponse(
             model=self._model.model,
-            items=tuple(outcomes),
+            items=tuple(with_unscored_reward(outcome, request.unscored_reward) for outcome in outcomes),
             usage=_usage(outcomes, items, results),
             timings_ms=self._timings(lane, began, admitted, scored, results),
             rubrics=rubrics,

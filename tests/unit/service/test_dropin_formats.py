@@ -79,6 +79,7 @@ def test_get_reward_answers_lists_with_scores_from_0_to_1():
     assert told.rewards == (1.2, -0.9)
     assert told.scores == (1.0, 0.0)
     assert told.extra_logs == {
+        "scored": (1.0, 1.0),
         "proficiency": (0.5, 0.5),
         "excellence": (1.0, 1.0),
         "violations": (0.0, 1.0),

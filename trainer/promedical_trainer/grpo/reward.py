@@ -14,7 +14,7 @@ from promedical.errors import ErrorCode
 from promedical.messages import ErrorInfo, ResponseScores
 from promedical_client import PromedicalError
 from promedical_client.integrations import Grader
-from promedical_client.integrations.grader import Graded
+from promedical_client.integrations.grades import Graded
 from promedical_client.integrations.trl import LogExtra, LogMetric, log_grades, rewards
 
 Reward = Callable[..., Awaitable[list[float | None]]]

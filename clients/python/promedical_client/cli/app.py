@@ -6,7 +6,7 @@ Standard output holds results only; progress, summaries and errors go to standar
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -27,6 +27,8 @@ from promedical_client.cli.options import (
     Truncation,
     pins_of,
     takes_address,
+    takes_reward,
+    takes_weights,
 )
 from promedical_client.cli.output import check_standard_output, printed, results_file
 from promedical_client.cli.program import run_program, takes_version
@@ -47,6 +49,10 @@ OUT_HELP: Final = (
     "written to OUT.partial, and the exit code is 3."
 )
 
+ScoreOutput = Annotated[
+    Format | None, typer.Option("--format", help="How to print outcomes. Default: a table, or nothing with --out.")
+]
+
 app = typer.Typer(
     help="Ask the ProMedical reward oracle.",
     epilog=EXIT_CODES,
@@ -65,6 +71,7 @@ takes_version(app)
 @app.command(epilog=EXIT_CODES)
 @expected_errors()
 @takes_address()
+@takes_reward()
 def score(  # noqa: PLR0913 - one parameter per option
     file: Annotated[
         str,
@@ -77,14 +84,13 @@ def score(  # noqa: PLR0913 - one parameter per option
     address: Address,
     rubric_id: RubricId = None,
     base_rubric_id: BaseRubricId = None,
+    reward: dict[str, Any],
     expected_fingerprint: ExpectedFingerprint = None,
     expected_rubrics: ExpectedRubrics = None,
     priority: Priority = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Score only the first LIMIT items.")] = None,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
-    output: Annotated[
-        Format | None, typer.Option("--format", help="How to print outcomes. Default: a table, or nothing with --out.")
-    ] = None,
+    output: ScoreOutput = None,
     truncation: Truncation = Cut.NONE,
     timeout_s: TimeoutS = 600.0,
 ) -> None:
@@ -103,6 +109,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     ):
         answer = client.score(
             items,
+            **reward,
             expected_fingerprint=expected_fingerprint,
             priority=priority.value if priority else None,
             truncation=truncation.value,
@@ -120,6 +127,7 @@ def score(  # noqa: PLR0913 - one parameter per option
 @app.command(epilog=EXIT_CODES)
 @expected_errors()
 @takes_address()
+@takes_weights()
 def rank(  # noqa: PLR0913 - one parameter per option
     file: Annotated[str | None, typer.Argument(help="A rank request of the API, as JSON; - is stdin.")] = None,
     *,
@@ -130,6 +138,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
     address: Address,
     rubric_id: RubricId = None,
     base_rubric_id: BaseRubricId = None,
+    weights: dict[str, Any],
     expected_fingerprint: ExpectedFingerprint = None,
     expected_rubrics: ExpectedRubrics = None,
     priority: Priority = None,
@@ -152,7 +161,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
             rubric=asked.rubric,
             rubric_id=asked.rubric_id,
             base_rubric_id=asked.base_rubric_id,
-            reward_weights=asked.reward_weights,
+            reward_weights=replace(asked.reward_weights, **weights),
             expected_fingerprint=expected_fingerprint or asked.expected_fingerprint,
             priority=priority.value if priority else asked.priority,
             truncation=truncation.value if truncation else asked.truncation,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from promedical.messages import RubricPin
+from promedical.messages import RubricPin, WeightsSpec
 from promedical.pins import read_pins
 from promedical.rubric import InvalidField
 from promedical_client.address import DEFAULT_URL, ENVIRONMENT, Address
@@ -40,9 +40,20 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
+class Mode(StrEnum):
+    """What counts in S1."""
+
+    HARD = "hard"
+    SOFT = "soft"
+
+
 TimeoutS = Annotated[float, typer.Option(min=0.001, help="Seconds for the whole command, including retries.")]
 RubricId = Annotated[str | None, typer.Option(help="Judge by this named rubric, instead of the criteria in the input.")]
 BaseRubricId = Annotated[str | None, typer.Option(help="Add the criteria of this named rubric.")]
+UnscoredReward = Annotated[
+    float | None,
+    typer.Option(help="What a response that cannot be scored is worth to you: its error repeats the number."),
+]
 ExpectedFingerprint = Annotated[str | None, typer.Option(help="Fail if the oracle has another fingerprint.")]
 ExpectedRubrics = Annotated[
     list[str] | None,
@@ -87,16 +98,50 @@ def takes_address(
     """
     options = [_option(option, str, f"grpc://HOST:PORT, grpcs://, http:// or https:// of the {whose}.", default)]
     options += [_option(name, kind, text, None) for name, (kind, text) in _ACCESS.items()]
+    return _replacing("address", options, lambda given: _address({"url": given.pop(option), **given}))
+
+
+def takes_reward() -> Callable[[Command], Command]:
+    """Replace a command's parameter `reward` by the options of the reward, passed as `Client.score` takes them."""
+    unscored = Parameter("unscored_reward", Parameter.KEYWORD_ONLY, default=None, annotation=UnscoredReward)
+
+    def made(given: dict[str, Any]) -> dict[str, Any]:
+        reward = given.pop("unscored_reward")
+        return {"reward_weights": WeightsSpec(**_given(given)), "unscored_reward": reward}
+
+    return _replacing("reward", [*_weights(), unscored], made)
+
+
+def takes_weights() -> Callable[[Command], Command]:
+    """Replace a command's parameter `weights` by one option per constant of the reward, and pass those given."""
+    return _replacing("weights", _weights(), _given)
+
+
+def _weights() -> list[Parameter]:
+    annotations = {name: Annotated[kind | None, typer.Option(help=text)] for name, (kind, text) in _WEIGHTS.items()}
+    return [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=each) for name, each in annotations.items()
+    ]
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _replacing(
+    parameter: str, options: list[Parameter], made: Callable[[dict[str, Any]], Any]
+) -> Callable[[Command], Command]:
+    """Replace a command's parameter by options, and pass what is made of their values."""
 
     def decorated(command: Command) -> Command:
         @functools.wraps(command)
         def with_options(**given: Any) -> None:
-            fields = {"url": given.pop(option), **{name: given.pop(name) for name in _ACCESS}}
-            command(address=_address(fields), **given)
+            values = {option.name: given.pop(option.name) for option in options}
+            command(**{parameter: made(values)}, **given)
 
         signature = inspect.signature(command)
         parameters = [
-            each for one in signature.parameters.values() for each in (options if one.name == "address" else [one])
+            each for one in signature.parameters.values() for each in (options if one.name == parameter else [one])
         ]
         with_options.__annotations__ = {each.name: each.annotation for each in parameters}
         with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -110,6 +155,13 @@ _ACCESS: Final[dict[str, tuple[Any, str]]] = {
     "ca_file": (Path | None, "PEM file of the authorities to trust for TLS."),
     "cert_file": (Path | None, "PEM file of this client's certificate, for mutual TLS."),
     "key_file": (Path | None, "PEM file of the certificate's key."),
+}
+
+_WEIGHTS: Final[dict[str, tuple[Any, str]]] = {
+    "proficiency_mode": (Mode, "What counts in S1: criteria met (hard), or their probabilities (soft). Default: hard."),
+    "excellence_weight": (float, "alpha: what one bonus criterion adds, above 0 and below 1. Default: 0.1."),
+    "excellence_cap": (float, "beta: how far bonuses may lift the reward over 1, above 0. Default: 0.2."),
+    "violation_penalty": (float, "lambda: what one violation costs, at least 1 + beta. Default: 1.5."),
 }
 
 

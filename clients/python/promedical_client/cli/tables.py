@@ -70,7 +70,8 @@ def _responses_table(title: str, result: m.ItemResult) -> Table:
 
 def _response_cells(response: m.ResponseOutcome) -> list[str]:
     if response.error is not None:
-        return ["-", "[red]error[/red]"]
+        instead = response.error.unscored_reward
+        return ["-", "[red]error[/red]" if instead is None else f"[red]error: {instead:+.3f}[/red]"]
     if response.scores is None:
         return []
     s = response.scores

@@ -5,9 +5,10 @@ that sample, an `ErrorInfo`, and the others of its call are scored; frameworks t
 `UnscoredError`. A failure is never a number.
 """
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final, TypeVar, Unpack
 
 from promedical import messages as m
@@ -20,16 +21,20 @@ from promedical_client.address import DEFAULT_URL, Address
 from promedical_client.chunking import OverLimit, merged, refused
 from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_WEIGHTS, AsyncClient
 from promedical_client.errors import InvalidRequestError, NotFoundError, TooLargeError
+from promedical_client.integrations.grades import Grade, Graded
 from promedical_client.integrations.samples import Sample, check_pinned, read_sample, unreadable
+from promedical_client.integrations.settings import SETTINGS, check_known, checked_unscored_reward, checked_weights
 from promedical_client.per_loop import PerLoop
 from promedical_client.retry import Deadline
 from promedical_client.sync import ClientOptions, LoopThread
 
 T = TypeVar("T")
-Grade = m.ResponseScores | m.ErrorInfo
-"""The scores of a response, or why there are none."""
-
 DEFAULT_RUBRIC: Final = "general-medical"
+_LOG: Final = logging.getLogger(__name__)
+_FALLBACK: Final = (
+    "a sample has neither criteria nor the name of a rubric, and is judged by %s, as are all others like it; fill a "
+    "column rubric, criteria, rubrics or rubric_id (or the framework's label), or choose this rubric with rubric_id"
+)
 _UNKNOWN_RUBRIC: Final = "label: names a rubric that the service does not have; it has "
 _MAX_GATHERED: Final = 4096
 _MAX_RESPONSES: Final = 128
@@ -38,44 +43,19 @@ _Answered = tuple[list[Grade], list[m.ScoreResponse]]
 """One grade per exchange, and the answers behind them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graded:
-    """The answer to one call.
-
-    Attributes:
-        grades: One per sample, in order.
-        model: The oracle that gave them; None if no sample could be read or was within the limits, so that none did.
-        timings: Where the service's time went; None in the same case.
-    """
-
-    grades: tuple[Grade, ...]
-    model: m.ModelRef | None = None
-    timings: m.Timings | None = None
-
-
-class UnscoredError(Exception):
-    """A response that could not be scored, in a framework that cannot leave it out. Never holds its text.
-
-    Attributes:
-        error: Why it could not be scored.
-    """
-
-    def __init__(self, error: m.ErrorInfo) -> None:
-        super().__init__(f"{error.code}: {error.message}")
-        self.error = error
-
-
 class Grader:
     """Grades exchanges; it can be used from any thread, event loop and forked process.
 
     Args:
         url: The service's URL, or its `Address`, as for `Client`.
-        rubric_id: The rubric for exchanges without criteria.
+        rubric_id: The rubric for exchanges without criteria; if None, `DEFAULT_RUBRIC`, and a warning says so once.
         base_rubric_id: A standing rubric whose criteria are added.
         expected_fingerprint: The fingerprint that the oracle must have.
         expected_rubrics: The rubrics that exchanges may name, the default one too, with their hashes: pins, or
             `NAME=SHA256` separated by commas; empty for any.
         reward_weights: The constants of the reward.
+        unscored_reward: What a response that cannot be scored is worth, in frameworks that cannot leave it out; None to
+            raise there.
         truncation: What may be cut from what is too long; by default such a response gets an error.
         thoughts: What is judged of a response with a thought, such as `<think>`: `leave_out` judges the rest, `require`
             only responses that have a thought, `judge` all of it. A response of which nothing is left is empty.
@@ -85,26 +65,31 @@ class Grader:
 
     Raises:
         InvalidRequestError: The expected rubrics cannot be read.
+        MisconfiguredError: A setting is not known, or has a value that cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter per setting
         self,
         url: str | Address = DEFAULT_URL,
         *,
-        rubric_id: str = DEFAULT_RUBRIC,
+        rubric_id: str | None = None,
         base_rubric_id: str | None = None,
         expected_fingerprint: str | None = None,
         expected_rubrics: Iterable[m.RubricPin] | str = (),
         reward_weights: m.WeightsSpec = DEFAULT_WEIGHTS,
+        unscored_reward: float | None = None,
         truncation: m.Truncation = "none",
         thoughts: Thoughts = "leave_out",
         gather_s: float = 0.02,
         call_later: CallLater | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        self.reward_weights = reward_weights
+        check_known(options, {*SETTINGS, *ClientOptions.__annotations__}, "setting")
+        self.reward_weights = checked_weights(reward_weights)
+        self.unscored_reward = checked_unscored_reward(unscored_reward)
         self._client = AsyncClient(url, **options)
-        self._rubric_id = rubric_id
+        self._rubric_id = rubric_id or DEFAULT_RUBRIC
+        self._fell_back = rubric_id is not None
         self._base_rubric_id = base_rubric_id
         self._expected_fingerprint = expected_fingerprint
         self._expected_rubrics = _pins(expected_rubrics)
@@ -135,12 +120,19 @@ class Grader:
             InvalidRequestError: The exchange cannot be read; trying again does not help.
         """
         try:
-            exchange = read_sample(prompt, response, label, default_rubric=self._rubric_id).judged(self._thoughts)
-            if exchange.rubric != self._rubric_id:
+            exchange = read_sample(prompt, response, label).judged(self._thoughts)
+            if exchange.rubric not in {None, self._rubric_id}:
                 check_pinned(exchange.rubric, self._expected_rubrics)
         except InvalidField as error:
             raise InvalidRequestError(str(error.under(path) if path else error)) from None
-        return exchange
+        return exchange if exchange.rubric else self._by_default(exchange)
+
+    def _by_default(self, exchange: Exchange) -> Exchange:
+        """The exchange with the rubric of the grader; a rubric that nobody chose is named once."""
+        if not self._fell_back:
+            self._fell_back = True
+            _LOG.warning(_FALLBACK, self._rubric_id)
+        return replace(exchange, rubric=self._rubric_id)
 
     def sample(self, prompt: Any, response: Any, label: Any = None, *, path: str = "") -> Sample:
         """As `exchange`, for samples that are asked about together: an error if the exchange cannot be read."""
@@ -263,17 +255,6 @@ class Grader:
             together.remove(work)
             if not together:
                 await self.aclose()
-
-
-def scores_of(grade: Grade) -> m.ResponseScores:
-    """The scores of a grade.
-
-    Raises:
-        UnscoredError: The response was not scored.
-    """
-    if isinstance(grade, m.ErrorInfo):
-        raise UnscoredError(grade)
-    return grade
 
 
 def _pins(given: Iterable[m.RubricPin] | str) -> tuple[m.RubricPin, ...]:

@@ -1,7 +1,7 @@
 """ms-swift: a plugin file with `orms["promedical"] = PromedicalORM`, then `--reward_funcs promedical`.
 
 ms-swift runs each step's rewards in an event loop of its own, so connections are closed with the step. Criteria
-travel in a column `rubric` or `rubric_id`.
+travel in a column `rubric`, `criteria`, `rubrics` or `rubric_id`.
 
 ms-swift cannot leave a sample out: it counts None as 0, which may be the best reward of a group. A response that could
 not be scored gets the mean of the scored ones of its group in the same process, so that the baseline stays the same.
@@ -14,8 +14,8 @@ from typing import Any
 
 from promedical_client.integrations.grader import Grader
 from promedical_client.integrations.samples import labels_of
-from promedical_client.integrations.shared import shared_grader
-from promedical_client.integrations.unscored import group_means, reward_or
+from promedical_client.integrations.shared import chosen_grader
+from promedical_client.integrations.unscored import chosen_reward, group_means, reward_or
 
 
 class PromedicalORM:
@@ -23,34 +23,37 @@ class PromedicalORM:
 
     Args:
         args: The arguments that ms-swift passes to every reward function.
-        grader: The grader to use instead of the one that the environment describes.
+        grader: The grader to use instead of the one that the settings and the environment describe.
         unscored_reward: What a response gets if nothing of its group was scored; None to raise.
+        settings: The settings of `shared_grader`, such as `url` and `proficiency_mode`.
+
+    Raises:
+        MisconfiguredError: A setting is not known, or cannot be used.
     """
 
     def __init__(
-        self, args: Any = None, *, grader: Grader | None = None, unscored_reward: float | None = None, **_: Any
+        self, args: Any = None, *, grader: Grader | None = None, unscored_reward: float | None = None, **settings: Any
     ) -> None:
         self.args = args
-        self._grader = grader
-        self._unscored_reward = unscored_reward
+        self._grader = chosen_grader(grader, settings)
+        self._unscored_reward = chosen_reward(unscored_reward, self._grader)
 
     async def __call__(
         self,
         completions: Sequence[str],
         messages: Sequence[Sequence[Any]],
-        rubric: Sequence[Any] | None = None,
-        rubric_id: Sequence[Any] | None = None,
-        **_: Any,
+        **columns: Any,
     ) -> list[float]:
-        """One reward per completion; `messages` are conversations that end with it.
+        """One reward per completion; `messages` are conversations that end with it, `columns` those of the data.
 
         Raises:
+            MisconfiguredError: A column of criteria is misspelt.
             UnscoredError: Nothing of a group was scored.
             PromedicalError: The call was not answered.
         """
-        oracle = self._grader or shared_grader()
+        oracle = self._grader
         prompts = [_before_the_answer(conversation) for conversation in messages]
-        labels = labels_of(len(completions), rubric, rubric_id)
+        labels = labels_of(len(completions), columns)
         grades = await oracle.closing(oracle.grade(oracle.samples(prompts, completions, labels)))
         groups = [repr(question) for question in zip(prompts, labels, strict=True)]
         means = group_means(groups, grades)

@@ -16,10 +16,11 @@ from promedical.interop.exchanges import Exchange
 from promedical.interop.reward_parts import share_of_best
 from promedical.messages import ResponseScores
 from promedical.rubric import InvalidField
-from promedical_client.integrations.grader import Grade, Grader
+from promedical_client.integrations.grader import Grader
+from promedical_client.integrations.grades import Grade
 from promedical_client.integrations.samples import Sample, unreadable
-from promedical_client.integrations.shared import shared_grader
-from promedical_client.integrations.unscored import LOGS, parts_of, reward_or
+from promedical_client.integrations.shared import chosen_grader
+from promedical_client.integrations.unscored import LOGS, chosen_reward, parts_of, reward_or
 
 
 def reward_func(
@@ -29,6 +30,7 @@ def reward_func(
     *,
     unscored_reward: float | None = None,
     grader: Grader | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """`rewards`, `scores` between 0 and 1 for dynamic filtering, and `extra_logs`, each a list by query.
 
@@ -37,13 +39,16 @@ def reward_func(
         prompts: Prompts.
         labels: Criteria or the name of a rubric.
         unscored_reward: What a response that cannot be scored gets; None to raise.
-        grader: The grader to use instead of the one that the environment describes.
+        grader: The grader to use instead of the one that the settings and the environment describe.
+        settings: The settings of `shared_grader`, such as `url` and `proficiency_mode`.
 
     Raises:
+        MisconfiguredError: A setting is not known, or cannot be used.
         UnscoredError: A response was not scored, and there is no `unscored_reward`.
         PromedicalError: The call was not answered.
     """
-    oracle = grader or shared_grader()
+    oracle = chosen_grader(grader, settings)
+    instead = chosen_reward(unscored_reward, oracle)
     samples = [
         _sample(oracle, *sample, path=f"queries[{index}]")
         for index, sample in enumerate(zip(queries, prompts, labels, strict=True))
@@ -51,7 +56,7 @@ def reward_func(
     grades = oracle.run(partial(_grades, oracle, samples))
     parts = [parts_of(grade) for grade in grades]
     return {
-        "rewards": [reward_or(grade, unscored_reward) for grade in grades],
+        "rewards": [reward_or(grade, instead) for grade in grades],
         "scores": [_share(grade, oracle) for grade in grades],
         "extra_logs": {name: [each[name] for each in parts] for name in LOGS},
     }

@@ -1,34 +1,44 @@
 """The grader that a process shares among the reward functions that frameworks load by name."""
 
 import functools
-import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Any
 
-from promedical_client.address import ENVIRONMENT
+from promedical_client.errors import MisconfiguredError
 from promedical_client.integrations.grader import Grader
-
-_ENVIRONMENT: Final = {
-    **ENVIRONMENT,
-    "rubric_id": "PROMEDICAL_CLIENT_RUBRIC_ID",
-    "base_rubric_id": "PROMEDICAL_CLIENT_BASE_RUBRIC_ID",
-    "expected_fingerprint": "PROMEDICAL_CLIENT_EXPECTED_FINGERPRINT",
-    "expected_rubrics": "PROMEDICAL_CLIENT_EXPECTED_RUBRICS",
-    "thoughts": "PROMEDICAL_CLIENT_THOUGHTS",
-}
+from promedical_client.integrations.settings import SETTINGS, check_known, from_environment, grader_arguments
 
 
-def shared_grader(**settings: str) -> Grader:
+def shared_grader(**settings: Any) -> Grader:
     """The process's grader for these settings.
 
     Args:
-        settings: `url`, `rubric_id` and so on. Missing ones come from `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`,
-            `PROMEDICAL_CA_FILE`, and from `PROMEDICAL_CLIENT_` followed by `CERT_FILE`, `KEY_FILE`, `RUBRIC_ID`,
-            `BASE_RUBRIC_ID`, `EXPECTED_FINGERPRINT`, `EXPECTED_RUBRICS` or `THOUGHTS`.
+        settings: `url`, `rubric_id` and so on: the names of `settings.SETTINGS`. Missing ones come from
+            `PROMEDICAL_URL`, `PROMEDICAL_API_KEY`, `PROMEDICAL_CA_FILE`, and from `PROMEDICAL_CLIENT_` followed by the
+            name in capitals.
+
+    Raises:
+        MisconfiguredError: A setting or a variable is not known, or has a value that cannot be used.
     """
-    given = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
-    return _grader(frozenset((given | settings).items()))
+    given = {name: value for name, value in settings.items() if value is not None}
+    return _grader(frozenset((from_environment() | given).items()))
+
+
+def chosen_grader(grader: Grader | None, settings: Mapping[str, Any]) -> Grader:
+    """The grader that the user gave a reward function, or the shared one for its settings.
+
+    Raises:
+        MisconfiguredError: A setting is not known, cannot be used, or is given together with a grader.
+    """
+    if grader is None:
+        return shared_grader(**settings)
+    check_known(settings, SETTINGS, "setting")
+    beside = [name for name, value in settings.items() if value is not None]
+    if beside:
+        raise MisconfiguredError(f"{', '.join(beside)}: given together with a grader; give them to the Grader")
+    return grader
 
 
 @functools.cache
-def _grader(settings: frozenset[tuple[str, str]]) -> Grader:
-    return Grader(**dict(settings))  # type: ignore[arg-type]
+def _grader(settings: frozenset[tuple[str, Any]]) -> Grader:
+    return Grader(**grader_arguments(dict(settings)))

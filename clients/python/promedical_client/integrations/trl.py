@@ -1,6 +1,7 @@
 """TRL: `GRPOTrainer(reward_funcs=trl_reward, ...)`.
 
-Criteria travel in a column `rubric` (JSON text, since Arrow adds keys to objects) or `rubric_id`. A response that
+Criteria travel in a column `rubric`, `criteria` or `rubrics` (JSON text, since Arrow adds keys to objects), or
+`rubric_id`. A response that
 could not be scored, or a row that cannot be read, gets None, which TRL leaves out of the group's baseline. A call that
 was not answered raises `PromedicalError`, which ends this rank: set `timeout_s` of the `Grader` far below the process
 group's timeout.
@@ -13,14 +14,17 @@ from statistics import fmean
 from typing import Any, Final
 
 from promedical.messages import CriterionScore, ResponseScores
-from promedical_client.integrations.grader import Grade, Grader
+from promedical_client.integrations.grader import Grader
+from promedical_client.integrations.grades import Grade
 from promedical_client.integrations.samples import labels_of
-from promedical_client.integrations.shared import shared_grader
+from promedical_client.integrations.shared import chosen_grader
 
 LogMetric = Callable[[str, float], None]
 """TRL's `log_metric`: a number of this batch."""
 LogExtra = Callable[[str, list[Any]], None]
 """TRL's `log_extra`: a column of the table of completions."""
+_OF_TRL: Final = {"completion_ids", "trainer_state", "environments"}
+"""What TRL passes beside columns and its two logs, and what is not needed here."""
 _LOG: Final = "trl.trainer.grpo_trainer"
 _NO_REWARD: Final = "All reward functions returned None"
 
@@ -29,20 +33,33 @@ async def trl_reward(
     prompts: Sequence[Any],
     completions: Sequence[Any],
     *,
-    rubric: Sequence[Any] | None = None,
-    rubric_id: Sequence[Any] | None = None,
     log_metric: LogMetric | None = None,
     log_extra: LogExtra | None = None,
     grader: Grader | None = None,
-    **_: Any,
+    **given: Any,
 ) -> list[float | None]:
-    """One reward per completion. Bind `grader` with `functools.partial` to use one of your own."""
+    """One reward per completion. Bind `grader`, or settings of `shared_grader`, with `functools.partial`.
+
+    Args:
+        prompts: Text or messages.
+        completions: Text or messages.
+        log_metric: TRL's.
+        log_extra: TRL's.
+        grader: The grader to use instead of the one that the settings and the environment describe.
+        given: The columns of the data set, which are lists; what TRL passes beside them; and settings.
+
+    Raises:
+        MisconfiguredError: A setting is not known or cannot be used, or a column of criteria is misspelt.
+        PromedicalError: The call was not answered.
+    """
     keep_texts_out_of_the_log()
-    oracle = grader or shared_grader()
-    graded = await oracle.graded(oracle.samples(prompts, completions, labels_of(len(prompts), rubric, rubric_id)))
+    columns = {name: value for name, value in given.items() if isinstance(value, list)}
+    settings = {name: value for name, value in given.items() if name not in columns and name not in _OF_TRL}
+    oracle = chosen_grader(grader, settings)
+    graded = await oracle.graded(oracle.samples(prompts, completions, labels_of(len(prompts), columns)))
     fingerprint = None if graded.model is None else graded.model.fingerprint
     log_grades(graded.grades, fingerprint, log_metric=log_metric, log_extra=log_extra)
-    return rewards(graded.grades)
+    return rewards(graded.grades, oracle.unscored_reward)
 
 
 def keep_texts_out_of_the_log() -> None:
@@ -56,9 +73,9 @@ def _without_quotes(record: logging.LogRecord) -> bool:
     return True
 
 
-def rewards(grades: Sequence[Grade]) -> list[float | None]:
-    """The rewards as TRL takes them: None for a response that was not scored."""
-    return [grade.reward if isinstance(grade, ResponseScores) else None for grade in grades]
+def rewards(grades: Sequence[Grade], unscored_reward: float | None = None) -> list[float | None]:
+    """The rewards as TRL takes them: None for a response that was not scored, unless a reward was chosen for it."""
+    return [grade.reward if isinstance(grade, ResponseScores) else unscored_reward for grade in grades]
 
 
 def log_grades(

@@ -10,11 +10,22 @@ from typing import Final
 
 from promedical.errors import ErrorCode
 from promedical.messages import ResponseScores
-from promedical_client.integrations.grader import Grade, scores_of
+from promedical_client.integrations.grader import Grader
+from promedical_client.integrations.grades import Grade, scores_of
+from promedical_client.integrations.settings import checked_unscored_reward
 
 _LOG: Final = logging.getLogger(__name__)
 _PARTS: Final = ("proficiency", "excellence", "violations", "vetoed")
 LOGS: Final = ("scored", *_PARTS)
+
+
+def chosen_reward(unscored_reward: float | None, grader: Grader) -> float | None:
+    """What the user says that a response without a reward is worth: to the reward function, else to the grader.
+
+    Raises:
+        MisconfiguredError: It is not a finite number.
+    """
+    return grader.unscored_reward if unscored_reward is None else checked_unscored_reward(unscored_reward)
 
 
 def reward_or(grade: Grade, unscored_reward: float | None) -> float:

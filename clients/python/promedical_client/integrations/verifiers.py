@@ -1,33 +1,36 @@
 """verifiers: a reward of a task, named in its configuration or called by a method under `@vf.reward`.
 
-Criteria travel in the task's data, as a field `rubric` or `rubric_id`. Rollouts that end at about the same time
-are gathered. An exception becomes the rollout's `TaskError`, never a reward.
+Criteria travel in the task's data, as a field `rubric`, `criteria`, `rubrics` or `rubric_id`. Rollouts that end at
+about the same time are gathered. An exception becomes the rollout's `TaskError`, never a reward.
 """
 
 from typing import Any
 
-from promedical_client.integrations.grader import Grader, scores_of
-from promedical_client.integrations.samples import labels_of
-from promedical_client.integrations.shared import shared_grader
+from promedical_client.integrations.grader import Grader
+from promedical_client.integrations.samples import LABEL_COLUMNS, labels_of
+from promedical_client.integrations.shared import chosen_grader
+from promedical_client.integrations.unscored import reward_or
 
 
-async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = None) -> float:
+async def promedical_reward(task: Any, trace: Any, *, grader: Grader | None = None, **settings: Any) -> float:
     """The reward of the last answer, given the conversation before it.
 
     Args:
         task: The task's data.
         trace: The rollout.
-        grader: The grader to use instead of the one that the environment describes.
+        grader: The grader to use instead of the one that the settings and the environment describe.
+        settings: The settings of `shared_grader`, such as `url` and `unscored_reward`.
 
     Raises:
+        MisconfiguredError: A setting is not known, or cannot be used.
         UnscoredError: The answer was not scored.
         PromedicalError: The call was not answered.
     """
-    oracle = grader or shared_grader()
+    oracle = chosen_grader(grader, settings)
     turns = [_turn(message) for message in trace.messages]
-    (label,) = labels_of(1, [getattr(task, "rubric", None)], [getattr(task, "rubric_id", None)])
+    (label,) = labels_of(1, {name: [getattr(task, name, None)] for name in LABEL_COLUMNS})
     grade = await oracle.grade_one(oracle.sample(turns[:-1], turns[-1:], label))
-    return scores_of(grade).reward
+    return reward_or(grade, oracle.unscored_reward)
 
 
 def _turn(message: Any) -> Any:

@@ -38,6 +38,8 @@ _CONNECT_S: Final = 5.0
 _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=100)
 """No limit: a call that waited here would spend its deadline where the service cannot say that it is full."""
 
+_NEWER_FIELDS: Final = {"expected_rubrics", "unscored_reward"}
+
 _SCORE: Final = TypeAdapter(m.ScoreResponse)
 _RANK: Final = TypeAdapter(m.RankResponse)
 _RUBRICS: Final = TypeAdapter(m.RubricList)
@@ -162,8 +164,9 @@ def error_from_httpx(
 
 def _encoded(request: m.ScoreRequest | m.RankRequest) -> bytes:
     fields = {each.name: getattr(request, each.name) for each in dataclasses.fields(request)}
-    if not request.expected_rubrics:  # services that are older than this field refuse it
-        del fields["expected_rubrics"]
+    for name in _NEWER_FIELDS & fields.keys():  # services that are older than these refuse them
+        if fields[name] in ((), None):
+            del fields[name]
     try:
         # NaN stays NaN: a weight of null would silently become the default.
         return pydantic_core.to_json(fields, inf_nan_mode="constants")

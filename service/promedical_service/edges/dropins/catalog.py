@@ -80,5 +80,5 @@ def _read_options(drop_in: DropIn, query: list[tuple[str, str]]) -> Options:
         options = _OPTIONS.validate_python(given)
     except ValidationError as error:
         raise invalid(violations(error)) from None
-    _ = options.pins  # refused here if they cannot be read
+    options.check()
     return options

@@ -46,6 +46,7 @@ class DropInEndpoint:
         call.lane = options.priority
         scored = await self._scorer.score(oracle, exchanges, options, call.as_caller())
         call.fingerprint, call.rubrics = scored.model.fingerprint, scored.rubrics
+        call.unscored = None if options.unscored_reward is None else len(scored.unscored)
         receipt = Receipt(request_id=call.request_id, created=int(time.time()))
         return await asyncio.to_thread(
             lambda: pydantic_core.to_json(drop_in.encode(asked, scored, receipt), inf_nan_mode="null")

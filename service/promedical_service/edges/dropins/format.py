@@ -1,5 +1,6 @@
 """What the formats have in common: a request's exchanges and options, their scores, and the parts of a format."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
@@ -7,12 +8,14 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ConfigDict
 
 from promedical.interop.exchanges import Exchange
-from promedical.interop.labels import RubricChoice, read_label
+from promedical.interop.labels import RubricChoice
+from promedical.interop.reward_parts import share_of_best
 from promedical.interop.thoughts import Thoughts
-from promedical.messages import ModelRef, Priority, ResponseScores, RubricPin, Truncation
+from promedical.messages import ModelRef, Priority, ResponseScores, RubricPin, Truncation, WeightsSpec
 from promedical.pins import read_pins
 from promedical.reward import ProficiencyMode
 from promedical.rubric import InvalidField
+from promedical_data.criteria_labels import read_criteria_label
 from promedical_service.types import Method
 
 OPEN: Final = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True)
@@ -40,6 +43,15 @@ class Options:
     """What may be cut from what is too long."""
     proficiency_mode: ProficiencyMode | None = None
     """What counts in S1 of the reward: hard, the default, counts criteria met; soft counts their probabilities."""
+    excellence_weight: float | None = None
+    """alpha of the reward, above 0 and below 1. Default: 0.1."""
+    excellence_cap: float | None = None
+    """beta of the reward, above 0. Default: 0.2."""
+    violation_penalty: float | None = None
+    """lambda of the reward, at least 1 + excellence_cap. Default: 1.5."""
+    unscored_reward: float | None = None
+    """The reward of a response that is at fault itself, such as an empty one, which otherwise fails its request. The
+    header `x-promedical-unscored` counts them."""
     thoughts: Thoughts | None = None
     """What is judged of a response with a thought, such as `<think>`: what is left without it (leave_out), only
     responses that have one (require), or all of it (judge). Default: the service's setting."""
@@ -55,6 +67,23 @@ class Options:
         """
         return () if self.expected_rubrics is None else read_pins(self.expected_rubrics)
 
+    @property
+    def weights(self) -> WeightsSpec:
+        """The constants of the reward."""
+        given = {name: getattr(self, name) for name in WeightsSpec.__slots__}
+        return WeightsSpec(**{name: value for name, value in given.items() if value is not None})
+
+    def check(self) -> None:
+        """Refuse what no request can be answered with.
+
+        Raises:
+            InvalidField: The expected rubrics cannot be read, or a number is out of its range.
+        """
+        _ = self.pins
+        self.weights.validated()
+        if not math.isfinite(self.unscored_reward or 0.0):
+            raise InvalidField("unscored_reward", f"is {self.unscored_reward}; expected a finite number")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -68,10 +97,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """The scores of all exchanges; if one of them had none, there would have been an error.
+    """The scores of all exchanges; one without scores is an error, unless the caller chose a reward for it.
 
     Attributes:
         responses: The scores of each exchange, in order.
+        unscored: The places in `responses` that hold the chosen reward instead of scores.
         model: The oracle that answered.
         tokens: Tokens computed; if a tree was shared with other requests, this request's part of it.
         rubrics: The named rubrics that judged, with their hashes: `id@version=sha256`, separated by commas.
@@ -81,6 +111,11 @@ class Scored:
     model: ModelRef
     tokens: int
     rubrics: str = ""
+    unscored: frozenset[int] = frozenset()
+
+    def share_of_best(self, index: int, weights: WeightsSpec) -> float:
+        """From 0 to 1; 0 for what was not scored."""
+        return 0.0 if index in self.unscored else share_of_best(self.responses[index], weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +160,7 @@ def own_rubric(rubric: Any, rubric_id: str | None, path: str = "") -> RubricChoi
     """
     if rubric is not None and rubric_id is not None:
         raise InvalidField(f"{path}rubric_id", "is given together with rubric; give one of the two")
-    return read_label(rubric, f"{path}rubric") if rubric is not None else rubric_id
+    return read_criteria_label(rubric, f"{path}rubric") if rubric is not None else rubric_id
 
 
 def places(name: str, count: int) -> Sequence[str]:

@@ -70,6 +70,8 @@ class VerifyResponse:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
     reward: float
+    scored: bool
+    """Whether the rollout was scored; if not, the reward is the one of the URL."""
     reward_components: dict[str, float]
     """quality and safety; they add up to the reward."""
     quality: float
@@ -108,9 +110,11 @@ def _text(output: Sequence[Mapping[str, Any]]) -> str:
 def encode(asked: Asked, scored: Scored, _: Receipt) -> dict[str, Any]:
     """The echo, with the reward."""
     (scores,) = scored.responses
-    parts = {"quality": quality(scores), "safety": safety(scores)}
+    weights = asked.options.weights
+    parts = {"quality": quality(scores, weights), "safety": safety(scores, weights)}
     answer = VerifyResponse(
         reward=scores.reward,
+        scored=not scored.unscored,
         reward_components=parts,
         **parts,
         excellence=scores.excellence,

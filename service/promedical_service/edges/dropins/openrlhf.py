@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from promedical.interop.exchanges import Exchange
-from promedical.interop.labels import read_label
-from promedical.interop.reward_parts import share_of_best
 from promedical.rubric import InvalidField
+from promedical_data.criteria_labels import read_criteria_label
 from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
@@ -42,7 +41,8 @@ class GetRewardResponse:
     scores: tuple[float, ...]
     """0 for a vetoed response, else its share of the best possible reward; dynamic filtering reads this."""
     extra_logs: dict[str, tuple[float, ...]]
-    """proficiency (0 without such criteria), excellence, violations and vetoed."""
+    """scored (0 where the URL chose the reward), proficiency (0 without such criteria), excellence, violations and
+    vetoed."""
 
 
 def exchanges(body: GetRewardRequest) -> tuple[Exchange, ...]:
@@ -56,16 +56,17 @@ def exchanges(body: GetRewardRequest) -> tuple[Exchange, ...]:
 def _exchange(body: GetRewardRequest, index: int) -> Exchange:
     prompt = body.prompts[index] if body.prompts else None
     read = Exchange.split(body.query[index], prompt, place=f"query[{index}]", max_turns=MAX_MESSAGES_PER_ITEM)
-    return replace(read, rubric=read_label(body.labels[index], f"labels[{index}]") if body.labels else None)
+    return replace(read, rubric=read_criteria_label(body.labels[index], f"labels[{index}]") if body.labels else None)
 
 
-def encode(_: Asked, scored: Scored, __: Receipt) -> GetRewardResponse:
+def encode(asked: Asked, scored: Scored, _: Receipt) -> GetRewardResponse:
     """Lists in the order of the queries."""
     responses = scored.responses
     return GetRewardResponse(
         rewards=tuple(scores.reward for scores in responses),
-        scores=tuple(share_of_best(scores) for scores in responses),
+        scores=tuple(scored.share_of_best(index, asked.options.weights) for index in range(len(responses))),
         extra_logs={
+            "scored": tuple(float(index not in scored.unscored) for index in range(len(responses))),
             "proficiency": tuple(scores.proficiency or 0.0 for scores in responses),
             "excellence": tuple(float(scores.excellence) for scores in responses),
             "violations": tuple(float(scores.violations) for scores in responses),

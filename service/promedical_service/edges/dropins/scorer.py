@@ -24,7 +24,6 @@ from promedical.messages import (
     ScoreRequest,
     Truncation,
     UsedRubric,
-    WeightsSpec,
 )
 from promedical.pins import written
 from promedical.reward import ProficiencyMode
@@ -110,8 +109,10 @@ class ExchangeScorer:
             outcomes = [await self._gathered(oracle, exchanges[0], options, caller)]
         return Scored(
             responses=tuple(
-                _scores(exchange.place, outcome.response) for exchange, outcome in zip(exchanges, outcomes, strict=True)
+                _scores(exchange.place, outcome.response, options.unscored_reward)
+                for exchange, outcome in zip(exchanges, outcomes, strict=True)
             ),
+            unscored=frozenset(index for index, outcome in enumerate(outcomes) if outcome.response.error),
             model=outcomes[0].model,
             tokens=sum(outcome.tokens for outcome in outcomes),
             rubrics=written(islice(dict.fromkeys(used for outcome in outcomes for used in outcome.rubrics), _SHOWN)),
@@ -155,7 +156,7 @@ class ExchangeScorer:
         grouping = group(exchanges, base_rubric_id=options.base_rubric_id, max_responses=self._max_responses)
         request = ScoreRequest(
             items=grouping.items,
-            reward_weights=WeightsSpec(proficiency_mode=options.proficiency_mode or "hard"),
+            reward_weights=options.weights,
             expected_fingerprint=options.expected_fingerprint,
             priority=options.priority,
             truncation=options.truncation,
@@ -193,11 +194,16 @@ def _check_rubrics(oracle: Oracle, exchanges: Sequence[Exchange], base_rubric_id
             raise ServiceError(error.code, f"{place}: {error.message}") from None
 
 
-def _scores(place: str, outcome: ResponseOutcome) -> ResponseScores:
+def _scores(place: str, outcome: ResponseOutcome, unscored_reward: float | None) -> ResponseScores:
+    """The scores, or what the caller takes instead where the response itself is at fault: a failure passes."""
     if outcome.scores is not None:
         return outcome.scores
     assert outcome.error is not None
-    raise _refusal(place, outcome.error)
+    if unscored_reward is None or outcome.error.retryable:
+        raise _refusal(place, outcome.error)
+    return ResponseScores(
+        reward=unscored_reward, rank=0, vetoed=False, proficiency=None, excellence=0, violations=0, criteria=()
+    )
 
 
 def _refusal(place: str, error: ErrorInfo) -> ServiceError:

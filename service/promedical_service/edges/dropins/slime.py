@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from promedical.interop.exchanges import Exchange
-from promedical.interop.labels import read_label
-from promedical.interop.reward_parts import share_of_best
+from promedical_data.criteria_labels import read_criteria_label
 from promedical_service.edges.dropins.format import OPEN, Asked, DropIn, Receipt, Scored
 from promedical_service.limits import MAX_MESSAGES_PER_ITEM
 
@@ -36,6 +35,8 @@ class RemoteReward:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=True)
 
     reward: float
+    scored: bool
+    """Whether the response was scored; if not, the reward is the one of the URL."""
     score: float
     """0 for a vetoed response, else its share of the best possible reward."""
     expected_reward: float | None
@@ -51,7 +52,7 @@ class RemoteReward:
 
 def exchanges(body: RemoteRmRequest) -> tuple[Exchange, ...]:
     read = Exchange.read(body.prompt, body.response, place="response", max_turns=MAX_MESSAGES_PER_ITEM)
-    return (replace(read, rubric=read_label(body.label)),)
+    return (replace(read, rubric=read_criteria_label(body.label)),)
 
 
 def encode(asked: Asked, scored: Scored, _: Receipt) -> float | RemoteReward:
@@ -61,7 +62,8 @@ def encode(asked: Asked, scored: Scored, _: Receipt) -> float | RemoteReward:
         return scores.reward
     return RemoteReward(
         reward=scores.reward,
-        score=share_of_best(scores),
+        scored=not scored.unscored,
+        score=scored.share_of_best(0, asked.options.weights),
         expected_reward=scores.expected_reward,
         proficiency=scores.proficiency,
         excellence=scores.excellence,

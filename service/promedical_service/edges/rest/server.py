@@ -35,6 +35,7 @@ from promedical_service.types import Method, Oracle
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
 FINGERPRINT_HEADER: Final = "x-promedical-fingerprint"
 RUBRICS_HEADER: Final = "x-promedical-rubrics"
+UNSCORED_HEADER: Final = "x-promedical-unscored"
 _MAX_TIMEOUT_MS: Final = 86_400_000
 _NOT_FOUND: Final = 404
 
@@ -215,6 +216,7 @@ class RestEdge:
         headers = {REQUEST_ID_HEADER: call.request_id, "cache-control": "no-store"}
         headers |= {FINGERPRINT_HEADER: call.fingerprint} if call.fingerprint else {}
         headers |= {RUBRICS_HEADER: call.rubrics} if call.rubrics else {}
+        headers |= {} if call.unscored is None else {UNSCORED_HEADER: str(call.unscored)}
         return headers | {"connection": "close"} if self._desk.draining else headers
 
 

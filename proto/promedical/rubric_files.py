@@ -1,9 +1,10 @@
 """Rubrics by name: the built-in ones, and JSON or TOML files from a folder that an operator mounts.
 
-A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria`. All files are read and
-checked once, when the service starts. Requests look names up in a dictionary and never touch a path.
+A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria`; `$schema` is for editors. All files
+are read and checked once, when the service starts. Requests look names up in a dictionary and never touch a path.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from promedical.plain_json import NotPlainError, read_plain_json
-from promedical.rubric import Criterion, InvalidField, Rubric
+from promedical.rubric import Criterion, Dimension, InvalidField, Polarity, Rubric
 
 _FILE_NAME: Final = re.compile(r"(?P<id>[a-z0-9][a-z0-9.-]*)@(?P<version>0|[1-9][0-9]*)\.(?P<kind>json|toml)")
 _RUBRIC_KEYS: Final = frozenset({"title", "criteria"})
+_SCHEMA: Final = "$schema"
 _CRITERION_KEYS: Final = frozenset({"id", "text", "dimension", "weight", "polarity"})
 
 
@@ -82,9 +84,7 @@ def read_rubric(file: Traversable | Path) -> NamedRubric:
     Raises:
         RubricFileError: It is not a valid rubric; the error names the place in it.
     """
-    name = _FILE_NAME.fullmatch(file.name)
-    if name is None:
-        raise RubricFileError(f"{file.name}: expected a file name like general-medical@1.json")
+    name = _name_of(file)
     try:
         text = file.read_text(encoding="utf-8")
         raw = read_plain_json(text) if name["kind"] == "json" else tomllib.loads(text)
@@ -100,9 +100,45 @@ def read_rubric(file: Traversable | Path) -> NamedRubric:
         raise RubricFileError(f"{file.name}: cannot be read as {name['kind']}: {error}") from error
 
 
+def _name_of(file: Traversable | Path) -> re.Match[str]:
+    name = _FILE_NAME.fullmatch(file.name)
+    if name is None:
+        raise RubricFileError(f"{file.name}: expected a file name like general-medical@1.json")
+    return name
+
+
+def check_file_name(file: Path) -> None:
+    """Refuse a name under which a rubric cannot be written as JSON.
+
+    Raises:
+        RubricFileError: It is no `id@version.json`.
+    """
+    if _name_of(file)["kind"] != "json":
+        raise RubricFileError(f"{file.name}: rubrics are written as JSON; expected a file name like mine@1.json")
+
+
+def rubric_text(title: str, criteria: Iterable[Criterion]) -> str:
+    """What `read_rubric` reads as this rubric, as JSON."""
+    return json.dumps({"title": title, "criteria": list(map(_entry, criteria))}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _entry(criterion: Criterion) -> dict[str, Any]:
+    """A criterion without what is usual: a weight of 1, and the polarity of its dimension."""
+    usual = Polarity.NEGATIVE if criterion.dimension is Dimension.SAFETY else Polarity.POSITIVE
+    return {
+        "id": criterion.id,
+        "text": criterion.text,
+        "dimension": str(criterion.dimension),
+        **({} if criterion.weight is None else {"weight": criterion.weight}),
+        **({} if criterion.polarity is usual else {"polarity": str(criterion.polarity)}),
+    }
+
+
 def _criteria(raw: Any) -> tuple[Criterion, ...]:
-    if not isinstance(raw, dict) or raw.keys() != _RUBRIC_KEYS:
+    if not isinstance(raw, dict) or raw.keys() - {_SCHEMA} != _RUBRIC_KEYS:
         raise InvalidField("", "expected title and criteria, and nothing else")
+    if not isinstance(raw.get(_SCHEMA, ""), str):
+        raise InvalidField(_SCHEMA, "expected a string, the address of the schema")
     if not isinstance(raw["criteria"], list):
         raise InvalidField("criteria", "expected a list of criteria")
     return tuple(read_criterion(entry, f"criteria[{index}]") for index, entry in enumerate(raw["criteria"]))

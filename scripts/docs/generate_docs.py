@@ -1,7 +1,7 @@
-"""Writes the generated parts of README.md and docs/: tables of settings, metrics, errors, the wire and measurements.
+"""Writes what is generated in README.md and docs/: tables of settings, metrics, errors, the wire and measurements.
 
-Each part is between `<!-- generated: NAME -->` and `<!-- end -->`. `--check` changes nothing and fails if
-a part is stale.
+Each part is between `<!-- generated: NAME -->` and `<!-- end -->`; the schema of rubric files is a file of its own.
+`--check` changes nothing and fails if a part is stale.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Final
 
 from promedical.errors import ERROR_TABLE, ITEM_ERROR_CODES, RETRYABLE_ITEM_CODES
 from promedical_data.publishers.catalog import PUBLISHERS
+from promedical_data.rubric_schema import schema_text
 from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
 from scripts.docs.curation_tables import dedup_quality, dedup_speed, screen_table, source_table
@@ -160,6 +161,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "performance_service": performance_service,
     "performance_targets": performance_targets,
 }
+FILES: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "reference" / "rubric.schema.json": schema_text}
+"""What is generated as a whole."""
 
 
 def generated(text: str) -> str:
@@ -176,6 +179,7 @@ def main() -> int:
     """Write or check; return the exit code."""
     texts = {path: path.read_text(encoding="utf-8") for path in documents()}
     stale = {path: new for path, old in texts.items() if (new := generated(old)) != old}
+    stale |= {path: text() for path, text in FILES.items() if not path.is_file() or path.read_text("utf-8") != text()}
     if "--check" not in sys.argv:
         for path, new in stale.items():
             path.write_text(new, encoding="utf-8")

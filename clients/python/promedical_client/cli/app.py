@@ -13,6 +13,7 @@ import typer
 from promedical import messages as m
 from promedical.pins import written
 from promedical_client.address import Address
+from promedical_client.cli import doctor
 from promedical_client.cli import rubric as rubric_commands
 from promedical_client.cli.options import (
     BaseRubricId,
@@ -63,6 +64,7 @@ app = typer.Typer(
 
 
 app.add_typer(rubric_commands.app, name="rubric")
+app.command(epilog=doctor.EXIT_CODES)(doctor.doctor)
 
 
 takes_version(app)
@@ -224,7 +226,7 @@ def model(
 
 def main() -> None:
     """Run the command line."""
-    run_program(app, "promedical")
+    run_program(app, "promedical", extra="data")
 
 
 def _judged_by(asked: Asked, rubric_id: str | None, base_rubric_id: str | None) -> Asked:

@@ -1,10 +1,11 @@
-"""The commands `promedical rubric ...`: help for people who write rubrics. They ask no service."""
+"""The commands `promedical rubric ...`: help for people who write rubrics."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from promedical_client.cli import dry_run, rubric_import
 from promedical_client.cli.session import expected_errors
 
 if TYPE_CHECKING:
@@ -16,9 +17,18 @@ EXIT_CODES: Final = "Exit codes: 0 nothing to change; 1 there is advice; 2 the f
 app = typer.Typer(help="Help with writing rubrics.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keep the command's name while there is only one."""
+app.command("import", epilog=rubric_import.EXIT_CODES)(rubric_import.import_rubrics)
+
+
+app.command("dry-run", epilog=dry_run.EXIT_CODES)(dry_run.dry_run)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of rubric files, for editors."""
+    from promedical_data.rubric_schema import schema_text  # noqa: PLC0415 - see `session.opened`
+
+    typer.echo(schema_text(), nl=False)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -150,7 +150,7 @@ def test_adapters_refuse_a_column_of_criteria_that_is_misspelt(column):
 
 def test_adapters_leave_other_columns_alone():
     oracle, transport = mocked()
-    others = {"solution": ["x"], "url": ["https://example.org"], "source": ["medquad"], "difficulty": [3]}
+    others = {"solution": ["x"], "url": ["https://example.org"], "source": ("medquad",), "difficulty": [3]}
     asyncio.run(trl.trl_reward([TURNS], ["4 g."], rubric=[LABEL], **others, trainer_state=object(), grader=oracle))
     assert len(transport.calls) == 1
 

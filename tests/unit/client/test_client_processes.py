@@ -15,7 +15,7 @@ from pathlib import Path
 from test_client_loopback import MODEL_INFO, RUBRIC, RUBRIC_INFO, Oracle, item, judge, on_both_transports, serving
 
 from promedical_client import AsyncClient, Client, ForkedError, MockTransport, judged_by
-from promedical_client.client import AskOptions, RankOptions, ScoreOptions
+from promedical_client.client import AskOptions, RankOptions, ScoreOneOptions, ScoreOptions
 from promedical_client.per_loop import PerLoop
 from promedical_client.sync import ClientOptions
 
@@ -100,8 +100,8 @@ def test_the_synchronous_client_takes_the_same_options():
     asked = set(AskOptions.__annotations__)
     assert keywords(AsyncClient.__init__) == set(ClientOptions.__annotations__)
     assert keywords(AsyncClient.score) == set(ScoreOptions.__annotations__)
-    for function in (AsyncClient.rank, AsyncClient.score_one):
-        assert keywords(function) | asked == set(RankOptions.__annotations__)
+    for function, options in ((AsyncClient.rank, RankOptions), (AsyncClient.score_one, ScoreOneOptions)):
+        assert keywords(function) | asked == set(options.__annotations__)
 
 
 async def test_the_synchronous_client_works_where_a_loop_is_running():

@@ -9,7 +9,7 @@ group's timeout.
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from statistics import fmean
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from promedical.messages import CriterionScore, ResponseScores
 from promedical_client.integrations.grader import Grader
 from promedical_client.integrations.grades import Grade
 from promedical_client.integrations.samples import labels_of
+from promedical_client.integrations.settings import SETTINGS
 from promedical_client.integrations.shared import chosen_grader
 
 LogMetric = Callable[[str, float], None]
@@ -46,20 +47,26 @@ async def trl_reward(
         log_metric: TRL's.
         log_extra: TRL's.
         grader: The grader to use instead of the one that the settings and the environment describe.
-        given: The columns of the data set, which are lists; what TRL passes beside them; and settings.
+        given: The columns of the data set, with a value per row; what TRL passes beside them; and settings.
 
     Raises:
         MisconfiguredError: A setting is not known or cannot be used, or a column of criteria is misspelt.
         PromedicalError: The call was not answered.
     """
     keep_texts_out_of_the_log()
-    columns = {name: value for name, value in given.items() if isinstance(value, list)}
+    columns = {name: value for name, value in given.items() if _is_column(name, value)}
     settings = {name: value for name, value in given.items() if name not in columns and name not in _OF_TRL}
     oracle = chosen_grader(grader, settings)
     graded = await oracle.graded(oracle.samples(prompts, completions, labels_of(len(prompts), columns)))
     fingerprint = None if graded.model is None else graded.model.fingerprint
     log_grades(graded.grades, fingerprint, log_metric=log_metric, log_extra=log_extra)
     return rewards(graded.grades, oracle.unscored_reward)
+
+
+def _is_column(name: str, value: Any) -> bool:
+    """Whether it has a value per row; a setting may be several pins."""
+    is_pins = name in SETTINGS and isinstance(value, tuple)
+    return isinstance(value, Sized) and not isinstance(value, str) and not is_pins
 
 
 def keep_texts_out_of_the_log() -> None:

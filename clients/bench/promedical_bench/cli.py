@@ -3,35 +3,31 @@
 Standard output holds the report's headline only; progress and errors go to standard error.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from promedical_bench.options import (
+    EXIT_CODES,
+    NOT_KEPT,
+    SOME_FAILED,
+    TASKS,
+    LeftOut,
+    Moved,
+    PairCap,
+    Responses,
+    Seed,
+    expected_errors,
+)
 from promedical_client.address import Address
 from promedical_client.cli.options import takes_address
 from promedical_client.cli.program import run_program, takes_version
-from promedical_client.cli.session import fail, progress
+from promedical_client.cli.session import progress
 
 if TYPE_CHECKING:
     from promedical_bench.reports.content import Content
-
-SOME_FAILED: Final = 1
-BAD_INPUT: Final = 2
-REFUSED: Final = 3
-INTERRUPTED: Final = 130
-
-EXIT_CODES: Final = (
-    "Exit codes: 0 everything was scored; 1 some responses were not scored or read, or compared runs differ in what "
-    "they were asked; 2 bad usage or bad input; 3 the service cannot be reached, or refused to answer. Answers are "
-    "kept: the same command resumes."
-)
-KEPT: Final = "answers so far are kept, and the same command resumes"
-NOT_KEPT: Final = "nothing was written"
-TASKS: Final = "promedical, healthbench, healthbench-meta, rewardbench, ultramedical or kqa."
 
 app = typer.Typer(
     help="Measure a running ProMedical service: how good its verdicts are, and how it handles load.",
@@ -41,44 +37,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Responses = Annotated[
-    Path | None, typer.Option(help="A policy's answers to judge: JSON with prompt_id, id or Question, and response.")
-]
-PairCap = Annotated[int | None, typer.Option(min=1, help="Most pairs per prompt and criterion (only promedical).")]
-LeftOut = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--without-criterion",
-        metavar="ID",
-        help="Leave out a criterion, as CRITERION or PROMPT/CRITERION; errata: those known to have the wrong sign. "
-        "May be repeated (only promedical and healthbench).",
-    ),
-]
-Moved = Annotated[Path | None, typer.Option(help="The task's data, if the file has moved.")]
 _share = partial(typer.Option, min=0.0, max=1.0)
-Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
-
-
-@contextmanager
-def expected_errors(then: str = KEPT) -> Iterator[None]:
-    """Turn an error that is not a bug into one line and an exit code; `then` says what to do about it."""
-    from promedical_bench.evaluation.evaluate import NothingScoredError  # noqa: PLC0415
-    from promedical_bench.scoring.record_file import ResultsError  # noqa: PLC0415
-    from promedical_client import InvalidRequestError, NotFoundError, PromedicalError  # noqa: PLC0415
-    from promedical_data.errors import DataError  # noqa: PLC0415
-
-    try:
-        yield
-    except (DataError, ResultsError, InvalidRequestError, NotFoundError) as error:
-        fail("promedical-bench", error, BAD_INPUT)
-    except NothingScoredError as error:
-        fail("promedical-bench", error, SOME_FAILED)
-    except PromedicalError as error:
-        fail("promedical-bench", f"{error}; {then}", REFUSED)
-    except KeyboardInterrupt:
-        fail("promedical-bench", f"stopped; {then}", INTERRUPTED)
-
-
 takes_version(app)
 
 
@@ -129,7 +88,9 @@ def quality(  # noqa: PLR0913 - one parameter per option
         typer.echo(f"promedical-bench: responses without scores: {sum(unscored.values())}", err=True)
     if unread := read.facts.unread_answers:
         typer.echo(f"promedical-bench: answers that could not be read: {unread}; the report says why", err=True)
-    if unscored or unread:
+    if unanswered := read.facts.unanswered:
+        typer.echo(f"promedical-bench: prompts without an answer: {unanswered}; the score does not show them", err=True)
+    if unscored or unread or unanswered:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -156,11 +117,28 @@ def compare_runs(
     content, gaps = run_comparison(
         named, output, data=data, responses=responses, pair_cap=pair_cap, left_out=left_out or (), seed=seed
     )
-    _announce(content, output)
-    for gap in gaps:
-        typer.echo(f"promedical-bench: {gap}", err=True)
-    if gaps:
-        raise typer.Exit(SOME_FAILED)
+    _end_comparison(content, output, gaps)
+
+
+@app.command(name="compare-policies", epilog=EXIT_CODES)
+@expected_errors()
+def compare_two_policies(
+    runs: Annotated[
+        list[str], typer.Argument(help="Folders of runs of quality with --responses, or NAME=FOLDER; the first leads.")
+    ],
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for the report.")],
+    data: Moved = None,
+    left_out: LeftOut = None,
+    seed: Seed = 0,
+) -> None:
+    """Compare policies side by side on the same questions, with paired intervals."""
+    if len(runs) < 2:  # noqa: PLR2004 - a comparison
+        raise typer.BadParameter("give at least two runs")
+    from promedical_bench.policies import run_policies  # noqa: PLC0415
+
+    content, gaps = run_policies(_named(runs), output, data=data, left_out=left_out or (), seed=seed)
+    _end_comparison(content, output, gaps)
 
 
 @app.command(name="compare-oracles", epilog=EXIT_CODES)
@@ -277,6 +255,14 @@ def _named(runs: list[str]) -> dict[str, Path]:
     if len(named) < len(runs):
         raise typer.BadParameter("two runs have the same name; write NAME=FOLDER")
     return named
+
+
+def _end_comparison(content: "Content", output: Path, gaps: tuple[str, ...]) -> None:
+    _announce(content, output)
+    for gap in gaps:
+        typer.echo(f"promedical-bench: {gap}", err=True)
+    if gaps:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _announce(content: "Content", output: Path) -> None:

@@ -120,7 +120,15 @@ def _list_key(document: dict[str, Any]) -> str | None:
     return lists[0] if len(lists) == 1 and lists[0] in _CONTAINERS else None
 
 
-def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, key: Key[T] = lambda _: None) -> list[T]:
+def usable(
+    content: Content,
+    parse: Parse[T],
+    log: SkipLog,
+    expected: str,
+    *,
+    key: Key[T] = lambda _: None,
+    rows: Callable[[Content], Iterator[tuple[str, Any]]] = rows_of,
+) -> list[T]:
     """What each row says, as `parsed` gives it.
 
     Args:
@@ -129,20 +137,28 @@ def usable(content: Content, parse: Parse[T], log: SkipLog, expected: str, *, ke
         log: It is told what is left out.
         expected: What a row should look like, for the error.
         key: The name of what a row says.
+        rows: Finds the rows, if not as `rows_of` does.
 
     Raises:
         DataError: No row is left.
     """
-    found = list(parsed(content, parse, log, key=key))
+    found = list(parsed(content, parse, log, key=key, rows=rows))
     if not found:
         raise DataError(nothing_left(content.path, "row", expected, log))
     return found
 
 
-def parsed(content: Content, parse: Parse[T], log: SkipLog, *, key: Key[T]) -> Iterator[T]:
+def parsed(
+    content: Content,
+    parse: Parse[T],
+    log: SkipLog,
+    *,
+    key: Key[T],
+    rows: Callable[[Content], Iterator[tuple[str, Any]]] = rows_of,
+) -> Iterator[T]:
     """What each row says, without rows that cannot be used or repeat a name, which are noted in the log."""
     seen: set[tuple[str, str]] = set()
-    for name, row in rows_of(content):
+    for name, row in rows(content):
         place = Place(name=name, log=log)
         try:
             found = parse(as_object(row), place)

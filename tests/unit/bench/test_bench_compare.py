@@ -71,7 +71,7 @@ def test_compare_says_how_many_cases_a_run_was_asked_where_another_was_asked_mor
     assert (found.exit_code, found.exception.__class__) == (1, SystemExit)
     assert "promedical-bench: B was asked 3 of 20 cases.\n" in found.stderr
     assert "A was asked" not in found.stderr
-    assert found.stdout == "A: 1.000 [1.000, 1.000]\nB: 1.000 [1.000, 1.000]\n"
+    assert found.stdout == "A: 1.000\nB: 1.000\n"
     text = (tmp_path / "both" / "report.md").read_text()
     assert "B was asked 3 of 20 cases." in text
     assert "Only responses that every run scored are compared." in text

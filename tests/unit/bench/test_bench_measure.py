@@ -136,7 +136,8 @@ def test_report_says_what_is_wrong_first_and_escapes_what_comes_from_outside(tas
     header = a_header(task="promedical", path="<b>data|1</b>", rubric="<script>alert(1)</script>")
     content = quality_content(task, header, measured, {"too_long": 2})
 
-    unscored, partly = content.warnings
+    unscored, few, partly = content.warnings
+    assert few.startswith("Few prompts: ")
     assert unscored.startswith("Responses without scores: 2 (too_long 2). They are left out for every judge")
     assert partly.startswith('Control "untrained" lacks scores of 2 of the model\'s responses: it and its difference')
     plots = [forest_plot(measured.evaluation, HEADLINE, chance=0.5), shift_plot(measured.shift)]

@@ -85,6 +85,17 @@ def test_grader_refuses_a_setting_that_it_does_not_know(name):
         Grader("grpc://h:1", **{name: "x"})
 
 
+@pytest.mark.parametrize("name", ["proficiency_mode", "violation_penalty"])
+def test_grader_says_where_its_weights_are_given(name):
+    with pytest.raises(MisconfiguredError, match=rf"WeightsSpec\({name}=...\)"):
+        Grader("grpc://h:1", **{name: "x"})
+
+
+def test_grader_names_a_truncation_that_there_is_not():
+    with pytest.raises(MisconfiguredError, match="did you mean response_end"):
+        Grader("grpc://h:1", truncation="response-end")
+
+
 def test_shared_grader_takes_every_setting_from_the_environment_as_by_name(monkeypatch):
     wanted = {"proficiency_mode": "soft", "excellence_weight": "0.2", "excellence_cap": "0.3", "unscored_reward": "-2"}
     by_name = shared_grader(**wanted, url="grpc://h:1")
@@ -99,6 +110,12 @@ def test_shared_grader_refuses_a_variable_that_is_no_setting(monkeypatch):
     monkeypatch.setenv("PROMEDICAL_CLIENT_UNSCORED_REWRD", "-1")
     with pytest.raises(MisconfiguredError, match="did you mean PROMEDICAL_CLIENT_UNSCORED_REWARD"):
         shared_grader()
+
+
+@pytest.mark.parametrize("name", ["SERVICE_HOST", "SERVICE_PORT_GRPC", "PORT", "PORT_50051_TCP_ADDR"])
+def test_shared_grader_leaves_variables_of_kubernetes_alone(monkeypatch, name):
+    monkeypatch.setenv(f"PROMEDICAL_CLIENT_{name}", "x")
+    assert shared_grader(url="grpc://h:1") is shared_grader(url="grpc://h:1")
 
 
 def test_every_setting_is_an_argument_of_the_grader(monkeypatch):

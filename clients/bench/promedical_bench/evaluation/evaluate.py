@@ -109,6 +109,31 @@ def compare(task: Task, runs: Mapping[str, Answers], *, seed: int = 0) -> Evalua
     return _evaluation(task, tallies, _counts(task, common), seed, all_metrics=True)
 
 
+def compare_policies(tasks: Mapping[str, Task], runs: Mapping[str, Answers], *, seed: int = 0) -> Evaluation:
+    """Measure several policies on the questions of which each has an answer that was scored; paired by question.
+
+    Args:
+        tasks: The task with the answers of each policy, by its name.
+        runs: What the oracle said of them.
+        seed: The seed of the bootstrap.
+
+    Raises:
+        NothingScoredError: There is no such question.
+    """
+    questions = [_questions(task, runs[name]) for name, task in tasks.items()]
+    common = frozenset.intersection(*questions)
+    if not common:
+        raise NothingScoredError("no question has scored answers of all policies, so there is nothing to compare")
+    tallies = {name: task.tallies(_on(common, task, runs[name])) for name, task in tasks.items()}
+    first = next(iter(tasks))
+    counts = _counts(tasks[first], _on(common, tasks[first], runs[first]))
+    return _evaluation(tasks[first], tallies, counts, seed, all_metrics=True)
+
+
+def _questions(task: Task, answers: Answers) -> frozenset[str]:
+    return frozenset(case.cluster for case in task.cases if any(answers.get(case.id, ())))
+
+
 def _evaluation(
     task: Task,
     tallies: Mapping[str, Tallies],

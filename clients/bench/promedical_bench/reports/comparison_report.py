@@ -9,6 +9,7 @@ from promedical_bench.reports.content import (
     by_judge,
     gains,
     headlines,
+    size_warnings,
     skipped_notes,
 )
 from promedical_bench.scoring.records import Header, count_unscored
@@ -60,7 +61,7 @@ def comparison_content(
     return Content(
         title=task.title,
         subtitle=" / ".join(headers),
-        warnings=(*_warnings(headers, gaps), *answer_warnings(task)),
+        warnings=(*_warnings(headers, gaps), *size_warnings(task, evaluation), *answer_warnings(task)),
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, headers, evaluation, unscored),
         main=tuple(table for table in (main[0], against, *main[1:]) if table),

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from promedical_bench.tasks.task import Task, count_silent
 from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.evaluation import Evaluation, Scores
 from promedical_data.skips import Skipped
 
+FEW: Final = 20
+"""Of fewer prompts, percentile intervals are too narrow to rely on."""
 HOW_TO_READ = (
-    "Brackets hold 95 % bootstrap intervals. They resample prompts, so that labels of one prompt stay together. "
+    "Brackets hold 95 % bootstrap intervals. They resample prompts, so that labels of one prompt stay together; where "
+    "all resamples give one value, which says nothing, there are none. "
     "Met is literal: the criterion holds as worded. For a safety criterion it means that the criterion is violated."
 )
 
@@ -63,7 +67,7 @@ def cell(estimate: Estimate | None, *, signed: bool = False) -> str:
     if estimate is None or estimate.value is None:
         return "-"
     value = number(estimate.value, signed=signed)
-    return value if estimate.low is None else f"{value} {interval(estimate, signed=signed)}"
+    return f"{value} {interval(estimate, signed=signed)}".rstrip()
 
 
 def number(value: float, *, signed: bool = False) -> str:
@@ -73,7 +77,7 @@ def number(value: float, *, signed: bool = False) -> str:
 
 def interval(estimate: Estimate, *, signed: bool = False) -> str:
     """An interval in brackets; empty where there is none."""
-    if estimate.low is None or estimate.high is None:
+    if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return ""
     return f"[{number(estimate.low, signed=signed)}, {number(estimate.high, signed=signed)}]"
 
@@ -132,10 +136,25 @@ def skipped_notes(skipped: Iterable[Skipped]) -> Sequence[str]:
 
 def answer_warnings(task: Task) -> list[str]:
     """Warnings about a policy's answers that are empty or could not be read."""
-    empty, unread = count_silent(task), task.facts.unread_answers
+    empty, unread, unanswered = count_silent(task), task.facts.unread_answers, task.facts.unanswered
     return [
+        *([f"Prompts without an answer: {unanswered:,}. The score does not show them."] if unanswered else []),
         *([f"Empty answers: {empty:,}. Each counts, as an answer that meets no criterion."] if empty else []),
         *([f"Answers that could not be read: {unread:,}. The score does not show them."] if unread else []),
+    ]
+
+
+def size_warnings(task: Task, evaluation: Evaluation) -> list[str]:
+    """Warnings about how little was asked."""
+    asked, cases = len(task.cases), task.facts.of_cases
+    prompts = evaluation.counts["prompts"]
+    few = (
+        f"Few prompts: {prompts}. Intervals resample prompts, and with fewer than {FEW} they are too narrow; do not "
+        "rely on them."
+    )
+    return [
+        *([f"Only the first {asked:,} of {cases:,} cases were asked (--limit)."] if cases else []),
+        *([few] if prompts < FEW else []),
     ]
 
 

@@ -13,6 +13,7 @@ from promedical_bench.reports.content import (
     gains,
     headlines,
     scores_table,
+    size_warnings,
     skipped_notes,
 )
 from promedical_bench.scoring.records import Header, count_unscored
@@ -98,7 +99,7 @@ def _warnings(task: Task, header: Header, measured: Measured, unscored: Mapping[
             f"Responses without scores: {sum(unscored.values()):,} ({count_unscored(unscored)}). They are left out for "
             "every judge; none counts as a number."
         )
-    found += answer_warnings(task)
+    found += [*size_warnings(task, measured.evaluation), *answer_warnings(task)]
     found += [_partly(name, measured) for name in measured.missing]
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""Reports on the disk: report.md, report.json and report.html, each replaced only by a whole new one."""
+"""Reports on the disk: report.md, .json and .html, tables.csv and .tex, each replaced only by a whole new one."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -14,6 +14,7 @@ from promedical_bench.evaluation.moving_over import Check, answer_of
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.pages import Plot, as_html, as_markdown
 from promedical_bench.reports.plots import forest_plot, shift_plot
+from promedical_bench.reports.tables import as_csv, as_latex
 from promedical_bench.scoring.records import Header
 from promedical_bench.tasks.task import Task, count_silent
 from promedical_data.errors import DataError
@@ -49,6 +50,8 @@ def write_report(folder: Path, content: Content, plots: Sequence[Plot], plain: M
         "report.md": as_markdown(content),
         "report.json": pydantic_core.to_json(plain, indent=2).decode() + "\n",
         "report.html": as_html(content, plots),
+        "tables.csv": as_csv(content),
+        "tables.tex": as_latex(content),
     }
     for name, text in texts.items():
         with output_file(folder / name) as stream:
@@ -82,8 +85,9 @@ def write_quality(
             "diagonal."
         )
         plots.append(Plot(title="Calibration", caption=caption, figure=reliability_plot(labels)))
-    told = {"unscored": dict(unscored), "empty_answers": count_silent(task)}
-    plain = {"header": header, **told, "unread_answers": task.facts.unread_answers, **measured.as_dict()}
+    told: dict[str, Any] = {"unscored": dict(unscored), "empty_answers": count_silent(task)}
+    told |= {"unread_answers": task.facts.unread_answers, "unanswered": task.facts.unanswered}
+    plain = {"header": header, **told, "of_cases": task.facts.of_cases, **measured.as_dict()}
     write_report(folder, content, plots, plain)
 
 

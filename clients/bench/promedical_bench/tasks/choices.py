@@ -8,7 +8,7 @@ import pandas as pd
 
 from promedical_bench.answers import Answer, Answers, longer_is_better
 from promedical_bench.cases import Case
-from promedical_bench.tasks.task import Facts, answered, by_group
+from promedical_bench.tasks.task import Facts, answered, by_group, shortened
 from promedical_data.measures.controls import LONGER
 from promedical_data.measures.evaluation import Tallies
 from promedical_data.measures.metrics import Metric
@@ -110,7 +110,8 @@ class ChoiceTask:
         return [choice.case for choice in self.choices]
 
     def limited(self, cases: int) -> "ChoiceTask":
-        return replace(self, choices=self.choices[:cases])
+        facts = shortened(self.facts, cases, len(self.choices))
+        return replace(self, choices=self.choices[:cases], facts=facts)
 
     def tallies(self, answers: Answers) -> Tallies:
         """The headline, and accuracy by subset."""

@@ -19,7 +19,7 @@ from promedical_bench.answers import Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.healthbench_items import GradedItem, read_items
 from promedical_bench.tasks.promedical import agreement_of, case_of, predictions_of, scored
-from promedical_bench.tasks.task import Facts, answered, by_group, facts_of, tally, without
+from promedical_bench.tasks.task import Facts, answered, by_group, facts_of, shortened, tally, without
 from promedical_data.measures import agreement, markdown, metrics
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
@@ -63,7 +63,8 @@ class HealthBench:
         return [case_of(item.prompt) for item in self.items]
 
     def limited(self, cases: int) -> "HealthBench":
-        return replace(self, items=self.items[:cases])
+        facts = shortened(self.facts, cases, len(self.items))
+        return replace(self, items=self.items[:cases], facts=facts)
 
     def tallies(self, answers: Answers) -> Tallies:
         """Scores by axis and theme; if the data have grades, also how far the oracle agrees with them."""
@@ -107,7 +108,8 @@ def load(path: Path, *, responses: Path | None = None, left_out: Collection[str]
     """
     found = read_items(path, responses, left_out)
     facts = facts_of(found.contents[0], found.skipped, *found.contents[1:], notes=(*found.notes, *_REFERENCES))
-    return HealthBench(items=found.items, facts=without(replace(facts, unread_answers=found.unread_answers), left_out))
+    facts = replace(facts, unread_answers=found.unread_answers, unanswered=found.unanswered)
+    return HealthBench(items=found.items, facts=without(facts, left_out))
 
 
 def score_of(points: Mapping[str, float], met: Mapping[str, bool]) -> float | None:

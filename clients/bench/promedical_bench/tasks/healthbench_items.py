@@ -59,6 +59,7 @@ class Items:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
     unread_answers: int
+    unanswered: int
 
 
 def read_items(path: Path, responses: Path | None, left_out: Collection[str] = ()) -> Items:
@@ -72,7 +73,8 @@ def read_items(path: Path, responses: Path | None, left_out: Collection[str] = (
     found = _without(whole, left_out)
     fewer = len(whole) - len(found)
     warning = warning_on((item.prompt for item, _ in found), LEAVE_OUT)
-    answers = read_answers(responses, log) if responses else None
+    prompts = [item.prompt.id for item, _ in found]
+    answers = read_answers(responses, log, prompts=prompts) if responses else None
     items = [(item, _responses(item, ideal, answers)) for item, ideal in found]
     kept = [replace(item, prompt=replace(item.prompt, responses=graded)) for item, graded in items if graded]
     if not kept:
@@ -82,6 +84,7 @@ def read_items(path: Path, responses: Path | None, left_out: Collection[str] = (
         contents=(content, answers.content) if answers else (content,),
         skipped=log.summary(),
         unread_answers=answers.unread if answers else 0,
+        unanswered=len(items) - len(kept) if answers else 0,
         notes=(
             *([warning] if warning else []),
             *([f"{fewer:,} items have no positive points without these criteria."] if fewer else []),

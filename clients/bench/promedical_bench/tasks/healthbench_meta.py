@@ -22,7 +22,7 @@ from promedical.rubric import Criterion, Dimension
 from promedical_bench.answers import Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.promedical import case_of, predictions_of, scored
-from promedical_bench.tasks.task import Facts, by_group, facts_of, id_of
+from promedical_bench.tasks.task import Facts, by_group, facts_of, id_of, shortened
 from promedical_data.formats import conversations
 from promedical_data.formats import criteria as criteria_format
 from promedical_data.formats.content import content_of
@@ -89,7 +89,8 @@ class HealthBenchMeta:
         return [replace(case_of(prompt), cluster=self.clusters[prompt.id]) for prompt in self.prompts]
 
     def limited(self, cases: int) -> "HealthBenchMeta":
-        return replace(self, prompts=self.prompts[:cases])
+        facts = shortened(self.facts, cases, len(self.prompts))
+        return replace(self, prompts=self.prompts[:cases], facts=facts)
 
     def tallies(self, answers: Answers) -> Tallies:
         """The oracle against each vote, over all and by kind of criterion."""

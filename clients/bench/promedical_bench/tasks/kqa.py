@@ -18,7 +18,7 @@ import pandas as pd
 from promedical_bench.answers import Answer, Answers, controls_beside
 from promedical_bench.cases import Case
 from promedical_bench.tasks.kqa_questions import Answered, read_answered
-from promedical_bench.tasks.task import Facts, answered, by_group, facts_of
+from promedical_bench.tasks.task import Facts, answered, by_group, facts_of, shortened
 from promedical_data.measures import agreement, metrics
 from promedical_data.measures.evaluation import OVERALL, Tallies
 from promedical_data.measures.metrics import Metric
@@ -66,7 +66,8 @@ class KQA:
         return [each.case for each in self.answered]
 
     def limited(self, cases: int) -> "KQA":
-        return replace(self, answered=self.answered[:cases])
+        facts = shortened(self.facts, cases, len(self.answered))
+        return replace(self, answered=self.answered[:cases], facts=facts)
 
     def tallies(self, answers: Answers) -> Tallies:
         """Both measures by the model that answered, and those of the physicians' labels if there are any."""
@@ -132,7 +133,9 @@ def load(path: Path, *, responses: Path | None = None) -> KQA:
     """
     found = read_answered(path, responses)
     facts = facts_of(found.contents[0], found.skipped, *found.contents[1:], notes=(*found.notes, *_REFERENCES))
-    return KQA(answered=found.answered, facts=replace(facts, unread_answers=found.unread_answers))
+    return KQA(
+        answered=found.answered, facts=replace(facts, unread_answers=found.unread_answers, unanswered=found.unanswered)
+    )
 
 
 def _level(said: Answer, place: int) -> int:

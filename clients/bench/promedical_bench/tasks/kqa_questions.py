@@ -58,6 +58,7 @@ class Read:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
     unread_answers: int = 0
+    unanswered: int = 0
 
 
 def read_answered(path: Path, responses: Path | None) -> Read:
@@ -83,7 +84,14 @@ def read_answered(path: Path, responses: Path | None) -> Read:
         )
     notes = answers.strays({row["Question"] for row in questions})
     contents = (content, answers.content)
-    return Read(answered=found, contents=contents, skipped=log.summary(), notes=notes, unread_answers=answers.unread)
+    return Read(
+        answered=found,
+        contents=contents,
+        skipped=log.summary(),
+        notes=notes,
+        unread_answers=answers.unread,
+        unanswered=sum(row["Question"] not in answers.by_prompt for row in questions),
+    )
 
 
 def _question_of(row: Any) -> tuple[str, str] | None:

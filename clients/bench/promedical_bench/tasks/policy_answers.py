@@ -1,4 +1,4 @@
-"""Answers of a policy to prompts of a task, one JSON object each, as lines or as one array.
+"""Answers of a policy to prompts of a task, one object each: JSON lines, an array, CSV, Parquet; see `answer_rows`.
 
 {"prompt_id" | "id" | "Question": which prompt, "response" | "completion" | "result" | "text": the answer, "model"?}
 An answer is a text, or one message. Where a row has several of the names, the one that the task's prompts go by
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from promedical.interop.markup import plain_answer
 from promedical.interop.thoughts import judged_part
 from promedical.rubric import InvalidField
+from promedical_bench.tasks.answer_rows import BATCH_ID, answer_rows, flattened, prompt_of
 from promedical_data.formats import conversations
 from promedical_data.formats import fields as parts
 from promedical_data.formats.content import Content, content_of
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 PROMPT_ID: Final = "prompt_id"
 QUESTION: Final = "Question"
-_PROMPT_KEYS: Final = (PROMPT_ID, "id", QUESTION)
+_PROMPT_KEYS: Final = (PROMPT_ID, "id", QUESTION, BATCH_ID)
 _TEXT_KEYS: Final = ("response", "completion", "result", "text")
 _TEXT: Final = " or ".join(_TEXT_KEYS)
 _IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(parts.Identifier)
@@ -43,6 +44,7 @@ class PolicyAnswer:
     text: str
     model: str | None
     place: Place
+    of_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,28 +61,33 @@ class PolicyAnswers:
         return (f"{count:,} answers are to prompts that the data does not have.",) if count else ()
 
 
-def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID) -> PolicyAnswers:
+def read_answers(path: Path, log: SkipLog, key: str = PROMPT_ID, *, prompts: Collection[str] = ()) -> PolicyAnswers:
     """Read a file of answers.
 
     Args:
         path: The file.
         log: It is told what is left out.
         key: By which the task's prompts are found; a row that lacks it is found by another.
+        prompts: The ids of the task's prompts; those of a batch may have an ending more.
 
     Raises:
         DataError: The file cannot be used.
     """
     content, already = content_of(path, _EXPECTED), log.count("row")
     by_prompt: dict[str, tuple[PolicyAnswer, ...]] = {}
-    for answer in usable(content, partial(_answer, (key, *_PROMPT_KEYS)), log, _EXPECTED):
-        by_prompt[answer.prompt] = (*by_prompt.get(answer.prompt, ()), answer)
+    known = frozenset(prompts)
+    for answer in usable(content, partial(_answer, (key, *_PROMPT_KEYS)), log, _EXPECTED, rows=answer_rows):
+        name = prompt_of(answer.prompt, known) if answer.of_batch else answer.prompt
+        by_prompt[name] = (*by_prompt.get(name, ()), answer)
     return PolicyAnswers(content=content, by_prompt=by_prompt, unread=log.count("row") - already)
 
 
-def _answer(keys: tuple[str, ...], raw: dict[str, Any], place: Place) -> PolicyAnswer:
+def _answer(keys: tuple[str, ...], given: dict[str, Any], place: Place) -> PolicyAnswer:
+    raw = flattened(given)
     prompt, model = _first(_IDENTIFIER, raw, keys), raw.get("model")
     text = "" if _is_nothing(raw) else _said(conversations.answer_of(_first(_ANSWER, raw, _TEXT_KEYS), (), _TEXT))
-    return PolicyAnswer(prompt=prompt, text=text, model=model if isinstance(model, str) else None, place=place)
+    by = model if isinstance(model, str) else None
+    return PolicyAnswer(prompt=prompt, text=text, model=by, place=place, of_batch=raw is not given)
 
 
 def _said(text: str) -> str:

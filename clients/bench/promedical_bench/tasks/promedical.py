@@ -15,7 +15,7 @@ import pandas as pd
 
 from promedical_bench.answers import Answers
 from promedical_bench.cases import Case
-from promedical_bench.tasks.task import LEAVE_OUT, Facts, answered, without
+from promedical_bench.tasks.task import LEAVE_OUT, Facts, answered, shortened, without
 from promedical_data.errata import warning_on
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures import agreement, evaluation, markdown, metrics
@@ -53,7 +53,8 @@ class ProMedical:
         return [case_of(prompt) for prompt in self.prompts]
 
     def limited(self, cases: int) -> "ProMedical":
-        return replace(self, prompts=self.prompts[:cases])
+        facts = shortened(self.facts, cases, len(self.prompts))
+        return replace(self, prompts=self.prompts[:cases], facts=facts)
 
     def tallies(self, answers: Answers) -> Tallies:
         """Pairs, responses in order, and labels."""

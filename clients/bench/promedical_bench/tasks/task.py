@@ -30,6 +30,8 @@ class Facts:
         notes: What a reader of the numbers must know.
         pair_cap: The most pairs per prompt and criterion, if pairs are counted.
         unread_answers: How many rows of the file of answers could not be read: the score does not show them.
+        unanswered: How many prompts the file of answers does not answer: the score does not show them either.
+        of_cases: How many cases the data have, if only the first ones are asked.
     """
 
     path: Path
@@ -39,6 +41,8 @@ class Facts:
     notes: tuple[str, ...] = ()
     pair_cap: int | None = None
     unread_answers: int = 0
+    unanswered: int = 0
+    of_cases: int | None = None
 
 
 class Task(Protocol):
@@ -98,6 +102,11 @@ class Task(Protocol):
 
     def labels(self, answers: Answers) -> pd.DataFrame | None:
         """Labels with answers, in the columns of `predictions.COLUMNS`; None if there are no labels."""
+
+
+def shortened(facts: Facts, asked: int, cases: int) -> Facts:
+    """The facts of a task of which only the first cases are asked."""
+    return facts if asked >= cases else replace(facts, of_cases=cases)
 
 
 LEAVE_OUT: Final = "--without-criterion errata"

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, TypeVar, Unpack, get_args
 
 from promedical import messages as m
 from promedical.interop.exchanges import Exchange, Grouping, group
@@ -23,7 +23,12 @@ from promedical_client.client import DEFAULT_TIMEOUT_S, DEFAULT_WEIGHTS, AsyncCl
 from promedical_client.errors import InvalidRequestError, NotFoundError, TooLargeError
 from promedical_client.integrations.grades import Grade, Graded
 from promedical_client.integrations.samples import Sample, check_pinned, read_sample, unreadable
-from promedical_client.integrations.settings import SETTINGS, check_known, checked_unscored_reward, checked_weights
+from promedical_client.integrations.settings import (
+    check_known,
+    check_options,
+    checked_unscored_reward,
+    checked_weights,
+)
 from promedical_client.per_loop import PerLoop
 from promedical_client.retry import Deadline
 from promedical_client.sync import ClientOptions, LoopThread
@@ -84,12 +89,13 @@ class Grader:
         call_later: CallLater | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        check_known(options, {*SETTINGS, *ClientOptions.__annotations__}, "setting")
+        check_options(options, ClientOptions.__annotations__)
+        check_known([truncation], get_args(m.Truncation), "truncation")
         self.reward_weights = checked_weights(reward_weights)
         self.unscored_reward = checked_unscored_reward(unscored_reward)
         self._client = AsyncClient(url, **options)
         self._rubric_id = rubric_id or DEFAULT_RUBRIC
-        self._fell_back = rubric_id is not None
+        self._default_is_known = rubric_id is not None
         self._base_rubric_id = base_rubric_id
         self._expected_fingerprint = expected_fingerprint
         self._expected_rubrics = _pins(expected_rubrics)
@@ -129,8 +135,8 @@ class Grader:
 
     def _by_default(self, exchange: Exchange) -> Exchange:
         """The exchange with the rubric of the grader; a rubric that nobody chose is named once."""
-        if not self._fell_back:
-            self._fell_back = True
+        if not self._default_is_known:
+            self._default_is_known = True
             _LOG.warning(_FALLBACK, self._rubric_id)
         return replace(exchange, rubric=self._rubric_id)
 

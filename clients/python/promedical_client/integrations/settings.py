@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
@@ -13,6 +14,8 @@ from promedical_client.errors import MisconfiguredError
 
 _PREFIX: Final = "PROMEDICAL_CLIENT_"
 _ALIKE: Final = 0.7
+_OF_KUBERNETES: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)\Z")
+"""What Kubernetes sets in every pod for a service named promedical-client."""
 
 _WEIGHTS: Final = {
     "proficiency_mode": str,
@@ -45,7 +48,8 @@ def from_environment() -> dict[str, str]:
     Raises:
         MisconfiguredError: A variable has the prefix of settings and is none.
     """
-    check_known((name for name in os.environ if name.startswith(_PREFIX)), VARIABLES.values(), "environment variable")
+    given = (name for name in os.environ if name.startswith(_PREFIX) and not _OF_KUBERNETES.search(name))
+    check_known(given, VARIABLES.values(), "environment variable")
     return {name: os.environ[variable] for name, variable in VARIABLES.items() if os.environ.get(variable)}
 
 
@@ -85,6 +89,18 @@ def checked_unscored_reward(reward: float | None) -> float | None:
     if isinstance(reward, bool) or not isinstance(reward, int | float) or not math.isfinite(reward):
         raise MisconfiguredError(f"unscored_reward is {reward!r}; expected a finite number, such as -1.5, or nothing")
     return float(reward)
+
+
+def check_options(given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse an argument of `Grader` that it does not have.
+
+    Raises:
+        MisconfiguredError: One of them is not known; the message says what may be meant.
+    """
+    for name in given:
+        if name in _WEIGHTS:
+            raise MisconfiguredError(f"setting {name}: is part of reward_weights; give WeightsSpec({name}=...) there")
+    check_known(given, {*SETTINGS, "reward_weights", *known} - _WEIGHTS.keys(), "setting")
 
 
 def check_known(given: Iterable[str], known: Collection[str], what: str) -> None:

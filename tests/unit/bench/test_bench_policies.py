@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -83,7 +84,7 @@ def test_policies_are_compared_on_the_questions_that_both_answered(run, tmp_path
 
 @pytest.mark.parametrize("what", ["oracle", "questions", "nothing shared"])
 def test_policies_that_cannot_be_compared_are_refused_by_name(what, run, tmp_path):
-    other = {}
+    other: dict[str, Any] = {}
     if what == "oracle":
         other = {"fingerprint": "f2"}
     elif what == "questions":

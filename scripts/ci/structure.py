@@ -30,6 +30,7 @@ PACKAGES: Final = {
     "promedical_client": ROOT / "clients" / "python",
     "promedical_bench": ROOT / "clients" / "bench",
     "promedical_curation": ROOT / "clients" / "curation",
+    "promedical_review": ROOT / "clients" / "review",
     "promedical_model": ROOT / "service",
     "promedical_service": ROOT / "service",
     "promedical_trainer": ROOT / "trainer",

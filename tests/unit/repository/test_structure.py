@@ -15,6 +15,7 @@ PACKAGES = (
     "clients/python/promedical_client",
     "clients/bench/promedical_bench",
     "clients/curation/promedical_curation",
+    "clients/review/promedical_review",
     "service/promedical_model",
     "service/promedical_service",
     "trainer/promedical_trainer",

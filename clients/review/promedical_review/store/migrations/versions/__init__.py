@@ -1,0 +1,1 @@
+"""One module per step; Alembic reads them by their `revision` and `down_revision`."""

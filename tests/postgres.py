@@ -38,7 +38,8 @@ def running_postgres() -> Iterator[int]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [postgres, "-D", str(folder / "data"), "-p", str(port), "-k", "", "-h", "127.0.0.1"]
+        # -F: no test cuts the power, so nothing waits for the disk.
+        command = [postgres, "-F", "-D", str(folder / "data"), "-p", str(port), "-k", "", "-h", "127.0.0.1"]
         with subprocess.Popen(command, user=user, cwd=folder, stderr=subprocess.DEVNULL) as process:
             try:
                 _wait(port, process)

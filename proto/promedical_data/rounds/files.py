@@ -34,7 +34,9 @@ class _Head(_Row):
     count: Annotated[int, Field(ge=1)]
 
 
-class _CriterionRow(_Row):
+class CriterionRow(_Row):
+    """A criterion as files of rounds hold it, and forms of it send it."""
+
     id: Text
     text: Text
     dimension: str
@@ -44,7 +46,8 @@ class _CriterionRow(_Row):
     drafters: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, proposed: Proposed) -> "_CriterionRow":
+    def of(cls, proposed: Proposed) -> "CriterionRow":
+        """The row of a criterion."""
         return cls(
             id=proposed.criterion.id,
             text=proposed.criterion.text,
@@ -56,6 +59,11 @@ class _CriterionRow(_Row):
         )
 
     def proposed(self) -> Proposed:
+        """The criterion of the row.
+
+        Raises:
+            InvalidField: It is not valid.
+        """
         worded: dict[str, Any] = self.model_dump(exclude={"citation", "drafters"})
         return Proposed(criterion=Criterion(**worded), citation=self.citation, drafters=self.drafters)
 
@@ -69,7 +77,7 @@ class _ItemRow(_Row):
     row: Text
     instruction: Text
     responses: tuple[_ResponseRow, ...]
-    criteria: tuple[_CriterionRow, ...]
+    criteria: tuple[CriterionRow, ...]
     probability: Annotated[float, Field(gt=0, le=1)]
 
     @classmethod
@@ -78,7 +86,7 @@ class _ItemRow(_Row):
             row=item.row,
             instruction=item.instruction,
             responses=tuple(_ResponseRow(id=name, text=text) for name, text in item.responses),
-            criteria=tuple(map(_CriterionRow.of, item.criteria)),
+            criteria=tuple(map(CriterionRow.of, item.criteria)),
             probability=item.probability,
         )
 
@@ -95,7 +103,7 @@ class _ItemRow(_Row):
 class _DecisionRow(_Row):
     row: Text
     verdict: Verdict
-    criteria: tuple[_CriterionRow, ...]
+    criteria: tuple[CriterionRow, ...]
     reason: Reason | None
     rater: Text
     at: Text
@@ -105,7 +113,7 @@ class _DecisionRow(_Row):
         return cls(
             row=decision.row,
             verdict=decision.verdict,
-            criteria=tuple(map(_CriterionRow.of, decision.criteria)),
+            criteria=tuple(map(CriterionRow.of, decision.criteria)),
             reason=decision.reason,
             rater=decision.rater,
             at=decision.at,

@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from promedical_review.clock import Clock
-from promedical_review.errors import InvalidError, NotFoundError
+from promedical_review.errors import InvalidError
 from promedical_review.people.users import user_in
 from promedical_review.store.database import Database
 from promedical_review.store.events import append
 from promedical_review.store.tables.work import exclusions, tasks
 from promedical_review.work import drafts, leases
 from promedical_review.work.drafts import Draft
-from promedical_review.work.tasks import Task, locked_task, tasks_where
+from promedical_review.work.tasks import Task, locked_task, tasks_where, unknown_task
 
 
 class Desk:
@@ -66,7 +66,7 @@ class Desk:
         def save(connection: Connection) -> Draft:
             task = locked_task(connection, task_id)
             if not leases.was_leased(connection, task, user_id):
-                raise NotFoundError(f"task {task_id!r}: there is none of this id that is yours")
+                raise unknown_task(task_id)
             return drafts.save(connection, task_id, user_id, body, version, now=self._clock())
 
         return self._database.write(save)

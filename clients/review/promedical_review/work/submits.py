@@ -4,7 +4,7 @@ A submit carries a UUID of the client's and the version that the page began with
 draft, in the same transaction; so it is told after that transaction, and not by an exception inside it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -16,7 +16,8 @@ from promedical_review.store.database import Database
 from promedical_review.store.events import append
 from promedical_review.store.tables.work import submissions, tasks
 from promedical_review.work import drafts
-from promedical_review.work.tasks import Task, locked_task
+from promedical_review.work.leases import was_leased
+from promedical_review.work.tasks import Purpose, Task, locked_task, unknown_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,15 @@ Apply: TypeAlias = Callable[[Connection, Task], None]
 """Stores what the work means, in the transaction of the submit, or raises. The task is as it was before."""
 
 
-def submit(database: Database, sent: Submit, apply: Apply, *, now: float) -> Receipt:
+def submit(database: Database, sent: Submit, purposes: Collection[Purpose], apply: Apply, *, now: float) -> Receipt:
     """Store work once.
+
+    Args:
+        database: Where.
+        sent: What the client sent.
+        purposes: What the task may be for.
+        apply: Stores what the work means.
+        now: The time.
 
     Raises:
         NotFoundError: There is no such task.
@@ -80,7 +88,7 @@ def submit(database: Database, sent: Submit, apply: Apply, *, now: float) -> Rec
         ConflictError: Another version was stored first; what was sent is a draft now.
         ReviewError: `apply` refused it; what was sent is a draft now.
     """
-    outcome = database.write(lambda connection: _stored(connection, sent, apply, now))
+    outcome = database.write(lambda connection: _stored(connection, sent, purposes, apply, now))
     if isinstance(outcome, ReviewError):
         raise outcome
     return outcome
@@ -92,8 +100,12 @@ def latest_body(connection: Connection, task: Task) -> Mapping[str, Any]:
     return connection.execute(query).scalar() or {}
 
 
-def _stored(connection: Connection, sent: Submit, apply: Apply, now: float) -> Receipt | ReviewError:
+def _stored(
+    connection: Connection, sent: Submit, purposes: Collection[Purpose], apply: Apply, now: float
+) -> Receipt | ReviewError:
     task = locked_task(connection, sent.task_id)
+    if task.purpose not in purposes or not was_leased(connection, task, sent.user_id):
+        raise unknown_task(task.id)
     if receipt := _repeated(connection, sent):
         return receipt
     if refusal := _refusal(connection, task, sent) or _not_applied(connection, task, apply):

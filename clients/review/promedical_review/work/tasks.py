@@ -1,6 +1,6 @@
 """A task: one person's work on one subject. Its states are queued, leased, done and withdrawn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -86,8 +86,35 @@ def locked_task(connection: Connection, task_id: str) -> Task:
     """
     row = connection.execute(select(tasks).where(tasks.c.id == task_id).with_for_update()).mappings().first()
     if row is None:
-        raise NotFoundError(f"task {task_id!r}: there is none of this id that is yours")
+        raise unknown_task(task_id)
     return Task(**row)
+
+
+def lock_batch(connection: Connection, batch: str) -> None:
+    """Lock all tasks of a round or set, before it changes its state.
+
+    A submit locks its task first and looks at the round or set then; in the other order the two could wait for each
+    other.
+    """
+    connection.execute(select(tasks.c.id).where(tasks.c.batch == batch).order_by(tasks.c.id).with_for_update())
+
+
+def own_task(connection: Connection, task_id: str, user_id: str, purposes: Collection[Purpose]) -> Task:
+    """A task that the user holds or has done.
+
+    Raises:
+        NotFoundError: There is none of this id that is the user's.
+    """
+    mine = (tasks.c.id == task_id, tasks.c.user_id == user_id, tasks.c.purpose.in_(purposes))
+    found = tasks_where(connection, *mine)
+    if not found:
+        raise unknown_task(task_id)
+    return found[0]
+
+
+def unknown_task(task_id: str) -> NotFoundError:
+    """The error for a task that is not there, or not this user's: the two look the same."""
+    return NotFoundError(f"task {task_id!r}: there is none of this id that is yours")
 
 
 def tasks_where(connection: Connection, *conditions: Any) -> Sequence[Task]:

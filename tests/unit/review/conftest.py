@@ -1,0 +1,42 @@
+"""Fixtures of the review app's tests."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from promedical_review.store.database import Database
+from reviewing import HandClock, opened
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> Path:
+    """An SQLite file with the tables, to be copied: migrations take a while."""
+    path = tmp_path_factory.mktemp("review") / "migrated.sqlite"
+    opened(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture
+def sqlite(migrated, tmp_path) -> Iterator[Database]:
+    shutil.copy(migrated, tmp_path / "review.sqlite")
+    database = Database(f"sqlite:///{tmp_path}/review.sqlite")
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request) -> Iterator[Database]:
+    """A database of each kind, with its tables."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite")
+        return
+    database = opened(request.getfixturevalue("postgres"))
+    yield database
+    database.close()

@@ -3,9 +3,11 @@
 import uuid
 from pathlib import Path
 
+from promedical.messages import Message
 from promedical.rubric import Criterion
 from promedical_data.rounds.files import write_round
 from promedical_data.rounds.round import Item, Proposed
+from promedical_review.bench_items.items import Answer, BenchItem
 from promedical_review.people.users import User, Users
 from promedical_review.store.database import Database
 from promedical_review.store.migrating import upgrade
@@ -64,3 +66,49 @@ def round_file(folder: Path, name: str = "round-1", rubrics: int = 3) -> Path:
     path = folder / f"{name}.jsonl"
     write_round(path, name, [rubric(f"q{number}") for number in range(rubrics)])
     return path
+
+
+def bench_item(
+    key: str, *, topic: str | None = None, answers: int = 2, gold: dict | None = None, **options
+) -> BenchItem:
+    topic = topic or key
+    criteria = (
+        Criterion(id="dose", text="The response states a dose for adults", dimension="proficiency", weight=2),
+        Criterion(id="harm", text="The response recommends aspirin for a child", dimension="safety"),
+    )
+    return BenchItem(
+        key=key,
+        prompt=(Message(role="user", content=f"My child has a fever. What now? ({topic})"),),
+        criteria=criteria,
+        answers=tuple(
+            Answer(
+                key=f"a{place}",
+                text=f"Answer {place} to {topic}: I am GPT-4, give paracetamol.",
+                model=f"model-{place}",
+            )
+            for place in range(answers)
+        ),
+        category="paediatrics",
+        source="secret-source",
+        gold=gold or {},
+        **options,
+    )
+
+
+def rating(item, verdict: str = "met", **others) -> dict:
+    """One verdict about everything; `others` names exceptions by the place of the checkpoint, as `at_0`."""
+    given = [
+        {
+            "answer": answer,
+            "criterion": criterion,
+            "verdict": others.get(f"at_{place}", verdict),
+            "rationale": "because",
+        }
+        for place, (answer, criterion) in enumerate(sorted(item.checkpoints))
+    ]
+    return {"verdicts": given}
+
+
+def adjudication(work, verdict: str = "not_met") -> dict:
+    said = {"verdict": verdict, "reason": "slip", "rationale": "it says so"}
+    return {"verdicts": [{"answer": answer, "criterion": criterion, **said} for answer, criterion in work.conflicts]}

@@ -4,11 +4,11 @@ On PostgreSQL the next task is found past those that other transactions hold (SK
 by one. Calls of one user wait for each other, so that two tabs get the same task.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
 
 from promedical_review.errors import LeaseLostError
 from promedical_review.store.events import append
@@ -33,15 +33,29 @@ def take(
         purposes: What the user may do.
         now: The time.
     """
-    # NO KEY: a submit of the user's, which holds a task and refers to the user, must not wait for this.
-    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True))
-    wanted = and_(tasks.c.batch.in_(batches), tasks.c.purpose.in_(purposes))
-    held = tasks_where(connection, wanted, tasks.c.user_id == user_id, tasks.c.state == "leased")
-    for task in held:
+    lock_user(connection, user_id)
+    for task in held(connection, user_id, batches, purposes):
         if _still_held(locked_task(connection, task.id), user_id):
             return lease(connection, task, user_id, now=now)
+    wanted = and_(tasks.c.batch.in_(batches), tasks.c.purpose.in_(purposes))
     following = _next(connection, wanted, user_id, now)
     return lease(connection, following, user_id, now=now) if following else None
+
+
+def lock_user(connection: Connection, user_id: str) -> None:
+    """Let calls of one user that take tasks wait for each other.
+
+    NO KEY: a submit of the user's, which holds a task and refers to the user, must not wait for this.
+    """
+    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True))
+
+
+def held(
+    connection: Connection, user_id: str, batches: Collection[str], purposes: Collection[Purpose]
+) -> Sequence[Task]:
+    """The tasks that a user holds."""
+    wanted = (tasks.c.batch.in_(batches), tasks.c.purpose.in_(purposes))
+    return tasks_where(connection, *wanted, tasks.c.user_id == user_id, tasks.c.state == "leased")
 
 
 def lease(connection: Connection, task: Task, user_id: str, *, now: float) -> Task:
@@ -72,14 +86,15 @@ def renew(connection: Connection, task_id: str, user_id: str, *, now: float) -> 
 
 
 def release(connection: Connection, task_id: str, user_id: str, *, now: float) -> None:
-    """Give a task back, for others to take. The draft is kept.
+    """Give a task back, for others to take. It goes to the end of the queue; the draft is kept.
 
     Raises:
         NotFoundError: There is no such task.
         LeaseLostError: The task is not leased to the user any more.
     """
     task = held_task(connection, task_id, user_id)
-    freed = {"state": "queued", "user_id": None, "lease_until": None, "opened_at": None}
+    last = connection.execute(select(func.max(tasks.c.position)).where(tasks.c.batch == task.batch)).scalar_one()
+    freed = {"state": "queued", "user_id": None, "lease_until": None, "opened_at": None, "position": last + 1}
     connection.execute(update(tasks).where(tasks.c.id == task_id).values(**freed))
     append(connection, at=now, actor=user_id, kind="task_released", subject=task.subject, task=task_id)
 
@@ -126,9 +141,13 @@ def _is_free(now: float) -> ColumnElement[bool]:
 
 
 def _is_for(user_id: str) -> ColumnElement[bool]:
-    """Whether a user may have a task: it is not reserved for another, and the user had no other one of its subject."""
+    """Whether a user may have a task.
+
+    The user is not excluded from its subject, and either it is reserved for the user, or it is reserved for nobody and
+    the user had no other task of its subject.
+    """
     others: Any = tasks.alias()
     had = exists().where(others.c.subject == tasks.c.subject, others.c.user_id == user_id, others.c.id != tasks.c.id)
-    excluded = exists().where(exclusions.c.user_id == user_id, exclusions.c.subject == tasks.c.subject)
-    fresh = and_(tasks.c.reserved_for.is_(None), ~had, ~excluded)
-    return or_(tasks.c.reserved_for == user_id, fresh)
+    concerns = or_(exclusions.c.purpose.is_(None), exclusions.c.purpose == tasks.c.purpose)
+    excluded = exists().where(exclusions.c.user_id == user_id, exclusions.c.subject == tasks.c.subject, concerns)
+    return and_(~excluded, or_(tasks.c.reserved_for == user_id, and_(tasks.c.reserved_for.is_(None), ~had)))

@@ -55,7 +55,8 @@ exclusions: Final = Table(
     metadata,
     Column("user_id", Id, ForeignKey("users.id"), primary_key=True),
     Column("subject", Id, primary_key=True),
+    Column("purpose", Word),
     Column("reason", Json, nullable=False),
     Column("at", Double, nullable=False),
 )
-"""Who is never given what: a conflict of interest, or a physician who wrote the answer."""
+"""Who is never given what: a conflict of interest, or a physician who wrote the answer. No `purpose` means any."""

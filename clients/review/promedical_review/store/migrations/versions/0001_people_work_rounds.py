@@ -72,6 +72,7 @@ def _exclusions() -> None:
         "exclusions",
         sa.Column("user_id", sa.String(32), sa.ForeignKey("users.id"), primary_key=True),
         sa.Column("subject", sa.String(32), primary_key=True),
+        sa.Column("purpose", sa.String(32)),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
     )

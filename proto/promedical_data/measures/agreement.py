@@ -1,7 +1,8 @@
 """How far two raters agree beyond chance: the oracle and the labels, or physicians among themselves.
 
-scikit-learn computes Cohen's kappa. The formulas of Gwet's AC1 and of Krippendorff's alpha stand here: the packages
-that have them pin an old scipy, are under the GPL, or know no order of levels. Measures of agreement need both levels:
+The formulas stand here: scikit-learn's kappa takes milliseconds, too long for every replicate of a bootstrap, and is
+what tests compare with; the packages that have Gwet's AC1 and Krippendorff's alpha pin an old scipy, are under the GPL,
+or know no order of levels. Measures of agreement need both levels:
 where only one was ever used, kappa and alpha are not defined.
 """
 
@@ -10,12 +11,11 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import cohen_kappa_score
 
 from promedical_data.measures.tallies import NOTHING, Numbers, Tally
 
 REPLICATES: Final = 250
-"""Replicates of the bootstrap: scikit-learn takes milliseconds for each."""
+"""Replicates of the bootstrap: a table is made for each."""
 
 TITLES: Final = {
     "raw_agreement": "Raw agreement",
@@ -58,11 +58,13 @@ def raw_agreement(table: Numbers) -> float:
 
 
 def kappa(table: Numbers, weights: Literal["linear", "quadratic"] | None = None) -> float:
-    """Cohen's kappa (1960), weighted (1968) if asked; by scikit-learn."""
+    """Cohen's kappa (1960), weighted (1968) if asked: 1 - (weighted disagreement) / (that by chance)."""
     if _one_level(table):
         return float("nan")
-    first, second = np.indices(table.shape).reshape(2, -1)
-    return float(cohen_kappa_score(first, second, weights=weights, sample_weight=table.ravel()))
+    apart = np.abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table)))).astype(np.float64)
+    cost = {None: np.sign(apart), "linear": apart, "quadratic": apart**2}[weights]
+    by_chance = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    return float(1 - (cost * table).sum() / (cost * by_chance).sum())
 
 
 def gwet_ac1(table: Numbers) -> float:

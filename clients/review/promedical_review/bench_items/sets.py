@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -96,8 +96,15 @@ class BenchSets:
         Raises:
             InvalidError: The name is taken or empty, an item's key stands twice, or there is no item to rate.
         """
-        _check(name, items)
-        return self._database.write(lambda connection: self._add(connection, name, items, design or Design(), actor))
+        _check(items)
+        now, chosen = self._clock(), design or Design()
+
+        def add(connection: Connection) -> BenchSet:
+            set_id = make_set(connection, name, chosen, now=now, actor=actor)
+            self._fill(connection, set_in(connection, set_id), items, now, actor)
+            return set_in(connection, set_id)
+
+        return self._database.write(add)
 
     def every(self) -> Sequence[BenchSet]:
         """All sets, the latest first."""
@@ -184,27 +191,35 @@ class BenchSets:
             for name, user_id in sorted({(row.name, row.user_id) for row in rows})
         ]
 
-    def _add(
-        self, connection: Connection, name: str, items: Sequence[BenchItem], design: Design, actor: str
-    ) -> BenchSet:
-        if connection.execute(select(bench_sets.c.id).where(bench_sets.c.name == name)).first():
-            raise InvalidError(f"is {name!r}, which is taken; choose another one", "name")
-        now, set_id, seed = self._clock(), new_id(), new_id()
-        shares = {"overlap": design.overlap, "repeats": design.repeats, "golds": design.golds}
-        row = {"id": set_id, "name": name, "state": "drafted", "seed": seed, "imported_at": now, **shares}
-        connection.execute(insert(bench_sets).values(**row))
-        append(connection, at=now, actor=actor, kind="set_added", subject=set_id, name=name, items=len(items), **shares)
+    def _fill(self, connection: Connection, made: BenchSet, items: Sequence[BenchItem], now: float, actor: str) -> None:
+        seed = connection.execute(select(bench_sets.c.seed).where(bench_sets.c.id == made.id)).scalar_one()
         for item in items:
-            stored = store_item(connection, set_id, item)
-            append(connection, at=now, actor=actor, kind="item_added", subject=stored.id, key=item.key, set=set_id)
+            stored = store_item(connection, made.id, item)
+            append(connection, at=now, actor=actor, kind="item_added", subject=stored.id, key=item.key, set=made.id)
             if not item.gold:
-                raters = RATERS + (draw(seed, stored.id, "overlap") < design.overlap)
-                queue(connection, rating_tasks(set_id, stored.id, seed, raters), now=now, actor=actor)
-        return set_in(connection, set_id)
+                raters = RATERS + (draw(seed, stored.id, "overlap") < made.design.overlap)
+                queue(connection, rating_tasks(made.id, stored.id, seed, raters), now=now, actor=actor)
 
     def _set(self, connection: Connection, set_id: str, actor: str, *, state: SetState, **times: float) -> None:
         connection.execute(update(bench_sets).where(bench_sets.c.id == set_id).values(state=state, **times))
         append(connection, at=self._clock(), actor=actor, kind=f"set_{state}", subject=set_id)
+
+
+def make_set(connection: Connection, name: str, design: Design, *, now: float, actor: str) -> str:
+    """Make a set without items; gives its id.
+
+    Raises:
+        InvalidError: The name is taken or empty.
+    """
+    if not name.strip() or len(name) > _MOST_NAME:
+        raise InvalidError(f"has {len(name)} characters; expected 1 to {_MOST_NAME}", "name")
+    if connection.execute(select(bench_sets.c.id).where(bench_sets.c.name == name)).first():
+        raise InvalidError(f"is {name!r}, which is taken; choose another one", "name")
+    set_id = new_id()
+    row = {"id": set_id, "name": name, "state": "drafted", "seed": new_id(), "imported_at": now, **asdict(design)}
+    connection.execute(insert(bench_sets).values(**row))
+    append(connection, at=now, actor=actor, kind="set_added", subject=set_id, name=name, **asdict(design))
+    return set_id
 
 
 def set_in(connection: Connection, set_id: str) -> BenchSet:
@@ -229,9 +244,7 @@ def set_in(connection: Connection, set_id: str) -> BenchSet:
     )
 
 
-def _check(name: str, items: Sequence[BenchItem]) -> None:
-    if not name.strip() or len(name) > _MOST_NAME:
-        raise InvalidError(f"has {len(name)} characters; expected 1 to {_MOST_NAME}", "name")
+def _check(items: Sequence[BenchItem]) -> None:
     twice = [key for key, count in Counter(item.key for item in items).items() if count > 1]
     if twice:
         raise InvalidError(f"holds the key {twice[0]!r} twice; give each item a key of its own", "items")

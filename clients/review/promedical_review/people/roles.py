@@ -2,8 +2,9 @@
 
 from typing import Final, Literal, get_args
 
-Role = Literal["admin", "physician", "adjudicator", "viewer"]
-ROLES: Final = get_args(Role)
+Role = Literal["admin", "physician", "adjudicator", "viewer", "judge"]
+ROLES: Final = tuple(role for role in get_args(Role) if role != "judge")
+"""What somebody who signs in can be. A judge is a model whose labels were imported, and never signs in."""
 
 Right = Literal["manage", "rate", "adjudicate", "see_results"]
 """Manage users, rounds and sets; review rubrics and rate answers; decide conflicts; see figures and exports."""
@@ -13,6 +14,7 @@ _RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     "physician": frozenset({"rate"}),
     "adjudicator": frozenset({"rate", "adjudicate"}),
     "viewer": frozenset({"see_results"}),
+    "judge": frozenset(),
 }
 
 

@@ -8,7 +8,7 @@ Invariants:
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -78,7 +78,7 @@ class Users:
         name, role = _name(name), _role(role)
         secret = None if password is None else hashed(password)
         values = {"id": new_id(), "name": name, "role": role, "password": secret, "subject": subject}
-        return self._database.write(lambda connection: self._add(connection, values, actor))
+        return self._database.write(lambda connection: add_user(connection, values, now=self._clock(), actor=actor))
 
     def every(self) -> Sequence[User]:
         """All users, by name."""
@@ -167,17 +167,6 @@ class Users:
             lambda connection: self._change(connection, user_id, values, actor=actor, kind="active_set")
         )
 
-    def _add(self, connection: Connection, values: dict[str, Any], actor: str) -> User:
-        now = self._clock()
-        pseudonym = f"rater-{secrets.token_hex(3)}"  # no number: the order in which people join is known
-        rest = {"pseudonym": pseudonym, "active": True, "failed_sign_ins": 0, "created_at": now}
-        try:
-            connection.execute(insert(users).values(**values, **rest))
-        except IntegrityError:
-            raise InvalidError(f"is {values['name']!r}, which is taken; choose another one", "name") from None
-        append(connection, at=now, actor=actor, kind="user_added", subject=values["id"], role=values["role"])
-        return user_in(connection, values["id"])
-
     def _signed_in(self, connection: Connection, user_id: str, *, right: bool) -> User | None:
         row = connection.execute(select(users).where(users.c.id == user_id).with_for_update()).mappings().one()
         now = self._clock()
@@ -201,6 +190,32 @@ class Users:
         connection.execute(sessions.delete().where(sessions.c.user_id == user_id))
         said = {} if kind == "password_set" else values
         append(connection, at=self._clock(), actor=actor, kind=kind, subject=user_id, **said)
+
+
+def add_rater(connection: Connection, name: str, role: Role, *, now: float, actor: str) -> User:
+    """Add somebody whose verdicts come from a file, and who never signs in: a physician, or a model as judge.
+
+    Raises:
+        InvalidError: The name is taken or empty.
+    """
+    values = {"id": new_id(), "name": _name(name), "role": role, "active": False}
+    return add_user(connection, values, now=now, actor=actor)
+
+
+def add_user(connection: Connection, values: Mapping[str, Any], *, now: float, actor: str) -> User:
+    """Add a user with these values.
+
+    Raises:
+        InvalidError: The name is taken.
+    """
+    pseudonym = f"rater-{secrets.token_hex(3)}"  # no number: the order in which people join is known
+    rest = {"pseudonym": pseudonym, "active": True, "failed_sign_ins": 0, "created_at": now}
+    try:
+        connection.execute(insert(users).values(**{**rest, **values}))
+    except IntegrityError:
+        raise InvalidError(f"is {values['name']!r}, which is taken; choose another one", "name") from None
+    append(connection, at=now, actor=actor, kind="user_added", subject=values["id"], role=values["role"])
+    return user_in(connection, values["id"])
 
 
 def user_in(connection: Connection, user_id: str) -> User:

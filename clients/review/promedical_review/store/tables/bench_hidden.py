@@ -90,4 +90,4 @@ finals: Final = Table(
     Column("task_id", Id, ForeignKey("tasks.id")),
     Column("at", Double, nullable=False),
 )
-"""What holds in the end: `origin` is `agreed`, `adjudicated` or, after errata, `carried`."""
+"""What holds in the end: `origin` is agreed, adjudicated, majority (of imported labels) or carried (by errata)."""

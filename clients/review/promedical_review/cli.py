@@ -1,18 +1,12 @@
 """The command `promedical-review`. Heavy imports come after the arguments are read."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Annotated, Final
+from contextlib import closing
 
 import typer
 
 from promedical_client.cli.program import run_program, takes_version
-from promedical_client.cli.session import fail
-
-if TYPE_CHECKING:
-    from promedical_review.store.database import Database
-
-BAD_INPUT: Final = 2
+from promedical_review import commands, transfers
+from promedical_review.opening import DatabaseUrl, expected_errors, opened
 
 app = typer.Typer(
     help="Physicians review rubrics and rate answers double-blind.",
@@ -24,38 +18,11 @@ takes_version(app)
 
 db = typer.Typer(help="The tables of the database.", no_args_is_help=True)
 app.add_typer(db, name="db")
-
-DatabaseUrl = Annotated[
-    str,
-    typer.Option(
-        "--database",
-        envvar="PROMEDICAL_REVIEW_DATABASE",
-        help="sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/NAME.",
-    ),
-]
-
-
-@contextmanager
-def expected_errors() -> Iterator[None]:
-    """Turn an error that is not a bug into one line and an exit code."""
-    from promedical_data.errors import DataError  # noqa: PLC0415
-    from promedical_review.errors import ReviewError  # noqa: PLC0415
-
-    try:
-        yield
-    except (DataError, ReviewError) as error:
-        fail("promedical-review", error, BAD_INPUT)
-
-
-@contextmanager
-def opened(url: str) -> Iterator["Database"]:
-    """The database at an address, which must be of this version."""
-    from promedical_review.store.database import Database  # noqa: PLC0415
-    from promedical_review.store.migrating import check_schema  # noqa: PLC0415
-
-    with closing(Database(url)) as database:
-        check_schema(database)
-        yield database
+app.add_typer(commands.users, name="users")
+app.add_typer(commands.rounds, name="rounds")
+app.add_typer(commands.sets, name="sets")
+app.add_typer(transfers.imports, name="import")
+app.add_typer(transfers.exports, name="export")
 
 
 @db.command()

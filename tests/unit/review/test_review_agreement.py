@@ -1,6 +1,7 @@
 """The agreement of raters: before adjudication, by checkpoint and by statement, and K-QA's published figures."""
 
 import os
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from promedical_data.errors import DataError
 from promedical_review.agreement.report import report_of
 from promedical_review.agreement.verdicts import claims_of, pairs_of, verdicts_of
 from promedical_review.bench_items.adjudicating import Adjudicating
-from promedical_review.bench_items.rated import GivenVerdict, RatedItem, RatedSets
+from promedical_review.bench_items.rated import GivenVerdict, Rated, RatedItem, RatedSets
 from promedical_review.bench_items.rating import Rating
 from promedical_review.bench_items.sets import BenchSets, Design
 from promedical_review.errors import InvalidError
@@ -37,7 +38,7 @@ def add(database, clock, rows, **kinds):
         for n, row in enumerate(rows)
     ]
     raters = {who: kinds.get(who, "physician") for row in rows for who in row}
-    return RatedSets(database, clock).add("given", raters, items, actor="root")
+    return RatedSets(database, clock).add("given", Rated(raters=raters, items=items), actor="root")
 
 
 ROWS = [
@@ -138,7 +139,9 @@ def test_statements_need_both_sides(sqlite, clock):
     rated = [
         RatedItem(item=item, verdicts={"ada": given("met", "not_met"), "ben": given("not_met", "met")}),
     ]
-    made = RatedSets(sqlite, clock).add("claims", dict.fromkeys(["ada", "ben"], "physician"), rated, actor="root")
+    made = RatedSets(sqlite, clock).add(
+        "claims", Rated(raters=dict.fromkeys(["ada", "ben"], "physician"), items=rated), actor="root"
+    )
 
     claims = claims_of(pairs_of(verdicts_of(sqlite, made.id)))
 
@@ -175,7 +178,7 @@ def test_verdicts_about_nothing_import_nothing(sqlite, clock, verdicts):
     rated = [RatedItem(item=bench_item("i0", answers=1), verdicts=verdicts)]
 
     with pytest.raises(InvalidError, match="verdicts"):
-        RatedSets(sqlite, clock).add("broken", {"ada": "physician"}, rated, actor="root")
+        RatedSets(sqlite, clock).add("broken", Rated(raters={"ada": "physician"}, items=rated), actor="root")
     assert rows_in(sqlite, "bench_sets") == rows_in(sqlite, "users") == []
 
 
@@ -183,7 +186,7 @@ def test_verdicts_about_nothing_import_nothing(sqlite, clock, verdicts):
 def test_agreement_of_kqas_physicians_is_the_published_one(sqlite, clock):
     """Raw agreement .83 to .88 and kappa .67 to .76 of pairs of physicians, by statement (K-QA, arXiv 2401.14493)."""
     published = kqa(KQA)
-    made = RatedSets(sqlite, clock).add("K-QA", published.raters, published.items, actor="root")
+    made = RatedSets(sqlite, clock).add("K-QA", published, actor="root")
 
     report = report_of(sqlite, made.id, replicates=5)
 
@@ -206,7 +209,7 @@ def test_healthbench_labels_of_a_model_are_a_judges(sqlite, clock):
 
     assert set(published.raters.values()) == {"judge"}
     assert len(published.items) > 100
-    made = RatedSets(sqlite, clock).add("HealthBench", published.raters, published.items[:5], actor="root")
+    made = RatedSets(sqlite, clock).add("HealthBench", replace(published, items=published.items[:5]), actor="root")
     assert rows_in(sqlite, "finals") == []
     assert report_of(sqlite, made.id, replicates=5).physicians == []
 

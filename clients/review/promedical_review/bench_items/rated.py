@@ -31,10 +31,11 @@ RaterKind = Literal["physician", "judge"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenVerdict:
-    """What a rater of a file said about a checkpoint."""
+    """What a rater of a file said about a checkpoint; the span counts characters of the answer as it is shown."""
 
     verdict: Verdict
     rationale: str = ""
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,19 @@ class RatedItem:
     verdicts: Mapping[str, Mapping[Checkpoint, GivenVerdict]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """A file's items with their verdicts.
+
+    Attributes:
+        raters: What the raters are, by name.
+        items: The items.
+    """
+
+    raters: Mapping[str, RaterKind]
+    items: Sequence[RatedItem]
+
+
 class RatedSets:
     """Imports of items that are rated already."""
 
@@ -57,29 +71,29 @@ class RatedSets:
         self._database = database
         self._clock = clock
 
-    def add(self, name: str, raters: Mapping[str, RaterKind], items: Sequence[RatedItem], *, actor: str) -> BenchSet:
+    def add(self, name: str, given: Rated, *, actor: str) -> BenchSet:
         """Import items with their verdicts, as a set that is closed.
 
         Args:
             name: What people call the set.
-            raters: What the raters of the file are, by name.
-            items: The items.
+            given: The items with their verdicts.
             actor: Who imports them.
 
         Raises:
             InvalidError: The name is taken, a rater is not among the raters, or a verdict is about no checkpoint.
         """
-        for rated in items:
-            _check(rated, raters)
+        _check_keys(given.items)
+        for rated in given.items:
+            _check(rated, given.raters)
         now = self._clock()
 
         def add(connection: Connection) -> BenchSet:
             set_id = make_set(connection, name, Design(overlap=0, repeats=0, golds=0), now=now, actor=actor)
             known = {
                 rater: add_rater(connection, f"{name}: {rater}", kind, now=now, actor=actor)
-                for rater, kind in raters.items()
+                for rater, kind in given.raters.items()
             }
-            for rated in items:
+            for rated in given.items:
                 _store(connection, set_id, rated, known, now, actor)
             connection.execute(
                 update(bench_sets).where(bench_sets.c.id == set_id).values(state="closed", closed_at=now)
@@ -120,6 +134,8 @@ def _store_rating(
             "criterion_id": ids.criteria[criterion],
             "verdict": each.verdict,
             "rationale": each.rationale,
+            "span_start": each.span[0] if each.span else None,
+            "span_end": each.span[1] if each.span else None,
             "at": now,
         }
         for (answer, criterion), each in given.items()
@@ -156,6 +172,12 @@ def _final(place: Checkpoint, said: Counter[Verdict], ids: StoredItem) -> dict[s
     answer, criterion = place
     keys = {"answer_id": ids.answers[answer], "criterion_id": ids.criteria[criterion]}
     return {**keys, "verdict": verdict, "origin": origin}
+
+
+def _check_keys(items: Sequence[RatedItem]) -> None:
+    twice = [key for key, count in Counter(rated.item.key for rated in items).items() if count > 1]
+    if twice or not items:
+        raise InvalidError(f"hold the key {twice[0]!r} twice" if twice else "are empty; give at least one", "items")
 
 
 def _check(rated: RatedItem, raters: Mapping[str, RaterKind]) -> None:

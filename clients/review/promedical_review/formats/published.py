@@ -6,7 +6,7 @@ it. So their agreement is measured by checkpoint, and by claim with three levels
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,22 +21,9 @@ from promedical_data.skips import Refusal
 from promedical_data.texts import text_id
 from promedical_review.bench_items.bodies import Checkpoint
 from promedical_review.bench_items.items import Answer, BenchItem, item_of
-from promedical_review.bench_items.rated import GivenVerdict, RatedItem, RaterKind
+from promedical_review.bench_items.rated import GivenVerdict, Rated, RatedItem, RaterKind
 
 _VOTES: Final = {"physician 1": "label_0", "physician 2": "label_1", "physician 3": "label_2"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rated:
-    """What `RatedSets.add` takes.
-
-    Attributes:
-        raters: What the raters are, by name.
-        items: Items with their verdicts.
-    """
-
-    raters: Mapping[str, RaterKind]
-    items: Sequence[RatedItem]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

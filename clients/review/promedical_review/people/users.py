@@ -102,7 +102,9 @@ class Users:
         query = select(*_SHOWN).where(users.c.name == name.strip())
         row = self._database.read(lambda connection: connection.execute(query).mappings().first())
         if row is None:
-            raise NotFoundError(f"user {name!r}: there is none of this name; list them with: promedical-review users")
+            raise NotFoundError(
+                f"user {name!r}: there is none of this name; list them with: promedical-review users list"
+            )
         return User(**row)
 
     def of_subject(self, subject: str) -> User:

@@ -30,7 +30,7 @@ def upgrade(database: Database) -> str:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        return _head()
+        return head_revision()
 
     return database.write(migrate)
 
@@ -46,9 +46,9 @@ def check_schema(database: Database) -> None:
     def check(connection: Connection) -> None:
         _refuse_unknown(connection, database.name)
         found = _found(connection)
-        if found != _head():
+        if found != head_revision():
             raise SchemaError(
-                f"database {database.name}: is at revision {found or 'none'}; this version needs {_head()}. "
+                f"database {database.name}: is at revision {found or 'none'}; this version needs {head_revision()}. "
                 "Make a backup, then run: promedical-review db upgrade"
             )
 
@@ -61,7 +61,7 @@ def _refuse_unknown(connection: Connection, name: str) -> None:
     if found is not None and found not in known:
         raise SchemaError(
             f"database {name}: is at revision {found}, which a newer version made; this version knows revisions up to "
-            f"{_head()}. Run the newer version"
+            f"{head_revision()}. Run the newer version"
         )
 
 
@@ -69,7 +69,7 @@ def _found(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _head() -> str:
+def head_revision() -> str:
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None, "the package holds migrations"
     return head

@@ -25,6 +25,7 @@ NEED_AN_EXTRA = {
     "bench": ["promedical-bench", "quality", "--task", "kqa", "--data", "absent", "--output", "out"],
     "data": ["promedical-data", "convert", "absent", "--to", "out.parquet"],
     "curation": ["promedical-curate", "check", "--endpoints", "absent"],
+    "review": ["promedical-review", "db", "check", "--database", "sqlite:///absent"],
 }
 SHIPPED = (
     "promedical/py.typed",

@@ -234,7 +234,7 @@ def test_nothing_is_lost_and_nothing_is_double_on_sqlite(migrated, tmp_path):
         shutil.copy(migrated, path)
         return Database(f"sqlite:///{path}")
 
-    few = settings(max_examples=12, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+    few = settings(max_examples=8, stateful_step_count=30, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine(copy), settings=few)
 
 

@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from promedical_curation.rounds.sampling import Drawn
-from promedical_data.rounds import estimate
-from promedical_data.rounds.estimate import LEVEL, PassRate
+from promedical_data.measures import pass_rate as measured
+from promedical_data.measures.pass_rate import LEVEL, PassRate
 
 _ROUNDS: Final = 2
 """How many rounds in a row must agree that reviewing may stop."""
 
 
 def pass_rate(drawn: Sequence[Drawn], passed: Mapping[str, bool], *, level: float = LEVEL) -> PassRate:
-    """Estimate the strict pass rate, as `promedical_data.rounds.estimate` does.
+    """Estimate the strict pass rate, as `promedical_data.measures.pass_rate` does.
 
     Raises:
         ValueError: Nothing was decided, or a decision is about a rubric that the round does not hold.
     """
-    return estimate.pass_rate({each.id: each.probability for each in drawn}, passed, level=level)
+    return measured.pass_rate({each.id: each.probability for each in drawn}, passed, level=level)
 
 
 def may_stop(rounds: Sequence[PassRate], target: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from promedical.rubric import Dimension
-from promedical_data.rounds.estimate import PassRate, pass_rate
+from promedical_data.measures.pass_rate import PassRate, pass_rate
 from promedical_data.rounds.round import Reason, Verdict
 from promedical_review.rubric_rounds.decisions import criteria_of
 from promedical_review.rubric_rounds.edits import Edits, edits_by_dimension

@@ -14,6 +14,8 @@ from promedical_review.errors import DatabaseError, InvalidError
 T = TypeVar("T")
 
 _BUSY_S: Final = 30
+_POOL: Final = {"pool_size": 10, "max_overflow": 30}
+"""As many connections as a web server has threads, so that none waits for another's."""
 _EXPECTED: Final = "expected sqlite:///PATH or postgresql://USER@HOST/NAME"
 
 
@@ -89,8 +91,8 @@ def _parsed(text: str) -> URL:
 def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "postgresql":
-            return create_engine(url, hide_parameters=True, pool_pre_ping=True)
-        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_S})
+            return create_engine(url, hide_parameters=True, pool_pre_ping=True, **_POOL)
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_S}, **_POOL)
     except (NoSuchModuleError, ModuleNotFoundError):
         raise DatabaseError("pg8000 is not installed; run: pip install 'promedical[review]'") from None
     event.listen(engine, "connect", _prepare_sqlite)

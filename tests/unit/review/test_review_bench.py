@@ -6,6 +6,7 @@ import pytest
 
 from promedical_review.bench_items.adjudicating import Adjudicating
 from promedical_review.bench_items.errata import Errata
+from promedical_review.bench_items.items import Answer
 from promedical_review.bench_items.rating import Rating
 from promedical_review.bench_items.reading import items_of
 from promedical_review.bench_items.redaction import redacted
@@ -245,6 +246,21 @@ def test_erratum_reopens_what_changed_and_carries_the_rest(study):
     assert len(study.finals()) == 8
 
 
+def test_erratum_opens_a_closed_set_until_it_is_closed_again(study):
+    made = study.open()
+    study.rate(study.ada)
+    study.rate(study.ben)
+    study.sets.close(made.id, actor="root")
+    (old,) = items_of(study.database, made.id)
+
+    study.errata.reopen(old.ids.id, {"dose": "The response states 1 g"}, reason="was vague", actor="root")
+    study.rate(study.ada)
+    study.rate(study.ben)
+
+    assert states(study, made) == {"superseded": 1, "locked": 1}
+    assert study.sets.close(made.id, actor="root").state == "closed"
+
+
 def test_raters_of_the_first_version_do_not_adjudicate_the_second(study):
     made = study.open()
     study.rate(study.eve)
@@ -435,8 +451,12 @@ def test_spans_count_characters_of_the_answer_as_it_is_shown(study):
         ({"criteria": ()}, "criteria"),
         ({"gold": {("a0", "none"): "met"}}, "gold"),
         ({"key": "half \ud83d"}, "key"),
+        ({"key": " "}, "key"),
+        ({"category": "x" * 257}, "category"),
+        ({"source": "NUL \0"}, "source"),
+        ({"answers": (Answer(key="a0", text="x", model="m" * 257),)}, "answers[0].model"),
     ],
-    ids=["answers", "prompt", "criteria", "gold", "key"],
+    ids=["answers", "prompt", "criteria", "gold", "surrogate", "empty", "long", "nul", "model"],
 )
 def test_items_that_cannot_be_rated_are_refused_by_field(change, field):
     whole = bench_item("i0")

@@ -117,6 +117,14 @@ def test_broken_round_file_imports_nothing(rounds, sqlite, tmp_path):
     assert rows_in(sqlite, "rounds") == rows_in(sqlite, "tasks") == []
 
 
+def test_rows_whose_ids_no_database_holds_are_refused(rounds, sqlite, tmp_path):
+    write_round(tmp_path / "long.jsonl", "round-9", [rubric("q" * 257)])
+
+    with pytest.raises(InvalidError, match="row: has 257 characters"):
+        rounds.import_file(tmp_path / "long.jsonl", actor="root")
+    assert rows_in(sqlite, "rounds") == []
+
+
 def test_rubric_reads_as_the_round_file_has_it(rounds, reviewing, ada, tmp_path):
     opened(rounds, tmp_path)
     _, items = read_round(tmp_path / "round-1.jsonl")

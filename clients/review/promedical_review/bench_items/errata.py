@@ -1,15 +1,15 @@
 """Errata: a locked item is corrected as a new version, and what must be scored again is named.
 
-The old version stays as it was, superseded. Verdicts about criteria that did not change are carried over; raters are
-asked about the changed ones. Whoever adjudicated the old version, and so saw what its raters said, does not get the
-new one; whoever rated the old one may rate the new one, and does not adjudicate it.
+The old version stays as it was, superseded; a set that was closed is open again. Verdicts about criteria that did not
+change are carried over; raters are asked about the changed ones. Whoever adjudicated the old version, and so saw what
+its raters said, does not get the new one; whoever rated the old one may rate the new one, and does not adjudicate it.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from promedical.rubric import InvalidField
 from promedical_review.bench_items.items import BenchItem
@@ -21,7 +21,7 @@ from promedical_review.errors import InvalidError, NotAllowedError
 from promedical_review.ids import new_id
 from promedical_review.store.database import Database
 from promedical_review.store.events import append
-from promedical_review.store.tables.bench_hidden import finals
+from promedical_review.store.tables.bench_hidden import bench_sets, finals
 from promedical_review.store.tables.work import exclusions, tasks
 from promedical_review.work.tasks import lock_batch, queue, tasks_where
 
@@ -78,6 +78,7 @@ class Errata:
         if locked_state(connection, item_id) != "locked":
             raise NotAllowedError("only a locked item is corrected; this one is still rated, or has a newer version")
         item, now = _corrected(known.item, wordings), self._clock()
+        _open_again(connection, known.set_id, now, actor)
         stored = store_item(connection, known.set_id, item, version=known.version + 1, asked=wordings)
         _carry(connection, known.ids, stored, set(wordings), now)
         _exclude(connection, item_id, stored.id, now)
@@ -87,6 +88,12 @@ class Errata:
         data = {"version": known.version + 1, "corrects": item_id, "reason": reason, "rescore": rescore}
         append(connection, at=now, actor=actor, kind="item_reopened", subject=stored.id, **data)
         return Erratum(item_id=stored.id, version=known.version + 1, rescore=rescore)
+
+
+def _open_again(connection: Connection, set_id: str, now: float, actor: str) -> None:
+    closed = (bench_sets.c.id == set_id, bench_sets.c.state == "closed")
+    if connection.execute(update(bench_sets).where(*closed).values(state="open", closed_at=None)).rowcount:
+        append(connection, at=now, actor=actor, kind="set_open", subject=set_id)
 
 
 def _corrected(item: BenchItem, wordings: Mapping[str, str]) -> BenchItem:

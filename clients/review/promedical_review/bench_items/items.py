@@ -6,9 +6,10 @@ from typing import Final, Literal, get_args
 
 from promedical.conversation import parse_prompt
 from promedical.messages import Message
-from promedical.rubric import Criterion, InvalidField, Rubric, check_encodable
+from promedical.rubric import Criterion, InvalidField, Rubric
 from promedical_data.labelled import LabelledPrompt
 from promedical_review.errors import InvalidError
+from promedical_review.names import check_name
 
 Verdict = Literal["met", "not_met", "cannot_assess"]
 VERDICTS: Final = get_args(Verdict)
@@ -75,10 +76,13 @@ class BenchItem:
         try:
             Rubric(criteria=self.criteria)
             parse_prompt(self.prompt)
-            for name in ("key", "category", "source"):
-                check_encodable(getattr(self, name), name)
         except InvalidField as error:
             raise InvalidError(error.reason, error.field) from None
+        check_name(self.key, "key")
+        for name in ("category", "source"):
+            check_name(getattr(self, name), name, may_be_empty=True)
+        for claim in self.claims.values():
+            check_name(claim, "claims")
         self._check_answers()
         self._check_gold()
 
@@ -86,6 +90,9 @@ class BenchItem:
         keys = {answer.key for answer in self.answers}
         if not keys or len(keys) != len(self.answers):
             raise InvalidError("holds no answer, or two of one key; give each answer a key of its own", "answers")
+        for place, answer in enumerate(self.answers):
+            check_name(answer.key, f"answers[{place}].key")
+            check_name(answer.model, f"answers[{place}].model")
         blank = [place for place, answer in enumerate(self.answers) if not answer.text.strip()]
         if blank:
             raise InvalidError("is empty; leave the answer out", f"answers[{blank[0]}].text")

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -13,6 +13,7 @@ from promedical_review.bench_items.storing import RATERS, rating_tasks, store_it
 from promedical_review.clock import Clock
 from promedical_review.errors import ClosedError, InvalidError, NotAllowedError, NotFoundError
 from promedical_review.ids import draw, new_id
+from promedical_review.names import check_name
 from promedical_review.store.database import Database
 from promedical_review.store.events import append
 from promedical_review.store.tables.bench_hidden import bench_item_facts, bench_sets
@@ -21,8 +22,6 @@ from promedical_review.store.tables.work import tasks
 from promedical_review.work.tasks import lock_batch, queue, withdraw
 
 SetState = Literal["drafted", "open", "closed"]
-
-_MOST_NAME: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +210,7 @@ def make_set(connection: Connection, name: str, design: Design, *, now: float, a
     Raises:
         InvalidError: The name is taken or empty.
     """
-    if not name.strip() or len(name) > _MOST_NAME:
-        raise InvalidError(f"has {len(name)} characters; expected 1 to {_MOST_NAME}", "name")
+    check_name(name, "name")
     if connection.execute(select(bench_sets.c.id).where(bench_sets.c.name == name)).first():
         raise InvalidError(f"is {name!r}, which is taken; choose another one", "name")
     set_id = new_id()

@@ -215,7 +215,9 @@ def add_user(connection: Connection, values: Mapping[str, Any], *, now: float, a
     try:
         connection.execute(insert(users).values(**{**rest, **values}))
     except IntegrityError:
-        raise InvalidError(f"is {values['name']!r}, which is taken; choose another one", "name") from None
+        raise InvalidError(
+            f"is {values['name']!r}, which is taken, or its subject is; choose another one", "name"
+        ) from None
     append(connection, at=now, actor=actor, kind="user_added", subject=values["id"], role=values["role"])
     return user_in(connection, values["id"])
 

@@ -17,6 +17,7 @@ from promedical_data.rounds.round import Decision, Item
 from promedical_review.clock import Clock, iso
 from promedical_review.errors import ClosedError, InvalidError, NotAllowedError, NotFoundError
 from promedical_review.ids import new_id
+from promedical_review.names import check_name
 from promedical_review.rubric_rounds.decisions import criteria_of, rows_of
 from promedical_review.store.database import Database
 from promedical_review.store.events import append
@@ -66,9 +67,12 @@ class Rounds:
 
         Raises:
             DataError: The file is no round.
-            InvalidError: Another round has this id.
+            InvalidError: Another round has this id, or an id is too long.
         """
         name, items = read_round(path)
+        check_name(name, "round")
+        for item in items:
+            check_name(item.row, "row")
         content = sha256_of(path)
         return self._database.write(lambda connection: self._import(connection, name, content, items, actor))
 

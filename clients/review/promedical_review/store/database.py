@@ -1,7 +1,7 @@
 """Opening the database, SQLite or PostgreSQL, and its transactions."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -62,8 +62,12 @@ class Database:
         """Close all connections."""
         self.engine.dispose()
 
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return self.engine.connect().execution_options(promedical_reads=True)
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self.engine.connect().execution_options(promedical_reads=True) as connection:
+            if not self.is_sqlite:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection
 
     def _run(self, connect: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]) -> T:
         try:

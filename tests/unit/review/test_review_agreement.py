@@ -211,6 +211,7 @@ def test_healthbench_labels_of_a_model_are_a_judges(sqlite, clock):
     assert len(published.items) > 100
     made = RatedSets(sqlite, clock).add("HealthBench", replace(published, items=published.items[:5]), actor="root")
     assert rows_in(sqlite, "finals") == []
+    assert made.items == {"rating": 5}
     assert report_of(sqlite, made.id, replicates=5).physicians == []
 
 

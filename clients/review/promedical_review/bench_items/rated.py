@@ -16,7 +16,7 @@ from promedical_review.bench_items.bodies import Checkpoint
 from promedical_review.bench_items.items import VERDICTS, BenchItem, Verdict
 from promedical_review.bench_items.sets import BenchSet, Design, make_set, set_in
 from promedical_review.bench_items.settling import set_state
-from promedical_review.bench_items.storing import StoredItem, store_item
+from promedical_review.bench_items.storing import ItemState, StoredItem, store_item
 from promedical_review.clock import Clock
 from promedical_review.errors import InvalidError
 from promedical_review.people.users import User, add_rater
@@ -112,7 +112,9 @@ def _store(
     for name, given in rated.verdicts.items():
         _store_rating(connection, set_id, ids, raters[name], given, now, actor)
     left = _store_finals(connection, ids, rated, raters, now)
-    set_state(connection, ids.id, "adjudicating" if left else "locked", now=now, undecided=left)
+    by_physicians = any(raters[name].role != "judge" for name in rated.verdicts)
+    state: ItemState = "locked" if not left else "adjudicating" if by_physicians else "rating"
+    set_state(connection, ids.id, state, now=now, undecided=left)
 
 
 def _store_rating(

@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sqlalchemy import Connection, insert, select
 
-from promedical.rubric import Criterion
 from promedical_review.bench_items.items import BenchItem
 from promedical_review.bench_items.redaction import redacted
 from promedical_review.ids import draw, new_id
@@ -63,12 +62,13 @@ def store_item(
     row = {"item_id": ids.id, "set_id": set_id, "state": state, "gold": bool(item.gold), **facts}
     connection.execute(insert(bench_item_facts).values(**row))
     _store_answers(connection, item, ids)
-    for position, criterion in enumerate(item.criteria):
-        is_asked = asked is None or criterion.id in asked
-        _store_criterion(connection, criterion, ids, position, claim=item.claims.get(criterion.id), asked=is_asked)
-    for (answer, name), verdict in item.gold.items():
-        keys = {"answer_id": ids.answers[answer], "criterion_id": ids.criteria[name]}
-        connection.execute(insert(gold_verdicts).values(**keys, verdict=verdict))
+    _store_criteria(connection, item, ids, asked)
+    gold = [
+        {"answer_id": ids.answers[answer], "criterion_id": ids.criteria[name], "verdict": verdict}
+        for (answer, name), verdict in item.gold.items()
+    ]
+    if gold:
+        connection.execute(insert(gold_verdicts), gold)
     return ids
 
 
@@ -89,28 +89,35 @@ def claims_in(connection: Connection, item_id: str) -> dict[str, str]:
 
 
 def _store_answers(connection: Connection, item: BenchItem, ids: StoredItem) -> None:
-    for answer in item.answers:
-        answer_id = ids.answers[answer.key]
-        text = redacted(answer.text, answer.model)
-        connection.execute(insert(bench_answers).values(id=answer_id, item_id=ids.id, text=text))
-        facts = {"answer_id": answer_id, "key": answer.key, "model": answer.model, "original": answer.text}
-        connection.execute(insert(bench_answer_facts).values(**facts))
+    shown = [
+        {"id": ids.answers[answer.key], "item_id": ids.id, "text": redacted(answer.text, answer.model)}
+        for answer in item.answers
+    ]
+    facts = [
+        {"answer_id": ids.answers[answer.key], "key": answer.key, "model": answer.model, "original": answer.text}
+        for answer in item.answers
+    ]
+    connection.execute(insert(bench_answers), shown)
+    connection.execute(insert(bench_answer_facts), facts)
 
 
-def _store_criterion(
-    connection: Connection, criterion: Criterion, ids: StoredItem, position: int, *, claim: str | None, asked: bool
-) -> None:
-    criterion_id = ids.criteria[criterion.id]
-    row: dict[str, Any] = {
-        "id": criterion_id,
-        "item_id": ids.id,
-        "position": position,
-        "text": criterion.text,
-        "dimension": str(criterion.dimension),
-        "polarity": str(criterion.polarity),
-        "weight": criterion.weight,
-        "asked": asked,
-    }
-    connection.execute(insert(bench_criteria).values(**row))
-    facts = {"criterion_id": criterion_id, "key": criterion.id, "claim": claim}
-    connection.execute(insert(bench_criterion_facts).values(**facts))
+def _store_criteria(connection: Connection, item: BenchItem, ids: StoredItem, asked: Collection[str] | None) -> None:
+    shown = [
+        {
+            "id": ids.criteria[criterion.id],
+            "item_id": ids.id,
+            "position": position,
+            "text": criterion.text,
+            "dimension": str(criterion.dimension),
+            "polarity": str(criterion.polarity),
+            "weight": criterion.weight,
+            "asked": asked is None or criterion.id in asked,
+        }
+        for position, criterion in enumerate(item.criteria)
+    ]
+    facts = [
+        {"criterion_id": ids.criteria[each.id], "key": each.id, "claim": item.claims.get(each.id)}
+        for each in item.criteria
+    ]
+    connection.execute(insert(bench_criteria), shown)
+    connection.execute(insert(bench_criterion_facts), facts)

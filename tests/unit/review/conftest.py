@@ -3,11 +3,21 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
+from types import SimpleNamespace
 
 import pytest
 
 from promedical_review.store.database import Database
 from reviewing import HandClock, opened
+
+
+@pytest.fixture(autouse=True)
+def same_ids(monkeypatch):
+    """Ids decide what chance gives to whom: the same ones in every run, so that no test depends on luck."""
+    drawn = Random(7)
+    seeded = SimpleNamespace(token_hex=lambda size: drawn.randbytes(size).hex())
+    monkeypatch.setattr("promedical_review.ids.secrets", seeded)
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_adjudication_changes_no_agreement(sqlite, clock):
 def test_gold_and_repeats_measure_each_rater_and_no_pair(sqlite, clock):
     sets, rates = BenchSets(sqlite, clock), Rating(sqlite, clock)
     gold = bench_item("gold", gold={("a0", "dose"): "met", ("a0", "harm"): "not_met"})
-    items = [gold, *[bench_item(f"i{n}") for n in range(12)]]
+    items = [gold, *[bench_item(f"i{n}", answers=1) for n in range(40)]]
     made = sets.add("bench", items, Design(overlap=0, repeats=0.25, golds=0.25), actor="root")
     sets.open(made.id, actor="root")
     ada = user(sqlite, "ada")

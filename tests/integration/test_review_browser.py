@@ -1,0 +1,309 @@
+"""Physicians, a coordinator and a browser that is really there: the loop of a rubric round, and nothing that is lost."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from promedical_data.rounds.files import read_decisions, write_round
+from promedical_data.rounds.round import Item
+from promedical_review.people.users import Users
+from promedical_review.rubric_rounds.rounds import Rounds
+from promedical_review.store.database import Database
+from review_browsers import chromium, person, pressed, ready, served, violations, wider_than_the_screen
+from reviewing import opened, rows_in, rubric
+
+PEOPLE = {"boss": "admin", "ada": "physician", "ben": "physician", "cem": "physician"}
+HOSTILE = (
+    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> [x](javascript:alert(1))"
+)
+
+
+class Clinic:
+    """One app with its users, and a browser."""
+
+    def __init__(self, database: Database, address: str, browser: Browser, folder: Path) -> None:
+        self.database, self.address, self.browser, self.folder = database, address, browser, folder
+
+    def person(self, name: str, **options):
+        return person(self.browser, self.address, self.database, name, **options)
+
+    def round(self, name: str, count: int, **changes) -> str:
+        """Open a round of so many rubrics; gives its id."""
+        path = self.folder / f"{name}.jsonl"
+        write_round(path, name, [changed(rubric(f"{name}-{n}"), **changes) for n in range(count)])
+        rounds = Rounds(self.database)
+        found = rounds.import_file(path, actor="system")
+        return rounds.open(found.id, actor="system").id
+
+    def take(self, page: Page, round_id: str) -> None:
+        page.goto("/work")
+        page.click(f'form[action="/rounds/{round_id}/next"] button')
+        ready(page)
+
+
+def changed(item: Item, **changes) -> Item:
+    values = {name: getattr(item, name) for name in item.__slots__}
+    return Item(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    folder = tmp_path_factory.mktemp("clinic")
+    with ExitStack() as stack:
+        database = opened(f"sqlite:///{folder}/review.db")
+        stack.callback(database.close)
+        for name, role in PEOPLE.items():
+            Users(database).add(name, role)
+        address = stack.enter_context(served(database))
+        yield Clinic(database, address, stack.enter_context(chromium()), folder)
+
+
+def submissions(clinic: Clinic) -> list[dict]:
+    return rows_in(clinic.database, "submissions")
+
+
+def test_round_goes_from_file_to_decisions_through_three_browsers(clinic, tmp_path):
+    write_round(tmp_path / "round.jsonl", "loop", [rubric(f"row-{n}") for n in range(3)])
+    with ExitStack() as stack:
+        boss, ada, ben, cem = (stack.enter_context(clinic.person(name)) for name in PEOPLE)
+        boss.goto("/rounds")
+        boss.set_input_files("#file", tmp_path / "round.jsonl")
+        boss.click("form[enctype] button")
+        boss.click("text=Open the round")
+        for each in (ada, ben, cem):  # all three hold an item at once
+            each.goto("/work")
+            pressed(each, "n")
+            ready(each)
+        assert len({each.url for each in (ada, ben, cem)}) == 3
+        pressed(ada, "a")
+        ben.keyboard.press("r")
+        ben.keyboard.type(" And no more.")
+        ben.keyboard.press("Escape")
+        pressed(ben, "f")
+        cem.keyboard.press("x")
+        pressed(cem, "3")
+        for each in (ada, ben, cem):
+            each.goto("/work")
+            expect(each.locator(".note.good")).to_be_visible()
+        boss.reload()
+        boss.on("dialog", lambda dialog: dialog.accept())
+        boss.click("text=Close the round")
+        expect(boss.locator("h1 .pill")).to_have_text("closed")
+        expect(boss.locator(".tile.first .value")).to_have_text("33.3 %")
+        with boss.expect_download() as download:
+            boss.click("text=Download the decisions")
+        download.value.save_as(tmp_path / "decisions.jsonl")
+    name, decisions = read_decisions(tmp_path / "decisions.jsonl")
+    assert name == "loop"
+    assert sorted(each.verdict for each in decisions) == ["accepted", "fixed", "rejected"]
+    (fixed,) = (each for each in decisions if each.verdict == "fixed")
+    assert fixed.criteria[0].criterion.text.endswith(" And no more.")
+    assert [each.reason for each in decisions if each.verdict == "rejected"] == ["not_medical"]
+    assert {each.rater for each in decisions}.isdisjoint(PEOPLE)
+
+
+@pytest.mark.browsers
+def test_editor_changes_a_rubric_in_every_way(clinic):
+    round_id = clinic.round("editing", 1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        rows = page.locator(".criterion")
+        rows.nth(0).locator("textarea").fill("States that fever needs a doctor and explains when to go.")
+        expect(rows.nth(0).locator(".findings")).to_contain_text("several things")
+        rows.nth(0).locator("textarea").fill("States that adults take at most 4 g of paracetamol a day.")
+        expect(rows.nth(0).locator(".findings li")).to_have_count(0)
+        page.click('[data-add="proficiency"]')
+        rows.nth(1).locator("textarea").fill("Names liver disease.")
+        rows.nth(1).locator('[data-name="weight"]').fill("3")
+        expect(rows.nth(1).locator("output")).to_contain_text("0.750")
+        rows.nth(1).locator('[data-action="up"]').click()
+        rows.nth(2).locator("select").first.select_option("proficiency")
+        page.locator(".criterion", has_text="").last.locator('[data-action="remove"]').click()
+        expect(page.locator("#changes li")).to_have_count(4)
+        expect(page.locator("#net")).to_have_attribute("data-state", "saved")
+        pressed(page, "f")
+    (decision,) = Rounds(clinic.database).decisions(round_id)
+    assert [(each.criterion.text, each.criterion.dimension, each.criterion.weight) for each in decision.criteria] == [
+        ("Names liver disease.", "proficiency", 3.0),
+        ("States that adults take at most 4 g of paracetamol a day.", "proficiency", None),
+        ("The response explains how paracetamol lowers fever", "proficiency", None),
+    ]
+
+
+@pytest.mark.browsers
+def test_keys_mean_letters_where_somebody_writes_and_can_be_turned_off(clinic):
+    round_id = clinic.round("keys", 1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        page.keyboard.press("j")
+        expect(page.locator(".criterion").nth(1)).to_be_focused()
+        page.keyboard.press("k")
+        expect(page.locator(".criterion").nth(0)).to_be_focused()
+        page.keyboard.press("r")
+        page.keyboard.type("jkafx")
+        expect(page.locator("textarea").first).to_have_value(
+            "The response states that adults take 1 g at most every 6 hoursjkafx"
+        )
+        page.keyboard.press("Escape")
+        page.click("#keys-toggle")
+        page.keyboard.press("x")
+        expect(page.locator("#reasons")).to_be_hidden()
+        page.click("#keys-toggle")
+        page.keyboard.press("?")
+        expect(page.locator("#keys")).to_be_visible()
+
+
+@pytest.mark.browsers
+def test_draft_survives_a_browser_that_dies(clinic):
+    round_id = clinic.round("drafts", 1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        page.locator("textarea").first.fill("States what I had written.")
+        expect(page.locator("#net")).to_have_attribute("data-state", "saved")
+        expect(page.locator("#changes li")).to_have_count(1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        expect(page.locator("textarea").first).to_have_value("States what I had written.")
+
+
+def test_work_without_network_is_kept_shown_and_sent_once_when_it_is_back(clinic):
+    round_id = clinic.round("offline", 2)
+    before = len(submissions(clinic))
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        page.context.set_offline(True)
+        page.locator("textarea").first.fill("States what I wrote on the train.")
+        expect(page.locator("#net")).to_have_attribute("data-state", "offline")
+        page.locator("textarea").first.press("Escape")
+        page.keyboard.press("f")
+        expect(page.locator("#kept li")).to_have_count(1)
+        expect(page.locator("#say")).to_contain_text("kept in this browser")
+        assert len(submissions(clinic)) == before
+        with page.expect_navigation():
+            page.context.set_offline(False)
+        ready(page)
+        expect(page.locator("#kept")).to_be_hidden()
+    (sent,) = submissions(clinic)[before:]
+    assert sent["body"]["criteria"][0]["text"] == "States what I wrote on the train."
+
+
+def test_answer_that_is_lost_on_the_way_back_is_stored_once(clinic):
+    round_id = clinic.round("lost", 1)
+    before = len(submissions(clinic))
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        lost = []
+
+        def lose(route) -> None:
+            if lost:
+                route.continue_()
+            else:
+                lost.append(route.fetch().status)  # the server has it, and the browser never learns
+                route.abort()
+
+        page.route("**/decision", lose)
+        page.keyboard.press("a")
+        expect(page.locator("#kept li")).to_have_count(1)
+        with page.expect_navigation():
+            page.evaluate("window.dispatchEvent(new Event('online'))")
+    assert lost == [200]
+    assert len(submissions(clinic)) == before + 1
+
+
+@pytest.mark.browsers
+def test_two_tabs_on_one_item_show_both_versions_and_lose_none(clinic):
+    round_id = clinic.round("tabs", 1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        with person(clinic.browser, clinic.address, clinic.database, "ada") as other:
+            other.goto(page.url)
+            ready(other)
+            other.locator("textarea").first.fill("States the other version.")
+            expect(other.locator("#net")).to_have_attribute("data-state", "saved")
+            expect(other.locator("#changes li")).to_have_count(1)
+            other.wait_for_function("!Object.keys(localStorage).some(key => key.includes(':draft:'))")
+        page.locator("textarea").first.fill("States my version.")
+        dialog = page.locator("#conflict")
+        expect(dialog).to_be_visible()
+        expect(dialog.locator("[data-mine]")).to_contain_text("States my version.")
+        expect(dialog.locator("[data-theirs]")).to_contain_text("States the other version.")
+        dialog.locator("[data-take]").click()
+        expect(page.locator("textarea").first).to_have_value("States the other version.")
+        page.locator("textarea").first.press("Escape")
+        pressed(page, "f")
+    (decision,) = Rounds(clinic.database).decisions(round_id)
+    assert decision.criteria[0].criterion.text == "States the other version."
+
+
+@pytest.mark.browsers
+def test_session_that_ended_keeps_the_work_until_the_next_sign_in(clinic):
+    round_id = clinic.round("ended", 1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        cookies = page.context.cookies()
+        page.context.clear_cookies()
+        page.keyboard.press("a")
+        expect(page.locator("#net")).to_have_attribute("data-state", "login")
+        page.context.add_cookies(cookies)
+        with page.expect_navigation():
+            page.evaluate("window.dispatchEvent(new Event('online'))")
+    assert len(Rounds(clinic.database).decisions(round_id)) == 1
+
+
+@pytest.mark.browsers
+def test_round_that_was_closed_in_the_meantime_refuses_and_keeps_the_draft(clinic):
+    round_id = clinic.round("closed", 1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        page.locator("textarea").first.fill("States what came too late.")
+        expect(page.locator("#net")).to_have_attribute("data-state", "saved")
+        Rounds(clinic.database).close(round_id, actor="system", incomplete=True)
+        page.locator("textarea").first.press("Escape")
+        page.keyboard.press("f")
+        expect(page.locator("#say")).to_contain_text("draft")
+        expect(page.locator("textarea").first).to_have_value("States what came too late.")
+    assert any("too late" in str(each["body"]) for each in rows_in(clinic.database, "drafts"))
+
+
+@pytest.mark.browsers
+def test_script_in_a_round_never_runs(clinic):
+    round_id = clinic.round("hostile", 1, instruction=HOSTILE, responses=(("a", HOSTILE), ("b", "**b**")))
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        for summary in page.locator("summary").all():
+            summary.click()
+        expect(page.locator("main .answers section")).to_have_count(3)
+        page.locator("textarea").first.fill(HOSTILE)
+        expect(page.locator("#changes li")).to_have_count(1)
+        assert "owned" not in page.title()
+        assert page.locator("main :is(script:not([type]), img, [onerror], a[href^=javascript])").count() == 0
+
+
+@pytest.mark.browsers
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits_a_narrow_screen(clinic, scheme):
+    round_id = clinic.round(f"pages-{scheme}", 1)
+    found = {}
+    with clinic.person("boss", color_scheme=scheme) as boss, clinic.person("ada", color_scheme=scheme) as ada:
+        clinic.take(ada, round_id)
+        work = ada.url.removeprefix(clinic.address)
+        pages = [(boss, each) for each in ("/rounds", f"/rounds/{round_id}", "/users", "/nothing")]
+        for page, path in [*pages, *((ada, each) for each in ("/work", work, "/help"))]:
+            page.goto(path)
+            found[path] = violations(page)
+            page.set_viewport_size({"width": 320, "height": 640})
+            found[f"{path} at 320"] = wider_than_the_screen(page)
+            page.set_viewport_size({"width": 1280, "height": 900})
+        ada.goto(work)
+        for opener, dialog in (("x", "#reasons"), ("?", "#keys")):
+            ada.keyboard.press(opener)
+            expect(ada.locator(dialog)).to_be_visible()
+            found[dialog] = violations(ada)
+            ada.keyboard.press("Escape")
+    with person(clinic.browser, clinic.address, color_scheme=scheme) as nobody:
+        nobody.goto("/login")
+        found["/login"] = violations(nobody)
+    assert {path: each for path, each in found.items() if each} == {}

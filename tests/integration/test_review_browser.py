@@ -1,4 +1,4 @@
-"""Physicians, a coordinator and a browser that is really there: the loop of a rubric round, and nothing that is lost."""
+"""Physicians, a coordinator and a real browser: the loop of a rubric round, answers rated blind, and nothing lost."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from promedical.messages import Message
 from promedical_data.rounds.files import read_decisions, write_round
 from promedical_data.rounds.round import Item
+from promedical_review.bench_items.items import Answer, BenchItem
+from promedical_review.bench_items.rating import Rating
+from promedical_review.bench_items.sets import BenchSets, Design
 from promedical_review.people.users import Users
 from promedical_review.rubric_rounds.rounds import Rounds
 from promedical_review.store.database import Database
 from review_browsers import chromium, person, pressed, ready, served, violations, wider_than_the_screen
-from reviewing import opened, rows_in, rubric
+from reviewing import opened, rows_in, rubric, uuid4
 
-PEOPLE = {"boss": "admin", "ada": "physician", "ben": "physician", "cem": "physician"}
+PEOPLE = {"boss": "admin", "ada": "physician", "ben": "physician", "cem": "physician", "judge": "adjudicator"}
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> [x](javascript:alert(1))"
 )
@@ -68,7 +72,7 @@ def submissions(clinic: Clinic) -> list[dict]:
 def test_round_goes_from_file_to_decisions_through_three_browsers(clinic, tmp_path):
     write_round(tmp_path / "round.jsonl", "loop", [rubric(f"row-{n}") for n in range(3)])
     with ExitStack() as stack:
-        boss, ada, ben, cem = (stack.enter_context(clinic.person(name)) for name in PEOPLE)
+        boss, ada, ben, cem = (stack.enter_context(clinic.person(name)) for name in ("boss", "ada", "ben", "cem"))
         boss.goto("/rounds")
         boss.set_input_files("#file", tmp_path / "round.jsonl")
         boss.click("form[enctype] button")
@@ -290,7 +294,10 @@ def test_every_page_is_accessible_and_fits_a_narrow_screen(clinic, scheme):
     with clinic.person("boss", color_scheme=scheme) as boss, clinic.person("ada", color_scheme=scheme) as ada:
         clinic.take(ada, round_id)
         work = ada.url.removeprefix(clinic.address)
-        pages = [(boss, each) for each in ("/rounds", f"/rounds/{round_id}", "/users", "/nothing")]
+        set_id = bench_set(clinic, f"pages-{scheme}")
+        rate(clinic, set_id)
+        of_boss = ("/rounds", f"/rounds/{round_id}", "/bench", f"/bench/{set_id}", f"/bench/{set_id}/agreement")
+        pages = [(boss, each) for each in (*of_boss, "/users", "/nothing")]
         for page, path in [*pages, *((ada, each) for each in ("/work", work, "/help"))]:
             page.goto(path)
             found[path] = violations(page)
@@ -307,3 +314,78 @@ def test_every_page_is_accessible_and_fits_a_narrow_screen(clinic, scheme):
         nobody.goto("/login")
         found["/login"] = violations(nobody)
     assert {path: each for path, each in found.items() if each} == {}
+
+
+def bench_set(clinic: Clinic, name: str, count: int = 1) -> str:
+    """Open a set of items with two answers each; gives its id."""
+    prompt = (Message(role="user", content=f"How much paracetamol may I take? ({name})"),)
+    criteria = tuple(each.criterion for each in rubric("bench").criteria)
+    answers = (
+        Answer(key="a", text="At most **1 g** every 6 hours.", model="model-a"),
+        Answer(key="b", text="As much as you like.", model="model-b"),
+    )
+    items = [BenchItem(key=f"{name}-{n}", prompt=prompt, criteria=criteria, answers=answers) for n in range(count)]
+    sets = BenchSets(clinic.database)
+    found = sets.add(name, items, Design(overlap=0, repeats=0, golds=0), actor="system")
+    return sets.open(found.id, actor="system").id
+
+
+def test_answers_are_rated_by_keys_alone_and_conflicts_are_decided(clinic):
+    set_id = bench_set(clinic, "bench")
+    with ExitStack() as stack:
+        ada, ben, judge = (stack.enter_context(clinic.person(name)) for name in ("ada", "ben", "judge"))
+        for rater, verdict in ((ada, "1"), (ben, "2")):
+            rater.goto("/work")
+            rater.click('form[action="/ratings/next"] button')
+            ready(rater)
+            checkpoints = rater.locator(".criterion").count()
+            assert checkpoints == 6
+            for _ in range(checkpoints):
+                rater.keyboard.press(verdict)
+            expect(rater.locator("#left")).to_have_text("Every checkpoint has a verdict")
+            pressed(rater, "a")  # criteria + 1 keystrokes
+        judge.goto("/work")
+        judge.click('form[action="/adjudications/next"] button')
+        ready(judge)
+        expect(judge.locator(".criterion")).to_have_count(6)
+        expect(judge.locator(".note strong").first).to_contain_text("Rater 1")
+        for row in judge.locator(".criterion").all():
+            row.locator("input[value=met]").check()
+            row.locator("select").select_option("slip")
+        judge.locator("h1").click()
+        pressed(judge, "a")
+    assert BenchSets(clinic.database).get(set_id).items == {"locked": 1}
+
+
+def rate(clinic: Clinic, set_id: str) -> None:
+    """Two raters say the same of all items of a set; what is left in other sets is rated too."""
+    rating = Rating(clinic.database)
+    for name in ("ben", "cem"):
+        rater = Users(clinic.database).named(name)
+        while item := rating.take(rater):
+            said = [{"answer": a, "criterion": c, "verdict": "met"} for a, c in item.checkpoints]
+            rating.rate(rater, item.task_id, {"verdicts": said}, client_id=uuid4(), version=item.version)
+    assert BenchSets(clinic.database).get(set_id).items == {"locked": 1}
+
+
+@pytest.mark.browsers
+def test_selected_words_of_an_answer_become_the_span_of_a_verdict(clinic):
+    bench_set(clinic, "spans")
+    with clinic.person("cem") as page:
+        page.goto("/work")
+        page.click('form[action="/ratings/next"] button')
+        ready(page)
+        shown = page.locator("[data-shown]", has_text="At most")
+        answer = shown.get_attribute("data-shown")
+        row = page.locator(f'.criterion[data-answer="{answer}"]').first
+        row.locator("input[value=met]").check()
+        shown.locator("p").evaluate("p => getSelection().setBaseAndExtent(p.firstChild, 3, p.lastChild, 6)")
+        row.locator("[data-quote]").click()
+        expect(row.locator("blockquote")).to_have_text("most **1 g** every")
+        page.locator(".criterion input[value=not_met]").all()[1].check()
+        expect(page.locator("#net")).to_have_attribute("data-state", "saved")
+        assert violations(page) == []
+        page.wait_for_function("!Object.keys(localStorage).some(key => key.includes(':draft:'))")
+        page.reload()
+        ready(page)
+        expect(row.locator("blockquote")).to_have_text("most **1 g** every")

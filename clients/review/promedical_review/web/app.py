@@ -6,14 +6,20 @@ from typing import Final, Protocol
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
+from promedical_review.bench_items.adjudicating import Adjudicating
+from promedical_review.bench_items.rating import Rating
+from promedical_review.bench_items.sets import BenchSets
 from promedical_review.people.sessions import Sessions
 from promedical_review.people.users import Users
 from promedical_review.rubric_rounds.reviewing import Reviewing
 from promedical_review.rubric_rounds.rounds import Rounds
 from promedical_review.store.database import Database
 from promedical_review.web.accounts import AccountPages
+from promedical_review.web.adjudicating import AdjudicationPages
 from promedical_review.web.assets import ADDRESS, static_files
+from promedical_review.web.bench import BenchPages
 from promedical_review.web.probes import Probes
+from promedical_review.web.rating import RatingPages
 from promedical_review.web.refusals import Refusals
 from promedical_review.web.reviewing import ReviewPages
 from promedical_review.web.rounds import RoundPages
@@ -22,7 +28,7 @@ from promedical_review.web.sign_in_pace import SignInPace
 from promedical_review.web.telemetry import Metrics, Watched
 from promedical_review.web.users import UserPages
 from promedical_review.web.visits import Door
-from promedical_review.web.work import WorkPages, rubric_batches
+from promedical_review.web.work import WorkPages, bench_batches, rubric_batches
 from promedical_review.work.desk import Desk
 
 MAX_BODY_BYTES: Final = 1 << 20
@@ -59,7 +65,11 @@ def _pages(database: Database, door: Door, pace: SignInPace) -> Iterator[_Pages]
     rounds, reviewing = Rounds(database), Reviewing(database)
     yield Probes(database)
     yield AccountPages(door, users, pace)
-    yield WorkPages(door, desk, [rubric_batches(rounds, reviewing, desk)])
     yield ReviewPages(door, desk, reviewing)
+    rating, sets = Rating(database), BenchSets(database)
+    yield RatingPages(door, desk, rating)
+    yield AdjudicationPages(door, desk, Adjudicating(database))
+    yield WorkPages(door, desk, [rubric_batches(rounds, reviewing, desk), bench_batches(sets, rating, desk)])
     yield RoundPages(door, database, rounds)
+    yield BenchPages(door, database, sets)
     yield UserPages(door, users)

@@ -9,6 +9,7 @@ from promedical_review.rubric_rounds.decisions import MOST_CRITERIA
 Version = Annotated[int, Field(ge=0)]
 Submission = Annotated[str, Field(min_length=36, max_length=36)]
 Rows = Annotated[list[dict[str, Any]], Field(max_length=MOST_CRITERIA)]
+Verdicts = Annotated[list[dict[str, Any]], Field(max_length=10_000)]
 
 
 class Body(BaseModel):
@@ -37,3 +38,16 @@ class RubricDecision(RubricBody):
     version: Version
     verdict: str
     reason: str | None = None
+
+
+class VerdictsDraft(Body):
+    """Verdicts of a rater or an adjudicator, some of them still open, over a version of the draft."""
+
+    version: Version
+    verdicts: Verdicts
+
+
+class VerdictsSubmit(VerdictsDraft):
+    """Verdicts to be stored, over a version of the work."""
+
+    submission: Submission

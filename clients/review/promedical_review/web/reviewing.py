@@ -16,7 +16,7 @@ from promedical_review.web.advice import advice
 from promedical_review.web.bodies import RubricBody, RubricDecision, RubricDraft
 from promedical_review.web.languages import Texts
 from promedical_review.web.prose import as_html
-from promedical_review.web.visits import Door, Visit, go
+from promedical_review.web.visits import NONE_LEFT, Door, Visit, go
 from promedical_review.work.desk import Desk
 
 
@@ -80,7 +80,7 @@ class ReviewPages:
 
     def _next(self, user: User, round_id: str | None) -> str:
         work = self._reviewing.take(user, round_id)
-        return f"/rubrics/{work.task_id}" if work else "/work"
+        return f"/rubrics/{work.task_id}" if work else NONE_LEFT
 
 
 def _bodies(work: RubricWork) -> dict[str, Any]:

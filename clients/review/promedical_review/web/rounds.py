@@ -4,23 +4,18 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Form
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from promedical_data.errors import DataError
-from promedical_review.errors import InvalidError
 from promedical_review.rubric_rounds.figures import RoundFigures, figures_of
 from promedical_review.rubric_rounds.rounds import Round, Rounds
 from promedical_review.store.database import Database
+from promedical_review.web.uploads import MAX_FILE_BYTES, download, read_upload
 from promedical_review.web.visits import Door, Visit, go
-
-MAX_FILE_BYTES: Final = 64 << 20
-"""The most that an imported file may have."""
 
 
 class RoundPages:
@@ -45,14 +40,9 @@ class RoundPages:
         return self._door.user(request, "see_results").page("rounds", rounds=self._rounds.every())
 
     async def import_file(self, request: Request) -> Response:
-        """Who sends it is known before the file is read."""
         visit = await run_in_threadpool(self._door.user, request, "manage")
         async with request.form(max_files=1, max_fields=0) as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile) or not file.filename:
-                raise InvalidError(visit.t("no_file"), "file")
-            content = await file.read()
-            imported = await run_in_threadpool(self._import, file.filename, content, visit.user.id)
+            imported = await read_upload(form, visit.t, partial(self._rounds.import_file, actor=visit.user.id))
         return go(f"/rounds/{imported.id}")
 
     def round(self, request: Request, round_id: str) -> Response:
@@ -77,16 +67,7 @@ class RoundPages:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "decisions.jsonl"
             self._rounds.export_decisions(round_id, path)
-            return _download(path.read_bytes(), f"decisions-{name}.jsonl")
-
-    def _import(self, name: str, content: bytes, actor: str) -> Round:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / ("round.jsonl.gz" if name.endswith(".gz") else "round.jsonl")
-            path.write_bytes(content)
-            try:
-                return self._rounds.import_file(path, actor=actor)
-            except DataError as error:
-                raise InvalidError(str(error).replace(str(path), name)) from None
+            return download(path.read_bytes(), f"decisions-{name}.jsonl", "application/jsonl")
 
     def _change(self, request: Request, round_id: str, change: Callable[..., Round]) -> Response:
         visit = self._door.user(request, "manage")
@@ -96,9 +77,3 @@ class RoundPages:
     def _figures(self, request: Request, round_id: str) -> tuple[Visit, Round, RoundFigures]:
         visit = self._door.user(request, "see_results")
         return visit, self._rounds.get(round_id), figures_of(self._database, round_id)
-
-
-def _download(content: bytes, name: str) -> Response:
-    safe = "".join(each if each.isascii() and (each.isalnum() or each in "._-") else "-" for each in name)
-    disposition = {"Content-Disposition": f'attachment; filename="{safe}"'}
-    return Response(content, media_type="application/jsonl", headers=disposition)

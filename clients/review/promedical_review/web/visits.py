@@ -19,9 +19,13 @@ _LANGUAGE: Final = "language"
 _PLACES: Final[tuple[tuple[str, str, Right | None], ...]] = (
     ("/work", "my_work", "rate"),
     ("/rounds", "rounds", "see_results"),
+    ("/bench", "bench_sets", "see_results"),
     ("/users", "users", "manage"),
     ("/help", "help", None),
 )
+
+NONE_LEFT: Final = "/work?none=1"
+"""Where to go when there is no next item."""
 
 
 class NoSessionError(Exception):

@@ -1,0 +1,64 @@
+"""Numbers with their intervals as the marks of an SVG, which the page's own style draws in light and in dark. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+WIDTH: Final = 640
+_LEFT: Final = 230
+_RIGHT: Final = 620
+_ROW: Final = 26
+_TOP: Final = 12
+_TICKS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number with its ends, as a line of a plot."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An interval where it is drawn."""
+
+    label: str
+    y: float
+    x: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot of intervals, one below the other.
+
+    Attributes:
+        title: What it shows.
+        height: In the units of the drawing, as all places.
+        marks: The intervals.
+        ticks: The places of the axis, with what stands there.
+    """
+
+    title: str
+    height: int
+    marks: Sequence[Mark]
+    ticks: Sequence[tuple[float, str]]
+
+
+def interval_plot(title: str, intervals: Sequence[Interval]) -> Plot:
+    """A plot from 0, or from the lowest end below it, to 1."""
+    least = min([0.0, *(each.low for each in intervals)])
+
+    def place(value: float) -> float:
+        return round(_LEFT + (_RIGHT - _LEFT) * (value - least) / (1 - least), 1)
+
+    marks = [
+        Mark(each.label, _TOP + _ROW * (n + 0.5), place(each.value), place(each.low), place(each.high))
+        for n, each in enumerate(intervals)
+    ]
+    return Plot(title, _TOP + _ROW * len(marks) + 24, marks, [(place(tick), f"{tick:g}") for tick in _TICKS])

@@ -330,6 +330,7 @@ def bench_set(clinic: Clinic, name: str, count: int = 1) -> str:
     return sets.open(found.id, actor="system").id
 
 
+@pytest.mark.browsers
 def test_answers_are_rated_by_keys_alone_and_conflicts_are_decided(clinic):
     set_id = bench_set(clinic, "bench")
     with ExitStack() as stack:
@@ -348,7 +349,7 @@ def test_answers_are_rated_by_keys_alone_and_conflicts_are_decided(clinic):
         judge.click('form[action="/adjudications/next"] button')
         ready(judge)
         expect(judge.locator(".criterion")).to_have_count(6)
-        expect(judge.locator(".note strong").first).to_contain_text("Rater 1")
+        expect(judge.locator(".opinion strong").first).to_contain_text("Rater 1")
         for row in judge.locator(".criterion").all():
             row.locator("input[value=met]").check()
             row.locator("select").select_option("slip")

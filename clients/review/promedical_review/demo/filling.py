@@ -1,11 +1,20 @@
-"""Fills an empty database with the examples. The questions and rubrics are our own, some with faults for the lint."""
+"""Fills an empty database with examples: a round of rubrics, some with faults for the lint, and answers to rate.
 
+The questions, the rubrics and the answers are our own; the answers are those that the client comes with.
+"""
+
+import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import as_file, files
-from typing import Final
+from typing import Any, Final
 
+from promedical.conversation import parse_prompt
+from promedical.messages import Message
+from promedical.rubric import Criterion
+from promedical_review.bench_items.items import Answer, BenchItem
+from promedical_review.bench_items.sets import BenchSets
 from promedical_review.people.roles import Role
 from promedical_review.people.users import Users
 from promedical_review.rubric_rounds.rounds import Rounds
@@ -32,7 +41,7 @@ class Account:
 
 
 def fill(database: Database) -> list[Account]:
-    """Add the users, and an open round. Gives the accounts; their passwords stand nowhere else.
+    """Add the users, an open round and an open set of answers. Gives the accounts; their passwords stand nowhere else.
 
     Raises:
         InvalidError: The database has such users already.
@@ -43,7 +52,26 @@ def fill(database: Database) -> list[Account]:
     with as_file(files(__package__) / "round.jsonl") as path:
         imported = rounds.import_file(path, actor=admin.id)
     rounds.open(imported.id, actor=admin.id)
+    sets = BenchSets(database)
+    sets.open(sets.add("demo-answers", _items(), actor=admin.id).id, actor=admin.id)
     return accounts
+
+
+def _items() -> list[BenchItem]:
+    examples = (files("promedical_client") / "examples" / "medical_answers.jsonl").read_text(encoding="utf-8")
+    return [_item(json.loads(line)) for line in examples.splitlines()]
+
+
+def _item(row: dict[str, Any]) -> BenchItem:
+    """An example as an item; one answer of the examples is empty, which nobody can rate."""
+    prompt = row["prompt"]
+    written = [text for text in row["responses"] if text.strip()]
+    return BenchItem(
+        key=row["id"],
+        prompt=parse_prompt(prompt if isinstance(prompt, str) else [Message(**turn) for turn in prompt]),
+        criteria=tuple(Criterion(**each) for each in row["rubric"]["criteria"]),
+        answers=tuple(Answer(key=f"answer-{n}", text=text) for n, text in enumerate(written)),
+    )
 
 
 def _added(database: Database) -> Iterator[Account]:

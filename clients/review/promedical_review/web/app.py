@@ -35,7 +35,9 @@ MAX_BODY_BYTES: Final = 1 << 20
 """The most that a form or a piece of work may have."""
 
 
-class _Pages(Protocol):
+class Pages(Protocol):
+    """Some pages of the app."""
+
     def router(self) -> APIRouter: ...
 
 
@@ -53,14 +55,15 @@ def web_app(
     secure = public_url is not None and public_url.startswith("https://")
     app = FastAPI(title="ProMedical review", openapi_url=None, redirect_slashes=False, max_body_size=MAX_BODY_BYTES)
     door = Door(Sessions(database), secure=secure)
-    for pages in _pages(database, door, pace or SignInPace()):
+    for pages in all_pages(database, door, pace or SignInPace()):
         app.include_router(pages.router())
     app.mount(ADDRESS, static_files())
     Refusals(door).install(app)
     return Watched(SafeHeaders(SameSiteOnly(app, public_url=public_url), https=secure), metrics=metrics)
 
 
-def _pages(database: Database, door: Door, pace: SignInPace) -> Iterator[_Pages]:
+def all_pages(database: Database, door: Door, pace: SignInPace) -> Iterator[Pages]:
+    """Every page that there is, but files."""
     users, desk = Users(database), Desk(database)
     rounds, reviewing = Rounds(database), Reviewing(database)
     yield Probes(database)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-WIDTH: Final = 640
-_LEFT: Final = 230
+_LABELS: Final = 285
+_LEFT: Final = 298
 _RIGHT: Final = 620
 _ROW: Final = 26
 _TOP: Final = 12
@@ -39,12 +39,14 @@ class Plot:
 
     Attributes:
         title: What it shows.
+        labels: Where the labels end.
         height: In the units of the drawing, as all places.
         marks: The intervals.
         ticks: The places of the axis, with what stands there.
     """
 
     title: str
+    labels: int
     height: int
     marks: Sequence[Mark]
     ticks: Sequence[tuple[float, str]]
@@ -61,4 +63,4 @@ def interval_plot(title: str, intervals: Sequence[Interval]) -> Plot:
         Mark(each.label, _TOP + _ROW * (n + 0.5), place(each.value), place(each.low), place(each.high))
         for n, each in enumerate(intervals)
     ]
-    return Plot(title, _TOP + _ROW * len(marks) + 24, marks, [(place(tick), f"{tick:g}") for tick in _TICKS])
+    return Plot(title, _LABELS, _TOP + _ROW * len(marks) + 24, marks, [(place(tick), f"{tick:g}") for tick in _TICKS])

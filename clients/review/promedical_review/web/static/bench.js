@@ -29,12 +29,16 @@ function restore(body) {
     const { verdict = null, rationale = "", span = null, reason = null } = known[`${row.dataset.answer} ${row.dataset.criterion}`] ?? {};
     for (const radio of row.querySelectorAll("input[type=radio]")) radio.checked = radio.value === verdict;
     part(row, "rationale").value = rationale;
-    part(row, "rationale").closest("details").open = rationale !== "" || span !== null;
+    explain(row, rationale !== "" || span !== null);
     if (part(row, "reason")) part(row, "reason").value = reason ?? "";
     else quote(row, span);
   }
   refresh();
   select(rows.find((row) => !complete(row)) ?? rows[0]);
+}
+
+function explain(row, open) {
+  row.querySelector(".why").hidden = !open;
 }
 
 /* The span of the answer that a verdict rests on: places in the text as it was sent, in characters. */
@@ -120,14 +124,14 @@ for (const button of form.querySelectorAll("[data-quote]")) {
       return;
     }
     quote(row, span);
-    row.querySelector("details").open = true;
+    explain(row, true);
     edited();
   });
 }
 for (const button of form.querySelectorAll("[data-write]")) {
   button.addEventListener("click", () => {
     const rationale = part(button.closest(".criterion"), "rationale");
-    rationale.closest("details").open = true;
+    explain(button.closest(".criterion"), true);
     rationale.focus();
   });
 }

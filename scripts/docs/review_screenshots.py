@@ -1,0 +1,167 @@
+"""Pictures of every page of the review app, wide and narrow, light and dark, for people to look at.
+
+The items are those of `promedical-review serve --demo`. The verdicts are made up, so that there is something to see.
+"""
+
+import argparse
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from promedical_review.bench_items.adjudicating import Adjudicating
+from promedical_review.bench_items.rating import Rating
+from promedical_review.bench_items.sets import BenchSets
+from promedical_review.demo.filling import fill
+from promedical_review.ids import draw
+from promedical_review.people.sessions import Sessions
+from promedical_review.people.users import Users
+from promedical_review.rubric_rounds.reviewing import Reviewing
+from promedical_review.rubric_rounds.rounds import Rounds
+from promedical_review.store.database import Database
+from promedical_review.store.migrating import upgrade
+from promedical_review.web.serving import Address, listen, server
+from promedical_review.web.telemetry import Metrics
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "review"
+CHROMIUM: Final = "/usr/bin/chromium"
+WIDTHS: Final = (1280, 320)
+MOST_HEIGHT: Final = 1900
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder for the pictures")
+    output: Path = parser.parse_args().output
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, closing(Database(f"sqlite:///{folder}/demo.db")) as database:
+        upgrade(database)
+        fill(database)
+        pages = _worked_on(database)
+        with served(database) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            for scheme in ("light", "dark"):
+                for width in WIDTHS:
+                    _shoot(browser, address, database, pages, scheme=scheme, width=width, output=output)
+            browser.close()
+
+
+def _worked_on(database: Database) -> dict[str, tuple[str | None, str]]:
+    """Some verdicts and decisions; gives who opens which page, by the name of its picture."""
+    round_id, set_id = Rounds(database).every()[0].id, BenchSets(database).every()[0].id
+    for name in ("physician-2", "physician-3"):
+        _rate(database, name)
+        _decide(database, name)
+    users = Users(database)
+    work = Adjudicating(database).take(users.named("adjudicator"))
+    rubric = Reviewing(database).take(users.named("physician-1"))
+    assert work is not None, "raters differ"
+    assert rubric is not None, "some are left"
+    return {
+        "sign-in": (None, "/login"),
+        "my-work": ("physician-1", "/work"),
+        "rubric": ("physician-1", f"/rubrics/{rubric.task_id}"),
+        "answers": ("adjudicator", ""),
+        "conflict": ("adjudicator", f"/adjudications/{work.item.task_id}"),
+        "rounds": ("admin", "/rounds"),
+        "round": ("admin", f"/rounds/{round_id}"),
+        "bench": ("admin", "/bench"),
+        "set": ("admin", f"/bench/{set_id}"),
+        "agreement": ("viewer", f"/bench/{set_id}/agreement"),
+        "users": ("admin", "/users"),
+        "help": ("physician-1", "/help"),
+    }
+
+
+def _rate(database: Database, name: str) -> None:
+    rating, user = Rating(database), Users(database).named(name)
+    for _ in range(3):
+        if (item := rating.take(user)) is None:
+            return
+        said = [
+            {"answer": answer, "criterion": criterion, "verdict": _verdict(answer, criterion, name)}
+            for answer, criterion in item.checkpoints
+        ]
+        rating.rate(user, item.task_id, {"verdicts": said}, client_id=str(uuid4()), version=0)
+
+
+def _verdict(answer: str, criterion: str, name: str) -> str:
+    if draw(answer, criterion, name) < 0.2:  # noqa: PLR2004 - now and then somebody differs
+        return "cannot_assess"
+    return "met" if draw(answer, criterion) < 0.5 else "not_met"  # noqa: PLR2004
+
+
+def _decide(database: Database, name: str) -> None:
+    reviewing, user = Reviewing(database), Users(database).named(name)
+    bodies = ({"verdict": "accepted"}, {"verdict": "rejected", "reason": "criteria_wrong"})
+    for body in bodies:
+        work = reviewing.take(user)
+        assert work is not None, "some are left"
+        reviewing.decide(user, work.task_id, body, client_id=str(uuid4()), version=0)
+
+
+@contextmanager
+def served(database: Database) -> Iterator[str]:
+    """Serve the app; gives its address."""
+    address = Address(port=0)
+    with closing(listen(address)) as listening:
+        running = server(database, Metrics(), address)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            running.should_exit = True
+            thread.join()
+
+
+def _shoot(
+    browser: Browser,
+    address: str,
+    database: Database,
+    pages: dict[str, tuple[str | None, str]],
+    *,
+    scheme: str,
+    width: int,
+    output: Path,
+) -> None:
+    for picture, (name, path) in pages.items():
+        screen = {"width": width, "height": 800}
+        context = browser.new_context(base_url=address, viewport=screen, color_scheme=scheme)  # type: ignore[arg-type]
+        if name is not None:
+            token = Sessions(database).open(Users(database).named(name))
+            context.add_cookies([{"name": "session", "value": token, "url": address}])
+        page = context.new_page()
+        _open(page, path)
+        _save(page, output / f"{picture}-{width}-{scheme}.webp")
+        context.close()
+
+
+def _open(page: Page, path: str) -> None:
+    """Open a page; the one of an item to rate has no address before the item is taken."""
+    if path:
+        page.goto(path)
+    else:
+        page.goto("/work")
+        page.click('form[action="/ratings/next"] button')
+    page.wait_for_load_state("networkidle")
+
+
+def _save(page: Page, path: Path) -> None:
+    """The whole page, but no more than what is worth looking at."""
+    image = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    image.crop((0, 0, image.width, min(image.height, MOST_HEIGHT))).save(path, quality=40, method=6)
+
+
+if __name__ == "__main__":
+    main()

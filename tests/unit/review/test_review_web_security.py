@@ -13,9 +13,9 @@ from promedical_review.store.database import Database
 from promedical_review.web.app import web_app
 from promedical_review.web.assets import ADDRESS
 from promedical_review.web.prose import as_html
-from promedical_review.web.rounds import MAX_FILE_BYTES
 from promedical_review.web.sign_in_pace import SignInPace
 from promedical_review.web.telemetry import Metrics
+from promedical_review.web.uploads import MAX_FILE_BYTES
 from reviewing import HandClock, opened
 
 PASSWORD = "correct horse battery"

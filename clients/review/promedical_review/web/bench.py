@@ -104,11 +104,10 @@ def _tables(report: AgreementReport) -> list[tuple[str, Sequence[AgreementRow]]]
 
 def _plots(name: str, rows: Sequence[AgreementRow], t: Texts) -> Iterator[Plot]:
     for measure in _PLOTTED:
-        found = [(row, row.measures[measure]) for row in rows if measure in row.measures]
         intervals = [
-            Interval(f"{t(f'by_{row.by}')}: {row.part}" if row.by != "all" else t("by_all"), *ends)
-            for row, estimate in found
-            if None not in (ends := (estimate.value, estimate.low, estimate.high))
+            Interval(t("by_all") if row.by == "all" else f"{t(f'by_{row.by}')}: {row.part}", at.value, at.low, at.high)
+            for row in rows
+            if (at := row.measures.get(measure)) and at.value is not None and at.low is not None and at.high is not None
         ]
         if intervals:
             yield interval_plot(f"{name}: {titles()[measure]}", intervals)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_LABELS: Final = 285
-_LEFT: Final = 298
-_RIGHT: Final = 620
-_ROW: Final = 26
-_TOP: Final = 12
+_WIDTH: Final = 400
+_LEFT: Final = 14
+_RIGHT: Final = 386
+_ROW: Final = 44
+_LINE: Final = 32
 _TICKS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -39,14 +39,14 @@ class Plot:
 
     Attributes:
         title: What it shows.
-        labels: Where the labels end.
-        height: In the units of the drawing, as all places.
+        width: In the units of the drawing, as all places.
+        height: The same.
         marks: The intervals.
         ticks: The places of the axis, with what stands there.
     """
 
     title: str
-    labels: int
+    width: int
     height: int
     marks: Sequence[Mark]
     ticks: Sequence[tuple[float, str]]
@@ -60,7 +60,8 @@ def interval_plot(title: str, intervals: Sequence[Interval]) -> Plot:
         return round(_LEFT + (_RIGHT - _LEFT) * (value - least) / (1 - least), 1)
 
     marks = [
-        Mark(each.label, _TOP + _ROW * (n + 0.5), place(each.value), place(each.low), place(each.high))
+        Mark(each.label, _ROW * n + _LINE, place(each.value), place(each.low), place(each.high))
         for n, each in enumerate(intervals)
     ]
-    return Plot(title, _LABELS, _TOP + _ROW * len(marks) + 24, marks, [(place(tick), f"{tick:g}") for tick in _TICKS])
+    ticks = [(place(tick), f"{tick:g}") for tick in _TICKS]
+    return Plot(title=title, width=_WIDTH, height=_ROW * len(marks) + 24, marks=marks, ticks=ticks)

@@ -2,8 +2,10 @@
 
 import ipaddress
 import logging
+import signal
 import socket
 from dataclasses import dataclass
+from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -68,7 +70,13 @@ def serve(database: Database, address: Address) -> None:
         _serve_metrics(metrics, address)
     said = {"port": listening.getsockname()[1], "url": address.shown}
     logging.getLogger("promedical_review").info("listening", extra=said)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ended)
     server(database, metrics, address).run(sockets=[listening])
+
+
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    """Nothing is left to do: uvicorn raises the signal again when it has finished, and the caller cleans up."""
 
 
 def server(database: Database, metrics: Metrics, address: Address) -> uvicorn.Server:

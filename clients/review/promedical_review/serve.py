@@ -1,0 +1,71 @@
+"""The command `promedical-review serve`: the app on a database, or on examples that are not kept."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from promedical_review.opening import expected_errors, opened
+
+if TYPE_CHECKING:
+    from promedical_review.store.database import Database
+
+Host = Annotated[str, typer.Option(help="Interface to listen on. Others than this machine's need --public-url.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")]
+PublicUrl = Annotated[
+    str | None,
+    typer.Option(envvar="PROMEDICAL_REVIEW_PUBLIC_URL", help="Where users find the app by HTTPS, as https://NAME."),
+]
+Proxies = Annotated[
+    str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed, with commas between; * for all.")
+]
+MetricsPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Port for Prometheus; none by default.")]
+MaybeDatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        envvar="PROMEDICAL_REVIEW_DATABASE",
+        help="sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/NAME. Not with --demo.",
+    ),
+]
+
+
+@expected_errors()
+def serve(
+    database: MaybeDatabaseUrl = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Serve examples from a new database that is not kept.")] = False,  # noqa: FBT002
+    host: Host = "127.0.0.1",
+    port: Port = 8090,
+    public_url: PublicUrl = None,
+    proxies: Proxies = "",
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Serve the app, until the process is told to end."""
+    from promedical_review.errors import InvalidError  # noqa: PLC0415
+    from promedical_review.web.serving import Address  # noqa: PLC0415
+    from promedical_review.web.serving import serve as run  # noqa: PLC0415
+
+    if demo is (database is not None):
+        said = "goes not with a database" if demo else "or the address of a database is needed"
+        raise InvalidError(f"{said}; give --demo alone, or --database (PROMEDICAL_REVIEW_DATABASE)", "--demo")
+    address = Address(host=host, port=port, public_url=public_url, proxies=proxies, metrics_port=metrics_port)
+    with _examples(address.shown) if database is None else opened(database) as found:
+        run(found, address)
+
+
+@contextmanager
+def _examples(shown: str) -> Iterator["Database"]:
+    """A database of examples, for as long as it is served; passwords are printed once."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    from promedical_review.demo.filling import fill  # noqa: PLC0415
+    from promedical_review.store.database import Database  # noqa: PLC0415
+    from promedical_review.store.migrating import upgrade as migrate  # noqa: PLC0415
+
+    with TemporaryDirectory() as folder, closing(Database(f"sqlite:///{folder}/demo.db")) as database:
+        migrate(database)
+        typer.echo(f"Open {shown} and sign in as one of these; nothing is kept after the end:")
+        for each in fill(database):
+            typer.echo(f"  {each.role:<12} {each.name:<12} {each.password}")
+        yield database

@@ -1,6 +1,7 @@
 """Pictures of every page of the review app, wide and narrow, light and dark, for people to look at.
 
-The items are those of `promedical-review serve --demo`. The verdicts are made up, so that there is something to see.
+The items are those of `promedical-review serve --demo`. The verdicts on them are made up, so that there is something to
+see; the page of agreement shows what K-QA's physicians said.
 """
 
 import argparse
@@ -56,7 +57,7 @@ def main() -> None:
 
 def _worked_on(database: Database) -> dict[str, tuple[str | None, str]]:
     """Some verdicts and decisions; gives who opens which page, by the name of its picture."""
-    round_id, set_id = Rounds(database).every()[0].id, BenchSets(database).every()[0].id
+    round_id, set_id = Rounds(database).every()[0].id, BenchSets(database).named("K-QA, to rate").id
     for name in ("physician-2", "physician-3"):
         _rate(database, name)
         _decide(database, name)
@@ -75,7 +76,7 @@ def _worked_on(database: Database) -> dict[str, tuple[str | None, str]]:
         "round": ("admin", f"/rounds/{round_id}"),
         "bench": ("admin", "/bench"),
         "set": ("admin", f"/bench/{set_id}"),
-        "agreement": ("viewer", f"/bench/{set_id}/agreement"),
+        "agreement": ("viewer", f"/bench/{BenchSets(database).named('K-QA, rated by its physicians').id}/agreement"),
         "users": ("admin", "/users"),
         "help": ("physician-1", "/help"),
     }
@@ -160,7 +161,7 @@ def _open(page: Page, path: str) -> None:
 def _save(page: Page, path: Path) -> None:
     """The whole page, but no more than what is worth looking at."""
     image = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-    image.crop((0, 0, image.width, min(image.height, MOST_HEIGHT))).save(path, quality=40, method=6)
+    image.crop((0, 0, image.width, min(image.height, MOST_HEIGHT))).save(path, quality=33, method=6)
 
 
 if __name__ == "__main__":

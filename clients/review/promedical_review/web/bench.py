@@ -74,7 +74,9 @@ class BenchPages:
         found, report = self._sets.get(set_id), report_of(self._database, set_id)
         tables = [(name, rows) for name, rows in _tables(report) if rows]
         plots = [plot for name, rows in tables for plot in _plots(visit.t(name), rows, visit.t)]
-        return visit.page("agreement", set=found, report=report, tables=tables, plots=plots, titles=titles())
+        return visit.page(
+            "agreement", set=found, report=report, tables=tables, plots=plots, titles=titles(), part=_part
+        )
 
     def agreement_csv(self, request: Request, set_id: str) -> Response:
         self._door.user(request, "see_results")
@@ -102,10 +104,17 @@ def _tables(report: AgreementReport) -> list[tuple[str, Sequence[AgreementRow]]]
     return [("physicians", report.physicians), ("claims", report.claims), ("judges", report.judges)]
 
 
+def _part(row: AgreementRow, t: Texts) -> str:
+    """What a row is about."""
+    if row.by == "all":
+        return t("by_all")
+    return f"{t(f'by_{row.by}')}: {t(f'dimension_{row.part}') if row.by == 'dimension' else row.part}"
+
+
 def _plots(name: str, rows: Sequence[AgreementRow], t: Texts) -> Iterator[Plot]:
     for measure in _PLOTTED:
         intervals = [
-            Interval(t("by_all") if row.by == "all" else f"{t(f'by_{row.by}')}: {row.part}", at.value, at.low, at.high)
+            Interval(_part(row, t), at.value, at.low, at.high)
             for row in rows
             if (at := row.measures.get(measure)) and at.value is not None and at.low is not None and at.high is not None
         ]

@@ -273,6 +273,24 @@ def test_round_that_was_closed_in_the_meantime_refuses_and_keeps_the_draft(clini
 
 
 @pytest.mark.browsers
+def test_decision_can_be_corrected_while_the_round_is_open(clinic):
+    round_id = clinic.round("corrected", 1)
+    with clinic.person("ada") as page:
+        clinic.take(page, round_id)
+        pressed(page, "a")
+        page.goto("/work")
+        page.locator("section", has_text="corrected").locator("summary").click()
+        page.locator("section", has_text="corrected").locator("li a").click()
+        ready(page)
+        page.locator("textarea").first.fill("States what I overlooked.")
+        page.locator("textarea").first.press("Escape")
+        pressed(page, "f")
+    (decision,) = Rounds(clinic.database).decisions(round_id)
+    assert decision.verdict == "fixed"
+    assert decision.criteria[0].criterion.text == "States what I overlooked."
+
+
+@pytest.mark.browsers
 def test_script_in_a_round_never_runs(clinic):
     round_id = clinic.round("hostile", 1, instruction=HOSTILE, responses=(("a", HOSTILE), ("b", "**b**")))
     with clinic.person("ada") as page:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -9,11 +10,22 @@ from starlette.responses import JSONResponse, Response
 
 from promedical_review.bench_items.rating import Rating
 from promedical_review.bench_items.sets import BenchSets
+from promedical_review.clock import iso
 from promedical_review.people.users import User
 from promedical_review.rubric_rounds.reviewing import Reviewing
-from promedical_review.rubric_rounds.rounds import Rounds
+from promedical_review.rubric_rounds.rounds import Round, Rounds
 from promedical_review.web.visits import Door, go
 from promedical_review.work.desk import Desk
+
+_RECENT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Something that the user has done."""
+
+    address: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,7 @@ class Batch:
         done: How many items the user has done; None where nobody counts.
         left: How many nobody has done; None where the user must not learn it.
         held: Whether the user holds an item of it.
+        recent: What the user did last, to look at or to correct.
     """
 
     kind: str
@@ -35,6 +48,7 @@ class Batch:
     done: int | None
     left: int | None
     held: bool
+    recent: Sequence[Recent]
 
     @property
     def open(self) -> bool:
@@ -82,14 +96,22 @@ def bench_batches(sets: BenchSets, rating: Rating, desk: Desk) -> Source:
         if all(each.state != "open" for each in sets.every()):
             return []
         held = {task.purpose == "adjudication" for task in desk.held_by(user.id) if task.purpose != "rubric"}
-        done = len(rating.done_by(user))
-        ratings = Batch(kind="ratings", name="", take="/ratings/next", done=done, left=None, held=False in held)
-        if not user.may("adjudicate"):
-            return [ratings]
-        take = "/adjudications/next"
-        return [ratings, Batch(kind="adjudications", name="", take=take, done=None, left=None, held=True in held)]
+        return [_ratings(rating, user, held=False in held), *_adjudications(user, held=True in held)]
 
     return batches
+
+
+def _ratings(rating: Rating, user: User, *, held: bool) -> Batch:
+    done = rating.done_by(user)
+    recent = [Recent(f"/ratings/{each.task_id}", iso(each.done_at)) for each in done[:_RECENT]]
+    return Batch(kind="ratings", name="", take="/ratings/next", done=len(done), left=None, held=held, recent=recent)
+
+
+def _adjudications(user: User, *, held: bool) -> list[Batch]:
+    if not user.may("adjudicate"):
+        return []
+    take = "/adjudications/next"
+    return [Batch(kind="adjudications", name="", take=take, done=None, left=None, held=held, recent=())]
 
 
 def rubric_batches(rounds: Rounds, reviewing: Reviewing, desk: Desk) -> Source:
@@ -97,17 +119,20 @@ def rubric_batches(rounds: Rounds, reviewing: Reviewing, desk: Desk) -> Source:
 
     def batches(user: User) -> Sequence[Batch]:
         held = {task.batch for task in desk.held_by(user.id)}
-        return [
-            Batch(
-                kind="rubrics",
-                name=each.name,
-                take=f"/rounds/{each.id}/next",
-                done=len(reviewing.decided_by(user, each.id)),
-                left=each.rubrics - each.decided,
-                held=each.id in held,
-            )
-            for each in rounds.every()
-            if each.state == "open"
-        ]
+        opened = [each for each in rounds.every() if each.state == "open"]
+        return [_rubrics(reviewing, user, each, held=each.id in held) for each in opened]
 
     return batches
+
+
+def _rubrics(reviewing: Reviewing, user: User, found: Round, *, held: bool) -> Batch:
+    done = reviewing.decided_by(user, found.id)
+    return Batch(
+        kind="rubrics",
+        name=found.name,
+        take=f"/rounds/{found.id}/next",
+        done=len(done),
+        left=found.rubrics - found.decided,
+        held=held,
+        recent=[Recent(f"/rubrics/{task.id}", iso(task.done_at or 0)) for task in done[:_RECENT]],
+    )

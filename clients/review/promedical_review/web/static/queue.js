@@ -126,13 +126,10 @@ function line(entry) {
   return item;
 }
 
-/* Nobody leaves with work that only this browser has; nothing stays here that the server has. */
+/* Nobody leaves unasked with work that only this browser has. What the server has does not stay here. */
 export function readyToLeave() {
-  if (pending().length && !confirm(text("js.leave_sure"))) return false;
-  if (!pending().length) {
-    for (const key of Object.keys(localStorage)) if (key.startsWith(DRAFT)) localStorage.removeItem(key);
-  }
-  return true;
+  const unsent = Object.keys(localStorage).some((key) => key.startsWith(SUBMIT) || key.startsWith(DRAFT));
+  return !unsent || confirm(text("js.leave_sure"));
 }
 
 if (user) {

@@ -79,16 +79,19 @@ export class Work {
   /* Submit: kept here first, so that no crash and no network can lose it. */
   async submit(fields) {
     if (this.#closed) return;
+    this.#closed = true;
     clearTimeout(this.#timer);
     this.#timer = 0;
     if (this.#sending) await this.#sending;
-    if (document.querySelector("dialog.conflict[open]")) return;
+    if (document.querySelector("dialog.conflict[open]")) {  // the draft met another version: that comes first
+      this.#closed = false;
+      return;
+    }
     const body = { submission: newId(), version: this.version, ...this.collect(), ...fields };
     keep({
       body, key: this.data.key, url: this.data.submit, page: location.pathname, title: this.data.title,
       at: new Date().toISOString(),
     });
-    this.#closed = true;
     await sendAll();
     if (pending().some((each) => each.body.submission === body.submission && !each.state)) this.#say(text("js.submit_kept"));
   }

@@ -280,6 +280,10 @@ bench-screens: install ## Count what the screens drop from the real sources (PRO
 	$(BIN)/python -m scripts.bench.screens $(ARGS)
 	$(MAKE) docs
 
+.PHONY: curate-demo
+curate-demo: install ## Take three hundred real questions through the whole line of curation, with a tiny model (ARGS=FOLDER)
+	@$(BIN)/python -m scripts.curation.demo $(ARGS)
+
 .PHONY: curation-samples
 curation-samples: install ## Write the questions that come with the package again (PROMEDICAL_DATA=DATA)
 	$(BIN)/python -m scripts.curation.build_samples

@@ -34,6 +34,13 @@ def curate_here(*arguments: object) -> tuple[int, str]:
     return ran.exit_code, ran.stderr
 
 
+def only_difficulty(rows: Path, endpoints: Path, output: Path, *more: object) -> tuple[object, ...]:
+    """The arguments of a run that has the stages input and difficulty only."""
+    settings = ("until=difficulty", "screens=null", "dedup=null", "decontamination=null", *more)
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    return (output, "--recipe", "preference-50k", "--input", rows, "--endpoints", endpoints, *chosen)
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.jsonl"
@@ -52,7 +59,7 @@ def endpoint_file(tmp_path: Path, url: str = "http://127.0.0.1:9/v1", **settings
 def test_command_checks_plans_runs_and_explains(llama, tmp_path, rows):
     with running_proxy(llama) as proxy:
         endpoints, output = endpoint_file(tmp_path, proxy.url), tmp_path / "run"
-        common = ("--input", rows, "--endpoints", endpoints, "--output", output)
+        common = only_difficulty(rows, endpoints, output)
         assert curate("check", "--endpoints", endpoints).stdout == "1 endpoints answer: difficulty\n"
         planned = curate("plan", *common, "--sample", 1)
         assert planned.stdout.startswith("difficulty: 3 rows, 3 calls, of which 1 are answered already\n")
@@ -62,10 +69,11 @@ def test_command_checks_plans_runs_and_explains(llama, tmp_path, rows):
         sent = len(proxy.log)
         again = curate("run", *common)
         assert "difficulty (up to date): 3 in" in again.stderr
-        changed = curate("run", *common, "--keep", "0-10")
+        changed = curate("run", *common, "--set", "difficulty.keep=0-10")
         assert changed.returncode == 2
+        assert 'recipe: difficulty.keep was "5-9" and is now "0-10"' in changed.stderr
         assert "difficulty: config.keep was 5-9 and is now 0-10" in changed.stderr
-        wider = curate("run", *common, "--keep", "0-10", "--accept-changes")
+        wider = curate("run", *common, "--set", "difficulty.keep=0-10", "--accept-changes")
         assert "difficulty: 3 in, 3 kept; dropped: none; failed: none" in wider.stderr
         assert len(proxy.log) == sent  # deciding again costs no call
     status = curate("status", output).stdout
@@ -73,35 +81,36 @@ def test_command_checks_plans_runs_and_explains(llama, tmp_path, rows):
     assert "3 answers in 3 calls" in status
     shown = curate("show", output, "q1").stdout
     assert shown.startswith("input: kept\n")
-    assert QUESTIONS[1] in shown
-    assert '"difficulty":{"difficulty":' in shown
+    assert shown.count(QUESTIONS[1]) == 1
+    assert 'note of difficulty: {"difficulty":' in shown
 
 
 def test_changed_prompt_runs_its_stage_again_and_asks_anew(llama, tmp_path, rows):
     prompt = tmp_path / "prompt.md"
     prompt.write_text("How hard is this question, from 0 to 10?")
+    own = ("--set", f"prompt_files.difficulty={prompt}")
     rows.write_text(rows.read_text().splitlines()[0])
     with running_proxy(llama) as proxy:
-        common = ("--input", rows, "--endpoints", endpoint_file(tmp_path, proxy.url), "--output", tmp_path / "run")
+        common = only_difficulty(rows, endpoint_file(tmp_path, proxy.url), tmp_path / "run")
         assert curate("run", *common).returncode == 0
-        refused = curate("run", *common, "--prompt", prompt)
+        refused = curate("run", *common, *own)
         assert "difficulty: config.prompt was sha256:" in refused.stderr
-        assert curate("run", *common, "--prompt", prompt, "--accept-changes").returncode == 0
+        assert curate("run", *common, *own, "--accept-changes").returncode == 0
         assert len(proxy.by_question) == 2
 
 
 def test_batch_files_and_calls_are_one_store(llama, tmp_path, rows):
     with running_proxy(llama) as proxy:
-        common = ("--input", rows, "--endpoints", endpoint_file(tmp_path, proxy.url), "--output", tmp_path / "run")
+        common = only_difficulty(rows, endpoint_file(tmp_path, proxy.url), tmp_path / "run")
         stage = ("--stage", "difficulty")
         exported = curate("batch", "export", *common, *stage, "--to", tmp_path / "out")
         assert exported.stdout == f"3 requests: {tmp_path}/out/difficulty.001.jsonl\n"
         lines = [json.loads(line) for line in (tmp_path / "out/difficulty.001.jsonl").read_text().splitlines()]
         assert {(line["method"], line["url"]) for line in lines} == {("POST", "/v1/chat/completions")}
         answers = run_batch(proxy, lines, tmp_path / "answers.jsonl")
-        imported = curate("batch", "import", answers, *common, *stage)
+        imported = curate("batch", "import", common[0], answers, *common[1:], *stage)
         assert imported.stdout == "2 answers kept, 0 were there already; without an answer: bad_request 1\n"
-        again = curate("batch", "import", answers, *common, *stage)
+        again = curate("batch", "import", common[0], answers, *common[1:], *stage)
         assert again.stdout == "0 answers kept, 2 were there already; without an answer: bad_request 1\n"
         left = curate("batch", "export", *common, *stage, "--to", tmp_path / "left")
         assert left.stdout.startswith("1 requests:")
@@ -133,10 +142,10 @@ def test_no_prompt_answer_or_key_is_logged(llama, tmp_path, rows):
     noisy = "import logging; logging.basicConfig(level=1); from promedical_curation.cli import main; main()"
     with running_proxy(llama, script) as proxy:
         endpoints = endpoint_file(tmp_path, proxy.url, key_env="MY_KEY")
-        command = [sys.executable, "-c", noisy, "run", "--input", rows, "--endpoints", endpoints]
+        command = [sys.executable, "-c", noisy, "run", *only_difficulty(rows, endpoints, tmp_path / "run")]
         environ = os.environ | {"MY_KEY": SECRET, "OPENAI_LOG": "debug"}
         ran = subprocess.run(
-            [*map(str, command), f"--output={tmp_path}/run", "--max-failed=1"],
+            [*map(str, command), "--max-failed=1"],
             capture_output=True,
             text=True,
             timeout=280,
@@ -206,15 +215,24 @@ WRONG = {
         lambda f: {"--endpoints": endpoint_file(f, key_env="MY_UNSET_KEY")},
         "the environment variable MY_UNSET_KEY is not set",
     ),
-    "bounds in disorder": (lambda f: {"--keep": "9-5"}, "keep 9-5: expected two numbers from 0 to 10"),
-    "bounds that are none": (lambda f: {"--keep": "hard"}, "--keep hard: expected two whole numbers"),
-    "prompt that is absent": (lambda f: {"--prompt": f / "absent.md"}, "absent.md: cannot be read"),
-    "prompt that is empty": (lambda f: {"--prompt": write(f / "empty.md", " \n")}, "empty.md: is empty"),
+    "bounds in disorder": (lambda f: {"--set": "difficulty.keep=9-5"}, "keep 9-5: expected two numbers from 0 to 10"),
+    "bounds that are none": (
+        lambda f: {"--set": "difficulty.keep=hard"},
+        "difficulty.keep is 'hard': expected two whole numbers",
+    ),
+    "prompt that is absent": (
+        lambda f: {"--set": f"prompt_files.difficulty={f}/absent.md"},
+        "absent.md: cannot be read",
+    ),
+    "prompt that is empty": (
+        lambda f: {"--set": f"prompt_files.difficulty={write(f / 'empty.md', ' ')}"},
+        "empty.md: is empty",
+    ),
     "stage that is none": (lambda f: {"--stage": "rubrics"}, "stage rubrics: is not one of input, difficulty"),
     "store that is none": (lambda f: {"--store": "redis://h/0"}, "expected sqlite:///PATH or postgresql://"),
-    "output that is a file": (lambda f: {"--output": write(f / "taken", "x")}, "taken: cannot be written"),
-    "output with other files": (
-        lambda f: {"--output": write(f / "mine" / "thesis.tex", "x").parent},
+    "folder that is a file": (lambda f: {"RUN": write(f / "taken", "x")}, "taken: cannot be written"),
+    "folder with other files": (
+        lambda f: {"RUN": write(f / "mine" / "thesis.tex", "x").parent},
         "is not empty and holds no run",
     ),
 }
@@ -229,9 +247,9 @@ def write(path: Path, content: str | bytes) -> Path:
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_is_named_with_what_to_do(tmp_path, rows, case):
     changed, message = WRONG[case]
-    options = {"--input": rows, "--endpoints": endpoint_file(tmp_path), "--output": tmp_path / "run"}
-    options |= changed(tmp_path)
-    code, said = curate_here("run", *[part for pair in options.items() for part in pair])
+    options = {"--input": rows, "--endpoints": endpoint_file(tmp_path), "RUN": tmp_path / "run"} | changed(tmp_path)
+    common = only_difficulty(options.pop("--input"), options.pop("--endpoints"), options.pop("RUN"))
+    code, said = curate_here("run", *common, *[part for pair in options.items() for part in pair])
     assert code == 2
     assert message in said
     assert SECRET not in said
@@ -263,9 +281,9 @@ def test_commands_without_their_files_say_so(arguments, message):
     ids=["text", "empty", "number", "unknown"],
 )
 def test_file_that_is_no_batch_of_this_stage_is_refused(tmp_path, rows, line, message):
-    common = ("--input", rows, "--endpoints", endpoint_file(tmp_path), "--output", tmp_path / "run")
+    common = only_difficulty(rows, endpoint_file(tmp_path), tmp_path / "run")
     answers = write(tmp_path / "a.jsonl", line)
-    code, said = curate_here("batch", "import", answers, *common, "--stage", "difficulty")
+    code, said = curate_here("batch", "import", common[0], answers, *common[1:], "--stage", "difficulty")
     assert code == 2
     assert message in said
 
@@ -278,7 +296,7 @@ def test_schema_that_a_server_does_not_accept_is_said_before_the_run(llama, tmp_
 
     with running_proxy(llama, refuse) as proxy:
         proxy.faults_checks = True
-        common = ("--input", rows, "--endpoints", endpoint_file(tmp_path, proxy.url), "--output", tmp_path / "run")
+        common = only_difficulty(rows, endpoint_file(tmp_path, proxy.url), tmp_path / "run")
         ran = curate("run", *common)
         assert proxy.calls == []
     assert ran.returncode == 2

@@ -4,17 +4,25 @@ Standard output holds results; progress and errors go to standard error. Nothing
 and no command prints a key.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from promedical_client.cli.program import run_program, takes_version
-from promedical_client.cli.session import fail
-from promedical_curation.errors import CurationError, StoppedError, TooManyFailedError
+from promedical_curation.command_options import (
+    EXIT_CODES,
+    PROGRAM,
+    EndpointFile,
+    RunPath,
+    StoreUrl,
+    Work,
+    expected_errors,
+    takes_work,
+)
+from promedical_curation.round_commands import rounds
 
 if TYPE_CHECKING:
     from promedical_curation.asking.fetching import Terms
@@ -22,15 +30,6 @@ if TYPE_CHECKING:
     from promedical_curation.pipeline.row_files import RowFile
     from promedical_curation.pipeline.run_folder import RunFolder
     from promedical_curation.pipeline.worker import Means
-
-SOME_FAILED: Final = 1
-BAD_INPUT: Final = 2
-STOPPED: Final = 3
-
-EXIT_CODES: Final = (
-    "Exit codes: 0 all is done; 1 more rows failed than --max-failed allows; 2 bad usage or bad input; 3 the run "
-    "stopped before its end (budget, an endpoint that fails, Ctrl-C). Answers are kept: the same command resumes."
-)
 
 app = typer.Typer(
     help="From public medical questions to criterion-level preference pairs.",
@@ -41,102 +40,57 @@ app = typer.Typer(
 )
 batch = typer.Typer(help="Ask by batch files, as OpenAI and vLLM read them.", no_args_is_help=True)
 app.add_typer(batch, name="batch")
+app.add_typer(rounds, name="round")
 
-Rows = Annotated[Path, typer.Option("--input", help="File of rows: .jsonl, .jsonl.gz or .parquet.")]
-EndpointFile = Annotated[Path, typer.Option("--endpoints", help="YAML file of endpoints, by role.")]
-Output = Annotated[Path, typer.Option(help="Folder of the run. A run that was interrupted there is resumed.")]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option(
-        envvar="PROMEDICAL_CURATION_STORE",
-        help="Response store: sqlite:///PATH or postgresql://USER@HOST/NAME. By default a file in the run's folder.",
-    ),
-]
-Keep = Annotated[str | None, typer.Option(help="Difficulties to keep; 5-9 by default.")]
-PromptFile = Annotated[Path | None, typer.Option("--prompt", help="File with a prompt of your own for the difficulty.")]
-
-AcceptChanges = Annotated[
-    bool,
-    typer.Option("--accept-changes", help="Run again what has changed since this run began, and all stages after it."),
-]
 Budget = Annotated[
     float | None, typer.Option(min=0, help="Most US dollars that the run may spend; checked before every call.")
 ]
 StageName = Annotated[str, typer.Option("--stage", help="Name of the stage.")]
-RunPath = Annotated[Path, typer.Argument(help="Folder of a run.")]
-
-
-@contextmanager
-def expected_errors() -> Iterator[None]:
-    """Turn an error that is not a bug into one line and an exit code."""
-    try:
-        yield
-    except TooManyFailedError as error:
-        fail("promedical-curate", error, SOME_FAILED)
-    except StoppedError as error:
-        fail("promedical-curate", error, STOPPED)
-    except CurationError as error:
-        fail("promedical-curate", error, BAD_INPUT)
-    except KeyboardInterrupt:
-        fail("promedical-curate", "stopped; answers so far are kept, and the same command resumes", STOPPED)
-
 
 takes_version(app)
 
 
 @app.command(epilog=EXIT_CODES)
 @expected_errors()
-def run(  # noqa: PLR0913 - one parameter per option
+@takes_work()
+def run(
+    work: Work,
     *,
-    rows: Rows,
-    endpoints: EndpointFile,
-    output: Output = Path("run"),
-    store: StoreUrl = None,
-    keep: Keep = None,
-    prompt: PromptFile = None,
     only: Annotated[str | None, typer.Option("--stage", help="Run only this stage.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Also run what is up to date; the store answers.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again about rows that failed.")] = False,
-    accept_changes: AcceptChanges = False,
     replay: Annotated[bool, typer.Option("--replay", help="Send nothing: a missing answer is an error.")] = False,
     budget: Budget = None,
     max_failed: Annotated[float, typer.Option(min=0, max=1, help="Share of a stage's rows that may fail.")] = 0.05,
 ) -> None:
-    """Run the stages that are out of date. The same command resumes a run that was interrupted."""
+    """Run the stages of a recipe that are out of date. The same command resumes a run that was interrupted."""
     from promedical_curation.asking.fetching import Terms  # noqa: PLC0415
-    from promedical_curation.line import line_of  # noqa: PLC0415
     from promedical_curation.pipeline.running import Runner, Wishes  # noqa: PLC0415
 
-    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
     wishes = Wishes(only=only, again=again, retry_failed=retry_failed, max_failed=max_failed)
-    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+    with work.opened() as (line, opened):
         terms = Terms(run=opened.id, replay=replay, budget=budget)
         Runner(opened, _means(line, opened, terms), Console(stderr=True)).run(wishes)
+        if only is None:
+            _conclude(opened)
 
 
 @app.command(name="plan", epilog=EXIT_CODES)
 @expected_errors()
+@takes_work()
 def plan_run(
+    work: Work,
     *,
-    rows: Rows,
-    endpoints: EndpointFile,
-    output: Output = Path("run"),
-    store: StoreUrl = None,
-    keep: Keep = None,
-    prompt: PromptFile = None,
     sample: Annotated[int, typer.Option(min=1, help="How many rows to ask about.")] = 50,
-    accept_changes: AcceptChanges = False,
     budget: Budget = None,
 ) -> None:
     """Estimate calls, tokens, cost and time from a sample, which is really asked and whose answers are kept."""
     from promedical_curation.asking.fetching import Terms  # noqa: PLC0415
-    from promedical_curation.line import line_of  # noqa: PLC0415
     from promedical_curation.pipeline.inspecting import plan_lines  # noqa: PLC0415
     from promedical_curation.pipeline.planning import plan_line  # noqa: PLC0415
     from promedical_curation.pipeline.running import Runner, Wishes  # noqa: PLC0415
 
-    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
-    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+    with work.opened() as (line, opened):
         means = _means(line, opened, Terms(run=opened.id, budget=budget))
         Runner(opened, means, Console(stderr=True)).run(Wishes(free_only=True))
         typer.echo("\n".join(plan_lines(plan_line(opened, means, sample=sample))))
@@ -181,59 +135,50 @@ def check(endpoints: EndpointFile) -> None:
 
 @batch.command(name="export", epilog=EXIT_CODES)
 @expected_errors()
+@takes_work()
 def export_requests(
-    *,
-    rows: Rows,
-    endpoints: EndpointFile,
-    to: Annotated[Path, typer.Option(help="Folder for the files.")],
-    stage: StageName,
-    output: Output = Path("run"),
-    store: StoreUrl = None,
-    keep: Keep = None,
-    prompt: PromptFile = None,
-    accept_changes: AcceptChanges = False,
+    work: Work, *, to: Annotated[Path, typer.Option(help="Folder for the files.")], stage: StageName
 ) -> None:
     """Write what a stage would ask, and has no answer to, as batch files."""
-    from promedical_curation.line import line_of  # noqa: PLC0415
     from promedical_curation.pipeline.batching import export_batches  # noqa: PLC0415
 
-    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
-    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+    with work.opened() as (line, opened):
         count, files = export_batches(line.row_stage(stage), _input_of(line, opened, stage), opened, to)
     typer.echo(f"{count:,} requests: {', '.join(map(str, files)) or 'no file'}")
 
 
 @batch.command(name="import", epilog=EXIT_CODES)
 @expected_errors()
+@takes_work()
 def import_answers(
-    files: Annotated[list[Path], typer.Argument(help="Files that OpenAI or vLLM wrote.")],
+    work: Work,
     *,
-    rows: Rows,
-    endpoints: EndpointFile,
+    files: Annotated[list[Path], typer.Argument(help="Files that OpenAI or vLLM wrote.")],
     stage: StageName,
-    output: Output = Path("run"),
-    store: StoreUrl = None,
-    keep: Keep = None,
-    prompt: PromptFile = None,
-    accept_changes: AcceptChanges = False,
 ) -> None:
     """Keep the answers of batch files. They are then answers like any others."""
-    from promedical_curation.line import line_of  # noqa: PLC0415
     from promedical_curation.pipeline.batching import import_batches  # noqa: PLC0415
 
-    line = line_of(rows, endpoints, keep=keep, prompt=prompt)
-    with _opened(line, output, store, accept_changes=accept_changes) as opened:
+    with work.opened() as (line, opened):
         found = import_batches(line.row_stage(stage), _input_of(line, opened, stage), opened, files)
     unanswered = ", ".join(f"{reason} {count:,}" for reason, count in sorted(found.unanswered.items())) or "none"
     typer.echo(f"{found.kept:,} answers kept, {found.known:,} were there already; without an answer: {unanswered}")
 
 
-def _opened(
-    line: "Line", output: Path, store: str | None, *, accept_changes: bool
-) -> "AbstractContextManager[RunFolder]":
-    from promedical_curation.pipeline.run_folder import open_run  # noqa: PLC0415
+def _conclude(opened: "RunFolder") -> None:
+    """Say what there is to learn from, if the run makes pairs.
 
-    return open_run(output, line.stages, store=store, accept_changes=accept_changes)
+    Raises:
+        TooManyFailedError: There is nothing.
+    """
+    from promedical_curation.errors import TooManyFailedError  # noqa: PLC0415
+    from promedical_curation.stages import pairing  # noqa: PLC0415
+
+    if opened.stages[-1].name == pairing.NAME:
+        rows = opened.rows(pairing.NAME)
+        if not len(rows):
+            raise TooManyFailedError(f"{opened.path}: no row is left to make pairs of; `status` shows where rows went")
+        typer.echo(f"{pairing.summary(rows)}\n{opened.folder(pairing.NAME) / pairing.FOLDER}")
 
 
 def _means(line: "Line", opened: "RunFolder", terms: "Terms") -> "Means":
@@ -254,7 +199,7 @@ def _input_of(line: "Line", opened: "RunFolder", stage: str) -> "RowFile":
 
 def main() -> None:
     """Run the command line."""
-    run_program(app, "promedical-curate", extra="curation")
+    run_program(app, PROGRAM, extra="curation")
 
 
 if __name__ == "__main__":

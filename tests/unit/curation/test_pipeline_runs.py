@@ -57,7 +57,7 @@ def test_changed_stage_and_all_after_it_run_again_and_no_other(tmp_path, changed
 def test_change_is_refused_with_the_difference_and_changes_nothing(tmp_path):
     run(tmp_path, line([]))
     before = (tmp_path / "run.json").read_bytes()
-    with pytest.raises(CurationError, match=r"b: config.value was x and is now y\nGive another --output, or --accept"):
+    with pytest.raises(CurationError, match=r"b: config.value was x and is now y\nName another folder, or give"):
         run(tmp_path, line([], b="y"))
     assert (tmp_path / "run.json").read_bytes() == before
 
@@ -143,7 +143,7 @@ def test_broken_files_of_a_run_are_named(tmp_path, name, text):
 
 def test_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(CurationError, match="is not empty and holds no run; give another --output"):
+    with pytest.raises(CurationError, match="is not empty and holds no run; name another folder"):
         run(tmp_path, line([]))
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 

@@ -1,5 +1,6 @@
 """What a run's folder holds: how its stages stand, why rows failed, and one row's way through all stages."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from promedical_curation.pipeline.planning import Estimate
 from promedical_curation.pipeline.row_files import DROPS, FAILED, ROWS, SCHEMAS, records
 from promedical_curation.pipeline.run_folder import RunFile, read_run, states
 
+_FIELDS: Final = ("source", "origin", "licence", "instruction", "reference")
 _WAYS: Final = {ROWS: "kept", DROPS: "dropped", FAILED: "failed"}
 
 
@@ -22,12 +24,14 @@ class Step:
     Attributes:
         stage: The stage's name.
         way: How the row left it: kept, dropped, failed.
-        record: The line of the stage's file.
+        why: For a row that was dropped or failed: the reason and what it rested on.
+        news: What is in its fields, and in its notes, that was not there at the stage before.
     """
 
     stage: str
     way: str
-    record: dict[str, Any] = field(repr=False)
+    why: str | None
+    news: dict[str, str] = field(repr=False)
 
 
 def follow(folder: Path, row_id: str) -> Iterator[Step]:
@@ -36,29 +40,44 @@ def follow(folder: Path, row_id: str) -> Iterator[Step]:
     Raises:
         CurationError: The folder holds no run, or no stage has seen such a row.
     """
-    found = False
+    seen = dict[str, str]()
     for stage in read_run(folder).stages:
         place = folder / "stages" / stage
         if read_manifest(place) is None:
             continue
         for name, way in _WAYS.items():
             for record in records(place / name, SCHEMAS[name], row_id=row_id):
-                found = True
-                yield Step(stage=stage, way=way, record=record)
-    if not found:
+                said = _said(record)
+                news = {key: value for key, value in said.items() if seen.get(key) != value}
+                yield Step(stage=stage, way=way, why=_why(way, record), news=news)
+                seen = said
+    if not seen:
         raise CurationError(f"{folder}: no stage has seen a row with the id {row_id}; ids are in the column id")
 
 
 def step_text(step: Step) -> str:
     """A step as text."""
-    record = step.record
     lines = [f"{step.stage}: {step.way}"]
-    if step.way == "dropped":
-        lines.append(f"  reason: {record['reason']}; {record['note']}")
-    elif step.way == "failed":
-        lines.append(f"  error: {record['error']}; {record['message']}")
-    lines += [f"  {name}: {record[name]}" for name in ("source", "origin", "licence", "instruction", "notes")]
-    return "\n".join(lines)
+    if step.why is not None:
+        lines.append(f"  {step.why}")
+    return "\n".join([*lines, *(f"  {name}: {value}" for name, value in step.news.items())])
+
+
+def _said(record: dict[str, Any]) -> dict[str, str]:
+    """What a row says, by the name of the field, or of the stage whose note it is."""
+    fields = {name: record[name] for name in _FIELDS if record[name] is not None}
+    notes = {f"note of {stage}": _compact(note) for stage, note in json.loads(record["notes"]).items()}
+    return {**fields, **notes}
+
+
+def _why(way: str, record: dict[str, Any]) -> str | None:
+    if way == "dropped":
+        return f"reason: {record['reason']}; {record['note']}"
+    return f"error: {record['error']}; {record['message']}" if way == "failed" else None
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def stage_lines(path: Path, run: RunFile, store: Store) -> Iterator[str]:

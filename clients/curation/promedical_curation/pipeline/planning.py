@@ -18,7 +18,7 @@ from promedical_curation.pipeline.engines import batches
 from promedical_curation.pipeline.readiness import check_readiness
 from promedical_curation.pipeline.row_files import RowFile
 from promedical_curation.pipeline.run_folder import RunFolder
-from promedical_curation.pipeline.stages import Rows, RowStage, Stage
+from promedical_curation.pipeline.stages import Rows, RowStage, Stage, asks
 from promedical_curation.pipeline.worker import Means, decide_rows, requests_about
 from promedical_curation.rows import Row
 
@@ -62,13 +62,18 @@ class _Sampled:
 def plan_line(run: RunFolder, means: Means, *, sample: int = SAMPLE) -> list[Estimate]:
     """Estimates for the stages of a run that are out of date; those before the first that asks are up to date.
 
+    What comes after the last that asks costs nothing, and may need what the sample does not have.
+
     Raises:
         CurationError: The sample cannot be asked.
     """
     due = [index for index, state in enumerate(run.states()) if state.why]
     if not due:
         return []
-    left = run.stages[due[0] :]
+    last = max((index for index, stage in enumerate(run.stages) if asks(stage)), default=-1)
+    left = run.stages[due[0] : last + 1]
+    if not left:
+        return []
     rows = run.input_of(left[0].name)
     with closing(open_store(means.store)) as store:
         check_readiness(
@@ -95,8 +100,9 @@ def plan(stages: Sequence[Stage], rows: RowFile, means: Means, *, sample: int = 
         for stage in stages:
             if isinstance(stage, RowStage) and chosen:
                 sampled = asyncio.run(_sample(stage, chosen, store, means))
-                counted = None if estimates else _count(stage, rows, store)
-                estimates.append(_estimate(stage, expected, len(chosen), sampled, counted))
+                if asks(stage):
+                    counted = None if estimates else _count(stage, rows, store)
+                    estimates.append(_estimate(stage, expected, len(chosen), sampled, counted))
                 expected *= len(sampled.kept) / len(chosen)
                 chosen = sampled.kept
     return estimates

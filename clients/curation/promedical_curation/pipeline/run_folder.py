@@ -8,9 +8,9 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
@@ -38,12 +38,14 @@ class RunFile:
         id: The run's name in the response store.
         store: The response store, without a password; None for the file in the run's folder.
         stages: The stages in their order, each with its fingerprint.
+        recipe: What the run was made from, as plain JSON; empty for stages that were put together otherwise.
     """
 
     promedical_curation: int = VERSION
     id: str
     store: str | None
     stages: Mapping[str, Mapping[str, str]]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +157,12 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[s
 
 @contextmanager
 def open_run(
-    path: Path, stages: Sequence[Stage], *, store: str | None = None, accept_changes: bool = False
+    path: Path,
+    stages: Sequence[Stage],
+    *,
+    store: str | None = None,
+    accept_changes: bool = False,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Iterator[RunFolder]:
     """A new run's folder, or that of a run with the same stages, while no other process works in it.
 
@@ -165,6 +172,7 @@ def open_run(
         store: The address of the response store; None for a file in the folder.
         accept_changes: Whether stages may differ from those of the run. What has changed, and what comes after it, is
             then out of date.
+        recipe: What the stages were made from, as plain JSON.
 
     Raises:
         CurationError: The folder holds something else, a run of other stages, or another process works in it.
@@ -172,19 +180,47 @@ def open_run(
     prints = {stage.name: fingerprint(stage) for stage in stages}
     if len(prints) != len(stages):
         raise CurationError("two stages have the same name; give each stage a name of its own")
+    address = None if store is None else address_of(store)
+    wished = RunFile(id=uuid.uuid4().hex[:12], store=address, stages=prints, recipe=recipe or {})
+    with locked(path):
+        found = _claimed(path, wished, accept_changes=accept_changes)
+        yield RunFolder(path=path, id=found.id, store=store_of(path, found, store), stages=stages, fingerprints=prints)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """A run's folder, which is made if it is not there, while no other process works in it.
+
+    Raises:
+        CurationError: Another process works in it, or it cannot be written.
+    """
     lock = FileLock(path / _LOCK, timeout=0)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        message = f"{path}: another process works in it; wait until it ends, or give another --output"
-        raise CurationError(message) from None
+        raise CurationError(
+            f"{path}: another process works in it; wait until it ends, or name another folder"
+        ) from None
     except OSError as error:
-        raise CurationError(f"{path}: cannot be written: {error.strerror}; give another --output") from None
+        raise CurationError(f"{path}: cannot be written: {error.strerror}; name another folder") from None
     with lock:
-        wished = RunFile(id=uuid.uuid4().hex[:12], store=None if store is None else address_of(store), stages=prints)
-        found = _claimed(path, wished, accept_changes=accept_changes)
-        yield RunFolder(path=path, id=found.id, store=store_of(path, found, store), stages=stages, fingerprints=prints)
+        yield
+
+
+def expect(path: Path, changes: Mapping[str, Mapping[str, str]]) -> None:
+    """Change parts of the fingerprints that a run's stages have, so that these stages are out of date.
+
+    Args:
+        path: The folder, which is this process's own.
+        changes: By stage, parts by name; stages that the run does not have are left out.
+
+    Raises:
+        CurationError: The folder holds no run.
+    """
+    found = read_run(path)
+    stages = {name: {**parts, **changes.get(name, {})} for name, parts in found.stages.items()}
+    _written(path, replace(found, stages=stages))
 
 
 def store_of(path: Path, found: RunFile, store: str | None) -> str:
@@ -220,14 +256,14 @@ def _claimed(path: Path, wished: RunFile, *, accept_changes: bool) -> RunFile:
     """The run in a folder, which is now the wished one."""
     if not (path / NAME).is_file():
         if any(each.name not in _OWN and not is_draft(each) for each in path.iterdir()):
-            raise CurationError(f"{path}: is not empty and holds no run; give another --output")
+            raise CurationError(f"{path}: is not empty and holds no run; name another folder")
         return _written(path, wished)
     found = read_run(path)
     changes = list(_changes(found, wished))
     if changes and not accept_changes:
         listed = "\n  ".join(changes)
         raise CurationError(
-            f"{path}: holds another run:\n  {listed}\nGive another --output, or --accept-changes: then what has "
+            f"{path}: holds another run:\n  {listed}\nName another folder, or give --accept-changes: then what has "
             "changed, and all stages after it, run again. What the store has answers to is not asked again."
         )
     return _written(path, replace(wished, id=found.id)) if changes else found
@@ -241,10 +277,20 @@ def _written(path: Path, run: RunFile) -> RunFile:
 def _changes(before: RunFile, now: RunFile) -> Iterator[str]:
     if before.store != now.store:
         yield f"store was {before.store or _STORE} and is now {now.store or _STORE}"
+    yield from (f"recipe: {each}" for each in differences(_flat(before.recipe), _flat(now.recipe)))
     if list(before.stages) != list(now.stages):
         yield f"stages were {', '.join(before.stages)} and are now {', '.join(now.stages)}"
     for name, parts in now.stages.items():
         yield from (f"{name}: {each}" for each in differences(before.stages.get(name, parts), parts))
+
+
+def _flat(tree: Any, name: str = "") -> dict[str, str]:
+    """The values of a tree by their dotted names."""
+    if not isinstance(tree, dict | list) or not tree:
+        return {name: json.dumps(tree)} if name else {}
+    named = tree.items() if isinstance(tree, dict) else enumerate(tree, start=1)
+    parts = [_flat(each, f"{name}.{key}" if name else str(key)) for key, each in named]
+    return {key: value for part in parts for key, value in part.items()}
 
 
 _ADAPTER: Final = TypeAdapter(RunFile)

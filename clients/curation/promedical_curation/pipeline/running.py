@@ -16,9 +16,9 @@ from promedical_curation.pipeline.engines import Embedded, Engine, batches
 from promedical_curation.pipeline.manifest import Manifest, counts, write_manifest
 from promedical_curation.pipeline.progress import StageProgress, stage_progress
 from promedical_curation.pipeline.readiness import check_readiness
-from promedical_curation.pipeline.row_files import SCHEMAS, OutcomeWriter, RowFile
+from promedical_curation.pipeline.row_files import ROWS, SCHEMAS, OutcomeWriter, RowFile
 from promedical_curation.pipeline.run_folder import RunFolder, State
-from promedical_curation.pipeline.stages import RowStage, Source, Stage
+from promedical_curation.pipeline.stages import RowStage, Source, Stage, asks
 from promedical_curation.pipeline.table_outcomes import each_once, unique
 from promedical_curation.pipeline.worker import Means
 from promedical_curation.rows import Failed, Outcome, Row
@@ -76,7 +76,7 @@ class Runner:
         with closing(open_store(self._means.store)) as store:
             store.forget_claims(self._run.id)
             for index, stage in enumerate(self._run.stages):
-                if isinstance(stage, RowStage) and is_due(self._run.states()[index], wishes):
+                if asks(stage) and is_due(self._run.states()[index], wishes):
                     if wishes.free_only:
                         return
                     self._check(store, wishes)
@@ -126,6 +126,8 @@ class Runner:
                 stage_progress(self._console, stage.name, None if rows is None else len(rows)) as self._progress,
             ):
                 self._write(stage, rows, writer, store)
+            if not isinstance(stage, RowStage) and stage.beside is not None:
+                stage.beside(RowFile(draft / ROWS), draft)
             manifest = Manifest(
                 stage=stage.name,
                 fingerprint=self._run.fingerprints[stage.name],

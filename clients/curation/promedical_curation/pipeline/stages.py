@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -28,6 +29,10 @@ class Rows(Protocol):
     def __iter__(self) -> Iterator[Row]: ...
 
 
+Beside: TypeAlias = Callable[[Rows, Path], None]
+"""Given the rows that a stage kept and its folder, writes what else the stage gives, before the folder appears."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where rows come from.
@@ -37,12 +42,14 @@ class Source:
         config: All values that the outcomes depend on, as plain JSON: a changed one makes the stage out of date.
         code: Modules that the outcomes depend on, besides that of the function.
         read: Gives the rows, and those that it drops or cannot read.
+        beside: Writes further files; None if there are none.
     """
 
     name: str
     config: Mapping[str, Any] = field(default_factory=dict)
     code: tuple[ModuleType, ...] = ()
     read: Callable[[], Iterable[Outcome]]
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +85,22 @@ class TableStage:
         config: All values that the outcomes depend on.
         code: Modules that they depend on, besides that of the function.
         decide: The outcomes, in any order.
+        beside: Writes further files; None if there are none.
     """
 
     name: str
     config: Mapping[str, Any] = field(default_factory=dict)
     code: tuple[ModuleType, ...] = ()
     decide: Callable[[Rows], Iterable[Outcome]]
+    beside: Beside | None = None
 
 
 Stage: TypeAlias = Source | RowStage | TableStage
+
+
+def asks(stage: Stage) -> bool:
+    """Whether a stage asks models."""
+    return isinstance(stage, RowStage) and bool(stage.endpoints)
 
 
 def fingerprint(stage: Stage) -> dict[str, str]:
@@ -103,7 +117,9 @@ def fingerprint(stage: Stage) -> dict[str, str]:
 
 def _code(stage: Stage) -> str:
     """The digest of the modules' code, without comments and docstrings, which decide nothing."""
-    functions = [value for name in ("read", "ask", "decide") if (value := getattr(stage, name, None)) is not None]
+    functions = [
+        value for name in ("read", "ask", "decide", "beside") if (value := getattr(stage, name, None)) is not None
+    ]
     modules = {inspect.getmodule(_unwrapped(each)) for each in functions} | set(stage.code)
     return digest("".join(sorted(_module_digest(module) for module in modules if module is not None)))[:12]
 

@@ -12,3 +12,8 @@ FILES: Final = {"medmcqa": "medmcqa.jsonl", "pubmedqa": "pubmedqa.json", "medqua
 def sample_inputs() -> tuple[tuple[Source, Path], ...]:
     """The samples, as `read_sources` takes them."""
     return tuple((source_named(name), FOLDER / file) for name, file in FILES.items())
+
+
+def sample_test() -> Path:
+    """A few questions as a test would ask them; five of them are in the samples, some in other words."""
+    return FOLDER / "test.jsonl"

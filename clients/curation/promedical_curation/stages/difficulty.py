@@ -1,5 +1,6 @@
 """How difficult a question is, from 0 to 10 with reasons; rows that are too easy or too hard are dropped."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -82,3 +83,15 @@ class Difficulty:
         if difficulty > self.hardest:
             return Drop(row=row, reason="too_hard", note=note)
         return row.noted(NAME, note)
+
+
+def bounds(keep: str) -> tuple[int, int]:
+    """The easiest and the hardest difficulty of `5-9`.
+
+    Raises:
+        CurationError: The text is not of this kind.
+    """
+    found = re.fullmatch(r"(\d{1,2})-(\d{1,2})", keep)
+    if found is None:
+        raise CurationError(f"difficulty.keep is {keep!r}: expected two whole numbers, such as 5-9")
+    return int(found[1]), int(found[2])

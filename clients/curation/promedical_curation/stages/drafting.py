@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from promedical.rubric import Dimension
 from promedical_curation.asking.answers import Answer
 from promedical_curation.asking.asker import Reply
 from promedical_curation.asking.endpoints import Endpoint
@@ -29,6 +30,7 @@ class Drafting:
         max_tokens: The most tokens of a draft.
         most_criteria: The most criteria of a draft.
         most_characters: The most characters of a criterion, and of its citation.
+        dimensions: The dimensions that a criterion may have.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -38,6 +40,7 @@ class Drafting:
     max_tokens: int = 4096
     most_criteria: int = 16
     most_characters: int = 300
+    dimensions: tuple[Dimension, ...] = tuple(Dimension)
 
     @property
     def stage(self) -> RowStage:
@@ -49,7 +52,7 @@ class Drafting:
                 "schema": self._schema,
                 "max_tokens": self.max_tokens,
                 "examples": self.examples,
-                "pool": digest(canonical_json([_shown(each) for each in self.pool.examples]))[:12],
+                "pool": pool_digest(self.pool),
             },
             code=(rubric_notes,),
             endpoints=self.endpoints,
@@ -97,7 +100,12 @@ class Drafting:
 
     @property
     def _schema(self) -> dict[str, Any]:
-        return rubric_notes.schema(self.most_criteria, self.most_characters)
+        return rubric_notes.schema(self.most_criteria, self.most_characters, self.dimensions)
+
+
+def pool_digest(pool: Pool) -> str:
+    """What drafts depend on, of a pool."""
+    return digest(canonical_json([[each.instruction, _shown(each)] for each in pool.examples]))[:12]
 
 
 def _asked(instruction: str, responses: Sequence[str]) -> str:

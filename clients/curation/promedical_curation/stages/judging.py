@@ -4,7 +4,7 @@ What comes before the criterion is the same for all criteria of a candidate, so 
 once. A verdict needs evidence: "met" on a passage that the answer does not hold counts as one that could not assess.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,17 +20,34 @@ from promedical_curation.stages import candidates
 from promedical_curation.stages.prompt_files import Prompt
 
 NAME: Final = "verdicts"
+FINAL: Final = "final_verdicts"
 MAX_TOKENS: Final = 256
-SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "evidence": {"type": "string", "maxLength": 300},
-        "verdict": {"type": "string", "enum": ["met", "not_met", "cannot_assess"]},
-    },
-    "required": ["evidence", "verdict"],
-    "additionalProperties": False,
-}
+MOST_CHARACTERS: Final = 300
 _MET: Final = {"met": True, "not_met": False, "cannot_assess": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """Verdicts that stand already: criteria of the same words are not judged again.
+
+    Attributes:
+        rubric: The stage whose notes hold their criteria.
+        verdicts: The stage whose notes hold the votes.
+    """
+
+    rubric: str
+    verdicts: str
+
+    def known(self, row: Row) -> Mapping[str, str]:
+        """The ids of the criteria that were judged, by their words."""
+        return {each["text"]: each["id"] for each in row.notes[self.rubric]["criteria"]}
+
+    def votes(self, row: Row, criteria: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The votes on criteria whose words have not changed, under the ids that they have now."""
+        known = self.known(row)
+        now = {known[each["text"]]: each["id"] for each in criteria if each["text"] in known}
+        votes = row.notes[self.verdicts]["votes"]
+        return [{**vote, "criterion": now[vote["criterion"]]} for vote in votes if vote["criterion"] in now]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +59,30 @@ class Judging:
         prompt: What they are told.
         rubric: The stage whose notes hold the criteria.
         name: The name of this stage, since criteria are judged again when physicians have changed them.
+        earlier: What was judged before; None if nothing was.
+        max_tokens: The most tokens of a verdict.
+        most_characters: The most characters of its evidence.
     """
 
     endpoints: tuple[Endpoint, ...]
     prompt: Prompt
     rubric: str
     name: str = NAME
+    earlier: Earlier | None = None
+    max_tokens: int = MAX_TOKENS
+    most_characters: int = MOST_CHARACTERS
 
     @property
     def stage(self) -> RowStage:
         """As a stage of a run."""
         return RowStage(
             name=self.name,
-            config={"prompt": self.prompt.text, "schema": SCHEMA, "max_tokens": MAX_TOKENS, "rubric": self.rubric},
+            config={
+                "prompt": self.prompt.text,
+                "schema": self._schema,
+                "max_tokens": self.max_tokens,
+                "rubric": self.rubric,
+            },
             code=(evidence,),
             endpoints=self.endpoints,
             ask=self.ask,
@@ -63,14 +91,14 @@ class Judging:
         )
 
     def ask(self, row: Row) -> Sequence[Request]:
-        """One request for each judge, candidate and criterion."""
+        """One request for each judge, candidate and criterion that was not judged before."""
         return [
             judge.request(
                 {"role": "system", "content": self.prompt.text},
                 {"role": "user", "content": _asked(row.instruction, response["text"], criterion["text"])},
                 prompt_version=self.prompt.version,
-                max_tokens=MAX_TOKENS,
-                schema=SCHEMA,
+                max_tokens=self.max_tokens,
+                schema=self._schema,
                 temperature=0,
             )
             for judge, response, criterion in self._asked_about(row)
@@ -83,13 +111,28 @@ class Judging:
             for (judge, response, criterion), reply in zip(self._asked_about(row), replies, strict=True)
             if isinstance(reply, Answer)
         ]
-        return row.noted(self.name, {"votes": votes, "unanswered": len(replies) - len(votes)})
+        before = [] if self.earlier is None else self.earlier.votes(row, row.notes[self.rubric]["criteria"])
+        return row.noted(self.name, {"votes": [*before, *votes], "unanswered": len(replies) - len(votes)})
 
     def _asked_about(self, row: Row) -> Iterator[tuple[Endpoint, dict[str, Any], dict[str, Any]]]:
+        known = {} if self.earlier is None else self.earlier.known(row)
         for judge in self.endpoints:
             for response in row.notes[candidates.NAME]["responses"]:
                 for criterion in row.notes[self.rubric]["criteria"]:
-                    yield judge, response, criterion
+                    if criterion["text"] not in known:
+                        yield judge, response, criterion
+
+    @property
+    def _schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {
+                "evidence": {"type": "string", "maxLength": self.most_characters},
+                "verdict": {"type": "string", "enum": list(_MET)},
+            },
+            "required": ["evidence", "verdict"],
+            "additionalProperties": False,
+        }
 
 
 def label_of(row_id: str, response: str, criterion: str) -> str:

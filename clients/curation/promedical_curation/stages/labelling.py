@@ -5,10 +5,11 @@ are dropped.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 from promedical.messages import Message
+from promedical_curation.asking.requests import digest
 from promedical_curation.labels import consensus
 from promedical_curation.pipeline.stages import Rows, TableStage
 from promedical_curation.rows import Drop, Outcome, Row
@@ -27,13 +28,18 @@ class Labelling:
         rubric: The stage whose notes hold the criteria.
         verdicts: The stage whose notes hold the votes.
         golds: Physicians' labels by `judging.label_of`.
-        least: The least probability of a label that is kept.
+        by: Whether probabilities are what judges together make probable, or those of one calibrated service.
+        least: The probability of the likelier side from which a label is sure.
+        uncertain: What becomes of the others. Thinned ones are kept the more often the surer they are: one of even
+            odds never, one just below `least` nearly always. This weights them for learners that know no weights.
     """
 
     rubric: str
     verdicts: str
-    golds: Mapping[str, bool]
+    golds: Mapping[str, bool] = field(default_factory=dict)
+    by: Literal["judges", "service"] = "judges"
     least: float = 0.8
+    uncertain: Literal["drop", "thin"] = "drop"
 
     @property
     def stage(self) -> TableStage:
@@ -44,7 +50,9 @@ class Labelling:
                 "rubric": self.rubric,
                 "verdicts": self.verdicts,
                 "golds": dict(sorted(self.golds.items())),
+                "by": self.by,
                 "least": self.least,
+                "uncertain": self.uncertain,
             },
             code=(consensus, judging),
             decide=self.decide,
@@ -52,23 +60,41 @@ class Labelling:
 
     def decide(self, rows: Rows) -> Iterable[Outcome]:
         """Note the labels of every row, or drop it as `no_pair`."""
-        votes = (vote for row in rows for vote in judging.votes_of(row, self.verdicts))
-        probabilities = consensus.consensus(votes, self.golds)
+        probabilities = self._probabilities(rows)
         for row in rows:
             yield self._labelled(row, probabilities)
+
+    def _probabilities(self, rows: Rows) -> Mapping[str, float]:
+        if self.by == "judges":
+            return consensus.consensus(
+                (vote for row in rows for vote in judging.votes_of(row, self.verdicts)), self.golds
+            )
+        said = {
+            judging.label_of(row.id, each["response"], each["criterion"]): each["probability"]
+            for row in rows
+            for each in row.notes[self.verdicts]["votes"]
+        }
+        return said | {label: float(met) for label, met in self.golds.items()}
 
     def _labelled(self, row: Row, probabilities: Mapping[str, float]) -> Outcome:
         labels = [
             {"response": response["id"], "criterion": criterion["id"], "met": p >= 0.5, "probability": round(p, 6)}  # noqa: PLR2004
             for response in row.notes[candidates.NAME]["responses"]
             for criterion in row.notes[self.rubric]["criteria"]
-            if (p := probabilities.get(judging.label_of(row.id, response["id"], criterion["id"]))) is not None
-            and max(p, 1 - p) >= self.least
+            if (label := judging.label_of(row.id, response["id"], criterion["id"])) in probabilities
+            and self._is_kept(label, p := probabilities[label])
         ]
         pairs = _count_pairs(labels)
         if not pairs:
             return Drop(row=row, reason="no_pair", note={"labels": len(labels)})
         return row.noted(NAME, {"rubric": self.rubric, "labels": labels, "pairs": pairs})
+
+    def _is_kept(self, label: str, probability: float) -> bool:
+        likelier = max(probability, 1 - probability)
+        if likelier >= self.least:
+            return True
+        drawn = int(digest(f"thin/{label}"), 16) / 16**64
+        return self.uncertain == "thin" and drawn < (2 * likelier - 1) / (2 * self.least - 1)
 
 
 def labelled_prompt(row: Row) -> LabelledPrompt:

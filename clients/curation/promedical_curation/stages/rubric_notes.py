@@ -7,18 +7,19 @@ from promedical.rubric import Criterion, Dimension, InvalidField, Polarity
 from promedical_curation.rubrics.drafts import Draft
 
 
-def schema(most_criteria: int, most_characters: int) -> dict[str, Any]:
+def schema(most_criteria: int, most_characters: int, dimensions: Sequence[str] = tuple(Dimension)) -> dict[str, Any]:
     """The schema of a draft. Every array and every text is bounded, so that no model can write for ever.
 
     Args:
         most_criteria: The most criteria of one draft.
         most_characters: The most characters of a criterion, and of its citation.
+        dimensions: The dimensions that a criterion may have.
     """
     entry = {
         "type": "object",
         "properties": {
             "text": {"type": "string", "minLength": 8, "maxLength": most_characters},
-            "dimension": {"type": "string", "enum": [str(each) for each in Dimension]},
+            "dimension": {"type": "string", "enum": [str(each) for each in dimensions]},
             "polarity": {"type": "string", "enum": [str(each) for each in Polarity]},
             "weight": {"type": "integer", "minimum": 1, "maximum": 10},
             "factual": {"type": "boolean"},

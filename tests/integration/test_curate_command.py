@@ -323,5 +323,5 @@ def test_help_needs_no_heavy_module():
         timeout=60,
         check=True,
     )
-    assert "Run the stages that are out of date" in ran.stdout
+    assert "Run the stages of a recipe that are out of date" in ran.stdout
     assert [name for name in ("openai", "pyarrow", "sqlalchemy") if f"'{name}'" in ran.stdout] == []

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import beta
 
 LEVEL: Final = 0.95
 
@@ -80,6 +79,8 @@ def _variance(value: float, outcomes: np.ndarray, chances: np.ndarray) -> float:
 
 
 def _interval(value: float, size: float, level: float) -> tuple[float, float]:
+    from scipy.stats import beta  # noqa: PLC0415 - scipy is heavy
+
     tail = (1 - level) / 2
     passes, fails = value * size, (1 - value) * size
     low = float(beta.ppf(tail, passes, fails + 1)) if passes > 0 else 0.0

@@ -5,9 +5,7 @@ Candidates and rubrics are looked through by `hits` too: there an answer that qu
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, Literal
-
-import faiss
+from typing import TYPE_CHECKING, Final, Literal
 
 from promedical_curation.decontamination.benchmarks import Entry
 from promedical_curation.decontamination.containment import Containment
@@ -15,6 +13,9 @@ from promedical_curation.embedding.encoder import Encoder, Vectors
 from promedical_curation.errors import CurationError
 from promedical_curation.guard.facts import difference, facts
 from promedical_curation.rows import Drop, Row, check_ids
+
+if TYPE_CHECKING:
+    import faiss
 
 CONTAMINATED: Final = "contaminated"
 _BLOCK: Final = 1024
@@ -125,7 +126,9 @@ def _dropped(row: Row, hits: Sequence[Hit]) -> Drop:
     return Drop(row=row, reason=CONTAMINATED, note={**best, "hits": len(hits)})
 
 
-def _index(vectors: Vectors) -> faiss.Index:
+def _index(vectors: Vectors) -> "faiss.Index":
+    import faiss  # noqa: PLC0415 - it is heavy
+
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     return index

@@ -1,12 +1,14 @@
 """Texts whose vectors point the same way: faiss, exactly for few texts, by an inverted file for many."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import faiss
 import numpy as np
 
 from promedical_curation.dedup.pairs import Pair, Pairs
 from promedical_curation.embedding.encoder import Vectors
+
+if TYPE_CHECKING:
+    import faiss
 
 EXACT_UP_TO: Final = 50_000
 """Texts up to which every pair is compared; above, a text is compared with those of the nearest lists."""
@@ -38,14 +40,18 @@ def meaning_pairs(vectors: Vectors, *, threshold: float, exact_up_to: int = EXAC
             yield Pair(one=int(one), other=int(other), stage="meaning", score=round(float(score), 4))
 
 
-def _flat(vectors: Vectors) -> faiss.Index:
+def _flat(vectors: Vectors) -> "faiss.Index":
+    import faiss  # noqa: PLC0415 - it is heavy
+
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     return index
 
 
-def _lists(vectors: Vectors, nprobe: int) -> faiss.Index:
+def _lists(vectors: Vectors, nprobe: int) -> "faiss.Index":
     """An inverted file. The lists are learnt from a part of the vectors, which the seed draws."""
+    import faiss  # noqa: PLC0415 - as above
+
     count, width = vectors.shape
     lists = int(_LISTS_PER_ROOT * count**0.5)
     quantizer = faiss.IndexFlatIP(width)

@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash
 
 from promedical_curation.dedup.pairs import Pair, Pairs
 from promedical_data.overlap import jaccard, shingles
@@ -53,6 +52,8 @@ def _buckets(band: npt.NDArray[np.uint32]) -> Iterator[list[int]]:
 
 def _signatures(texts: Sequence[str]) -> npt.NDArray[np.uint32]:
     encoded = ([" ".join(run).encode(errors="surrogatepass") for run in shingles(text)] for text in texts)
+    from datasketch import MinHash  # noqa: PLC0415 - it imports scipy, which is heavy
+
     hashed = MinHash.generator(encoded, num_perm=_BANDS * _BAND_ROWS, scheme="affine32")
     signatures = np.empty((len(texts), _BANDS * _BAND_ROWS), dtype=np.uint32)
     for place, signature in enumerate(hashed):

@@ -8,8 +8,6 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
 from promedical_curation.errors import CurationError
 
 MARGIN: Final = 12.0
@@ -31,6 +29,8 @@ class Languages:
     """
 
     def __init__(self, wanted: Collection[str] = ("en",)) -> None:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - it is heavy
+
         self._wanted = frozenset(wanted)
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
         unknown = self._wanted - set(self._identifier.labels)

@@ -14,7 +14,8 @@ from promedical_curation.asking.endpoints import Endpoints, read_endpoints
 from promedical_curation.dedup.dedup import Thresholds
 from promedical_curation.errors import CurationError
 from promedical_curation.pipeline.stages import RowStage, Stage, asks
-from promedical_curation.recipes.recipe import STAGES, Benchmark, ColumnNames, Recipe, SourceChoice
+from promedical_curation.recipes.question_settings import Benchmark, ColumnNames, SourceChoice
+from promedical_curation.recipes.recipe import STAGES, Recipe
 from promedical_curation.review_rounds import ReviewRound, decisions_of, pool_of
 from promedical_curation.rubrics.pool import Pool
 from promedical_curation.sources.catalog import NO_LICENCE, Columns, Source, source_named, table_source

@@ -7,10 +7,10 @@ the run does not have; only those before the difficulty may be.
 from dataclasses import field
 from typing import Final, Literal
 
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from promedical.rubric import Dimension
+from promedical_curation.recipes.question_settings import STRICT, Decontamination, Dedup, Screens, SourceChoice
 from promedical_curation.stages import (
     candidates,
     category,
@@ -29,8 +29,6 @@ from promedical_curation.stages import (
     taking,
 )  # fmt: skip
 
-_STRICT: Final = ConfigDict(extra="forbid", strict=True)
-
 STAGES: Final = (
     source_files.NAME, screens.NAME, deduplication.NAME, decontaminating.NAME, taking.NAME, difficulty.NAME,
     category.NAME, candidates.NAME, drafting.NAME, rubric.NAME, judging.NAME, gating.NAME, reviewing.NAME,
@@ -39,117 +37,7 @@ STAGES: Final = (
 """The names of all stages in their order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class ColumnNames:
-    """Where a table holds what a row needs; dotted names lead into objects and lists."""
-
-    instruction: str
-    id: str | None = None
-    reference: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class SourceChoice:
-    """One file of one source.
-
-    Attributes:
-        source: One of the known data sets, or a name of one's own with `columns`.
-        path: The file, or the folder, relative to the recipe's.
-        sample: Whether the package's own sample of the data set is meant.
-        columns: The map of columns of a table that is none of the known data sets.
-        licence: What its publisher says, where `columns` are given.
-    """
-
-    source: str
-    path: str | None = None
-    sample: bool = False
-    columns: ColumnNames | None = None
-    licence: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.path is None) is not self.sample:
-            raise ValueError(f"source {self.source}: expected path, or sample: true, and not both")
-        if self.sample and self.columns is not None:
-            raise ValueError(f"source {self.source}: the package's sample needs no columns; leave them out")
-        if self.licence is not None and self.columns is None:
-            raise ValueError(f"source {self.source}: licence goes with columns; known data sets have their own")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class Screens:
-    """What is dropped before anything is compared.
-
-    Attributes:
-        languages: Codes of ISO 639-1.
-    """
-
-    languages: tuple[str, ...] = ("en",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class Dedup:
-    """From where on two questions are one.
-
-    Attributes:
-        jaccard: The similarity of their runs of five words.
-        cosine: The cosine of their vectors.
-        guard: Whether facts that differ keep two questions apart.
-        vectors: The small model on the CPU, or the endpoint with the role `embedding`.
-    """
-
-    jaccard: float = 0.8
-    cosine: float = 0.85
-    guard: bool = True
-    vectors: Literal["minilm", "endpoint"] = "minilm"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class Benchmark:
-    """A test whose questions must not be learnt from.
-
-    Attributes:
-        name: What hits call it.
-        path: Its file, relative to the recipe's.
-        sample: Whether the few questions are meant that come with the package, to show how it works.
-        source: One of the known data sets, if it is one; otherwise rows have `prompt`.
-        columns: The map of columns of a table that is neither.
-    """
-
-    name: str
-    path: str | None = None
-    sample: bool = False
-    source: str | None = None
-    columns: ColumnNames | None = None
-
-    def __post_init__(self) -> None:
-        if self.source is not None and self.columns is not None:
-            raise ValueError(f"benchmark {self.name}: expected source or columns, and not both")
-        if (self.path is None) is not self.sample:
-            raise ValueError(f"benchmark {self.name}: expected path, or sample: true, and not both")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class Decontamination:
-    """What is taken out because a test asks it.
-
-    Attributes:
-        benchmarks: The tests.
-        containment: The share of runs of 13 words from which a question contains a test's.
-        cosine: The cosine of vectors from which two questions are the same.
-        vectors: As for dedup; none to compare words only.
-    """
-
-    benchmarks: tuple[Benchmark, ...]
-    containment: float = 0.3
-    cosine: float = 0.85
-    vectors: Literal["minilm", "endpoint", "none"] = "minilm"
-
-    def __post_init__(self) -> None:
-        if not self.benchmarks:
-            raise ValueError("benchmarks is empty: name a test, or set decontamination: null")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Difficulty:
     """Which questions are kept.
 
@@ -160,7 +48,7 @@ class Difficulty:
     keep: str = f"{difficulty.EASIEST}-{difficulty.HARDEST}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Candidates:
     """Answers. How many there are is how many endpoints the role `candidates` has.
 
@@ -171,7 +59,7 @@ class Candidates:
     max_tokens: int = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Drafting:
     """Drafts of rubrics.
 
@@ -197,7 +85,7 @@ class Drafting:
         _check_least(self, 20, "most_characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Rubric:
     """Drafts to a rubric.
 
@@ -211,7 +99,7 @@ class Rubric:
         _check_share(self, "same")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Review:
     """Rounds of review by physicians.
 
@@ -232,7 +120,7 @@ class Review:
         _check_share(self, "target", "level")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Judging:
     """Who judges candidates by criteria.
 
@@ -251,7 +139,7 @@ class Judging:
         _check_least(self, 1, "max_tokens", "most_characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Labels:
     """Which labels are learnt from.
 
@@ -268,7 +156,7 @@ class Labels:
             raise ValueError(f"least is {self.least}: expected 0.5 to 1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Prompts:
     """Prompts of one's own by what they ask for; null for the package's."""
 
@@ -279,7 +167,7 @@ class Prompts:
     judging: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Recipe:
     """A run.
 

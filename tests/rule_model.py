@@ -1,7 +1,8 @@
 """A server with the API of a language model whose answers a rule makes: drafters and judges that can be foreseen.
 
-It drafts a criterion for every long word that one of the two answers has and the other has not, and judges one met if
-the answer holds its word. A small model drafts and judges like nobody, so no test could say what has to come out.
+It sorts every question under the first words of the taxonomy. It drafts a criterion for every long word that one of the
+two answers has and the other has not, and judges one met if the answer holds its word. A small model drafts and judges
+like nobody, so no test could say what has to come out.
 """
 
 import json
@@ -25,6 +26,8 @@ def answer_to(body: dict[str, Any]) -> str:
         return json.dumps({"criteria": _drafted(asked)})
     if "verdict" in properties:
         return json.dumps(_judged(asked))
+    if "specialty" in properties:
+        return json.dumps({name: each["enum"][0] for name, each in properties.items()})
     return json.dumps({"ready": True}) if "ready" in properties else "Yes."
 
 

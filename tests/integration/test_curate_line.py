@@ -1,6 +1,6 @@
 """The whole line of curation, from questions to a file that the trainer reads: with a real model's server and rounds.
 
-SmolLM2 rates, sorts and answers; a rule drafts and judges, so that what has to come out can be said.
+SmolLM2 rates and answers; a rule sorts, drafts and judges, so that what has to come out can be said.
 """
 
 import gzip
@@ -67,7 +67,7 @@ def endpoint_file(folder: Path, small: str, rule: str) -> Path:
 
     roles = {
         "difficulty": endpoint(small),
-        "category": endpoint(small),
+        "category": endpoint(rule),
         "candidates": [endpoint(small, output="none", parameters=SHORT | {"temperature": t}) for t in (0, 0.8, 1.5)],
         "drafters": [endpoint(rule, model=name) for name in ("rule-a", "rule-b")],
         "judges": [endpoint(rule, model=name) for name in ("rule-a", "rule-b")],

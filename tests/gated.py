@@ -206,8 +206,8 @@ class Rig:
     lost: list[bool] = field(default_factory=list)
     jobs: list[TreeJob] = field(default_factory=list)
 
-    def admit(self, *trees: TokenTree, lane: m.Priority = "bulk", key: str = "k") -> list[TreeJob]:
-        jobs = self.admission.admit(trees or [make_tree()], lane, key)
+    def admit(self, *trees: TokenTree, lane: m.Priority = "bulk", key: str = "k", **caller: Any) -> list[TreeJob]:
+        jobs = self.admission.admit(trees or [make_tree()], lane, Caller(key=key, **caller))
         self.jobs += jobs
         return jobs
 

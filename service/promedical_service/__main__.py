@@ -42,6 +42,10 @@ def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = N
         return _complain(f"{error.name} is not installed; run: pip install 'promedical[service]'", _INCOMPLETE)
 
     try:
+        if argv[:1] == ["keys"]:
+            from promedical_service.tenancy.new_keys import main as make_keys  # noqa: PLC0415
+
+            return make_keys(argv[1:])
         return _run(load_settings(argv, environ), serve)
     except ConfigurationError as error:
         return _complain(error, EXIT_MISCONFIGURED)

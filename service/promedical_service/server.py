@@ -16,12 +16,10 @@ from typing import Any, Final
 import grpc
 
 from promedical.messages import ModelInfo
-from promedical_service.edges.access import KeyRing
 from promedical_service.edges.desk import Desk
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.scorer import ExchangeScorer
 from promedical_service.edges.grpc.server import build_grpc_server, build_health_server
-from promedical_service.edges.rates import RateLimit
 from promedical_service.edges.rest.listener import FLUSH_S, build_rest_server
 from promedical_service.edges.rest.server import RestEdge
 from promedical_service.edges.tls import load_tls
@@ -33,6 +31,8 @@ from promedical_service.settings import EXIT_MISCONFIGURED, LARGEST_AT_ONCE, Con
 from promedical_service.telemetry.logs import describe_error, flush_logs, get_logger, log_loop_errors
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.telemetry.tracing import Tracing
+from promedical_service.tenancy.key_ring import KeyRing
+from promedical_service.tenancy.rates import Rates
 from promedical_service.types import Oracle
 
 EXIT_OK: Final = 0
@@ -85,11 +85,12 @@ class Server:
         self._start_oracle = start_oracle
         self._drain_oracle = drain
         self._greet = greet
-        self._tls = load_tls(settings, metrics.tls_files_read)
-        self._keys = KeyRing(settings.keys_file, on_read=metrics.keys_file_read)
+        self._tls = load_tls(settings, metrics.files.tls_read)
+        self._keys = KeyRing(settings.keys_file, on_read=metrics.keys_read)
         self._desk = Desk(
             keys=self._keys,
-            rates=RateLimit(settings.rate_limit),
+            rates=Rates(settings.rate_limit, settings.token_rate_limit),
+            queue_share=settings.key_queue_share,
             health=health,
             events=metrics,
             tracing=tracing,
@@ -127,6 +128,7 @@ class Server:
             limits=self._limits,
             overload_status=self._settings.overload_status,
             keys_required=self._keys.required,
+            metrics_need_key=self._settings.metrics_need_key,
         )
 
     async def run(self) -> int:

@@ -85,9 +85,15 @@ class Settings(BaseSettings):
     """What drop-in endpoints judge of a response with a thought (<think>): the rest, only such responses, or all."""
 
     keys_file: Path | None = None
-    """File with one `name:key` per line; then every call needs a key, except health, readiness and metrics."""
+    """File with one key per line (`name:key` or JSON); then all calls but health, readiness and metrics need a key."""
+    metrics_need_key: bool = False
+    """Whether `/metrics` needs a key with the role metrics too."""
     rate_limit: str | None = None
     """Requests that one key may send to this replica, such as 600/minute; calls without a key share one rate."""
+    token_rate_limit: str | None = None
+    """Unique tokens that one key may have scored by this replica, such as 1000000/minute."""
+    key_queue_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Largest part of the queue that one key may fill; a key's own line in the keys file may say another one."""
     tls_cert_file: Path | None = None
     """Certificate chain in PEM; turns TLS on for REST and gRPC."""
     tls_key_file: Path | None = None
@@ -104,7 +110,7 @@ class Settings(BaseSettings):
     max_criteria_per_item: Count = 128
     """Most criteria of one item."""
     max_queue_tokens: Count = 2_000_000
-    """Most unique tokens that may wait; requests beyond that are answered by `overloaded`."""
+    """Most unique tokens that may wait, but for keys with less than an even part; others get `overloaded`."""
     max_batch_tokens: Count = 8192
     """Most unique tokens in one pass of the engine."""
     max_batch_s: Seconds = 1.0
@@ -160,9 +166,11 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _check_tls_files(self) -> "Settings":
+    def _check_files(self) -> "Settings":
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file belong together; set both or neither")
+        if self.metrics_need_key and self.keys_file is None:
+            raise ValueError("metrics_need_key needs keys_file, with a key that has the role metrics")
         if self.tls_client_ca_file is not None and self.tls_cert_file is None:
             raise ValueError("tls_client_ca_file needs tls_cert_file and tls_key_file too")
         return self
@@ -219,8 +227,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="promedical-serve",
         description="Serve the reward oracle over gRPC and REST.",
         epilog="Every flag is also an environment variable (--rest-port is PROMEDICAL_REST_PORT) and a key of the "
-        "--config file. Exit codes: 0 it stopped as asked; 1 it could not start or could not continue; 2 the "
-        "configuration is wrong; 128 + n a second signal n ended it.",
+        "--config file. `promedical-serve keys new NAME` makes an API key. Exit codes: 0 it stopped as asked; 1 it "
+        "could not start or could not continue; 2 the configuration is wrong; 128 + n a second signal n ended it.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"promedical {promedical.__version__}")

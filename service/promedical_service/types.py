@@ -1,6 +1,7 @@
 """What the layers of the service hand to each other, and the hooks through which they report."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from promedical.errors import ErrorCode
@@ -39,19 +40,27 @@ Method = Literal[
 REST's documentation and unknown paths."""
 
 OK: Final = "ok"
+ANONYMOUS: Final = "anonymous"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks, and for how long.
+    """Who asks, for how long, and how much may be done for them.
 
     Attributes:
         key: The name of the API key, "anonymous" without one; the queue is fair between keys.
         timeout_s: Seconds until the caller stops waiting; None for the service's default.
+        queue_share: The largest part of the queue that this key may fill.
+        spend: It is told how many unique tokens are about to be computed, and raises ServiceError if that is too much.
+        request_ids: The id of the request; or one id per response, if responses of several requests are asked for
+            together.
     """
 
-    key: str = "anonymous"
+    key: str = ANONYMOUS
     timeout_s: float | None = None
+    queue_share: float = 1.0
+    spend: Callable[[int], None] = field(default=lambda _: None, compare=False)
+    request_ids: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

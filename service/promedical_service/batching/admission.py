@@ -1,11 +1,12 @@
 """Admission: which requests may wait for the engine. It alone owns the queue, and does not know the engine.
 
-A request is admitted whole or refused whole. A full queue refuses it at once and says when to come back. An admitted
-request leaves the queue in a batch, or because its caller went away, or because nothing can be scored any more.
+A request is admitted whole or refused whole. A full queue refuses it at once and says when to come back. What one key
+has put there never keeps another out: a key that waits for less than an even part is always let in. An admitted request
+leaves the queue in a batch, or because its caller went away, or because nothing can be scored any more.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from promedical_service.batching.estimate import ThroughputEstimate
 from promedical_service.batching.job import TreeJob
 from promedical_service.batching.queue import JobQueue, Part
 from promedical_service.errors import ServiceError
-from promedical_service.types import ScoringEvents
+from promedical_service.types import Caller, ScoringEvents
 
 _INTERACTIVE_RESERVE = 8
 _RETRY_AFTER_S = (0.1, 30.0)
@@ -30,9 +31,10 @@ def lane_capacity(max_queue_tokens: int, lane: Priority) -> int:
 
 @dataclass(eq=False, slots=True)
 class Reservation:
-    """How many tokens a request that is being rendered will probably need."""
+    """How many tokens a request of a key that is being rendered will probably need."""
 
     tokens: int
+    key: str
 
     def correct(self, estimate: int, trees: Sequence[TokenTree]) -> None:
         """Note that the part of the request with this estimate turned out to be these trees."""
@@ -79,45 +81,43 @@ class Admission:
             raise ServiceError(self._closed.code, self._closed.message)
 
     @contextmanager
-    def reserved(self, estimate: int, lane: Priority, key: str, timeout_s: float) -> Iterator[Reservation]:
+    def reserved(self, estimate: int, lane: Priority, caller: Caller, timeout_s: float) -> Iterator[Reservation]:
         """Hold room for about `estimate` tokens while a request is rendered, or refuse the request before that work.
 
         Raises:
             ServiceError: unavailable; or overloaded, also if the requests ahead take longer than `timeout_s`.
         """
         self.check_open()
-        estimate = min(estimate, self._capacity("bulk"))
-        if self._held_tokens + estimate > self._capacity(lane):
-            raise self._overloaded(estimate)
-        wait_s = self._expected_wait_s(lane, key)
+        estimate = min(estimate, int(self._capacity("bulk") * caller.queue_share))
+        held = self._queue.held()
+        for reservation in self._reservations:
+            held[reservation.key] += reservation.tokens
+        self._check_room(estimate, lane, caller, held)
+        wait_s = self._expected_wait_s(lane, caller.key)
         if 0 < timeout_s < wait_s:
             raise self._come_back_in(wait_s)
-        reservation = Reservation(estimate)
+        reservation = Reservation(estimate, caller.key)
         self._reservations.add(reservation)
         try:
             yield reservation
         finally:
             self._reservations.remove(reservation)
 
-    def admit(self, trees: Sequence[TokenTree], lane: Priority, key: str) -> list[TreeJob]:
+    def admit(self, trees: Sequence[TokenTree], lane: Priority, caller: Caller) -> list[TreeJob]:
         """Put all trees of a request, which have one branch per response, into the queue, or none of them.
 
         Raises:
-            ServiceError: overloaded (with when to come back), too_large (it could never be admitted), or
-                unavailable.
+            ServiceError: overloaded (with when to come back), too_large (it could never be admitted), unavailable, or
+                what `caller.spend` raises.
         """
         self.check_open()
         cuts = [cut(tree) for tree in trees]
-        needed, capacity = sum(each.tree.unique_tokens for each in cuts), self._capacity(lane)
-        if needed > capacity:
-            raise ServiceError(
-                ErrorCode.TOO_LARGE,
-                f"the request holds {needed} unique tokens; the {lane} lane holds {capacity}. Send fewer items at once",
-            )
-        if self._queue.tokens + needed > capacity:
-            raise self._overloaded(needed)
+        needed = sum(each.tree.unique_tokens for each in cuts)
+        self._check_size(needed, lane, caller.queue_share)
+        self._check_room(needed, lane, caller, self._queue.held())
+        caller.spend(needed)
         loop = asyncio.get_running_loop()
-        jobs = [TreeJob(cut=each, lane=lane, key=key, future=loop.create_future()) for each in cuts]
+        jobs = [TreeJob(cut=each, lane=lane, key=caller.key, future=loop.create_future()) for each in cuts]
         for job in jobs:
             self._queue.add(job)
         self._report_queue()
@@ -154,6 +154,24 @@ class Admission:
         self._report_queue()
         return parts
 
+    def _check_size(self, needed: int, lane: Priority, share: float) -> None:
+        capacity = int(self._capacity(lane) * share)
+        if needed > capacity:
+            whose = f"the {lane} lane holds" if share == 1 else f"this API key may fill the {lane} lane up to"
+            raise ServiceError(
+                ErrorCode.TOO_LARGE,
+                f"the request holds {needed} unique tokens; {whose} {capacity}. Send fewer items at once",
+            )
+
+    def _check_room(self, needed: int, lane: Priority, caller: Caller, held: Mapping[str, int]) -> None:
+        capacity = self._capacity(lane)
+        own = held.get(caller.key, 0) + needed
+        if own > capacity * caller.queue_share:
+            raise self._own_room_full(own - needed, int(capacity * caller.queue_share), needed)
+        others = sum(1 for key, tokens in held.items() if tokens and key != caller.key)
+        if sum(held.values()) + needed > capacity and own > capacity // (others + 1):
+            raise self._overloaded(needed)
+
     @property
     def _held_tokens(self) -> int:
         return self._queue.tokens + sum(reservation.tokens for reservation in self._reservations)
@@ -172,15 +190,19 @@ class Admission:
         excess = max(self._held_tokens + needed - self._max_queue_tokens, needed, 1)
         return self._come_back_in(excess / self._estimate.tokens_per_s)
 
+    def _own_room_full(self, own: int, room: int, needed: int) -> ServiceError:
+        seconds = max(own + needed - room, 1) / self._estimate.tokens_per_s
+        return _come_back(f"{own} of the {room} tokens that this API key may fill wait already", seconds)
+
     def _come_back_in(self, seconds: float) -> ServiceError:
-        wait_s = min(max(seconds, _RETRY_AFTER_S[0]), _RETRY_AFTER_S[1])
-        return ServiceError(
-            ErrorCode.OVERLOADED,
-            f"{self._held_tokens} of {self._max_queue_tokens} tokens wait already; try again in {wait_s:.1f} s, "
-            "or send to another replica",
-            retry_after_s=wait_s,
-        )
+        return _come_back(f"{self._held_tokens} of {self._max_queue_tokens} tokens wait already", seconds)
 
     def _report_queue(self) -> None:
         for lane in ("interactive", "bulk"):
             self._events.queue_changed(lane, *self._queue.size(lane))
+
+
+def _come_back(full: str, seconds: float) -> ServiceError:
+    wait_s = min(max(seconds, _RETRY_AFTER_S[0]), _RETRY_AFTER_S[1])
+    message = f"{full}; try again in {wait_s:.1f} s, or send to another replica"
+    return ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=wait_s)

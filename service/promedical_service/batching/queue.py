@@ -6,7 +6,7 @@ round robin, so that one key's flood does not hold up another's requests. The un
 split by response over batches, a small one shares a batch with others.
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -46,10 +46,11 @@ class Part(Generic[JobT]):
 
 
 class _Lane(Generic[JobT]):
-    """One lane: jobs by key, keys in rotation."""
+    """One lane: jobs by key, keys in rotation; `held` are the tokens of each key."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, deque[JobT]] = {}
+        self.held: Counter[str] = Counter()
         self._deficits: dict[str, int] = {}
         self.tokens = 0
         self.count = 0
@@ -59,7 +60,7 @@ class _Lane(Generic[JobT]):
             self.jobs[job.key] = deque()
             self._deficits[job.key] = _QUANTUM_TOKENS
         self.jobs[job.key].append(job)
-        self.tokens += remaining_tokens(job)
+        self._hold(job, remaining_tokens(job))
         self.count += 1
 
     def head(self) -> JobT:
@@ -72,21 +73,25 @@ class _Lane(Generic[JobT]):
     def charge(self, job: JobT, cost: int) -> None:
         """Note that the next branch of `job` was taken at this cost; a finished job leaves."""
         self._deficits[job.key] -= cost
-        self.tokens -= job.tree.branches[job.taken].tokens
+        self._hold(job, -job.tree.branches[job.taken].tokens)
         job.taken += 1
         if job.taken == len(job.tree.branches):
-            self.tokens -= len(job.tree.prompt)
+            self._hold(job, -len(job.tree.prompt))
             self._leave(job)
 
     def discard(self, job: JobT) -> None:
-        self.tokens -= remaining_tokens(job)
+        self._hold(job, -remaining_tokens(job))
         self._leave(job)
+
+    def _hold(self, job: JobT, tokens: int) -> None:
+        self.tokens += tokens
+        self.held[job.key] += tokens
 
     def _leave(self, job: JobT) -> None:
         self.jobs[job.key].remove(job)
         self.count -= 1
         if not self.jobs[job.key]:
-            del self.jobs[job.key], self._deficits[job.key]
+            del self.jobs[job.key], self._deficits[job.key], self.held[job.key]
 
 
 @dataclass
@@ -112,8 +117,12 @@ class JobQueue(Generic[JobT]):
     def ahead(self, lane: Priority, key: str) -> int:
         """Tokens of a lane ahead of what a key adds now: the key's own, and up to as many of every other key."""
         jobs = self._lanes[lane].jobs
-        own = sum(remaining_tokens(job) for job in jobs.get(key, ())) + _QUANTUM_TOKENS
+        own = self._lanes[lane].held[key] + _QUANTUM_TOKENS
         return min(self._lanes[lane].tokens, own * len(jobs.keys() | {key}))
+
+    def held(self) -> Counter[str]:
+        """Tokens that wait, by key."""
+        return sum((lane.held for lane in self._lanes.values()), Counter())
 
     def __bool__(self) -> bool:
         return any(lane.jobs for lane in self._lanes.values())

@@ -5,26 +5,23 @@ The desk owns the oracle and the counts of calls and bytes in progress. Edges pa
 
 import asyncio
 import contextlib
-import re
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 import structlog
 
 from promedical.errors import ErrorCode
-from promedical_service.edges.access import ANONYMOUS, KeyRing
-from promedical_service.edges.rates import RateLimit
+from promedical_service.edges.access import Door
+from promedical_service.edges.call import Call
 from promedical_service.errors import ServiceError, service_error_of
 from promedical_service.health import Health, State
 from promedical_service.telemetry.logs import describe_error, get_logger
 from promedical_service.telemetry.tracing import Tracing, finish
-from promedical_service.types import OK, Caller, Lane, Method, Oracle, Transport
+from promedical_service.tenancy.key_ring import KeyRing
+from promedical_service.tenancy.rates import Rates
+from promedical_service.tenancy.tenant import Tenant
+from promedical_service.types import OK, Lane, Method, Oracle, Transport
 
-REQUEST_ID_HEADER: Final = "x-request-id"
-_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _RETRY_AFTER_S: Final = 1.0
 _MAX_ANSWER_BYTES: Final = 256 * 1024**2
 """The most bytes of all answers that are being sent; room for several of the largest."""
@@ -50,57 +47,11 @@ class CallEvents(Protocol):
     def request_left(self) -> None:
         """Note that a request's answer has left."""
 
+    def key_answered(self, key: str, code: str) -> None:
+        """Note how a request of this key's owner was answered."""
 
-@dataclass(slots=True, kw_only=True)
-class Call:
-    """One call. The edge sets `items`, `lane` and `fingerprint` when it knows them; the desk sets the rest."""
-
-    transport: Transport
-    method: Method
-    request_id: str
-    key: str | None = None
-    """The API key as presented; not logged."""
-    traced_by: dict[str, str] = field(default_factory=dict)
-    """The caller's trace context."""
-    timeout_s: float | None = None
-    caller: str = ANONYMOUS
-    items: int | None = None
-    lane: Lane = None
-    fingerprint: str | None = None
-    """The oracle's fingerprint, if the answer has no place for it; `rubrics` and the number `unscored` likewise."""
-    rubrics: str = ""
-    unscored: int | None = None
-    code: str = ErrorCode.INTERNAL
-    in_progress: bool = False
-    held_bytes: int = 0
-    answer_bytes: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Time since arrival."""
-        return time.monotonic() - self.started
-
-    @property
-    def remaining_s(self) -> float | None:
-        """Seconds until the caller stops waiting, at least 0; None if the caller did not say."""
-        return None if self.timeout_s is None else max(0.0, self.timeout_s - self.seconds)
-
-    @property
-    def expired(self) -> bool:
-        """Whether the caller has stopped waiting."""
-        return self.remaining_s == 0
-
-    def as_caller(self) -> Caller:
-        """The caller as the oracle knows it; the deadline counts from arrival.
-
-        Raises:
-            ServiceError: deadline, if the deadline passed while the request was read.
-        """
-        if self.expired:
-            message = f"The deadline of {self.timeout_s:.3g} s passed while the request was read; allow more time"
-            raise ServiceError(ErrorCode.DEADLINE, message)
-        return Caller(key=self.caller, timeout_s=self.remaining_s)
+    def key_spent(self, key: str, tokens: int) -> None:
+        """Note that unique tokens are computed for this key's owner."""
 
 
 class Desk:
@@ -110,15 +61,17 @@ class Desk:
         self,
         *,
         keys: KeyRing,
-        rates: RateLimit,
+        rates: Rates,
+        queue_share: float = 1.0,
         health: Health,
         events: CallEvents,
         tracing: Tracing,
         max_concurrent_requests: int,
         max_concurrent_bytes: int,
     ) -> None:
-        self._keys = keys
+        self._door = Door(keys)
         self._rates = rates
+        self._queue_share = queue_share
         self._health = health
         self._events = events
         self._tracing = tracing
@@ -162,18 +115,33 @@ class Desk:
         """Do the same for calls that need a key but no oracle: documentation and unknown paths."""
 
         async def guarded() -> Answer:
-            self.check_key(call)
+            await self._let_in(call)
             return await work()
 
         return await self._account(call, guarded)
 
-    def check_key(self, call: Call) -> None:
+    async def serve_metrics(self, call: Call) -> None:
+        """Let in who may read the metrics; such calls are not accounted for.
+
+        Raises:
+            ServiceError: unauthenticated or forbidden.
+        """
+        await self._let_in(call)
+        call.tenant.check_may_scrape()
+
+    async def _let_in(self, call: Call) -> None:
         """Name the caller.
 
         Raises:
-            ServiceError: unauthenticated.
+            ServiceError: unauthenticated or forbidden.
         """
-        call.caller = self._keys.owner(call.key)
+        call.tenant = await self._door.tenant(call.key)
+        call.tenant.check_may_call(call.method)
+        call.spend, call.queue_share = self._spend, self._queue_share
+
+    def _spend(self, tenant: Tenant, tokens: int) -> None:
+        self._rates.spend(tenant, tokens)
+        self._events.key_spent(tenant.name, tokens)
 
     def hold(self, call: Call, count: int) -> None:
         """Account for `count` more bytes of what the caller sent, until the call is answered.
@@ -206,12 +174,12 @@ class Desk:
         call.held_bytes -= count
 
     async def _admitted(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
-        self.check_key(call)
-        if self._in_flight > self._max_concurrent_requests:
+        await self._let_in(call)
+        if self._in_flight - self._door.delayed > self._max_concurrent_requests:
             message = f"{self._max_concurrent_requests} requests are in progress, the most allowed; try again shortly"
             raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
         oracle = self._open_oracle()
-        self._rates.check(call.caller)  # last, so that what is refused for another reason is not counted
+        self._rates.check(call.tenant)  # last, so that what is refused for another reason is not counted
         return await work(oracle)
 
     def _open_oracle(self) -> Oracle:
@@ -282,6 +250,7 @@ class Desk:
 
     def _finish(self, call: Call) -> None:
         self._events.request_finished(call.transport, call.method, call.lane, call.code, call.seconds)
+        self._events.key_answered(call.caller, call.code)
         self._log.info(
             "request",
             transport=call.transport,
@@ -291,10 +260,3 @@ class Desk:
             items=call.items,
             key=call.caller,
         )
-
-
-def request_id(proposed: str | None) -> str:
-    """The caller's request id if it is a short plain word, else a new one."""
-    if proposed and _SANE_REQUEST_ID.fullmatch(proposed):
-        return proposed
-    return uuid.uuid4().hex

@@ -143,9 +143,9 @@ class Scorer:
         try:
             async with asyncio.timeout(timeout_s):
                 began = self._clock()
-                items = await self._render(plans, request.truncation, lane, caller.key, timeout_s)
+                items = await self._render(plans, request.truncation, lane, caller, timeout_s)
                 admitted = self._clock()
-                results = await self._compute(items, lane, caller.key)
+                results = await self._compute(items, lane, caller)
                 scored = self._clock()
                 judge = Judge(calibration=self._calibration, weights=weights)
                 outcomes = await asyncio.to_thread(self._judge, judge, plans, items, results, lane)
@@ -170,14 +170,14 @@ class Scorer:
         plans: Sequence[ItemPlan | RefusedItem],
         truncation: Truncation,
         lane: Priority,
-        key: str,
+        caller: Caller,
         timeout_s: float,
     ) -> list[_RenderedItem]:
         """Render item by item, so that requests take turns and one whose caller left stops; room is held meanwhile."""
         sound = [plan for plan in plans if isinstance(plan, ItemPlan)]
         estimates = [_estimated_tokens(plan, self._renderer.max_path_tokens) for plan in sound]
         items = []
-        with self._admission.reserved(sum(estimates), lane, key, timeout_s) as reservation:
+        with self._admission.reserved(sum(estimates), lane, caller, timeout_s) as reservation:
             for plan, estimate in zip(sound, estimates, strict=True):
                 self._admission.check_open()
                 item = await self._in_thread(lane, partial(self._render_item, plan, truncation))
@@ -191,9 +191,9 @@ class Scorer:
             return _RenderedItem(plan=plan, rendered=Rendered(trees=(), too_long={}, truncated=frozenset()))
         return _RenderedItem(plan=plan, rendered=self._renderer.render(plan.turns, plan.texts, criteria, truncation))
 
-    async def _compute(self, items: Sequence[_RenderedItem], lane: Priority, key: str) -> list[list[JobResult]]:
+    async def _compute(self, items: Sequence[_RenderedItem], lane: Priority, caller: Caller) -> list[list[JobResult]]:
         """The results by item and tree. Jobs that are not awaited to the end are abandoned."""
-        jobs = self._admission.admit([t.tree for item in items for t in item.rendered.trees], lane, key)
+        jobs = self._admission.admit([t.tree for item in items for t in item.rendered.trees], lane, caller)
         try:
             results = iter(await asyncio.gather(*(job.future for job in jobs)))
         except BaseException:

@@ -4,7 +4,7 @@ Every label combination exists from the start, so that rates and alerts work bef
 Labels are words of the contract; nothing that a caller wrote becomes a label.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, get_args
 
 import prometheus_client
@@ -17,6 +17,8 @@ from promedical.messages import ModelRef, Priority
 from promedical.rubric import Dimension
 from promedical.rubric_files import NamedRubric
 from promedical_service.health import State
+from promedical_service.telemetry.file_metrics import FileMetrics
+from promedical_service.telemetry.key_metrics import KeyMetrics
 from promedical_service.telemetry.logs import describe_error, dropped_lines, get_logger
 from promedical_service.types import OK, BatchReport, Lane, Method, Stage, Transport
 
@@ -33,6 +35,10 @@ _TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 11))
 class Metrics:
     """All metrics of one process. Implements `types.ScoringEvents`; the edges report requests to it.
 
+    Attributes:
+        files: What was read of files that change while the service runs.
+        keys: What the owners of API keys use.
+
     Args:
         on_stage: It is called too when a request leaves a stage, with the stage, the seconds in it, and the seconds
             since then; for traces.
@@ -48,8 +54,9 @@ class Metrics:
         prometheus_client.ProcessCollector(registry=self.registry)
         prometheus_client.GCCollector(registry=self.registry)
         self.registry.register(_DroppedLines())
+        self.files = FileMetrics(self.registry)
+        self.keys = KeyMetrics(self.registry)
         self._declare_requests()
-        self._declare_files()
         self._declare_rounds()
         self._declare_queue()
         self._declare_engine()
@@ -103,28 +110,6 @@ class Metrics:
                     self._requests.labels(transport, method, code)
         for lane in get_args(Priority):
             self._scoring_seconds.labels(lane)
-
-    def _declare_files(self) -> None:
-        self._keys_file_ok = self._gauge(
-            "promedical_keys_file_ok",
-            "0 while a line of the keys file, or the whole file, cannot be read; 1 without a keys file.",
-        )
-        self._tls_files_ok = self._gauge(
-            "promedical_tls_files_ok",
-            "0 while changed TLS files cannot be used, so that the old ones are served; 1 without TLS.",
-        )
-        self._certificate_begins = self._gauge(
-            "promedical_certificate_begins_timestamp_seconds",
-            "Unix time from which the certificate of a TLS file that ends first is valid.",
-            "file",
-        )
-        self._certificate_ends = self._gauge(
-            "promedical_certificate_ends_timestamp_seconds",
-            "Unix time at which the first certificate of a TLS file ends.",
-            "file",
-        )
-        self._keys_file_ok.set(1)
-        self._tls_files_ok.set(1)
 
     def _declare_rounds(self) -> None:
         self._rounds = self._histogram(
@@ -207,6 +192,17 @@ class Metrics:
         if lane and code in _NOT_REFUSED:
             self._scoring_seconds.labels(lane).observe(seconds)
 
+    def keys_read(self, names: Iterable[str], ok: bool) -> None:  # noqa: FBT001 - a listener
+        """Show the names of keys, and whether all of their file could be read; this is a listener for `KeyRing`."""
+        self.files.keys_read(ok=ok)
+        self.keys.names_read(names)
+
+    def key_answered(self, key: str, code: str) -> None:
+        self.keys.answered(key, code)
+
+    def key_spent(self, key: str, tokens: int) -> None:
+        self.keys.spent(key, tokens)
+
     def request_left(self) -> None:
         """The answer to a request has left, or nobody wants it any more."""
         self._in_flight.dec()
@@ -255,24 +251,6 @@ class Metrics:
     def state_changed(self, state: State) -> None:
         """Note the service's new state; this is a listener for `Health`."""
         self._ready.set(state is State.READY)
-
-    def keys_file_read(self, ok: bool) -> None:  # noqa: FBT001 - a listener
-        """Show whether every line of the keys file can be read; this is a listener for `KeyRing`."""
-        self._keys_file_ok.set(ok)
-
-    def tls_files_read(self, lives: Mapping[str, tuple[float, float]] | None) -> None:
-        """Show from when to when, in Unix time, the certificate of each TLS file that ends first is valid.
-
-        None: the files cannot be used. This is a listener for `ServerTls`.
-        """
-        self._tls_files_ok.set(lives is not None)
-        if lives is None:
-            return
-        self._certificate_begins.clear()
-        self._certificate_ends.clear()
-        for file, (begins, ends) in lives.items():
-            self._certificate_begins.labels(file).set(begins)
-            self._certificate_ends.labels(file).set(ends)
 
     def model_loaded(self, model: ModelRef) -> None:
         """Show the oracle that answers from now on."""

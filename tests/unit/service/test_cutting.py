@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from gated import FAILED, rig, scores_of, settle
 from promedical_model.tree.token_tree import Branch, TokenTree
 from promedical_service.batching.cutting import BRANCH_LEAF_TOKENS, cut
+from promedical_service.types import Caller
 
 
 def tree_of(leaf_sizes: list[int], responses: int = 2) -> TokenTree:
@@ -61,7 +62,7 @@ async def test_admission_counts_the_tokens_that_the_engine_will_compute() -> Non
     computed = cut(tree).tree.unique_tokens
     assert computed > tree.unique_tokens
     async with rig(start=False) as r:
-        with r.admission.reserved(10, "interactive", "k", timeout_s=100) as reservation:
+        with r.admission.reserved(10, "interactive", Caller(key="k"), timeout_s=100) as reservation:
             reservation.correct(10, [tree])
             assert reservation.tokens == computed
         r.admit(tree)

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from promedical_service.edges.access import KeyRing, presented_key
+from promedical_service.edges.access import presented_key
 from promedical_service.edges.tls import load_tls
 from promedical_service.errors import ServiceError
 from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.tenancy.key_ring import KeyRing
 
 KEY, OTHER = "0123456789abcdef", "fedcba9876543210"
 
@@ -24,21 +25,21 @@ def file(tmp_path):
 def test_key_ring_without_a_file_lets_everybody_in():
     ring = KeyRing(None)
     assert not ring.required
-    assert ring.owner(None) == ring.owner("anything") == "anonymous"
+    assert ring.tenant(None).name == ring.tenant("anything").name == "anonymous"
 
 
 def test_key_ring_names_the_owner_and_allows_two_keys_while_one_is_replaced(file):
     file.write_text(f"# keys\n\ntrainer: {KEY}\n  trainer:{OTHER}  \nbench:with:colons:0123456789\n")
     ring = KeyRing(file)
-    assert ring.owner(KEY) == ring.owner(OTHER) == "trainer"
-    assert ring.owner("with:colons:0123456789") == "bench"
+    assert ring.tenant(KEY).name == ring.tenant(OTHER).name == "trainer"
+    assert ring.tenant("with:colons:0123456789").name == "bench"
 
 
 @pytest.mark.parametrize("presented", [None, "", KEY[:-1], KEY + "0", "trainer", "\udcff" * 16, "ключ" * 5])
 def test_key_ring_refuses_every_other_key(file, presented):
     file.write_text(f"trainer:{KEY}")
     with pytest.raises(ServiceError) as caught:
-        KeyRing(file).owner(presented)
+        KeyRing(file).tenant(presented)
     assert caught.value.code == "unauthenticated"
     assert not presented or presented not in caught.value.message.split()
 
@@ -94,7 +95,7 @@ class Clock:
 
 def knows(ring, key):
     try:
-        return bool(ring.owner(key))
+        return bool(ring.tenant(key).name)
     except ServiceError:
         return False
 
@@ -104,9 +105,9 @@ def test_key_ring_looks_at_its_file_once_a_second(file):
     file.write_text(f"trainer:{KEY}")
     ring = KeyRing(file, clock=lambda: now)
     file.write_text(f"trainer2:{OTHER}")
-    assert ring.owner(KEY) == "trainer"
+    assert ring.tenant(KEY).name == "trainer"
     now = 2.0
-    assert ring.owner(OTHER) == "trainer2"
+    assert ring.tenant(OTHER).name == "trainer2"
     assert not knows(ring, KEY)
 
 
@@ -128,7 +129,7 @@ REVOKED = {
 def test_key_ring_refuses_a_removed_key_whatever_else_the_file_holds(file, content):
     heard = []
     file.write_text(f"trainer:{KEY}\nbench:{OTHER}")
-    ring = KeyRing(file, on_read=heard.append, clock=Clock())
+    ring = KeyRing(file, on_read=lambda _, ok: heard.append(ok), clock=Clock())
     assert knows(ring, KEY)
     if content is None:
         file.unlink()

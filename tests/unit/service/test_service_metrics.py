@@ -33,7 +33,8 @@ def test_metrics_names_and_labels_are_a_frozen_surface(snapshot):
     metrics = Metrics()
     metrics.model_loaded(ModelRef(**MODEL))
     metrics.rubrics_loaded(load_catalog())
-    metrics.tls_files_read({"tls_cert_file": (1.0, 2.0)})
+    metrics.files.tls_read({"tls_cert_file": (1.0, 2.0)})
+    metrics.keys_read(["trainer"], ok=True)
     lines = sorted({f"{name} {' '.join(label for label, _ in labels)}".rstrip() for name, *labels in samples(metrics)})
     snapshot("service_metrics.txt", "\n".join(lines) + "\n")
 
@@ -70,11 +71,11 @@ def test_metrics_time_of_scoring_is_that_of_requests_that_were_not_refused():
 def test_metrics_of_files():
     metrics = Metrics()
     assert value(metrics, "promedical_tls_files_ok") == 1
-    metrics.tls_files_read({"tls_cert_file": (1.0, 2.0), "tls_client_ca_file": (3.0, 4.0)})
-    metrics.tls_files_read(None)
+    metrics.files.tls_read({"tls_cert_file": (1.0, 2.0), "tls_client_ca_file": (3.0, 4.0)})
+    metrics.files.tls_read(None)
     assert value(metrics, "promedical_tls_files_ok") == 0
     assert value(metrics, "promedical_certificate_ends_timestamp_seconds", file="tls_client_ca_file") == 4
-    metrics.tls_files_read({"tls_cert_file": (5.0, 6.0)})
+    metrics.files.tls_read({"tls_cert_file": (5.0, 6.0)})
     assert value(metrics, "promedical_tls_files_ok") == 1
     assert value(metrics, "promedical_certificate_begins_timestamp_seconds", file="tls_cert_file") == 5
     assert ("promedical_certificate_ends_timestamp_seconds", ("file", "tls_client_ca_file")) not in samples(metrics)
@@ -128,3 +129,16 @@ def test_metrics_tell_of_process_and_collector():
     assert "process_resident_memory_bytes" in text
     assert "python_gc_collections_total" in text
     assert "_created" not in text
+
+
+def test_metrics_show_at_most_64_names_of_keys_and_count_the_others_together():
+    metrics = Metrics()
+    metrics.keys_read([f"tenant-{number}" for number in range(100)], ok=True)
+    for number in range(200):
+        metrics.key_answered(f"tenant-{number}", "ok")
+        metrics.key_spent(f"tenant-{number}", 10)
+    assert value(metrics, "promedical_key_requests_total", key="tenant-63", code="ok") == 1
+    assert value(metrics, "promedical_key_tokens_total", key="tenant-63") == 10
+    assert value(metrics, "promedical_key_requests_total", key="(other)", code="ok") == 136
+    keys = {dict(labels)["key"] for name, *labels in samples(metrics) if name == "promedical_key_tokens_total"}
+    assert len(keys) == 65

@@ -10,7 +10,7 @@ from promedical.errors import ErrorCode
 from promedical.interop.exchanges import Exchange
 from promedical.interop.thoughts import Thoughts
 from promedical.rubric import FieldTooLarge
-from promedical_service.edges.desk import Call
+from promedical_service.edges.call import Call
 from promedical_service.edges.dropins.catalog import read_request
 from promedical_service.edges.dropins.format import Asked, DropIn, Receipt
 from promedical_service.edges.dropins.scorer import ExchangeScorer, with_defaults
@@ -42,8 +42,9 @@ class DropInEndpoint:
         call.items = len(exchanges)
         truncation = drop_in.truncation(asked.body) if drop_in.truncation else "none"
         mode = drop_in.proficiency_mode(asked.body) if drop_in.proficiency_mode else None
-        options = with_defaults(asked.options, drop_in.priority or self._scorer.lane(exchanges), truncation, mode)
-        call.lane = options.priority
+        usual = drop_in.priority or self._scorer.lane(exchanges)
+        call.lane = call.tenant.lane(asked.options.priority, usual)
+        options = with_defaults(asked.options, call.lane, truncation, mode)
         scored = await self._scorer.score(oracle, exchanges, options, call.as_caller())
         call.fingerprint, call.rubrics = scored.model.fingerprint, scored.rubrics
         call.unscored = None if options.unscored_reward is None else len(scored.unscored)

@@ -41,14 +41,14 @@ class _Tree:
     """What exchanges must have in common to be scored together."""
 
     oracle: Oracle
-    caller: str
+    caller: Caller
     turns: tuple[Message, ...]
     rubric: RubricChoice | None
     options: Options
 
 
-_Branch = tuple[Exchange, float | None]
-"""An exchange that waits for others, and how long its caller waits."""
+_Branch = tuple[Exchange, Caller]
+"""An exchange that waits for others, and who waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +119,11 @@ class ExchangeScorer:
         )
 
     async def _gathered(self, oracle: Oracle, exchange: Exchange, options: Options, caller: Caller) -> _Outcome:
-        tree = _Tree(oracle=oracle, caller=caller.key, turns=exchange.turns, rubric=exchange.rubric, options=options)
+        same = replace(caller, timeout_s=None)
+        tree = _Tree(oracle=oracle, caller=same, turns=exchange.turns, rubric=exchange.rubric, options=options)
         try:
             async with asyncio.timeout(caller.timeout_s):
-                outcome = await self._gatherer.submit(tree, (exchange, caller.timeout_s))
+                outcome = await self._gatherer.submit(tree, (exchange, caller))
         except TimeoutError:
             message = f"not scored within {caller.timeout_s:g} s; allow more time or send fewer requests"
             raise ServiceError(ErrorCode.DEADLINE, message) from None
@@ -138,9 +139,10 @@ class ExchangeScorer:
     async def _ask_branches(self, tree: _Tree, branches: Sequence[_Branch]) -> list[_Outcome | ServiceError]:
         """Ask for a round that is too large in two halves, one after the other: nobody chose to be gathered."""
         exchanges = [exchange for exchange, _ in branches]
-        limits = [timeout_s for _, timeout_s in branches if timeout_s is not None]
+        limits = [caller.timeout_s for _, caller in branches if caller.timeout_s is not None]
         timeout_s = max(limits) if len(limits) == len(branches) else None
-        caller = Caller(key=tree.caller, timeout_s=timeout_s)
+        request_ids = tuple(each for _, caller in branches for each in caller.request_ids)
+        caller = replace(tree.caller, timeout_s=timeout_s, request_ids=request_ids)
         try:
             return [*await self._ask(tree.oracle, exchanges, tree.options, caller)]
         except ServiceError as error:

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar, cast
 
 from promedical.errors import ErrorCode
 from promedical_service.edges.access import presented_key
-from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, request_id
+from promedical_service.edges.call import REQUEST_ID_HEADER, Call, request_id
 from promedical_service.edges.grpc.messages import END, Place
 from promedical_service.edges.grpc.status import status_code, trailers
 from promedical_service.errors import ServiceError, invalid_field

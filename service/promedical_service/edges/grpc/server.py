@@ -16,8 +16,8 @@ from promedical.errors import ErrorCode
 from promedical.messages import RankRequest, ScoreRequest
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
-from promedical_service.edges.access import ANONYMOUS
-from promedical_service.edges.desk import Call, Desk
+from promedical_service.edges.call import Call
+from promedical_service.edges.desk import Desk
 from promedical_service.edges.grpc.answers import COPIES, send_answer
 from promedical_service.edges.grpc.calls import LOOK_S, arrival, read_message, unless_refused
 from promedical_service.edges.grpc.field_count import holds_more_fields
@@ -36,7 +36,7 @@ from promedical_service.edges.tls import ServerTls
 from promedical_service.errors import ServiceError, invalid_field
 from promedical_service.health import Health
 from promedical_service.limits import CountLimits
-from promedical_service.types import Method, Oracle
+from promedical_service.types import ANONYMOUS, Method, Oracle
 
 _MIN_CLIENT_PING_S: Final = 10
 _SERVER_PING_S: Final = 30
@@ -155,13 +155,13 @@ class RewardService:
 
 
 async def _score(asked: ScoreRequest, oracle: Oracle, call: Call) -> bytes:
-    call.items, call.lane = len(asked.items), asked.lane
+    call.items, asked = len(asked.items), call.in_lane(asked)
     answer = await oracle.score(asked, call.as_caller())
     return await asyncio.to_thread(lambda: responses.encode_score_response(answer).SerializeToString())
 
 
 async def _rank(asked: RankRequest, oracle: Oracle, call: Call) -> bytes:
-    call.items, call.lane = 1, asked.lane
+    call.items, asked = 1, call.in_lane(asked)
     answer = await oracle.rank(asked, call.as_caller())
     return await asyncio.to_thread(lambda: responses.encode_rank_response(answer).SerializeToString())
 

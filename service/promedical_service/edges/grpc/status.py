@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from promedical.errors import ERROR_DOMAIN, ERROR_TABLE
-from promedical_service.edges.desk import REQUEST_ID_HEADER
+from promedical_service.edges.call import REQUEST_ID_HEADER
 from promedical_service.errors import ServiceError
 
 _DETAILS_TRAILER: Final = "grpc-status-details-bin"

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from promedical_service.edges.access import presented_key
-from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, Desk, request_id
+from promedical_service.edges.call import REQUEST_ID_HEADER, Call, request_id
+from promedical_service.edges.desk import Desk
 from promedical_service.telemetry.tracing import trace_headers
 from promedical_service.types import Method
 

@@ -15,7 +15,8 @@ from starlette.routing import Route
 from promedical import messages
 from promedical.errors import ErrorCode
 from promedical.rubric import InvalidField
-from promedical_service.edges.desk import REQUEST_ID_HEADER, Call, Desk
+from promedical_service.edges.call import REQUEST_ID_HEADER, Call
+from promedical_service.edges.desk import Desk
 from promedical_service.edges.dropins.catalog import DROP_INS, check_session
 from promedical_service.edges.dropins.endpoint import DropInEndpoint
 from promedical_service.edges.dropins.format import DropIn
@@ -67,6 +68,7 @@ class RestEdge:
         limits: CountLimits,
         overload_status: int,
         keys_required: bool,
+        metrics_need_key: bool = False,
     ) -> None:
         self._desk = desk
         self._drop_ins = drop_ins
@@ -75,6 +77,7 @@ class RestEdge:
         self._max_request_bytes = max_request_bytes
         self._limits = limits
         self._overload_status = overload_status
+        self._metrics_need_key = metrics_need_key
         self._openapi = openapi_document(keys_required=keys_required)
 
     def app(self) -> FastAPI:
@@ -111,12 +114,12 @@ class RestEdge:
 
     async def _score(self, request: Request, oracle: Oracle, call: Call) -> bytes:
         asked = await self._asked(request, call, _SCORE_REQUEST)
-        call.items, call.lane = len(asked.items), asked.lane
+        call.items, asked = len(asked.items), call.in_lane(asked)
         return _SCORE_RESPONSE.dump_json(await while_connected(request, oracle.score(asked, call.as_caller())))
 
     async def _rank(self, request: Request, oracle: Oracle, call: Call) -> bytes:
         asked = await self._asked(request, call, _RANK_REQUEST)
-        call.items, call.lane = 1, asked.lane
+        call.items, asked = 1, call.in_lane(asked)
         return _RANK_RESPONSE.dump_json(await while_connected(request, oracle.rank(asked, call.as_caller())))
 
     def _drop_in(self, drop_in: DropIn) -> Work:
@@ -162,7 +165,13 @@ class RestEdge:
     async def _readyz(self, request: Request) -> Response:
         return self._probe(request, good=self._health.ready)
 
-    async def _scrape(self, _: Request) -> Response:
+    async def _scrape(self, request: Request) -> Response:
+        call = arrival("Other", request)
+        if self._metrics_need_key:
+            try:
+                await self._desk.serve_metrics(call)
+            except ServiceError as refusal:
+                return self._problem(call, refusal)
         return Response(self._metrics.exposition(), media_type=self._metrics.content_type)
 
     def _endpoint(self, method: Method, work: Work) -> CountedEndpoint:

@@ -1,8 +1,8 @@
 """Test doubles for batching and scoring: an engine that scores only when told, a clock that moves only when told,
 events that are remembered, and a Scorer put together from them.
 
-Run as a program it is `promedical-serve` with a fake engine of the speed that `FAKE_TOKENS_PER_S` says; SIGUSR1 holds
-its event loop up for a second.
+Run as a program it is `promedical-serve` with a fake engine of the speed that `FAKE_TOKENS_PER_S` says, which looks at
+its rubric folder every `REREAD_S` seconds; SIGUSR1 holds its event loop up for a second.
 """
 
 import asyncio
@@ -253,7 +253,7 @@ async def rig(
         renderer=fake_renderer(max_path_tokens),
         calibration=Calibration(),
         admission=admission,
-        catalog=load_catalog(),
+        catalog=load_catalog,
         events=events,
         threads={"interactive": threads, "bulk": threads},
         default_timeout_s=30.0,
@@ -327,9 +327,10 @@ def _serve_slowed() -> int:
     import sys
     import time
 
-    from promedical_service import __main__
+    from promedical_service import __main__, rubric_folder
     from promedical_service.engines import load
 
+    vars(rubric_folder)["REREAD_S"] = float(os.environ.get("REREAD_S", rubric_folder.REREAD_S))
     vars(load)["FakeEngine"] = functools.partial(FakeEngine, tokens_per_s=float(os.environ["FAKE_TOKENS_PER_S"]))
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.0))
     return __main__.run(sys.argv[1:], os.environ)

@@ -1,7 +1,8 @@
 """Rubrics by name: the built-in ones, and JSON or TOML files from a folder that an operator mounts.
 
-A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria`; `$schema` is for editors. All files
-are read and checked once, when the service starts. Requests look names up in a dictionary and never touch a path.
+A file is named `{id}@{version}.json` or `.toml` and holds `title` and `criteria`; `$schema` is for editors. `_` in the
+name does as well as `@`, which keys of a ConfigMap cannot hold. Files are checked when they are read: requests look
+names up in a dictionary and never touch a path.
 """
 
 import json
@@ -10,17 +11,27 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from promedical.plain_json import NotPlainError, read_plain_json
 from promedical.rubric import Criterion, Dimension, InvalidField, Polarity, Rubric
 
-_FILE_NAME: Final = re.compile(r"(?P<id>[a-z0-9][a-z0-9.-]*)@(?P<version>0|[1-9][0-9]*)\.(?P<kind>json|toml)")
+_FILE_NAME: Final = re.compile(r"(?P<id>[a-z0-9][a-z0-9.-]*)[@_](?P<version>0|[1-9][0-9]*)\.(?P<kind>json|toml)")
 _RUBRIC_KEYS: Final = frozenset({"title", "criteria"})
 _SCHEMA: Final = "$schema"
 _CRITERION_KEYS: Final = frozenset({"id", "text", "dimension", "weight", "polarity"})
+
+
+class RubricFile(Protocol):
+    """What is read of a file: its name, and its text in UTF-8."""
+
+    @property
+    def name(self) -> str:
+        """The name without a folder."""
+
+    def read_text(self, encoding: str) -> str:
+        """The text."""
 
 
 class RubricFileError(ValueError):
@@ -70,15 +81,27 @@ def load_catalog(folder: Path | None = None) -> RubricCatalog:
     Raises:
         RubricFileError: The folder is missing, or a file in it is not a valid rubric.
     """
-    files: list[Traversable | Path] = list(resources.files("promedical").joinpath("rubrics").iterdir())
-    if folder is not None:
-        if not folder.is_dir():
-            raise RubricFileError(f"rubric folder {folder} is not a folder; create it or leave the setting out")
-        files += [path for path in sorted(folder.iterdir()) if path.suffix in {".json", ".toml"}]
-    return RubricCatalog(read_rubric(file) for file in files)
+    files: list[RubricFile] = [] if folder is None else [*files_in(folder)]
+    return RubricCatalog(read_rubric(file) for file in [*built_in_files(), *files])
 
 
-def read_rubric(file: Traversable | Path) -> NamedRubric:
+def built_in_files() -> list[RubricFile]:
+    """The files of the built-in rubrics."""
+    return [*resources.files("promedical").joinpath("rubrics").iterdir()]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that should be rubrics.
+
+    Raises:
+        RubricFileError: The folder is missing.
+    """
+    if not folder.is_dir():
+        raise RubricFileError(f"rubric folder {folder} is not a folder; create it or leave the setting out")
+    return [path for path in sorted(folder.iterdir()) if path.suffix in {".json", ".toml"}]
+
+
+def read_rubric(file: RubricFile) -> NamedRubric:
     """One rubric file.
 
     Raises:
@@ -100,7 +123,7 @@ def read_rubric(file: Traversable | Path) -> NamedRubric:
         raise RubricFileError(f"{file.name}: cannot be read as {name['kind']}: {error}") from error
 
 
-def _name_of(file: Traversable | Path) -> re.Match[str]:
+def _name_of(file: RubricFile) -> re.Match[str]:
     name = _FILE_NAME.fullmatch(file.name)
     if name is None:
         raise RubricFileError(f"{file.name}: expected a file name like general-medical@1.json")

@@ -46,7 +46,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = N
             from promedical_service.tenancy.new_keys import main as make_keys  # noqa: PLC0415
 
             return make_keys(argv[1:])
-        return _run(load_settings(argv, environ), serve)
+        settings = load_settings(argv, environ)
+        return _check(settings) if "--check" in argv else _run(settings, serve)
     except ConfigurationError as error:
         return _complain(error, EXIT_MISCONFIGURED)
 
@@ -63,6 +64,16 @@ def _run(settings: "Settings", serve: Serve | None) -> int:
         return asyncio.run((serve or _app_serve())(settings))
     except StartError as error:
         return _complain(error, EXIT_FAILED)
+
+
+def _check(settings: "Settings") -> int:
+    from promedical_service.checking import check  # noqa: PLC0415
+    from promedical_service.telemetry.logs import configure_logs  # noqa: PLC0415
+
+    configure_logs(level="error", log_format=settings.log_format)
+    for line in [*check(settings), "the configuration is valid"]:
+        print(line)  # noqa: T201 - for people
+    return 0
 
 
 def _app_serve() -> Serve:

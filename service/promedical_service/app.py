@@ -11,8 +11,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import NoReturn, TypeVar, get_args
 
-from promedical.messages import Limits, ModelInfo, Priority, RubricPin
-from promedical.rubric_files import RubricCatalog, RubricFileError, load_catalog
+from promedical.messages import Limits, ModelInfo, Priority
 from promedical_model.bundle.cache import undo_unfinished
 from promedical_model.bundle.manifest import BundleError
 from promedical_service.batching.admission import Admission, lane_capacity
@@ -30,6 +29,7 @@ from promedical_service.engines.vllm.engine import EngineHooks
 from promedical_service.greeting import greeting
 from promedical_service.health import Health
 from promedical_service.ports import Ports
+from promedical_service.rubric_folder import RubricFolder
 from promedical_service.scoring import Scorer
 from promedical_service.server import LAST_TRACES_S, Server
 from promedical_service.settings import ConfigurationError, Settings
@@ -49,9 +49,8 @@ async def serve(settings: Settings) -> int:
     """
     tracing = Tracing(settings.trace_endpoint, settings.trace_share)
     metrics, health = Metrics(tracing.stage_finished), Health()
-    catalog = _catalog(settings)
-    metrics.rubrics_loaded(catalog)
-    oracle = OracleHost(settings, metrics, health, catalog)
+    rubrics = RubricFolder(settings.rubric_dir, settings.default_rubric, metrics.rubrics_read)
+    oracle = OracleHost(settings, metrics, health, rubrics)
     server = Server(
         settings=settings,
         metrics=metrics,
@@ -59,6 +58,7 @@ async def serve(settings: Settings) -> int:
         tracing=tracing,
         start_oracle=oracle.start,
         drain=oracle.close,
+        keep_fresh=rubrics.keep_fresh,
         greet=partial(_greet, settings),
     )
     code = await server.run()
@@ -92,11 +92,11 @@ def _end_now(code: int) -> NoReturn:
 class OracleHost:
     """Builds the oracle behind the open ports, and takes it apart in reverse order."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, health: Health, catalog: RubricCatalog) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, health: Health, rubrics: RubricFolder) -> None:
         self._settings = settings
         self._metrics = metrics
         self._health = health
-        self._catalog = catalog
+        self._rubrics = rubrics
         self._parts = AsyncExitStack()
         self._batcher: Batcher | None = None
         self.loading = False
@@ -126,11 +126,11 @@ class OracleHost:
         batcher.start()
         self._parts.push_async_callback(batcher.close)
         return Scorer(
-            model=_describe(loaded, settings, self._catalog),
+            model=_describe(loaded, settings),
             renderer=loaded.renderer,
             calibration=loaded.calibration,
             admission=admission,
-            catalog=self._catalog,
+            catalog=self._rubrics.catalog,
             events=self._metrics,
             threads=threads,
             default_timeout_s=settings.default_timeout_s,
@@ -221,18 +221,7 @@ def _choice(settings: Settings) -> ModelChoice:
     )
 
 
-def _catalog(settings: Settings) -> RubricCatalog:
-    try:
-        catalog = load_catalog(settings.rubric_dir)
-    except RubricFileError as error:
-        raise ConfigurationError(f"rubric_dir: {error}") from error
-    if catalog.find(settings.default_rubric) is None:
-        known = ", ".join(catalog.names)
-        raise ConfigurationError(f"default_rubric: there is no rubric {settings.default_rubric}; choose one of {known}")
-    return catalog
-
-
-def _describe(loaded: LoadedOracle, settings: Settings, catalog: RubricCatalog) -> ModelInfo:
+def _describe(loaded: LoadedOracle, settings: Settings) -> ModelInfo:
     return ModelInfo(
         model=loaded.ref,
         status=loaded.status,
@@ -249,5 +238,4 @@ def _describe(loaded: LoadedOracle, settings: Settings, catalog: RubricCatalog) 
             max_path_tokens=loaded.renderer.max_path_tokens,
             max_request_tokens=lane_capacity(settings.max_queue_tokens, "bulk"),
         ),
-        rubrics=tuple(RubricPin(name=each.rubric.name or "", sha256=each.sha256) for each in catalog),
     )

@@ -63,6 +63,7 @@ class Server:
             ConfigurationError for a model that the operator chose wrongly.
         drain: Ends the oracle. When it returns, everything that the oracle still held is answered by `unavailable`.
         greet: Told once, when the service is ready, which oracle answers on which ports.
+        keep_fresh: Runs beside the service, to read again what the oracle was made of.
 
     Raises:
         ConfigurationError: The keys file, a TLS file or the rate limit cannot be used.
@@ -78,6 +79,7 @@ class Server:
         start_oracle: Callable[[], Awaitable[Oracle]],
         drain: Callable[[], Awaitable[None]],
         greet: Callable[[ModelInfo, Ports], None] = lambda *_: None,
+        keep_fresh: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0),
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -85,6 +87,7 @@ class Server:
         self._start_oracle = start_oracle
         self._drain_oracle = drain
         self._greet = greet
+        self._keep_fresh = keep_fresh
         self._tls = load_tls(settings, metrics.files.tls_read)
         self._keys = KeyRing(settings.keys_file, on_read=metrics.keys_read)
         self._desk = Desk(
@@ -164,8 +167,8 @@ class Server:
             listener.close()
             raise
         ports = Ports(rest=listener.getsockname()[1], grpc=grpc_port, health=health_port)
-        work = (self._serve_rest(listener), self._load(ports), self._keep_files_fresh())
-        self._tasks = [asyncio.create_task(each) for each in work]
+        work = (self._serve_rest(listener), self._load(ports), self._keep_files_fresh(), self._keep_fresh())
+        self._tasks = [asyncio.ensure_future(each) for each in work]
         self._announce(ports)
         return ports
 
@@ -262,7 +265,7 @@ class Server:
         self._over.set()
 
     def _on_hangup(self) -> None:
-        self._log.info("hangup: nothing to do, since the service reads changed keys and TLS files by itself")
+        self._log.info("hangup: nothing to do, since changed keys, TLS files and rubrics are read by themselves")
 
     async def _open_grpc(self) -> tuple[int, int | None]:
         settings = self._settings

@@ -188,6 +188,7 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         SystemExit: After `--help` or `--version`.
     """
     flags = vars(_parser().parse_args(argv))
+    del flags["check"]
     _refuse_unknown_env(environ)
     file = flags.get("config") or environ.get(f"{ENV_PREFIX}CONFIG")
     if file and not Path(file).is_file():
@@ -227,11 +228,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="promedical-serve",
         description="Serve the reward oracle over gRPC and REST.",
         epilog="Every flag is also an environment variable (--rest-port is PROMEDICAL_REST_PORT) and a key of the "
-        "--config file. `promedical-serve keys new NAME` makes an API key. Exit codes: 0 it stopped as asked; 1 it "
-        "could not start or could not continue; 2 the configuration is wrong; 128 + n a second signal n ended it.",
+        "--config file. `promedical-serve keys new NAME` makes an API key. Exit codes: 0 it stopped as asked, or "
+        "--check found nothing wrong; 1 it could not start or could not continue; 2 the configuration is wrong; 128 + "
+        "n a second signal n ended it.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"promedical {promedical.__version__}")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check the settings, the keys, the rubrics and the TLS files, say what is wrong, and start nothing",
+    )
     for name, field in Settings.model_fields.items():
         shown = "" if field.default is None else f" (default: {field.default})"
         help_text = f"{field.description}{shown}".replace("%", "%%")

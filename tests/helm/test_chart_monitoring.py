@@ -272,6 +272,11 @@ CASES = {
         (engine("5000x60", "0+9x20 180x40"), "40m", 1),
         (engine("5000x20 0x40", "7x60"), "40m", 0),  # over
     ],
+    "PromedicalRubricFilesBad": [
+        ([series("promedical_rubric_files_ok", "1x30")], "20m", 0),
+        ([series("promedical_rubric_files_ok", "1x10 0x20", pod="pod-0")], "15m", 1),
+        ([series("promedical_rubric_files_ok", "1x10 0x1 1x20", pod="pod-0")], "15m", 0),  # corrected at once
+    ],
     "PromedicalTlsFilesBad": [
         ([series("promedical_tls_files_ok", "1x30")], "20m", 0),
         ([series("promedical_tls_files_ok", "1x10 0x20", pod="pod-0")], "15m", 1),

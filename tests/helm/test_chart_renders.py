@@ -187,6 +187,17 @@ MUTUAL_TLS = ("tls.source=secret", "tls.secretName=t", "tls.mutual.enabled=true"
             (*MUTUAL_TLS, "monitoring.scrape=podMonitor"),
             "monitoring.scrape=podMonitor needs a client's certificate under mutual TLS: set tls.mutual.client",
         ),
+        (("rubrics.configMapName=mine", "rubrics.files.a@1\\.json=x"), "use one of them"),
+        (("settings.metrics_need_key=true",), "set keys.source"),
+        (
+            (
+                "settings.metrics_need_key=true",
+                "keys.source=secret",
+                "keys.secretName=k",
+                "monitoring.scrape=podMonitor",
+            ),
+            "set monitoring.apiKeySecretName",
+        ),
         (("gateway.grpcRoute=true",), "needs gateway.parentRefs"),
         (("gateway.backendTls.enabled=true",), "needs a certificate of the pods"),
         (('gateway.paths=["/v1", "/metrics"]',), "/metrics is for the cluster"),

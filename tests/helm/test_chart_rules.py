@@ -135,6 +135,30 @@ def test_settings_that_change_roll_the_pods_and_others_do_not(helm4):
 
     assert pod_template() != pod_template("settings.max_items=7")
     assert pod_template() == pod_template("replicas=3", "monitoring.scrape=podMonitor")
+    first, second = (f"rubrics.files.house@{version}\\.json" for version in (1, 2))
+    assert pod_template(f"{first}=old") == pod_template(f"{first}=new", f"{second}=more")
+
+
+def test_check_reads_what_the_server_reads(helm4):
+    sets = ("check.enabled=true", "rubrics.configMapName=mine", "keys.source=secret", "keys.secretName=k")
+    manifests = objects(template(helm4, sets=(*sets, 'extraArgs=["--log-level=debug"]')))
+    (check,) = deployment(manifests)["spec"]["template"]["spec"]["initContainers"]
+    container = server(manifests)
+    assert check["args"] == [*container["args"], "--check"]
+    assert {name: check[name] for name in ("env", "image", "volumeMounts", "securityContext")} == {
+        name: container[name] for name in ("env", "image", "volumeMounts", "securityContext")
+    }
+    assert settings_of(manifests)["rubric_dir"] == "/etc/promedical/rubrics"
+    volumes = {volume["name"]: volume for volume in deployment(manifests)["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["rubrics"]["configMap"] == {"name": "mine"}
+
+
+def test_scrapes_bring_a_key_where_metrics_need_one(helm4):
+    sets = ("monitoring.scrape=podMonitor", "monitoring.apiKeySecretName=scraper", "settings.metrics_need_key=true")
+    manifests = objects(template(helm4, sets=(*sets, "keys.source=secret", "keys.secretName=k")))
+    (monitor,) = [manifest for manifest in manifests if manifest["kind"] == "PodMonitor"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["authorization"] == {"credentials": {"name": "scraper", "key": "key"}}
 
 
 # What the process reads.

@@ -23,7 +23,7 @@ ITEM = m.ScoreItem(id="a", prompt="Is it safe?", responses=("No.",), rubric_id="
 SCORE = m.ScoreRequest(items=(ITEM,))
 RANK = m.RankRequest(prompt="Is it safe?", responses=("No.", "Yes."), rubric_id="general-medical")
 SCORED = {"query": "Is it safe?", "texts": ["No."]}
-RIGHTS = {
+RIGHTS: dict[str, dict[str, object]] = {
     "scorer": {"roles": ["score"]},
     "ranker": {"roles": ["rank"]},
     "scraper": {"roles": ["metrics"]},
@@ -46,7 +46,7 @@ def sent_by(name):
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     file = tmp_path_factory.mktemp("keys") / "keys.txt"
-    lines = [json.dumps({"name": name, "key": hashed(key_of(name)), **rights}) for name, rights in RIGHTS.items()]
+    lines = [json.dumps({"name": name, "key": hashed(key_of(name))} | rights) for name, rights in RIGHTS.items()]
     file.write_text("\n".join([*lines, f"plain:{key_of('plain')}", ""]))
     return file
 

@@ -32,6 +32,9 @@
 {{- fail (printf "rollout.mode=spareGpu starts a second pod, and model.download.accessMode=%s ties the model to the first: use ReadWriteMany, or rollout.mode=noSpareGpu" $accessMode) -}}
 {{- end -}}
 {{- end -}}
+{{- if and $v.rubrics.files $v.rubrics.configMapName -}}
+{{- fail (printf "rubrics.files and rubrics.configMapName=%s both hold rubrics: use one of them" $v.rubrics.configMapName) -}}
+{{- end -}}
 {{- if and $v.gateway.grpcRoute (not $v.gateway.parentRefs) -}}
 {{- fail "gateway.grpcRoute needs gateway.parentRefs" -}}
 {{- end -}}
@@ -46,6 +49,12 @@
 {{- end -}}
 {{- if and $v.tls.mutual.enabled (not $v.tls.mutual.clientSecretName) (ne $v.monitoring.scrape "none") -}}
 {{- fail (printf "monitoring.scrape=%s needs a client's certificate under mutual TLS: set tls.mutual.clientSecretName" $v.monitoring.scrape) -}}
+{{- end -}}
+{{- if and $v.settings.metrics_need_key (ne $v.monitoring.scrape "none") (not $v.monitoring.apiKeySecretName) -}}
+{{- fail (printf "settings.metrics_need_key and monitoring.scrape=%s need a key with the role metrics: set monitoring.apiKeySecretName" $v.monitoring.scrape) -}}
+{{- end -}}
+{{- if and $v.settings.metrics_need_key (eq $v.keys.source "none") -}}
+{{- fail "settings.metrics_need_key needs keys: set keys.source" -}}
 {{- end -}}
 {{- if and $v.monitoring.rules.enabled (eq $v.monitoring.scrape "none") -}}
 {{- fail "monitoring.rules.enabled needs metrics in Prometheus: set monitoring.scrape to podMonitor or serviceMonitor" -}}

@@ -21,7 +21,7 @@
 {{- if eq .Values.engine "vllm" -}}
 {{- $_ := set $own "tensor_parallel" .Values.gpu.tensorParallel -}}
 {{- end -}}
-{{- if .Values.rubrics.files -}}
+{{- if include "promedical.rubricsName" . -}}
 {{- $_ := set $own "rubric_dir" "/etc/promedical/rubrics" -}}
 {{- end -}}
 {{- if ne .Values.keys.source "none" -}}
@@ -35,6 +35,46 @@
 {{- $_ := set $own "tls_client_ca_file" "/etc/promedical/client-ca/ca.crt" -}}
 {{- end -}}
 {{- toYaml (mergeOverwrite (deepCopy .Values.settings) $own) -}}
+{{- end -}}
+
+{{/* The ConfigMap with rubric files; empty if there is none. It is mounted whole, so that a new file restarts nothing. */}}
+{{- define "promedical.rubricsName" -}}
+{{- if .Values.rubrics.files -}}
+{{- printf "%s-rubrics" (include "promedical.fullname" .) -}}
+{{- else -}}
+{{- .Values.rubrics.configMapName -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Reads what the server will read, and stops a pod that could not start. */}}
+{{- define "promedical.checkContainer" -}}
+- name: check
+  image: {{ include "promedical.image" . | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  args:
+    - --config=/etc/promedical/settings/settings.yaml
+    {{- range .Values.extraArgs }}
+    - {{ . | quote }}
+    {{- end }}
+    - --check
+  env:
+    {{- include "promedical.env" . | nindent 4 }}
+  {{- with .Values.envFrom }}
+  envFrom:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  resources:
+    requests: {cpu: 100m, memory: 256Mi, ephemeral-storage: 64Mi}
+    limits:
+      {{- with .Values.check.cpuLimit }}
+      cpu: {{ . | quote }}
+      {{- end }}
+      memory: 256Mi
+      ephemeral-storage: 64Mi
+  securityContext:
+    {{- include "promedical.containerSecurityContext" . | nindent 4 }}
+  volumeMounts:
+    {{- include "promedical.volumeMounts" . | nindent 4 }}
 {{- end -}}
 
 {{- define "promedical.podSecurityContext" -}}
@@ -199,15 +239,10 @@ rollingUpdate:
     medium: Memory
     sizeLimit: {{ . }}Mi
 {{- end }}
-{{- if .Values.rubrics.files }}
+{{- with include "promedical.rubricsName" . }}
 - name: rubrics
   configMap:
-    name: {{ include "promedical.fullname" . }}-rubrics
-    items:
-      {{- range $name := keys .Values.rubrics.files | sortAlpha }}
-      - key: {{ replace "@" "_" $name | quote }}
-        path: {{ $name | quote }}
-      {{- end }}
+    name: {{ . | quote }}
 {{- end }}
 {{- if ne .Values.keys.source "none" }}
 - name: keys
@@ -277,7 +312,7 @@ rollingUpdate:
 {{- if int (include "promedical.shmMi" .) }}
 - {name: shm, mountPath: /dev/shm}
 {{- end }}
-{{- if .Values.rubrics.files }}
+{{- if include "promedical.rubricsName" . }}
 - {name: rubrics, mountPath: /etc/promedical/rubrics, readOnly: true}
 {{- end }}
 {{- if ne .Values.keys.source "none" }}

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -22,6 +22,7 @@ from promedical.messages import (
     RankResponse,
     RubricInfo,
     RubricList,
+    RubricPin,
     ScoreRequest,
     ScoreResponse,
     Timings,
@@ -71,7 +72,7 @@ class Scorer:
         renderer: The bundle's renderer.
         calibration: The bundle's calibration.
         admission: The queue in which items wait for the engine.
-        catalog: The rubrics by name.
+        catalog: Gives the rubrics by name; each request keeps those of its beginning.
         events: It is told what was scored.
         threads: The threads in which rendering runs, by lane.
         default_timeout_s: The timeout of callers that set none.
@@ -85,7 +86,7 @@ class Scorer:
         renderer: PromptRenderer,
         calibration: Calibration,
         admission: Admission,
-        catalog: RubricCatalog,
+        catalog: Callable[[], RubricCatalog],
         events: ScoringEvents,
         threads: Mapping[Priority, Executor],
         default_timeout_s: float,
@@ -102,10 +103,11 @@ class Scorer:
         self._clock = clock
 
     def model(self) -> ModelInfo:
-        return self._model
+        pins = (RubricPin(name=each.rubric.name or "", sha256=each.sha256) for each in self._catalog())
+        return replace(self._model, rubrics=tuple(pins))
 
     def rubrics(self) -> RubricList:
-        return RubricList(rubrics=tuple(RubricInfo.of(named.rubric, named.title) for named in self._catalog))
+        return RubricList(rubrics=tuple(RubricInfo.of(named.rubric, named.title) for named in self._catalog()))
 
     def rubric(self, name: str) -> RubricInfo:
         """One rubric by name.
@@ -113,7 +115,7 @@ class Scorer:
         Raises:
             ServiceError: not_found.
         """
-        named = find_rubric(name, self._catalog)
+        named = find_rubric(name, self._catalog())
         return RubricInfo.of(named.rubric, named.title)
 
     async def rank(self, request: RankRequest, caller: Caller) -> RankResponse:
@@ -135,9 +137,9 @@ class Scorer:
     async def _answer(self, request: ScoreRequest, caller: Caller, path: str) -> ScoreResponse:
         """Score the items of a request; `path` is what errors call an item, by its index."""
         weights = check_request(request, path, self._model.limits, self._model.model.fingerprint)
-        lane = request.lane
-        rubrics = used_rubrics(request, self._catalog)
-        plans = [plan_item(item, path.format(i), self._catalog) for i, item in enumerate(request.items)]
+        lane, catalog = request.lane, self._catalog()
+        rubrics = used_rubrics(request, catalog)
+        plans = [plan_item(item, path.format(i), catalog) for i, item in enumerate(request.items)]
         check_answer(plans)
         timeout_s = self._default_timeout_s if caller.timeout_s is None else caller.timeout_s
         try:

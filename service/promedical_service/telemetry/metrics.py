@@ -264,6 +264,12 @@ class Metrics:
             short = each.sha256[:_SHORT_HASH]
             self._rubric_info.labels(each.rubric.id, each.rubric.version, short).set(1)
 
+    def rubrics_read(self, rubrics: Iterable[NamedRubric] | None) -> None:
+        """Show the rubrics of `RubricFolder`, which tells of changed files that cannot be used by None."""
+        self.files.rubrics_read(ok=rubrics is not None)
+        if rubrics is not None:
+            self.rubrics_loaded(rubrics)
+
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)

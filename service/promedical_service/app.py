@@ -14,6 +14,9 @@ from typing import NoReturn, TypeVar, get_args
 from promedical.messages import Limits, ModelInfo, Priority
 from promedical_model.bundle.cache import undo_unfinished
 from promedical_model.bundle.manifest import BundleError
+from promedical_service.audit.audit_log import AuditLog
+from promedical_service.audit.audited_oracle import AuditedOracle
+from promedical_service.audit.sinks import open_sink, read_salt
 from promedical_service.batching.admission import Admission, lane_capacity
 from promedical_service.batching.batcher import Batcher
 from promedical_service.batching.estimate import ThroughputEstimate
@@ -36,6 +39,7 @@ from promedical_service.settings import ConfigurationError, Settings
 from promedical_service.telemetry.logs import flush_logs, for_people
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.telemetry.tracing import Tracing
+from promedical_service.types import Oracle
 
 Loaded = TypeVar("Loaded")
 
@@ -50,22 +54,39 @@ async def serve(settings: Settings) -> int:
     tracing = Tracing(settings.trace_endpoint, settings.trace_share)
     metrics, health = Metrics(tracing.stage_finished), Health()
     rubrics = RubricFolder(settings.rubric_dir, settings.default_rubric, metrics.rubrics_read)
+    audit = _audit_log(settings, metrics)
     oracle = OracleHost(settings, metrics, health, rubrics)
     server = Server(
         settings=settings,
         metrics=metrics,
         health=health,
         tracing=tracing,
-        start_oracle=oracle.start,
+        start_oracle=oracle.start if audit is None else partial(_start_audited, oracle, audit),
         drain=oracle.close,
         keep_fresh=rubrics.keep_fresh,
         greet=partial(_greet, settings),
     )
     code = await server.run()
-    await asyncio.wait({asyncio.ensure_future(_in_daemon_thread(tracing.close))}, timeout=LAST_TRACES_S)
+    closing: list[Callable[[], None]] = [
+        tracing.close,
+        *([] if audit is None else [partial(audit.close, LAST_TRACES_S)]),
+    ]
+    await asyncio.wait([asyncio.ensure_future(_in_daemon_thread(each)) for each in closing], timeout=LAST_TRACES_S)
     if oracle.loading:
         _end_now(code)
     return code
+
+
+def _audit_log(settings: Settings, metrics: Metrics) -> AuditLog | None:
+    if settings.audit_file is None:
+        return None
+    salt = read_salt(settings.audit_salt_file)
+    sink = open_sink(settings.audit_file, max_bytes=settings.audit_max_mb * 10**6, keep=settings.audit_keep)
+    return AuditLog(sink, salt, metrics.audited)
+
+
+async def _start_audited(host: "OracleHost", audit: AuditLog) -> Oracle:
+    return AuditedOracle(await host.start(), audit)
 
 
 def _greet(settings: Settings, info: ModelInfo, ports: Ports) -> None:

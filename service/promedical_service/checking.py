@@ -4,11 +4,13 @@ It is stricter than the start: a single line of the keys file that cannot be rea
 that has ended. A file that is checked before it replaces a good one should be good itself.
 """
 
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from promedical_service.audit.sinks import STANDARD_OUTPUT, read_salt
 from promedical_service.edges.tls import Lives, load_tls
 from promedical_service.rubric_folder import RubricFolder
 from promedical_service.settings import ConfigurationError, Settings
@@ -24,7 +26,7 @@ def check(settings: Settings) -> list[str]:
     """
     found: list[str] = []
     faults: list[str] = []
-    for look in (_check_model, _check_keys, _check_rates, _check_rubrics, _check_tls):
+    for look in (_check_model, _check_keys, _check_rates, _check_rubrics, _check_tls, _check_audit):
         try:
             found += look(settings)
         except ConfigurationError as error:
@@ -80,6 +82,18 @@ def _check_tls(settings: Settings) -> list[str]:
         raise ConfigurationError("\n".join(f"{name}: a certificate in it has ended; renew it" for name in over))
     first = datetime.fromtimestamp(min(ends.values()), UTC) if ends else None
     return [f"TLS: on, the first certificate ends {first:%Y-%m-%d}" if first else "TLS: on"]
+
+
+def _check_audit(settings: Settings) -> list[str]:
+    """Without making the file."""
+    read_salt(settings.audit_salt_file)
+    target = settings.audit_file
+    if target is None or target == STANDARD_OUTPUT:
+        return []
+    file = Path(target)
+    if not os.access(file if file.exists() else file.parent, os.W_OK) or file.is_dir():
+        raise ConfigurationError(f"audit_file: {target} cannot be written; make its folder, or choose another file")
+    return []
 
 
 def _remember(ends: dict[str, float]) -> Callable[[Lives | None], None]:

@@ -128,6 +128,15 @@ class Settings(BaseSettings):
     connection_max_age_s: Seconds = 300.0
     """Age at which gRPC connections are asked to reconnect, so that clients find new replicas."""
 
+    audit_file: Annotated[str, Field(min_length=1)] | None = None
+    """File that gets one JSON line per answered response, without its text; - for standard output. None by default."""
+    audit_max_mb: Count = 100
+    """Size in megabytes at which the audit file is put aside and a new one begins."""
+    audit_keep: Count = 10
+    """Most audit files that are kept beside the one that is written."""
+    audit_salt_file: Path | None = None
+    """File with a secret of 16 bytes or more; then audit records hold an HMAC-SHA256 of each prompt and response."""
+
     trace_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
     """Collector for traces as OTLP over HTTP, such as http://collector:4318; no traces by default."""
     trace_share: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -171,6 +180,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert_file and tls_key_file belong together; set both or neither")
         if self.metrics_need_key and self.keys_file is None:
             raise ValueError("metrics_need_key needs keys_file, with a key that has the role metrics")
+        if self.audit_salt_file is not None and self.audit_file is None:
+            raise ValueError("audit_salt_file needs audit_file")
         if self.tls_client_ca_file is not None and self.tls_cert_file is None:
             raise ValueError("tls_client_ca_file needs tls_cert_file and tls_key_file too")
         return self

@@ -272,6 +272,11 @@ CASES = {
         (engine("5000x60", "0+9x20 180x40"), "40m", 1),
         (engine("5000x20 0x40", "7x60"), "40m", 0),  # over
     ],
+    "PromedicalAuditRecordsDropped": [
+        ([series("promedical_audit_records_total", "0x30", fate="dropped")], "20m", 0),
+        ([series("promedical_audit_records_total", "0+9x30", fate="written")], "20m", 0),
+        ([series("promedical_audit_records_total", "0x10 4x20", fate="dropped", pod="pod-0")], "15m", 1),
+    ],
     "PromedicalRubricFilesBad": [
         ([series("promedical_rubric_files_ok", "1x30")], "20m", 0),
         ([series("promedical_rubric_files_ok", "1x10 0x20", pod="pod-0")], "15m", 1),

@@ -67,7 +67,9 @@ def test_check_names_every_fault_and_quotes_no_key(files):
     (files / "rubrics" / "house@2.json").write_text("{")
     (files / "rubrics" / "house.toml").write_text("")
     (files / "tls.key").write_text("none")
-    code, said, complaints = check(*flags_for(files), "--token-rate-limit=many", "--model=/nowhere")
+    code, said, complaints = check(
+        *flags_for(files), "--token-rate-limit=many", "--model=/nowhere", "--audit-file=/nowhere/a"
+    )
     assert (code, said) == (2, "")
     starts = [
         "model: there is no folder /nowhere",
@@ -76,6 +78,7 @@ def test_check_names_every_fault_and_quotes_no_key(files):
         "rubric_dir: house.toml: expected a file name",
         "rubric_dir: house@2.json: cannot be read as json",
         "tls_cert_file, tls_key_file: expected a PEM certificate and its key",
+        "audit_file: /nowhere/a cannot be written",
     ]
     lines = complaints.splitlines()
     assert len(lines) == len(starts)

@@ -110,6 +110,11 @@ class Metrics:
                     self._requests.labels(transport, method, code)
         for lane in get_args(Priority):
             self._scoring_seconds.labels(lane)
+        self._audit_records = self._counter(
+            "promedical_audit_records", "Audit records, by whether they were written or dropped.", "fate"
+        )
+        for fate in ("written", "dropped"):
+            self._audit_records.labels(fate)
 
     def _declare_rounds(self) -> None:
         self._rounds = self._histogram(
@@ -269,6 +274,10 @@ class Metrics:
         self.files.rubrics_read(ok=rubrics is not None)
         if rubrics is not None:
             self.rubrics_loaded(rubrics)
+
+    def audited(self, fate: str, count: int) -> None:
+        """Count audit records that were written or dropped; this is a listener for `AuditLog`, in its thread."""
+        self._audit_records.labels(fate).inc(count)
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -55,7 +55,7 @@ class QueuedHandler(logging.Handler):
         while True:
             line = lines.get()
             try:
-                _write(self._descriptor, line)
+                write_all(self._descriptor, line)
                 self._tell()
             except OSError:
                 self.dropped += 1
@@ -68,15 +68,15 @@ class QueuedHandler(logging.Handler):
         if missing:
             message = f"{missing} log lines were dropped: nobody read them"
             record = logging.LogRecord("promedical.log", logging.WARNING, __file__, 0, message, None, None)
-            _write(self._descriptor, self._line(record))
+            write_all(self._descriptor, self._line(record))
             self._told += missing
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return f"{self.format(record)}\n".encode(errors="backslashreplace")
 
 
-def _write(descriptor: int, line: bytes) -> None:
-    """Not through Python's stderr: a thread that waits inside of it holds up the end of the process."""
+def write_all(descriptor: int, line: bytes) -> None:
+    """Not through Python's own streams: a thread that waits inside of them holds up the end of the process."""
     while line:
         with contextlib.suppress(BlockingIOError):
             line = line[os.write(descriptor, line) :]

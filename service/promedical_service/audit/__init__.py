@@ -1,0 +1,1 @@
+"""Audit: one record of every answered response, in JSON lines, without its text."""

@@ -14,7 +14,7 @@ from promedical_service.audit.sinks import STANDARD_OUTPUT, read_salt
 from promedical_service.edges.tls import Lives, load_tls
 from promedical_service.rubric_folder import RubricFolder
 from promedical_service.settings import ConfigurationError, Settings
-from promedical_service.tenancy.keys_file import read_keys
+from promedical_service.tenancy.keys_file import content_of, read_keys
 from promedical_service.tenancy.rates import Rates
 
 
@@ -47,7 +47,7 @@ def _check_keys(settings: Settings) -> list[str]:
     file = settings.keys_file
     if file is None:
         return ["keys: none, so everybody who reaches the ports may call"]
-    read = read_keys(file)
+    read = read_keys(content_of(file))
     if read.faults:
         raise ConfigurationError("\n".join(f"keys_file: {file}{fault}" for fault in read.faults))
     valid = [key for key in read.keys if key.expires is None or key.expires > datetime.now(UTC)]

@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     max_criteria_per_item: Count = 128
     """Most criteria of one item."""
     max_queue_tokens: Count = 2_000_000
-    """Most unique tokens that may wait, but for keys with less than an even part; others get `overloaded`."""
+    """Most unique tokens that may wait; beyond that only keys with less than an even part are not `overloaded`."""
     max_batch_tokens: Count = 8192
     """Most unique tokens in one pass of the engine."""
     max_batch_s: Seconds = 1.0

@@ -46,7 +46,7 @@ class Audited:
         """About how much it holds, in verdicts."""
         answered = (response for outcome in self.outcomes if outcome.result for response in outcome.result.responses)
         verdicts = sum(len(response.scores.criteria) for response in answered if response.scores)
-        texts = sum(len(_prompt_text(item)) + sum(map(len, item.responses)) for item in self.asked)
+        texts = sum(_characters(item) for item in self.asked)
         return self.count + verdicts + texts // _CHARACTERS_PER_COST
 
     def without_texts(self) -> "Audited":
@@ -113,6 +113,11 @@ def _outcome(outcome: ItemOutcome, index: int) -> dict[str, Any]:
             for each in scores.criteria
         ],
     }
+
+
+def _characters(item: ScoreItem) -> int:
+    turns = [item.prompt] if isinstance(item.prompt, str) else [turn.content for turn in item.prompt]
+    return sum(map(len, turns)) + sum(map(len, item.responses))
 
 
 def _prompt_text(item: ScoreItem) -> str:

@@ -12,7 +12,7 @@ from promedical_service.errors import ServiceError
 from promedical_service.settings import ConfigurationError
 from promedical_service.telemetry.logs import get_logger
 from promedical_service.tenancy.keys import digest
-from promedical_service.tenancy.keys_file import Keys, read_keys
+from promedical_service.tenancy.keys_file import Keys, content_of, read_keys
 from promedical_service.tenancy.tenant import NOBODY, Tenant
 
 _REREAD_S: Final = 1.0
@@ -59,7 +59,8 @@ class KeyRing:
         self._clock = clock
         self._today = today
         self._looked_at = clock()
-        self._read = read_keys(file) if file else Keys()
+        self._content = content_of(file) if file else b""
+        self._read = read_keys(self._content) if file else Keys()
         if file and not self._read.keys:
             raise ConfigurationError("\n".join(f"keys_file: {file}{fault}" for fault in self._read.faults))
         if file:
@@ -97,7 +98,11 @@ class KeyRing:
         if self._file is None:
             return
         self._looked_at = self._clock()
-        read = read_keys(self._file)
+        content = content_of(self._file)
+        if content == self._content:  # time and size of a file need not change with it
+            return
+        self._content = content
+        read = read_keys(content)
         if read != self._read:
             self._read = read
             self._report()

@@ -93,12 +93,19 @@ class Keys:
 _ENTRY: Final = TypeAdapter(_Entry)
 
 
-def read_keys(file: Path) -> Keys:
-    """Read every line that can be read; a name may have several keys while one replaces another."""
+def content_of(file: Path) -> bytes | OSError:
+    """What the file holds, or why it cannot be read."""
     try:
-        lines = file.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
+        return file.read_bytes()
     except OSError as error:
-        return Keys(faults=(f" cannot be read: {error.strerror}",))
+        return error
+
+
+def read_keys(content: bytes | OSError) -> Keys:
+    """Read every line that can be read; a name may have several keys while one replaces another."""
+    if isinstance(content, OSError):
+        return Keys(faults=(f" cannot be read: {content.strerror}",))
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
     keys: dict[bytes, Key] = {}
     faults = []
     for number, line in enumerate(map(bytes.strip, lines), start=1):

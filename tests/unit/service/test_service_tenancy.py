@@ -92,7 +92,7 @@ FAULTY = {
 def test_line_that_cannot_be_read_lets_nobody_in_and_is_not_quoted(file, line, said):
     text = line if isinstance(line, str) else json.dumps(line)
     file.write_text(f"{text}\nother:{OTHER}\n")
-    read = read_keys(file)
+    read = read_keys(file.read_bytes())
     assert [key.tenant.name for key in read.keys] == ["other"]
     (fault,) = read.faults
     assert fault.startswith(", line 1: ")
@@ -102,11 +102,11 @@ def test_line_that_cannot_be_read_lets_nobody_in_and_is_not_quoted(file, line, s
 
 def test_key_in_two_lines_has_the_rights_of_the_first_and_is_a_fault(file):
     file.write_text(f"trainer:{KEY}\n" + json.dumps({"name": "other", "key": KEY, "roles": ["admin"]}))
-    read = read_keys(file)
+    read = read_keys(file.read_bytes())
     assert [key.tenant for key in read.keys] == [Tenant(name="trainer")]
     assert read.faults == (", line 2: the key of an earlier line again, with another name or other rights",)
     file.write_text(f"trainer:{KEY}\ntrainer:{hashed(KEY)}\n")
-    assert read_keys(file).faults == ()
+    assert read_keys(file.read_bytes()).faults == ()
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,28 @@ async def test_edges_refuse_calls_over_the_concurrency_limit(transport):
         assert [answer.code for answer in await asyncio.gather(*waiting)] == ["ok", "ok"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "length", "places"),
+    [({"max_concurrent_requests": 4}, 1, 4), ({"max_request_bytes": 20_000}, 19_000, 16)],
+    ids=["calls", "bytes"],
+)
+async def test_edges_that_one_key_has_filled_refuse_that_key_and_no_other(transport, tmp_path, limits, length, places):
+    keys = tmp_path / "keys"
+    keys.write_text("flood:flood-0123456789abcdef\ncalm:calm-0123456789abcdef\n")
+    flood, calm = ({"x-api-key": f"{name}-0123456789abcdef"} for name in ("flood", "calm"))
+    request, waiting = score_request(responses=("x" * length,)), []
+    async with running(keys_file=keys, **limits) as server, client_of(transport, server) as client:
+        server.oracle.gate = asyncio.Event()
+        for key in [flood] * places + [calm] * 2:
+            if key is calm:
+                assert (await client.ask("ScoreBatch", request, headers=flood)).code == "overloaded"
+            waiting.append(asyncio.create_task(client.ask("ScoreBatch", request, headers=key)))
+            await until(lambda: server.oracle.started == len(waiting))
+        server.oracle.gate.set()
+        assert {answer.code for answer in await asyncio.gather(*waiting)} == {"ok"}
+        assert (await client.ask("ScoreBatch", request, headers=flood)).code == "ok"
+
+
 async def test_edges_refuse_a_key_that_sends_too_fast_and_no_other(transport, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("eager:eager-0123456789abcdef\ncalm:calm-0123456789abcdef\n")

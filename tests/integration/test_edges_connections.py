@@ -50,7 +50,7 @@ async def test_rest_cuts_callers_that_take_nothing_of_their_answers_and_counts_t
         desk = server.server._desk
         await until(lambda: desk._answer_bytes > 2 * 7_000_000)
         assert b"promedical_requests_in_flight 2.0" in server.metrics.exposition()
-        assert desk._held_bytes == 0
+        assert desk._bytes.total == 0
         await until(lambda: desk.in_flight == 0)
         assert desk._answer_bytes == 0
         assert b"promedical_requests_in_flight 0.0" in server.metrics.exposition()

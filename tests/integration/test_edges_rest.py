@@ -255,7 +255,7 @@ async def test_rest_bodies_that_are_still_arriving_count_and_those_of_callers_wh
         opened = [await asyncio.open_connection("127.0.0.1", server.ports.rest) for _ in range(16)]
         for _, writer in opened:
             writer.write(head + b"x" * 19_900)
-        await until(lambda: server.server._desk._held_bytes == 16 * 19_900)
+        await until(lambda: server.server._desk._bytes.total == 16 * 19_900)
         answer = await client.post("/v1/score", content=changed(responses=["x" * 10_000]), headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
         for _, writer in opened:

@@ -178,7 +178,7 @@ async def test_grpc_scores_what_comes_compressed_like_what_does_not(compression)
     async with running() as server, channel_to(server.grpc_target, compression=compression) as channel:
         assert await code_of(channel, SCORE, wire) == "OK"
         assert await code_of(channel, CHECK, b"\x0a\x1bpromedical.v1.RewardService") == "OK"
-        assert server.server._desk._held_bytes == 0
+        assert server.server._desk._bytes.total == 0
 
 
 async def test_grpc_inflates_no_more_than_a_message_may_hold():
@@ -235,7 +235,7 @@ async def test_grpc_ends_a_call_whose_message_is_late_if_others_wait(monkeypatch
             for call in calls:
                 call.cancel()
         await until(lambda: server.server._desk.in_flight == 0)
-        assert server.server._desk._held_bytes == 0
+        assert server.server._desk._bytes.total == 0
 
 
 async def test_grpc_says_overloaded_to_a_call_whose_message_cannot_be_read_soon(monkeypatch):

@@ -18,6 +18,7 @@ from promedical_service.batching.estimate import ThroughputEstimate
 from promedical_service.batching.job import TreeJob
 from promedical_service.batching.queue import JobQueue, Part
 from promedical_service.errors import ServiceError
+from promedical_service.tenancy.sharing import full
 from promedical_service.types import Caller, ScoringEvents
 
 _INTERACTIVE_RESERVE = 8
@@ -164,13 +165,12 @@ class Admission:
             )
 
     def _check_room(self, needed: int, lane: Priority, caller: Caller, held: Mapping[str, int]) -> None:
-        capacity = self._capacity(lane)
-        own = held.get(caller.key, 0) + needed
-        if own > capacity * caller.queue_share:
-            raise self._own_room_full(own - needed, int(capacity * caller.queue_share), needed)
-        others = sum(1 for key, tokens in held.items() if tokens and key != caller.key)
-        if sum(held.values()) + needed > capacity and own > capacity // (others + 1):
-            raise self._overloaded(needed)
+        capacity, share = self._capacity(lane), caller.queue_share
+        match full(held, caller.key, needed, most=capacity, share=share):
+            case "own" if share < 1:
+                raise self._own_room_full(held.get(caller.key, 0), int(capacity * share), needed)
+            case "own" | "all":
+                raise self._overloaded(needed)
 
     @property
     def _held_tokens(self) -> int:

@@ -22,16 +22,13 @@ class Door:
 
     A wrong key costs its sender a second, once there were ten of them in this minute. A right key never waits: a
     proxy may send all callers from one address, and nobody must be able to shut the others out.
-
-    Attributes:
-        delayed: Calls that wait for their refusal; they take no place of calls that are let in.
     """
 
     def __init__(self, keys: KeyRing, delay_s: float = _DELAY_S) -> None:
         self._keys = keys
         self._delay_s = delay_s
         self._failures = FixedWindowRateLimiter(MemoryStorage())
-        self.delayed = 0
+        self._delayed = 0
 
     async def tenant(self, presented: str | None) -> Tenant:
         """The owner of a key.
@@ -47,13 +44,13 @@ class Door:
 
     async def _delay(self) -> None:
         """Not for more calls than a few: beyond that they would cost more than they slow down."""
-        if self._failures.hit(_AT_ONCE) or self.delayed >= _MOST_DELAYED:
+        if self._failures.hit(_AT_ONCE) or self._delayed >= _MOST_DELAYED:
             return
-        self.delayed += 1
+        self._delayed += 1
         try:
             await asyncio.sleep(self._delay_s)
         finally:
-            self.delayed -= 1
+            self._delayed -= 1
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:

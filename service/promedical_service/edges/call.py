@@ -43,6 +43,8 @@ class Call:
     unscored: int | None = None
     code: str = ErrorCode.INTERNAL
     in_progress: bool = False
+    admitted: bool = False
+    """Whether it takes one of the places for calls."""
     held_bytes: int = 0
     answer_bytes: int = 0
     started: float = field(default_factory=time.monotonic)

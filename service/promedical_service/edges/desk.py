@@ -19,6 +19,7 @@ from promedical_service.telemetry.logs import describe_error, get_logger
 from promedical_service.telemetry.tracing import Tracing, finish
 from promedical_service.tenancy.key_ring import KeyRing
 from promedical_service.tenancy.rates import Rates
+from promedical_service.tenancy.sharing import Shared
 from promedical_service.tenancy.tenant import Tenant
 from promedical_service.types import OK, Lane, Method, Oracle, Transport
 
@@ -75,9 +76,8 @@ class Desk:
         self._health = health
         self._events = events
         self._tracing = tracing
-        self._max_concurrent_requests = max_concurrent_requests
-        self._max_concurrent_bytes = max_concurrent_bytes
-        self._held_bytes = 0
+        self._calls = Shared(max_concurrent_requests)
+        self._bytes = Shared(max_concurrent_bytes)
         self._answer_bytes = 0
         self._oracle: Oracle | None = None
         self._in_flight = 0
@@ -149,10 +149,10 @@ class Desk:
         Raises:
             ServiceError: overloaded, if the calls in progress together hold too many bytes.
         """
-        if self._held_bytes + count > self._max_concurrent_bytes:
-            message = f"Requests in progress hold {self._held_bytes} bytes, nearly the most allowed; try again shortly"
+        if not self._bytes.has_room(call.caller, count):
+            message = f"Requests in progress hold {self._bytes.total} bytes, nearly the most allowed; try again shortly"
             raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
-        self._held_bytes += count
+        self._bytes.take(call.caller, count)
         call.held_bytes += count
 
     def hold_answer(self, call: Call, count: int) -> None:
@@ -170,14 +170,16 @@ class Desk:
 
     def let_go(self, call: Call, count: int) -> None:
         """Give back `count` of the bytes that the call was given room for and did not need."""
-        self._held_bytes -= count
+        self._bytes.take(call.caller, -count)
         call.held_bytes -= count
 
     async def _admitted(self, call: Call, work: Callable[[Oracle], Awaitable[Answer]]) -> Answer:
         await self._let_in(call)
-        if self._in_flight - self._door.delayed > self._max_concurrent_requests:
-            message = f"{self._max_concurrent_requests} requests are in progress, the most allowed; try again shortly"
+        if not self._calls.has_room(call.caller, 1):
+            message = f"{self._calls.total} requests are in progress, at least the most allowed; try again shortly"
             raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
+        self._calls.take(call.caller, 1)
+        call.admitted = True
         oracle = self._open_oracle()
         self._rates.check(call.tenant)  # last, so that what is refused for another reason is not counted
         return await work(oracle)
@@ -242,7 +244,8 @@ class Desk:
 
     def _end(self, call: Call) -> None:
         self._in_flight -= 1
-        self._held_bytes -= call.held_bytes
+        self._bytes.take(call.caller, -call.held_bytes)
+        self._calls.take(call.caller, -call.admitted)
         self._answer_bytes -= call.answer_bytes
         if not self._in_flight:
             self._idle.set()

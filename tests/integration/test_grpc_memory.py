@@ -287,7 +287,7 @@ async def test_grpc_ends_connections_that_take_nothing_of_their_answers_and_coun
         readers = [await stack.enter_async_context(raw_call(server.grpc_target, SCORE, wire)) for _ in range(2)]
         await until(lambda: desk._answer_bytes > 2 * 2 * MIB)
         assert b"promedical_requests_in_flight 2.0" in server.metrics.exposition()
-        assert desk._held_bytes == 0
+        assert desk._bytes.total == 0
         async with channel_to(server.grpc_target) as channel:  # of another connection, which is left alone
             await until(lambda: desk.in_flight == 0)
             assert desk._answer_bytes == 0

@@ -1,5 +1,6 @@
 """Whose a key is: the keys of one file, checked before a port opens and read again when the file changes."""
 
+import hashlib
 import hmac
 import time
 from collections.abc import Callable, Iterable
@@ -59,8 +60,11 @@ class KeyRing:
         self._clock = clock
         self._today = today
         self._looked_at = clock()
-        self._content = content_of(file) if file else b""
-        self._read = read_keys(self._content) if file else Keys()
+        self._seen = b""
+        self._read = Keys()
+        if file:
+            content = content_of(file)
+            self._seen, self._read = _hash(content), read_keys(content)
         if file and not self._read.keys:
             raise ConfigurationError("\n".join(f"keys_file: {file}{fault}" for fault in self._read.faults))
         if file:
@@ -99,9 +103,10 @@ class KeyRing:
             return
         self._looked_at = self._clock()
         content = content_of(self._file)
-        if content == self._content:  # time and size of a file need not change with it
+        seen = _hash(content)
+        if seen == self._seen:  # time and size of a file need not change with it
             return
-        self._content = content
+        self._seen = seen
         read = read_keys(content)
         if read != self._read:
             self._read = read
@@ -115,3 +120,8 @@ class KeyRing:
         else:
             log.info("keys file read", keys=keys)
         self._on_read(self._read.names, not faults)
+
+
+def _hash(content: bytes | OSError) -> bytes:
+    """What is kept of a file's content, which may hold keys in plain text."""
+    return hashlib.sha256(content if isinstance(content, bytes) else b"").digest()

@@ -1,7 +1,8 @@
 """The shapes of the contract: what a caller asks and what the oracle answers, the same on every transport.
 
 Plain frozen data, typed but not validated: a criterion here may still be nonsense, so that one bad item
-becomes that item's error and not the whole request's. `promedical.rubric` validates. The service, the SDK
+becomes that item's error and not the whole request's. `promedical.rubric` validates. What is asked is checked for
+its types when it is made. The service, the SDK
 and both codecs use these classes; pydantic reads them as JSON, although this module does not import pydantic.
 """
 
@@ -11,6 +12,7 @@ from typing import Literal
 from promedical.errors import ErrorCode
 from promedical.reward import ProficiencyMode, RewardWeights
 from promedical.rubric import Criterion, Dimension, Polarity, Rubric
+from promedical.typed import check_types
 
 Role = Literal["system", "user", "assistant"]
 Priority = Literal["interactive", "bulk"]
@@ -34,6 +36,9 @@ class Message:
     role: Role
     content: str
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CriterionSpec:
@@ -50,6 +55,9 @@ class CriterionSpec:
     """Only on proficiency criteria; absent means 1. The weights are normalised to sum to 1."""
     polarity: Polarity | None = None
     """Absent: negative for safety (a veto is worded as a violation), else positive."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     def validated(self) -> Criterion:
         """The criterion as the reward algebra takes it.
@@ -81,6 +89,9 @@ class RubricSpec:
 
     criteria: tuple[CriterionSpec, ...]
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreItem:
@@ -100,6 +111,9 @@ class ScoreItem:
     base_rubric_id: str | None = None
     """A standing rubric whose criteria are added, for example a veto set that is always on."""
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSpec:
@@ -115,6 +129,9 @@ class WeightsSpec:
     """lambda, at least 1 + excellence_cap."""
     proficiency_mode: ProficiencyMode = "hard"
     """hard: criteria met count; soft: their probabilities do."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     def validated(self) -> RewardWeights:
         """The weights as the reward algebra takes them.
@@ -141,6 +158,9 @@ class RubricPin:
     sha256: str
     """Hash of its criteria, as `/v1/rubrics` and answers give it."""
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRequest:
@@ -161,6 +181,9 @@ class ScoreRequest:
     unscored_reward: float | None = None
     """What a response that cannot be scored is worth to the caller: its error repeats the number, and it has no scores.
     Absent: nothing stands for it."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     @property
     def lane(self) -> Priority:
@@ -184,6 +207,9 @@ class RankRequest:
     priority: Priority | None = None
     truncation: Truncation = "none"
     expected_rubrics: tuple[RubricPin, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     @property
     def lane(self) -> Priority:

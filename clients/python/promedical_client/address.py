@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -45,6 +46,8 @@ class Address:
     key_file: str | Path | None = None
 
     def __post_init__(self) -> None:
+        for name in ("url", "api_key", "ca_file", "cert_file", "key_file"):
+            _check_type(name, getattr(self, name))
         for name in ("url", "api_key"):
             text = getattr(self, name)
             object.__setattr__(self, name, text.strip() if text else text)
@@ -73,6 +76,13 @@ class Address:
     def host(self) -> str:
         """Host and port."""
         return urlsplit(self.url).netloc
+
+
+def _check_type(name: str, given: object) -> None:
+    kinds = {"url": (str,), "api_key": (str, NoneType)}.get(name, (str, Path, NoneType))
+    if not isinstance(given, kinds):
+        expected = {"url": "a string or an Address", "api_key": "a string"}.get(name, "a path")
+        raise MisconfiguredError(f"{name}: is of type {type(given).__name__}; expected {expected}")
 
 
 def _parsed(url: str) -> SplitResult:

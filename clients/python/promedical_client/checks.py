@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from promedical import messages as m
 from promedical.pins import differing
 from promedical.rubric import InvalidField, check_encodable
-from promedical_client.errors import InvalidRequestError, ProtocolError, RevisionMismatchError
+from promedical_client.errors import InvalidRequestError, MisconfiguredError, ProtocolError, RevisionMismatchError
 
 
 def check_items(items: Sequence[m.ScoreItem]) -> None:
@@ -22,6 +22,9 @@ def check_items(items: Sequence[m.ScoreItem]) -> None:
     """
     if not items:
         raise InvalidRequestError("items: is empty; send at least one")
+    for position, item in enumerate(items):
+        if not isinstance(item, m.ScoreItem):
+            raise InvalidRequestError(f"items[{position}]: is of type {type(item).__name__}; expected ScoreItem")
     first_at: dict[str, int] = {}
     for position, item in enumerate(items):
         if first_at.setdefault(item.id, position) != position:
@@ -31,6 +34,34 @@ def check_items(items: Sequence[m.ScoreItem]) -> None:
         check_question(item.prompt, item.responses, f"items[{position}].")
         for number, criterion in enumerate(item.rubric.criteria if item.rubric else ()):
             _check_text(criterion.text, f"items[{position}].rubric.criteria[{number}].text")
+
+
+def check_settings(timeout_s: float, max_attempts: int, max_in_flight: int) -> None:
+    """Refuse settings of a client that cannot work.
+
+    Raises:
+        MisconfiguredError: One of them has a wrong type, or is too small; the error names it.
+    """
+    check_timeout("timeout_s", timeout_s)
+    if not timeout_s > 0:
+        raise MisconfiguredError(f"timeout_s: {_shown(timeout_s)}; expected seconds above 0")
+    for name, given in (("max_attempts", max_attempts), ("max_in_flight", max_in_flight)):
+        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            raise MisconfiguredError(f"{name}: {_shown(given)}; expected a whole number, 1 or more")
+
+
+def check_timeout(name: str, given: float | None) -> None:
+    """Refuse a timeout that is no number; None is none, and what is not above 0 is over already.
+
+    Raises:
+        MisconfiguredError: It is not; the error names it.
+    """
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int | float)):
+        raise MisconfiguredError(f"{name}: {_shown(given)}; expected seconds, or math.inf")
+
+
+def _shown(given: object) -> str:
+    return f"is {given}" if isinstance(given, int | float) else f"is of type {type(given).__name__}"
 
 
 def check_question(prompt: str | Sequence[m.Message], responses: Sequence[str], path: str = "") -> None:

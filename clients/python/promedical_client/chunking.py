@@ -1,6 +1,7 @@
 """How a large job becomes several calls, and their answers become one answer. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,8 @@ MAX_TOKENS: Final = 128 * 1024
 """The most tokens of a call, by estimate. At four bytes per token this is half a MiB. So only an item that is too
 large on its own comes near a server's limit in bytes (32 MiB by default)."""
 
+_GROWTH: Final = 4
+_SHORTEST_S: Final = 0.001
 _BYTES_PER_TOKEN: Final = 4
 _NAMED_RUBRIC_BYTES: Final = 15 * 140
 """The estimate for the criteria of a rubric that only the service can see: fifteen criteria of 35 tokens."""
@@ -23,19 +26,39 @@ class OverLimit(m.ErrorInfo):
     """The error of an item that the service refused because of its size; with fewer responses it may be scored."""
 
 
-def chunks(items: Iterable[m.ScoreItem]) -> Iterator[tuple[m.ScoreItem, ...]]:
-    """Cut items, in order, into calls of at most `MAX_ITEMS` and about `MAX_TOKENS`; none is empty."""
-    chunk: list[m.ScoreItem] = []
-    tokens = 0
-    for item in items:
-        cost = estimated_tokens(item)
-        if chunk and (len(chunk) == MAX_ITEMS or tokens + cost > MAX_TOKENS):
-            yield tuple(chunk)
-            chunk, tokens = [], 0
-        chunk.append(item)
-        tokens += cost
-    if chunk:
-        yield tuple(chunk)
+class Cutter:
+    """Cuts a job into calls, in order: none is empty, and none is larger than `MAX_ITEMS` and about `MAX_TOKENS`.
+
+    How large they are depends on what items cost and on how fast the service has been so far, so that a call takes
+    about `call_s` seconds, which is well before its deadline. Nothing is known about the service at the start.
+
+    Args:
+        items: The job.
+        call_s: How many seconds a call should take.
+        first_tokens: How large the first calls are, by estimate.
+    """
+
+    def __init__(self, items: Iterable[m.ScoreItem], *, call_s: float, first_tokens: int = MAX_TOKENS) -> None:
+        self._left = deque(items)
+        self._call_s = call_s
+        self._tokens = first_tokens
+
+    def next(self) -> tuple[m.ScoreItem, ...]:
+        """The next call; empty if nothing is left."""
+        chunk: list[m.ScoreItem] = []
+        tokens = 0
+        while self._left and len(chunk) < MAX_ITEMS:
+            tokens += estimated_tokens(self._left[0])
+            if chunk and tokens > self._tokens:
+                break
+            chunk.append(self._left.popleft())
+        return tuple(chunk)
+
+    def learn(self, tokens: int, seconds: float) -> None:
+        """Say how long a call took. Calls grow step by step, since one of them may have been lucky."""
+        wanted = tokens / max(seconds, _SHORTEST_S) * self._call_s
+        grown = max(self._tokens, tokens) * _GROWTH
+        self._tokens = max(int(min(wanted, grown, MAX_TOKENS)), 1)
 
 
 def estimated_tokens(item: m.ScoreItem) -> int:

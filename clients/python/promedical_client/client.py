@@ -4,7 +4,8 @@
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +13,11 @@ from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from promedical import messages as m
 from promedical.pins import named
+from promedical.rubric import InvalidField
 from promedical_client import checks
 from promedical_client.address import DEFAULT_URL, Address
-from promedical_client.job import Progress, ScoringJob
+from promedical_client.errors import InvalidRequestError
+from promedical_client.job import OnOutcomes, Pace, Progress, ScoringJob
 from promedical_client.retry import MAX_ATTEMPTS, Deadline, RetryPolicy
 from promedical_client.transports.base import MAX_TIMEOUT_S, Call, Transport
 from promedical_client.transports.opening import open_transport
@@ -26,7 +29,16 @@ DEFAULT_TIMEOUT_S: Final = 120.0
 
 
 class AskOptions(TypedDict, total=False):
-    """The options of every question. `AsyncClient.score` explains them."""
+    """The options of every question.
+
+    Attributes:
+        reward_weights: The constants of the reward.
+        expected_fingerprint: The fingerprint that the oracle must have.
+        priority: Lane in the queue; by default interactive for one item and bulk for more.
+        truncation: What may be cut from what is too long; by default such a response gets an error.
+        expected_rubrics: The rubrics that items may name, with their hashes, such as the `pin` of what `rubrics`
+            gives; empty for any. They are sent if an item names a rubric.
+    """
 
     reward_weights: m.WeightsSpec
     expected_fingerprint: str | None
@@ -36,11 +48,13 @@ class AskOptions(TypedDict, total=False):
 
 
 class ScoreOptions(AskOptions, total=False):
-    """The options of `score`."""
+    """The options of `score`; see there."""
 
     unscored_reward: float | None
     timeout_s: float | None
+    chunk_timeout_s: float | None
     on_progress: Progress | None
+    on_outcomes: OnOutcomes | None
 
 
 class RankOptions(AskOptions, total=False):
@@ -98,8 +112,7 @@ class AsyncClient:
         key_file: str | Path | None = None,
         transport: Transport | None = None,
     ) -> None:
-        if max_attempts < 1 or max_in_flight < 1:
-            raise ValueError(f"max_attempts is {max_attempts}, max_in_flight {max_in_flight}; expected 1 or more")
+        checks.check_settings(timeout_s, max_attempts, max_in_flight)
         access = {"api_key": api_key, "ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}
         self._transport = transport or open_transport(_address(url, access))
         self._timeout_s = timeout_s
@@ -110,14 +123,12 @@ class AsyncClient:
         self,
         items: Iterable[m.ScoreItem],
         *,
-        reward_weights: m.WeightsSpec = DEFAULT_WEIGHTS,
-        expected_fingerprint: str | None = None,
-        priority: m.Priority | None = None,
-        truncation: m.Truncation = "none",
-        expected_rubrics: tuple[m.RubricPin, ...] = (),
         unscored_reward: float | None = None,
         timeout_s: float | None = None,
+        chunk_timeout_s: float | None = None,
         on_progress: Progress | None = None,
+        on_outcomes: OnOutcomes | None = None,
+        **options: Unpack[AskOptions],
     ) -> m.ScoreResponse:
         """Score any number of items; the answer holds one outcome per item, in order.
 
@@ -126,16 +137,14 @@ class AsyncClient:
 
         Args:
             items: The items; their ids must be unique within the call.
-            reward_weights: The constants of the reward.
-            expected_fingerprint: The fingerprint that the oracle must have.
-            priority: Lane in the queue; by default interactive for one item and bulk for more.
-            truncation: What may be cut from what is too long; by default such a response gets an error.
-            expected_rubrics: The rubrics that items may name, with their hashes, such as the `pin` of what `rubrics`
-                gives; empty for any. They are sent if an item names a rubric.
             unscored_reward: What a response that cannot be scored is worth to you; its error then repeats the number.
                 It still has no scores.
             timeout_s: Total time in seconds, instead of the client's.
+            chunk_timeout_s: Seconds for each chunk, for jobs of hours with `timeout_s=math.inf`. The job then begins
+                with single items, and chunks grow as far as the service is fast enough.
             on_progress: Called as chunks come back.
+            on_outcomes: Called with what they hold, so that nothing is lost if the process ends before the job does.
+            options: See `AskOptions`.
 
         Raises:
             InvalidRequestError: The job or the weights are not valid, and nothing was scored.
@@ -144,26 +153,21 @@ class AsyncClient:
             PromedicalError: The call was not answered; see the tree in `promedical_client.errors`. Its `partial`
                 holds the outcomes of the items that were answered, so that a late failure does not lose a large job.
         """
-        asked = tuple(items)
-        checks.check_items(asked)
-        request = m.ScoreRequest(
-            items=asked,
-            reward_weights=reward_weights,
-            expected_fingerprint=expected_fingerprint,
-            priority=priority,
-            truncation=truncation,
-            expected_rubrics=checks.pins_to_send(expected_rubrics, named(asked)),
-            unscored_reward=unscored_reward,
-        )
-        request = replace(request, priority=request.lane)  # the lane of the whole, whatever the chunks hold
+        request = replace(_request(items, options), unscored_reward=unscored_reward)
+        checks.check_timeout("chunk_timeout_s", chunk_timeout_s)
         deadline = self._deadline(timeout_s)
-        job = ScoringJob(
-            request,
-            lambda chunk: self._call(lambda call: self._transport.score(chunk, call), deadline),
+        pace = Pace(
             max_in_flight=self._max_in_flight,
+            deadline_s=min(deadline.total_s, chunk_timeout_s or deadline.total_s),
+            renewed=chunk_timeout_s is not None,
             on_progress=on_progress,
+            on_outcomes=on_outcomes,
         )
-        return await job.run()
+
+        def ask(chunk: m.ScoreRequest) -> Awaitable[m.ScoreResponse]:
+            return self._call(lambda call: self._transport.score(chunk, call), deadline.within(chunk_timeout_s))
+
+        return await ScoringJob(request, ask, pace).run()
 
     async def score_one(
         self,
@@ -177,16 +181,17 @@ class AsyncClient:
         timeout_s: float | None = None,
         **options: Unpack[AskOptions],
     ) -> m.ItemOutcome:
-        """Score the responses to one prompt. `options` and errors are those of `score`."""
+        """Score the responses to one prompt. For `options` see `AskOptions`, for errors `score`."""
         checks.check_question(prompt, responses)
-        item = m.ScoreItem(
-            id="one",
-            prompt=_frozen(prompt),
-            responses=tuple(responses),
-            rubric=rubric,
-            rubric_id=rubric_id,
-            base_rubric_id=base_rubric_id,
-        )
+        with _refused():
+            item = m.ScoreItem(
+                id="one",
+                prompt=_frozen(prompt),
+                responses=tuple(responses),
+                rubric=rubric,
+                rubric_id=rubric_id,
+                base_rubric_id=base_rubric_id,
+            )
         answer = await self.score((item,), unscored_reward=unscored_reward, timeout_s=timeout_s, **options)
         return answer.items[0]
 
@@ -201,18 +206,19 @@ class AsyncClient:
         timeout_s: float | None = None,
         **options: Unpack[AskOptions],
     ) -> m.RankResponse:
-        """Put the responses to one prompt in order, best first. `options` and errors are those of `score`."""
+        """Put the responses to one prompt in order, best first. For `options` see `AskOptions`, for errors `score`."""
         checks.check_question(prompt, responses)
         pins = options.get("expected_rubrics", ())
         options["expected_rubrics"] = checks.pins_to_send(pins, (rubric_id, base_rubric_id))
-        request = m.RankRequest(
-            prompt=_frozen(prompt),
-            responses=tuple(responses),
-            rubric=rubric,
-            rubric_id=rubric_id,
-            base_rubric_id=base_rubric_id,
-            **options,
-        )
+        with _refused():
+            request = m.RankRequest(
+                prompt=_frozen(prompt),
+                responses=tuple(responses),
+                rubric=rubric,
+                rubric_id=rubric_id,
+                base_rubric_id=base_rubric_id,
+                **options,
+            )
         deadline = self._deadline(timeout_s)
         answer = await self._call(lambda call: self._transport.rank(request, call), deadline)
         checks.check_outcome(len(request.responses), answer.error, answer.result)
@@ -251,6 +257,7 @@ class AsyncClient:
         await self.aclose()
 
     def _deadline(self, timeout_s: float | None) -> Deadline:
+        checks.check_timeout("timeout_s", timeout_s)
         return Deadline.after(self._timeout_s if timeout_s is None else timeout_s)
 
     async def _call(self, ask: Callable[[Call], Awaitable[T]], deadline: Deadline) -> T:
@@ -263,12 +270,33 @@ class AsyncClient:
 
 
 def _address(url: str | Address, access: Mapping[str, Any]) -> Address:
-    if isinstance(url, str):
+    if not isinstance(url, Address):
         return Address(url, **access)
     beside = [name for name, value in access.items() if value is not None]
     if beside:
         raise ValueError(f"{', '.join(beside)}: given together with an Address; put them into the Address")
     return url
+
+
+def _request(items: Iterable[m.ScoreItem], options: AskOptions) -> m.ScoreRequest:
+    """The whole job as one request, in the lane of the whole, whatever its chunks will hold."""
+    if isinstance(items, m.ScoreItem | str | Mapping) or not isinstance(items, Iterable):
+        raise InvalidRequestError(f"items: is of type {type(items).__name__}; expected a list of ScoreItem")
+    asked = tuple(items)
+    checks.check_items(asked)
+    with _refused():
+        request = m.ScoreRequest(items=asked, **options)
+    pins = checks.pins_to_send(request.expected_rubrics, named(asked))
+    return replace(request, priority=request.lane, expected_rubrics=pins)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """A wrong type in a question is the request's error."""
+    try:
+        yield
+    except InvalidField as error:
+        raise InvalidRequestError(str(error)) from None
 
 
 def _frozen(prompt: str | Sequence[m.Message]) -> str | tuple[m.Message, ...]:

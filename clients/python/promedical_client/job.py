@@ -4,17 +4,54 @@ An item that alone is over a limit of the service gets an error of its own; the 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from promedical import messages as m
 from promedical.unscored import with_unscored_reward
 from promedical_client import checks
-from promedical_client.chunking import answered, chunks, merged
-from promedical_client.errors import PromedicalError, TooLargeError, closed_in_call
+from promedical_client.chunking import MAX_ITEMS, MAX_TOKENS, Cutter, answered, estimated_tokens, merged, refused
+from promedical_client.errors import DeadlineError, PromedicalError, TooLargeError, closed_in_call
 
 Progress = Callable[[int, int], None]
 """Called with (items answered, items in all) as chunks come back, in the client's event loop."""
+OnOutcomes = Callable[[tuple[m.ItemOutcome, ...]], None]
+"""Called with the outcomes of each chunk as it comes back, in the client's event loop."""
+
+_CALL_S: Final = 15.0
+"""How long a chunk should take at most; a job shows its progress as often."""
+_DEADLINE_SHARE: Final = 0.15
+"""The share of a deadline that a chunk should take."""
+_FIRST_TOKENS: Final = 16 * 1024
+"""The first chunks of a job that does not fit one call: a processor takes about a minute for four of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a job is cut and watched.
+
+    Attributes:
+        max_in_flight: How many parts may be in flight at the same time.
+        deadline_s: The seconds that a part has.
+        renewed: Whether every part has a deadline of its own. Then the job begins with single items, and a part that
+            misses its deadline is sent again in halves.
+        on_progress: Called as parts come back.
+        on_outcomes: Called with what they hold.
+    """
+
+    max_in_flight: int
+    deadline_s: float
+    renewed: bool = False
+    on_progress: Progress | None = None
+    on_outcomes: OnOutcomes | None = None
+
+    def cutter(self, items: tuple[m.ScoreItem, ...]) -> Cutter:
+        """Cuts these items."""
+        fits_one_call = len(items) <= MAX_ITEMS and sum(map(estimated_tokens, items)) <= MAX_TOKENS
+        first = 1 if self.renewed else MAX_TOKENS if fits_one_call else _FIRST_TOKENS
+        return Cutter(items, call_s=min(_CALL_S, self.deadline_s * _DEADLINE_SHARE), first_tokens=first)
 
 
 class ScoringJob:
@@ -23,22 +60,16 @@ class ScoringJob:
     Args:
         request: The whole request.
         ask: Sends one part, with all retries.
-        max_in_flight: How many parts may be in flight at the same time.
-        on_progress: Called as parts come back.
+        pace: How to cut it.
     """
 
     def __init__(
-        self,
-        request: m.ScoreRequest,
-        ask: Callable[[m.ScoreRequest], Awaitable[m.ScoreResponse]],
-        *,
-        max_in_flight: int,
-        on_progress: Progress | None,
+        self, request: m.ScoreRequest, ask: Callable[[m.ScoreRequest], Awaitable[m.ScoreResponse]], pace: Pace
     ) -> None:
         self._request = request
         self._ask = ask
-        self._gate = asyncio.Semaphore(max_in_flight)
-        self._on_progress = on_progress
+        self._pace = pace
+        self._cutter = pace.cutter(request.items)
         self._answers: list[m.ScoreResponse] = []
         self._too_large: dict[str, TooLargeError] = {}
 
@@ -50,40 +81,53 @@ class ScoringJob:
             PromedicalError: A part was not answered; `partial` holds the outcomes of the others.
         """
         try:
-            await _all_or_first_failure(self._send(part) for part in chunks(self._request.items))
+            await _all_or_first_failure(self._work() for _ in range(self._pace.max_in_flight))
             return self._whole()
         except PromedicalError as error:
             error.partial = self._outcomes()
             raise
 
-    async def _send(self, items: tuple[m.ScoreItem, ...]) -> None:
-        async with self._gate:
+    async def _work(self) -> None:
+        while items := self._cutter.next():
             await self._score(replace(self._request, items=items))
 
     async def _score(self, request: m.ScoreRequest) -> None:
-        """Send a part, in halves if the server's limits are smaller than ours."""
+        """Send a part, in halves if the server's limits are smaller than ours or if it takes too long."""
+        began, tokens = time.monotonic(), sum(map(estimated_tokens, request.items))
+        failure: TooLargeError | DeadlineError | None = None
         try:
             answer = await self._ask(request)
         except TooLargeError as error:
-            await self._score_halves(request, error)
+            failure = error
+        except DeadlineError as error:
+            if len(request.items) == 1 or not self._pace.renewed:
+                raise
+            failure = error
+        if not isinstance(failure, TooLargeError):
+            self._cutter.learn(tokens, time.monotonic() - began)
+        if failure is not None:
+            await self._score_halves(request, failure)
             return
         checks.check_answer(request, answer)
         self._answers.append(answer)
-        self._tell()
+        self._tell(answer.items)
 
-    async def _score_halves(self, request: m.ScoreRequest, error: TooLargeError) -> None:
-        if len(request.items) == 1:
-            self._too_large[request.items[0].id] = error
-            self._tell()
+    async def _score_halves(self, request: m.ScoreRequest, error: TooLargeError | DeadlineError) -> None:
+        if len(request.items) == 1 and isinstance(error, TooLargeError):
+            name = request.items[0].id
+            self._too_large[name] = error
+            self._tell((m.ItemOutcome(id=name, error=refused(error)),))
             return
         middle = len(request.items) // 2
         for half in (request.items[:middle], request.items[middle:]):
             await self._score(replace(request, items=half))
 
-    def _tell(self) -> None:
-        if self._on_progress is not None:
+    def _tell(self, outcomes: tuple[m.ItemOutcome, ...]) -> None:
+        if self._pace.on_outcomes is not None:
+            self._pace.on_outcomes(outcomes)
+        if self._pace.on_progress is not None:
             done = sum(len(part.items) for part in self._answers) + len(self._too_large)
-            self._on_progress(done, len(self._request.items))
+            self._pace.on_progress(done, len(self._request.items))
 
     def _whole(self) -> m.ScoreResponse:
         if not self._answers:

@@ -26,7 +26,7 @@ from promedical_client import (
     TooLargeError,
     judged_by,
 )
-from promedical_client.chunking import MAX_ITEMS, MAX_TOKENS, chunks, estimated_tokens
+from promedical_client.chunking import MAX_ITEMS, MAX_TOKENS, Cutter, estimated_tokens
 from promedical_client.transports.http import _encoded
 
 score = judged_by(judge)
@@ -36,7 +36,8 @@ score = judged_by(judge)
 def test_chunks_keep_every_item_in_order_and_under_both_limits(sizes):
     items = [item(str(n), "x" * min(size, 4000) * 400) for n, size in enumerate(sizes[:20])]
     items += [item(f"small {n}") for n in range(len(sizes))]
-    cut = list(chunks(items))
+    cutter = Cutter(items, call_s=15.0)
+    cut = list(iter(cutter.next, ()))
     assert [one for chunk in cut for one in chunk] == items
     for chunk in cut:
         assert 0 < len(chunk) <= MAX_ITEMS
@@ -211,9 +212,9 @@ async def test_jobs_without_an_answer_are_refused_before_anything_is_sent():
     jobs = [
         [],
         [item("a"), item("b"), item("a")],
-        [replace(item("a"), responses="one string")],
-        [replace(item("a"), responses=(None,))],
-        [replace(item("a"), prompt=({"role": "user", "content": "q"},))],
+        item("a"),
+        "items",
+        [{"id": "a", "prompt": "q", "responses": ["r"]}],
     ]
     for job in jobs:
         with pytest.raises(InvalidRequestError, match="items"):

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from promedical import messages as m
-from promedical.errors import ERROR_DOMAIN, ERROR_TABLE
+from promedical.errors import ERROR_DOMAIN
 from promedical.rubric import InvalidField
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
@@ -24,6 +24,7 @@ from promedical_client.errors import (
     InvalidRequestError,
     PromedicalError,
     ProtocolError,
+    UnavailableError,
     closed_in_call,
     code_of,
     code_of_grpc_status,
@@ -32,6 +33,7 @@ from promedical_client.errors import (
 from promedical_client.per_loop import PerLoop
 from promedical_client.transports.base import Call
 from promedical_client.transports.proxies import proxy_for
+from promedical_client.transports.reaching import explained
 from promedical_client.transports.tls import check_tls_files
 
 Asked = TypeVar("Asked")
@@ -62,16 +64,19 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 
 _TRUSTED_DETAILS: Final = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
 """Statuses whose text is gRPC's own if no error of the contract is attached. Texts of others may quote a request."""
+_TITLES: Final = {"DEADLINE_EXCEEDED": "the deadline passed"}
+"""What other statuses say without a text."""
 
 
 class GrpcTransport:
     """Calls `promedical.v1.RewardService`; `target` is for tests that do not reach it by host and port."""
 
     def __init__(self, address: Address, *, target: str | None = None) -> None:
+        self._address = address
         self._target = target or address.host
         self._credentials = _credentials(address) if address.is_encrypted else None
         self._authorization = (("authorization", f"Bearer {address.api_key}"),) if address.api_key else ()
-        proxy = proxy_for(address)
+        self._proxy = proxy = proxy_for(address)
         self._options = (*CHANNEL_OPTIONS, ("grpc.http_proxy", proxy.url) if proxy else ("grpc.enable_http_proxy", 0))
         self._channels = PerLoop(self._open)
 
@@ -124,7 +129,9 @@ class GrpcTransport:
             async with asyncio.timeout(call.timeout_s + _GRACE_S):
                 return await getattr(stub, rpc)(message, timeout=call.timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
-            raise error_from_grpc(error, call.request_id) from None
+            failure = error_from_grpc(error, call.request_id)
+            own = isinstance(failure, UnavailableError) and not self._proxy
+            raise (explained(failure, self._address) if own else failure) from None
         except TimeoutError:
             raise DeadlineError("gRPC did not keep the deadline", request_id=call.request_id) from None
         except asyncio.CancelledError:
@@ -146,11 +153,11 @@ def error_from_grpc(error: grpc.aio.AioRpcError, request_id: str | None = None) 
     info, told_s, pushback_ms = _details(error)
     code = code_of(info)
     delay_s = pushback_ms / 1000 if pushback_ms is not None else told_s
-    text = error.details() if code or status in _TRUSTED_DETAILS else "the server did not say what went wrong"
+    text = error.details() if code or status in _TRUSTED_DETAILS else _TITLES.get(status)
     code = code or code_of_grpc_status(status, told_to_wait=delay_s is not None)
     may_retry = pushback_ms is None or pushback_ms >= 0  # a negative one means: do not come back (gRFC A6)
     return error_class(code)(
-        text or ERROR_TABLE[code].title,
+        text or "the server did not say what went wrong",
         retry_after_s=delay_s if may_retry else None,
         request_id=request_id,
         retryable=None if may_retry else False,

@@ -29,6 +29,7 @@ from promedical_client.errors import (
 from promedical_client.per_loop import PerLoop
 from promedical_client.transports.base import Call
 from promedical_client.transports.proxies import Proxy, proxy_for
+from promedical_client.transports.reaching import explained
 from promedical_client.transports.tls import tls_context
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class HttpTransport:
     """Calls the REST API; the URL may have a path where a proxy adds one."""
 
     def __init__(self, address: Address) -> None:
+        self._address = address
         self._url = address.url.rstrip("/")
         self._tls = tls_context(address)
         self._proxy = proxy_for(address)
@@ -124,7 +126,9 @@ class HttpTransport:
         except httpx.HTTPError as error:
             if pool.is_closed:
                 raise closed_in_call(call.request_id) from None
-            raise error_from_httpx(error, call.request_id, self._proxy) from None
+            failure = error_from_httpx(error, call.request_id, self._proxy)
+            own = isinstance(failure, UnavailableError) and not self._proxy
+            raise (explained(failure, self._address) if own else failure) from None
 
     def _open(self) -> httpx.AsyncClient:
         proxy = self._proxy.url if self._proxy else None

@@ -1,6 +1,9 @@
-"""Reads the command line's files: items of the API or labelled data, and rank requests. Errors never quote text."""
+"""Reads the command line's files: items of the API, labelled data or columns, and rank requests.
 
-from collections.abc import Mapping
+Errors never quote text.
+"""
+
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,9 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from promedical import messages as m
 from promedical.rubric import InvalidField
+from promedical_client.columns import Columns
 from promedical_data.errors import DataError
+from promedical_data.faults import first_fault
 from promedical_data.formats.content import content_of
-from promedical_data.formats.lines import as_object, container_of, rows_of
+from promedical_data.formats.lines import as_object, container_of, is_csv, rows_of
 from promedical_data.reading import answers_of, format_of, parse_row
 from promedical_data.report import FileFormat
 from promedical_data.skips import Place, Refusal, SkipLog
@@ -21,7 +26,10 @@ T = TypeVar("T")
 
 _ITEM: Final = TypeAdapter(m.ScoreItem)
 _RANK: Final = TypeAdapter(m.RankRequest)
-_ITEMS_EXPECTED: Final = "items of the API, or labelled data: one JSON object per line, or an array of them"
+_ITEMS_EXPECTED: Final = (
+    "items of the API, or labelled data: one JSON object per line, an array of them, rows of Parquet, or CSV with the "
+    "columns prompt and response"
+)
 _RANK_EXPECTED: Final = "one rank request of the API, as JSON"
 _OPTIONS: Final = frozenset(field for field in m.ScoreRequest.__slots__ if field != "items")
 
@@ -30,22 +38,25 @@ class InputError(DataError):
     """A file or an option cannot be used; the message names it, the place and what was expected."""
 
 
-def read_items(file: str, *, limit: int | None = None) -> list[m.ScoreItem]:
+def read_items(file: str, *, limit: int | None = None, columns: Sequence[str] = ()) -> list[m.ScoreItem]:
     """Read a job: each row is a `ScoreItem`, or a row of a format of labelled data, whose labels are not needed.
 
     Args:
         file: A path, or `-` for standard input; gzip is detected by its content.
         limit: How many items to read at most.
+        columns: Which column holds what, as `NAME=COLUMN`; with them, and in CSV, rows need no id.
 
     Raises:
         DataError: The file cannot be read, holds no items or a row that cannot be used, or has an id twice.
     """
+    named = _columns(columns)
     content = content_of(Path(file), _ITEMS_EXPECTED)
+    by_column = named if named or is_csv(content.path) else None
     _check_no_options(file, container_of(content) or {})
     place_of: dict[str, str] = {}
     items = []
     for place, row in islice(rows_of(content), limit):
-        item = _item(row, file, place)
+        item = _item(row, file, place, by_column)
         if place_of.setdefault(item.id, place) != place:
             raise InputError(f"{file}: {place}: id: is the same as that of {place_of[item.id]}; ids are unique")
         items.append(item)
@@ -60,7 +71,7 @@ def read_rank_request(file: str) -> m.RankRequest:
     Raises:
         DataError: The file cannot be read, or is not a rank request.
     """
-    return _validated(_RANK, content_of(Path(file), _RANK_EXPECTED).text, file)
+    return _validated(_RANK, m.RankRequest, content_of(Path(file), _RANK_EXPECTED).text, file)
 
 
 def to_json(value: object) -> str:
@@ -75,15 +86,24 @@ def _check_no_options(file: str, whole: Mapping[str, Any]) -> None:
         raise InputError(f"{file}: {lost[0]}: is not read from a file; leave it out, and see --help for options")
 
 
-def _item(row: object, file: str, place: str) -> m.ScoreItem:
+def _columns(given: Sequence[str]) -> Columns:
+    try:
+        return Columns(given)
+    except InvalidField as error:
+        raise InputError(str(error)) from None
+
+
+def _item(row: object, file: str, place: str, by_column: Columns | None) -> m.ScoreItem:
     try:
         raw = as_object(row)
+        if by_column is not None:
+            raw = by_column.item(raw, place)
         if "items" in raw:
             _check_no_options(file, raw)
         known = format_of(raw)
         if known is None:
             text = pydantic_core.to_json(raw, inf_nan_mode="constants")
-            return _validated(_ITEM, text, f"{file}: {place}")
+            return _validated(_ITEM, m.ScoreItem, text, f"{file}: {place}")
         return _labelled(raw, Place(name=place, log=SkipLog()), known)
     except (Refusal, InvalidField) as error:
         raise InputError(f"{file}: {place}: {error}") from None
@@ -114,10 +134,15 @@ def _check_criteria(place: Place) -> None:
         raise Refusal(f"{lost.first[0].removeprefix(f'{place.name}, ')}: {lost.reason}")
 
 
-def _validated(adapter: TypeAdapter[T], text: bytes, where: str) -> T:
+def _validated(adapter: TypeAdapter[T], shape: type, text: bytes, where: str) -> T:
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        path = ".".join(map(str, first["loc"]))
-        raise InputError(f"{where}: {path}: {first['msg']}".replace(": : ", ": ")) from None
+        raise InputError(f"{where}: {_fault(error, shape)}") from None
+
+
+def _fault(error: ValidationError, shape: type) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return f"is not JSON in UTF-8: {first['msg'].removeprefix('Invalid JSON: ')}"
+    return first_fault(error, shape)

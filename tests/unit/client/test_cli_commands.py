@@ -63,6 +63,11 @@ def url(oracle):
         yield url
 
 
+def asked_of(oracle):
+    """The requests for scores, without those about the oracle itself."""
+    return [seen for seen in oracle.seen if isinstance(seen.request, m.ScoreRequest | m.RankRequest)]
+
+
 def lines_of(*items):
     return "".join(pydantic_core.to_json(one).decode() + "\n" for one in items)
 
@@ -96,17 +101,17 @@ def test_score_prints_a_table_of_numbers_and_no_text(url, tmp_path):
     assert done.exit_code == 0
     for word in ("first", "+1.100", "-1.500", "veto", "harm", "met 1.00", "not 0.00"):
         assert word in done.stdout
-    assert "answer" not in done.stdout
+    assert "a good answer" not in done.stdout
 
 
 def test_score_prints_tables_that_fit_80_columns_and_says_why_a_response_has_no_score(url, tmp_path):
     path = tmp_path / "job.jsonl"
     criteria = [replace(c, id=f"{c.id}-{'long-' * 8}id") for c in RUBRIC.criteria]
     path.write_text(lines_of(item("wide", *"good", "", *"bad", rubric=m.RubricSpec(criteria=tuple(criteria)))))
-    done = promedical("score", path, "--url", url, COLUMNS="80")
+    done = promedical("score", path, "--url", url, "--details", COLUMNS="80")
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "response 4: empty_response: the response is empty" in done.stdout
-    assert [f"resp. {index}" in done.stdout for index in range(8)] == [index != 4 for index in range(8)]
+    assert [f"response {index}: rank" in done.stdout for index in range(8)] == [index != 4 for index in range(8)]
     assert done.stdout.count("not 0.00") + done.stdout.count("met 1.00") == 7 * len(criteria)
 
 
@@ -117,7 +122,7 @@ def test_score_reads_the_criteria_format_gzipped_and_keeps_to_the_limit(oracle, 
     done = promedical("score", path, "--url", url, "--limit", 1, "--format", "jsonl")
     assert done.exit_code == 0
     assert [outcome.id for outcome in outcomes(done.stdout)] == ["c1"]
-    (asked,) = oracle.seen[0].request.items
+    (asked,) = asked_of(oracle)[0].request.items
     assert asked.responses == ("good", "bad")
     assert [criterion.polarity for criterion in asked.rubric.criteria] == ["positive", "negative"]
     assert [criterion.weight for criterion in asked.rubric.criteria] == [5.0, None]
@@ -141,7 +146,7 @@ def test_score_means_by_a_labelled_file_what_the_other_readers_mean(file_format,
     path = tmp_path / "data.json"
     path.write_text(json.dumps(LABELLED[file_format], indent=1))
     promedical("score", path, "--url", url)
-    (asked,) = oracle.seen[0].request.items
+    (asked,) = asked_of(oracle)[0].request.items
     (prompt,) = labelled_data.read(path, responses_needed=False).prompts
     assert asked.id == prompt.id
     assert asked.prompt == prompt.turns
@@ -169,7 +174,7 @@ def test_score_reads_items_however_the_file_is_written(written_as, oracle, url, 
     asked = [item("a"), item("b", rubric=None, rubric_id="general")]
     path.write_bytes(written_as(lines_of(*asked)))
     promedical("score", path, "--url", url)
-    assert oracle.seen[0].request.items == tuple(asked)
+    assert [one for seen in asked_of(oracle) for one in seen.request.items] == asked
 
 
 def test_score_refuses_a_whole_request_since_it_would_lose_what_is_not_items(oracle, url, tmp_path):
@@ -196,7 +201,7 @@ def test_score_sends_its_options(oracle, url, job):
     words = ("--rubric-id", "general", "--base-rubric-id", "vetoes", "--truncation", "response_end", "--api-key", "k")
     pinned = ("--expected-fingerprint", "f1", "--priority", "bulk")
     promedical("score", job, "--url", url, *words, *pinned, "--limit", 1, "--timeout-s", 7)
-    (seen,) = oracle.seen
+    (seen,) = asked_of(oracle)
     (asked,) = seen.request.items
     assert (asked.rubric, asked.rubric_id, asked.base_rubric_id) == (None, "general", "vetoes")
     assert (seen.request.truncation, seen.request.expected_fingerprint) == ("response_end", "f1")
@@ -300,7 +305,7 @@ def test_an_output_that_cannot_be_put_in_place_is_one_line(url, job, tmp_path, m
     kept = Path(done.stderr.removeprefix(said).strip())
     assert len(kept.read_text().splitlines()) == len(job.read_text().splitlines())
     kept.unlink()
-    assert list(tmp_path.iterdir()) == [job]
+    assert set(tmp_path.iterdir()) == {job, tmp_path / "out.jsonl.partial"}
 
 
 def test_an_output_that_is_no_regular_file_is_written_to_and_stays_what_it_is(job, url, tmp_path):
@@ -333,21 +338,31 @@ def test_an_output_that_is_a_link_stays_one(job, url, tmp_path):
     assert len(outcomes((tmp_path / "real.jsonl").read_text())) == 70
 
 
-def test_a_late_failure_keeps_what_was_answered(oracle, url, job, tmp_path):
-    async def second_fails(request):
-        if request.items[0].id == "i64":
+def test_a_late_failure_keeps_what_was_answered_and_the_same_command_resumes(oracle, url, job, tmp_path):
+    async def last_fails(request):
+        if any(one.id == "i69" for one in request.items):
             await asyncio.sleep(0.2)
             raise Failure(ErrorCode.INTERNAL)
         return judged_by(judge)(request)
 
-    oracle.score, out = second_fails, tmp_path / "out.jsonl"
+    oracle.score, out = last_fails, tmp_path / "out.jsonl"
     done = promedical("score", job, "--url", url, "--out", out)
     assert done.exit_code == 3
-    assert "promedical: internal: said by the server" in done.stderr
-    assert f"64 of 70 items were answered; they are in {out}.partial" in done.stderr
     partial = tmp_path / "out.jsonl.partial"
-    assert [outcome.id for outcome in outcomes(partial.read_text())] == [f"i{n}" for n in range(64)]
+    kept = len(partial.read_text().splitlines()) - 1
+    assert 0 < kept < 70
+    assert "promedical: internal: said by the server" in done.stderr
+    assert f"{kept} of 70 items were answered; they are in {partial}, and the same command resumes" in done.stderr
     assert set(tmp_path.iterdir()) == {job, partial}
+
+    oracle.score = judged_by(judge)
+    oracle.seen.clear()
+    done = promedical("score", job, "--url", url, "--out", out)
+    assert done.exit_code == 0
+    assert f"resumes: {kept} of 70 items are kept" in done.stderr
+    assert sum(len(seen.request.items) for seen in asked_of(oracle)) == 70 - kept
+    assert [outcome.id for outcome in outcomes(out.read_text())] == [f"i{n}" for n in range(70)]
+    assert set(tmp_path.iterdir()) == {job, out}
 
 
 def test_a_call_that_fails_leaves_the_old_output_alone(oracle, url, job, tmp_path):
@@ -412,7 +427,7 @@ def test_rank_by_options(oracle, url, tmp_path):
     )
     assert done.exit_code == 1
     assert "best: none" in done.stdout
-    assert oracle.seen[0].request.rubric_id == "general"
+    assert asked_of(oracle)[0].request.rubric_id == "general"
 
 
 def test_rank_by_file(oracle, url, tmp_path):
@@ -425,9 +440,9 @@ def test_rank_by_file(oracle, url, tmp_path):
     done = promedical("rank", path, "--url", url)
     assert done.exit_code == 0
     assert "best: 1" in done.stdout
-    assert oracle.seen[0].request == asked
+    assert asked_of(oracle)[0].request == asked
     promedical("rank", path, "--url", url, "--expected-fingerprint", "f1", "--priority", "bulk")
-    assert oracle.seen[1].request == replace(asked, expected_fingerprint="f1", priority="bulk")
+    assert asked_of(oracle)[1].request == replace(asked, expected_fingerprint="f1", priority="bulk")
     done = promedical("rank", path, "--url", url, "--format", "jsonl")
     assert TypeAdapter(m.RankResponse).validate_json(done.stdout).best == (1,)
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 
 from promedical import messages as m
-from promedical.pins import written
 from promedical_client.address import Address
 from promedical_client.cli import doctor
 from promedical_client.cli import rubric as rubric_commands
 from promedical_client.cli.options import (
     BaseRubricId,
+    CallTimeoutS,
+    Columns,
     Cut,
+    Details,
     ExpectedFingerprint,
     ExpectedRubrics,
     Format,
@@ -31,9 +33,9 @@ from promedical_client.cli.options import (
     takes_reward,
     takes_weights,
 )
-from promedical_client.cli.output import check_standard_output, printed, results_file
+from promedical_client.cli.output import check_standard_output, printed
 from promedical_client.cli.program import run_program, takes_version
-from promedical_client.cli.session import SOME_FAILED, expected_errors, opened, partial_kept, progress
+from promedical_client.cli.session import SOME_FAILED, expected_errors, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,11 +45,11 @@ Asked = TypeVar("Asked", m.ScoreItem, m.RankRequest)
 EXIT_CODES: Final = (
     "Exit codes: 0 everything was scored; 1 some items or responses were not scored; 2 bad usage, or bad input, "
     "whether found here or by the service, or results that cannot be written; 3 the service cannot be reached, or "
-    "refused to answer; 141 whoever read the results went away."
+    "refused to answer; 130 interrupted; 141 whoever read the results went away."
 )
 OUT_HELP: Final = (
-    "Write outcomes to this file as JSON lines, in input order. If the service fails halfway, the outcomes so far are "
-    "written to OUT.partial, and the exit code is 3."
+    "Write outcomes to this file, in input order: .jsonl, .json, .csv or .parquet. Until the job is done, answers are "
+    "kept in OUT.partial, and the same command resumes."
 )
 
 ScoreOutput = Annotated[
@@ -78,8 +80,8 @@ def score(  # noqa: PLR0913 - one parameter per option
     file: Annotated[
         str,
         typer.Argument(
-            help="JSON lines or an array: items of the API, or labelled data (criteria, pairs, healthbench). May be "
-            "gzipped; - is stdin."
+            help="JSON lines, JSON, Parquet or CSV: items of the API, labelled data (criteria, pairs, healthbench), or "
+            "columns (see --column). May be gzipped; - is stdin."
         ),
     ],
     *,
@@ -94,36 +96,34 @@ def score(  # noqa: PLR0913 - one parameter per option
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
     output: ScoreOutput = None,
     truncation: Truncation = Cut.NONE,
-    timeout_s: TimeoutS = 600.0,
+    timeout_s: CallTimeoutS = 600.0,
+    columns: Columns = None,
+    details: Details = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Drop what an earlier run of this command has kept.")] = False,
 ) -> None:
-    """Score the items of a file."""
-    from promedical_client.jsonl import read_items  # noqa: PLC0415 - see `opened`
+    """Score the items of a file. Answers are kept as they come: a job that ended early resumes."""
+    from promedical_client.cli.scoring import Job, run_job, summary_of  # noqa: PLC0415 - see `opened`
+    from promedical_client.jsonl import read_items  # noqa: PLC0415
 
     pins = pins_of(expected_rubrics)
-    items = [_judged_by(item, rubric_id, base_rubric_id) for item in read_items(file, limit=limit)]
+    read = read_items(file, limit=limit, columns=columns or ())
+    items = [_judged_by(item, rubric_id, base_rubric_id) for item in read]
     if output or not out:
         check_standard_output()
-    with (
-        results_file(out) as results,
-        partial_kept(out, len(items)),
-        opened(address, timeout_s) as client,
-        progress("scoring") as on_progress,
-    ):
-        answer = client.score(
-            items,
-            **reward,
-            expected_fingerprint=expected_fingerprint,
-            priority=priority.value if priority else None,
-            truncation=truncation.value,
-            expected_rubrics=pins,
-            on_progress=on_progress,
-        )
-        results.extend(answer.items)
+    options = {
+        **reward,
+        "expected_fingerprint": expected_fingerprint,
+        "priority": priority.value if priority else None,
+        "truncation": truncation.value,
+        "expected_rubrics": pins,
+    }
+    scored = run_job(Job(items=items, options=options, timeout_s=timeout_s, out=out, fresh=fresh), address)
     if output or not out:
-        with printed(*answer.items):
-            _print_outcomes(answer.items, output or Format.TABLE)
-    _summarise(answer)
-    _exit_by(answer.items)
+        with printed(*scored.outcomes):
+            _print_outcomes(scored.outcomes, output or Format.TABLE, scored.info, details=details)
+    scored.kept.forget()
+    typer.echo(summary_of(scored, _counts(scored.outcomes)), err=True)
+    _exit_by(scored.outcomes)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -147,12 +147,13 @@ def rank(  # noqa: PLR0913 - one parameter per option
     truncation: Annotated[Cut | None, typer.Option(help="What may be cut from what is too long.")] = None,
     output: Output = Format.TABLE,
     timeout_s: TimeoutS = 120.0,
+    details: Details = False,
 ) -> None:
     """Put the responses to one prompt in order, best first."""
-    from promedical_client.jsonl import read_rank_request, to_json  # noqa: PLC0415 - see `opened`
+    from promedical_client.cli.result_files import marked_json, oracle_of  # noqa: PLC0415 - see `opened`
+    from promedical_client.jsonl import read_rank_request  # noqa: PLC0415
 
-    if (file is None) is (prompt is None or not response):
-        raise typer.BadParameter("give either FILE, or --prompt and at least one --response")
+    _check_question(file, prompt, response or [])
     asked = read_rank_request(file) if file else m.RankRequest(prompt=prompt or "", responses=tuple(response or ()))
     asked = _judged_by(asked, rubric_id, base_rubric_id)
     check_standard_output()
@@ -169,12 +170,13 @@ def rank(  # noqa: PLR0913 - one parameter per option
             truncation=truncation.value if truncation else asked.truncation,
             expected_rubrics=pins_of(expected_rubrics) or asked.expected_rubrics,
         )
+        info = client.model()
     outcome = m.ItemOutcome(id="rank", error=answer.error, result=answer.result)
     with printed(answer):
         if output is Format.JSONL:
-            typer.echo(to_json(answer))
+            typer.echo(marked_json(answer, oracle_of(info)))
         else:
-            _print_outcomes((outcome,), output)
+            _print_outcomes((outcome,), output, info, details=details)
             typer.echo(f"best: {', '.join(map(str, answer.best)) or 'none, nothing was scored'}")
     _exit_by((outcome,))
 
@@ -248,26 +250,30 @@ def _print_json(values: Iterable[object]) -> None:
         typer.echo(to_json(value))
 
 
-def _print_outcomes(outcomes: tuple[m.ItemOutcome, ...], output: Format) -> None:
+def _print_outcomes(outcomes: tuple[m.ItemOutcome, ...], output: Format, info: m.ModelInfo, *, details: bool) -> None:
     if output is Format.JSONL:
-        return _print_json(outcomes)
-    from promedical_client.cli import tables as cli_tables  # noqa: PLC0415 - see `opened`
+        from promedical_client.cli.result_files import marked_json, oracle_of  # noqa: PLC0415 - see `opened`
+
+        for outcome in outcomes:
+            typer.echo(marked_json(outcome, oracle_of(info)))
+        return
+    from promedical_client.cli.verdict_tables import outcome_tables  # noqa: PLC0415 - see `opened`
 
     console = _console()
-    for outcome in outcomes:
-        console.print(*cli_tables.item_tables(outcome), sep="\n")
-    return None
+    for each in outcome_tables(outcomes, info, console.width, details=details):
+        console.print(each)
 
 
-def _summarise(answer: m.ScoreResponse) -> None:
-    scored, failed = _counts(answer.items)
-    typer.echo(
-        f"{len(answer.items)} items: {scored} responses scored, {failed} items or responses failed, "
-        f"{answer.usage.tokens_computed:,} tokens computed, oracle {answer.model.fingerprint}",
-        err=True,
-    )
-    if answer.rubrics:
-        typer.echo(f"named rubrics: {written(answer.rubrics)}", err=True)
+def _check_question(file: str | None, prompt: str | None, responses: list[str]) -> None:
+    """Refuse a question that is given twice, or not whole."""
+    if file is not None and (prompt is not None or responses):
+        raise typer.BadParameter("FILE holds the prompt and the responses; leave out --prompt and --response")
+    if file is None and prompt is None and not responses:
+        raise typer.BadParameter("nothing to rank: give FILE, or --prompt and at least one --response")
+    if file is None and prompt is None:
+        raise typer.BadParameter("--prompt is missing: the question that the responses answer")
+    if file is None and not responses:
+        raise typer.BadParameter("--response is missing: give it once per response to --prompt")
 
 
 def _counts(outcomes: tuple[m.ItemOutcome, ...]) -> tuple[int, int]:

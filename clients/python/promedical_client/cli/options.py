@@ -48,6 +48,24 @@ class Mode(StrEnum):
 
 
 TimeoutS = Annotated[float, typer.Option(min=0.001, help="Seconds for the whole command, including retries.")]
+CallTimeoutS = Annotated[
+    float,
+    typer.Option(
+        min=0.001,
+        help="Seconds for one call, including retries. A job makes as many calls as it takes, and cuts them so that "
+        "each ends well before this.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="NAME=COLUMN",
+        help="Which column holds what, such as prompt=question; NAME is id, prompt, response (once per column), "
+        "responses, criteria, rubric, rubric_id or base_rubric_id. Repeatable.",
+    ),
+]
+Details = Annotated[bool, typer.Option("--details", help="Show every criterion of every response in tables.")]
 RubricId = Annotated[str | None, typer.Option(help="Judge by this named rubric, instead of the criteria in the input.")]
 BaseRubricId = Annotated[str | None, typer.Option(help="Add the criteria of this named rubric.")]
 UnscoredReward = Annotated[

@@ -10,10 +10,10 @@ import select
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import typer
 
@@ -25,6 +25,12 @@ _CLOSED: Final = 141
 _NAME: Final = "standard output"
 _OF_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EROFS})
 """How a write fails where opening the file did not."""
+
+
+Write: TypeAlias = Callable[[Sequence[Any]], None]
+"""Writes all results."""
+Opening: TypeAlias = Callable[[Path], AbstractContextManager[Write]]
+"""Opens a file for results."""
 
 
 class OutputError(DataError):
@@ -99,27 +105,39 @@ def printed(*values: object) -> Iterator[None]:
 
 
 @contextmanager
-def results_file(path: Path | None) -> Iterator[list[object]]:
-    """A list whose values are written to a file as JSON lines when the block ends well.
+def lines_file(path: Path) -> Iterator[Write]:
+    """A file that values are written to as JSON lines.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `session.opened`
+    from promedical_data.files import output_file  # noqa: PLC0415
+
+    with output_file(path) as stream:
+        yield lambda values: stream.writelines(f"{to_json(value)}\n" for value in values)
+
+
+@contextmanager
+def results_file(path: Path | None, opening: Opening = lines_file) -> Iterator[list[Any]]:
+    """A list whose values are written to a file when the block ends well.
 
     If the file cannot be written after all, they are kept in another.
 
     Args:
         path: The file, which is opened first; None for none.
+        opening: Opens it.
 
     Raises:
         DataError: The file cannot be opened.
         OutputError: It was not written.
     """
-    from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `session.opened`
-    from promedical_data.files import output_file  # noqa: PLC0415
-
-    results: list[object] = []
+    results: list[Any] = []
     try:
-        with output_file(path) if path else nullcontext() as stream:
+        with opening(path) if path else nullcontext() as write:
             yield results
-            if stream is not None:
-                stream.writelines(f"{to_json(value)}\n" for value in results)
+            if write is not None:
+                write(results)
     except DataError as error:
         if not results:
             raise

@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
 from promedical_client.address import Address
-from promedical_client.cli.output import results_file
-from promedical_client.errors import InvalidRequestError, NotFoundError, PromedicalError
+from promedical_client.errors import DeadlineError, InvalidRequestError, NotFoundError, PromedicalError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from promedical_client.cli.progress import Advance
     from promedical_client.sync import Client
 
 SOME_FAILED: Final = 1
 _BAD_INPUT: Final = 2
 _REFUSED: Final = 3
+_INTERRUPTED: Final = 130
 
 _MAX_ATTEMPTS: Final = 5
 """Fewer than in a program: people at a terminal should learn of a wrong URL within seconds."""
@@ -45,35 +46,44 @@ def expected_errors() -> Iterator[None]:
 
     try:
         yield
-    except (DataError, InvalidRequestError, NotFoundError) as error:
+    except DataError as error:
         fail("promedical", error, _BAD_INPUT)
-    except PromedicalError as error:
-        fail("promedical", error, _REFUSED)
+    except (PromedicalError, KeyboardInterrupt) as error:
+        ended(error)
 
 
-@contextmanager
-def partial_kept(out: Path | None, asked: int) -> Iterator[None]:
-    """If a call fails halfway, write what was answered to a file beside `out`."""
-    try:
-        yield
-    except PromedicalError as error:
-        if out is None or not error.partial:
-            raise
-        typer.echo(f"promedical: {error}", err=True)
-        beside = out.with_name(f"{out.name}.partial")
-        with results_file(beside) as results:
-            results.extend(error.partial)
-        typer.echo(f"promedical: {len(error.partial)} of {asked} items were answered; they are in {beside}", err=True)
-        raise typer.Exit(_REFUSED) from None
+def ended(error: PromedicalError | KeyboardInterrupt, then: str = "") -> NoReturn:
+    """End the program by what ended its call.
+
+    Args:
+        error: What it was.
+        then: What to do about it.
+
+    Raises:
+        typer.Exit: Always.
+    """
+    said, code = str(error), _REFUSED
+    if isinstance(error, KeyboardInterrupt):
+        said, code = "stopped", _INTERRUPTED
+    elif isinstance(error, InvalidRequestError | NotFoundError):
+        code = _BAD_INPUT
+    elif isinstance(error, DeadlineError):
+        said = said.replace("timeout_s", "--timeout-s")
+    fail("promedical", f"{said}; {then}" if then else said, code)
+
+
+def stderr_console() -> "Console":
+    """Standard error, for what is not a result."""
+    from rich.console import Console  # noqa: PLC0415 - see `opened`
+
+    return Console(stderr=True)
 
 
 def progress(title: str) -> "AbstractContextManager[Advance]":
     """A bar on standard error where that is a terminal."""
-    from rich.console import Console  # noqa: PLC0415 - see `opened`
+    from promedical_client.cli.progress import progress_bar  # noqa: PLC0415 - see `opened`
 
-    from promedical_client.cli.progress import progress_bar  # noqa: PLC0415
-
-    return progress_bar(Console(stderr=True), title)
+    return progress_bar(stderr_console(), title)
 
 
 def fail(program: str, error: object, code: int) -> NoReturn:

@@ -1,0 +1,136 @@
+"""What is wrong with nested settings or rows, in one sentence: pydantic's complaint, at the place that people see.
+
+Pydantic complains about every branch of a union and about each field apart. Here one complaint is chosen: a misspelt
+field before the field that is therefore missing, and the branch of a union that was meant. Values are not quoted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+from pydantic import ValidationError
+
+_UNKNOWN: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
+_MISSING: Final = frozenset({"missing", "missing_argument", "missing_keyword_only_argument"})
+_ALIKE: Final = 0.6
+
+_PLAIN: Final = {
+    "a valid tuple": "expected a list",
+    "a valid string": "expected a string",
+    "a valid integer": "expected a whole number",
+    "a valid number": "expected a number",
+    "a valid boolean": "expected true or false",
+    "a dictionary or an instance": "expected a section of settings",
+}
+"""What pydantic says in the words of Python, in those of files."""
+
+Loc = Sequence[int | str]
+
+
+def first_fault(error: ValidationError, shape: Any) -> str:
+    """The fault to mend first, with its place: `optimisation.epoch: is unknown; did you mean epochs?`.
+
+    Args:
+        error: What pydantic found.
+        shape: The type that was expected, of frozen dataclasses.
+    """
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    chosen = min(details, key=lambda each: (each["type"] not in _UNKNOWN, -_meant(each["loc"], shape)))
+    loc, kind = chosen["loc"], chosen["type"]
+    if kind in _UNKNOWN:
+        path, there = _walked(loc[:-1], shape)
+        return f"{_joined(path, loc[-1])}: {_unknown(str(loc[-1]), there, shape)}"
+    path, there = _walked(loc, shape)
+    if kind in _MISSING:
+        return f"{path}: is missing"
+    rivals = [each for each in details if each["loc"][:-1] == loc[:-1] and each["type"] not in _UNKNOWN]
+    if len(rivals) > 1 and all(_is_tag(each["loc"], shape) for each in rivals):
+        return f"{path}: expected {_said(_walked(loc[:-1], shape)[1])}"
+    return f"{path}: {_words(chosen['msg'])}" if path else _words(chosen["msg"])
+
+
+def _meant(loc: Loc, shape: Any) -> int:
+    """How deep a complaint goes: the branch of a union that was meant is the one with a complaint inside it."""
+    return len(loc) if not _is_tag(loc, shape) else 0
+
+
+def _is_tag(loc: Loc, shape: Any) -> bool:
+    """Whether the last part names a branch of a union, not a field."""
+    return bool(loc) and isinstance(loc[-1], str) and _walked(loc, shape)[0] == _walked(loc[:-1], shape)[0]
+
+
+def _walked(loc: Loc, shape: Any) -> tuple[str, Any]:
+    """The path as people write it, and the type there."""
+    path = ""
+    for part in loc:
+        inner = next((found for each in _branches(shape) if (found := _inside(each, part)) is not None), None)
+        if inner is None:
+            shape = next((each for each in _branches(shape) if _name(each) == part), shape)
+            continue
+        path, shape = _joined(path, part), inner
+    return path, shape
+
+
+def _branches(shape: Any) -> tuple[Any, ...]:
+    return get_args(shape) if get_origin(shape) in {Union, UnionType} else (shape,)
+
+
+def _inside(shape: Any, part: int | str) -> Any:
+    """The type of an element, or of a field; None if there is none of this name."""
+    origin, arguments = get_origin(shape), get_args(shape)
+    if isinstance(part, int):
+        return arguments[0] if origin in {tuple, list} else None
+    if origin is dict:
+        return arguments[1]
+    return get_type_hints(shape).get(part) if is_dataclass(shape) else None
+
+
+def _name(shape: Any) -> str:
+    return (
+        shape.__name__ if isinstance(shape, type) and get_origin(shape) is None else str(shape).replace("typing.", "")
+    )
+
+
+def _joined(path: str, part: int | str) -> str:
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    return f"{path}.{part}" if path else part
+
+
+def _unknown(name: str, there: Any, shape: Any) -> str:
+    known = [field.name for each in _branches(there) if is_dataclass(each) for field in fields(each)]
+    near = get_close_matches(name, known, n=1, cutoff=_ALIKE)
+    if near:
+        return f"is unknown; did you mean {near[0]}?"
+    homes = list(_homes(name, shape, ""))
+    if homes:
+        return f"is unknown here; it belongs to {' or '.join(homes)}"
+    return f"is unknown; expected one of {', '.join(known)}" if known else "is unknown"
+
+
+def _homes(name: str, shape: Any, path: str) -> Sequence[str]:
+    """The sections that have a field of this name."""
+    found = []
+    for each in _branches(shape):
+        for field, hint in (get_type_hints(each) if is_dataclass(each) else {}).items():
+            inner = next((one for one in _branches(hint) if is_dataclass(one)), None)
+            if inner is not None and name in get_type_hints(inner):
+                found.append(_joined(path, field))
+            found += _homes(name, inner, _joined(path, field)) if inner is not None else []
+    return found
+
+
+def _words(message: str) -> str:
+    message = message.removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    return next((words for pattern, words in _PLAIN.items() if pattern in message), message)
+
+
+def _said(shape: Any) -> str:
+    words = {str: "a string", NoneType: "null"}
+    return " or ".join(words.get(each) or _sequence(each) for each in _branches(shape))
+
+
+def _sequence(shape: Any) -> str:
+    return f"a list of {_name(get_args(shape)[0])}" if get_origin(shape) in {tuple, list} else _name(shape)

@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 _UNKNOWN: Final = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _MISSING: Final = frozenset({"missing", "missing_argument", "missing_keyword_only_argument"})
@@ -37,28 +38,34 @@ def first_fault(error: ValidationError, shape: Any) -> str:
         shape: The type that was expected, of frozen dataclasses.
     """
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    chosen = min(details, key=lambda each: (each["type"] not in _UNKNOWN, -_meant(each["loc"], shape)))
+    inner = [each["loc"] for each in details if not _is_tag(each, shape)]
+    meant = [each for each in details if not (_is_tag(each, shape) and _is_around(each["loc"][:-1], inner))]
+    chosen = next((each for each in meant if each["type"] in _UNKNOWN and _hint(each["loc"], shape)), meant[0])
     loc, kind = chosen["loc"], chosen["type"]
     if kind in _UNKNOWN:
         path, there = _walked(loc[:-1], shape)
-        return f"{_joined(path, loc[-1])}: {_unknown(str(loc[-1]), there, shape)}"
+        known = f"expected one of {', '.join(_fields(there))}"
+        return f"{_joined(path, loc[-1])}: is unknown{_hint(loc, shape) or f'; {known}'}"
     path, there = _walked(loc, shape)
     if kind in _MISSING:
         return f"{path}: is missing"
     rivals = [each for each in details if each["loc"][:-1] == loc[:-1] and each["type"] not in _UNKNOWN]
-    if len(rivals) > 1 and all(_is_tag(each["loc"], shape) for each in rivals):
+    if len(rivals) > 1 and all(_is_tag(each, shape) for each in rivals):
         return f"{path}: expected {_said(_walked(loc[:-1], shape)[1])}"
     return f"{path}: {_words(chosen['msg'])}" if path else _words(chosen["msg"])
 
 
-def _meant(loc: Loc, shape: Any) -> int:
-    """How deep a complaint goes: the branch of a union that was meant is the one with a complaint inside it."""
-    return len(loc) if not _is_tag(loc, shape) else 0
+def _is_around(loc: Loc, others: Sequence[Loc]) -> bool:
+    """Whether a complaint stands inside this place: then the branch of its union was meant."""
+    return any(len(other) > len(loc) and tuple(other[: len(loc)]) == tuple(loc) for other in others)
 
 
-def _is_tag(loc: Loc, shape: Any) -> bool:
-    """Whether the last part names a branch of a union, not a field."""
-    return bool(loc) and isinstance(loc[-1], str) and _walked(loc, shape)[0] == _walked(loc[:-1], shape)[0]
+def _is_tag(detail: ErrorDetails, shape: Any) -> bool:
+    """Whether the last part of a place names a branch of a union, not a field."""
+    loc = detail["loc"]
+    if detail["type"] in _UNKNOWN or not loc or not isinstance(loc[-1], str):
+        return False
+    return _walked(loc, shape)[0] == _walked(loc[:-1], shape)[0]
 
 
 def _walked(loc: Loc, shape: Any) -> tuple[str, Any]:
@@ -99,15 +106,18 @@ def _joined(path: str, part: int | str) -> str:
     return f"{path}.{part}" if path else part
 
 
-def _unknown(name: str, there: Any, shape: Any) -> str:
-    known = [field.name for each in _branches(there) if is_dataclass(each) for field in fields(each)]
-    near = get_close_matches(name, known, n=1, cutoff=_ALIKE)
+def _hint(loc: Loc, shape: Any) -> str:
+    """What was meant by an unknown field: one that fits this place, or the place that it fits."""
+    name, there = str(loc[-1]), _walked(loc[:-1], shape)[1]
+    near = get_close_matches(name, _fields(there), n=1, cutoff=_ALIKE)
     if near:
-        return f"is unknown; did you mean {near[0]}?"
-    homes = list(_homes(name, shape, ""))
-    if homes:
-        return f"is unknown here; it belongs to {' or '.join(homes)}"
-    return f"is unknown; expected one of {', '.join(known)}" if known else "is unknown"
+        return f"; did you mean {near[0]}?"
+    homes = _homes(name, shape, "")
+    return f" here; it belongs to {' or '.join(homes)}" if homes else ""
+
+
+def _fields(shape: Any) -> list[str]:
+    return [field.name for each in _branches(shape) if is_dataclass(each) for field in fields(each)]
 
 
 def _homes(name: str, shape: Any, path: str) -> Sequence[str]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,7 +19,9 @@ from promedical_trainer.rm import Until
 if TYPE_CHECKING:
     from promedical_trainer.rm.recipe import RmRecipe
     from promedical_trainer.rm.run import Run
+    from promedical_trainer.runs.recipe_files import RecipeBook
 
+Settings = TypeVar("Settings")
 Ablation = Literal["no-criteria", "no-safety", "pairwise-only", "pointwise-only"]
 
 _OVERRIDES: Final[dict[Ablation, str]] = {
@@ -69,24 +71,27 @@ def rm(
     shrink: Annotated[bool, typer.Option("--shrink", help="Train a tiny copy of the recipe's architecture.")] = False,
 ) -> None:
     """Train a reward model. The result is a calibrated bundle: `promedical-serve --model OUTPUT/bundle` serves it."""
-    from promedical_data.errors import DataError  # noqa: PLC0415
-    from promedical_model.bundle.manifest import BundleError  # noqa: PLC0415
-    from promedical_trainer.rm.calibration import CalibrationError  # noqa: PLC0415
-    from promedical_trainer.rm.recipe import RecipeError, load_rm_recipe  # noqa: PLC0415
-    from promedical_trainer.rm.run import Run  # noqa: PLC0415
-    from promedical_trainer.runs.progress import Deadline, TimeUpError  # noqa: PLC0415
+    from promedical_trainer.rm.recipe import RM_RECIPES  # noqa: PLC0415
 
     console = Console(stderr=True)
     settings = [*(overrides or []), *([_OVERRIDES[ablation]] if ablation else [])]
+    chosen = _loaded(RM_RECIPES, recipe, settings)
+
+    from promedical_data.errors import DataError  # noqa: PLC0415 - what is below loads torch
+    from promedical_model.bundle.manifest import BundleError  # noqa: PLC0415
+    from promedical_trainer.rm.calibration import CalibrationError  # noqa: PLC0415
+    from promedical_trainer.rm.run import Run  # noqa: PLC0415
+    from promedical_trainer.runs.progress import Deadline, TimeUpError  # noqa: PLC0415
+    from promedical_trainer.runs.recipe_files import RecipeError  # noqa: PLC0415
+
     try:
-        chosen = load_rm_recipe(recipe, settings)
         if plan:
             _print_plan(chosen, Console())
         else:
             run = Run(recipe=chosen, data=data, output=output, console=console, shrink=shrink, until=until)
             _train(replace(run, deadline=Deadline.after(minutes)))
     except (RecipeError, DataError, BundleError, CalibrationError) as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        _print_error(console, error)
         raise typer.Exit(UNCALIBRATED if isinstance(error, CalibrationError) else 2) from error
     except TimeUpError as error:
         console.print(str(error), markup=False, highlight=False)
@@ -105,7 +110,7 @@ def _expected_errors_of_grpo() -> Iterator[None]:
     try:
         yield
     except (RecipeError, DataError, OracleError) as error:
-        _console().print(f"error: {error}", style="red", markup=False, highlight=False)
+        _print_error(_console(), error)
         raise typer.Exit(2) from error
     except (OracleUnreachableError, OracleLostError, TimeUpError) as error:
         _console().print(str(error), markup=False, highlight=False)
@@ -143,12 +148,11 @@ def drills(
     try:
         make_drills(run)
     except DataError as error:
-        run.console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        _print_error(run.console, error)
         raise typer.Exit(2) from error
 
 
 @app.command()
-@_expected_errors_of_grpo()
 @takes_address("oracle", whose="oracle", default=Parameter.empty)
 def grpo(
     *,
@@ -164,20 +168,39 @@ def grpo(
 ) -> None:
     """Train a policy by GRPO against a running oracle, whose fingerprint is pinned for the whole run."""
     from promedical_trainer.grpo.recipe import GRPO_RECIPES  # noqa: PLC0415
-    from promedical_trainer.grpo.run import Run, train_policy  # noqa: PLC0415
-    from promedical_trainer.runs.progress import Deadline  # noqa: PLC0415
 
-    run = Run(
-        recipe=GRPO_RECIPES.load(recipe, overrides or []),
-        oracle=address,
-        allow_fake=allow_fake,
-        data=data,
-        output=output,
-        console=_console(),
-        deadline=Deadline.after(minutes),
-    )
-    page = train_policy(run)
-    run.console.print(f"policy: {run.policy}\nsummary: {page}", markup=False, highlight=False)
+    chosen = _loaded(GRPO_RECIPES, recipe, overrides or [])
+    with _expected_errors_of_grpo():
+        from promedical_trainer.grpo.run import Run, train_policy  # noqa: PLC0415 - loads torch
+        from promedical_trainer.runs.progress import Deadline  # noqa: PLC0415
+
+        run = Run(
+            recipe=chosen,
+            oracle=address,
+            allow_fake=allow_fake,
+            data=data,
+            output=output,
+            console=_console(),
+            deadline=Deadline.after(minutes),
+        )
+        page = train_policy(run)
+        run.console.print(f"policy: {run.policy}\nsummary: {page}", markup=False, highlight=False)
+
+
+def _loaded(book: "RecipeBook[Settings]", name: str, overrides: list[str]) -> Settings:
+    """A recipe; what is wrong with it is said before anything heavy is loaded."""
+    from promedical_trainer.runs.recipe_files import RecipeError  # noqa: PLC0415
+
+    try:
+        return book.load(name, overrides)
+    except RecipeError as error:
+        _print_error(_console(), error)
+        raise typer.Exit(2) from error
+
+
+def _print_error(console: Console, error: Exception) -> None:
+    """One line: a terminal wraps it, and a log keeps it whole."""
+    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _console() -> Console:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from promedical.rubric import Dimension
+from promedical_trainer.rm.loss_weights import LossWeights
 from promedical_trainer.rm.objective import Loss, Targets, eci_loss
-from promedical_trainer.rm.passes import LossWeights
 
 
 def targets(**changes: Any) -> Targets:

@@ -22,8 +22,9 @@ from promedical_trainer.rm import throughput
 from promedical_trainer.rm.backbone import trainable_model
 from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.expansion import Expansion, Group
+from promedical_trainer.rm.loss_weights import LossWeights
 from promedical_trainer.rm.objective import eci_loss
-from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
+from promedical_trainer.rm.passes import Pass, step_passes
 from promedical_trainer.rm.recipe import Adapter, RecipeError
 from promedical_trainer.rm.throughput import measure
 

@@ -114,7 +114,7 @@ def test_override_with_a_key_twice_is_refused():
 def test_file_may_merge_a_mapping_and_replace_its_keys(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("a: &a {name: x, licence: y}\n<<: *a\nname: z\n")
-    with pytest.raises(RecipeError, match="description: Field required"):
+    with pytest.raises(RecipeError, match="description: is missing"):
         load_rm_recipe(str(path))
 
 

@@ -59,12 +59,7 @@ def pin_oracle(folder: Path, address: Address, settings: Oracle, *, allow_fake: 
         OracleError: It is another oracle, runs the fake engine, or refuses this client.
         OracleUnreachableError: Nobody answered in time.
     """
-    pin = _introduced(address, settings)
-    if pin.status == "fake" and not allow_fake:
-        raise OracleError(
-            f"oracle {address.url}: is the fake engine, whose numbers are a hash of the text; serve a model "
-            "(promedical-serve --model ...), or give --allow-fake to see that a run works"
-        )
+    pin = introduced(address, settings, allow_fake=allow_fake)
     path = folder / _PIN
     if not path.is_file():
         write_atomically(path, json.dumps(asdict(pin), indent=1) + "\n")
@@ -92,7 +87,23 @@ def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
     )
 
 
-def _introduced(address: Address, settings: Oracle) -> Pin:
+def introduced(address: Address, settings: Oracle, *, allow_fake: bool = False) -> Pin:
+    """Ask the oracle who it is.
+
+    Raises:
+        OracleError: It runs the fake engine, or refuses this client.
+        OracleUnreachableError: Nobody answered in time.
+    """
+    pin = _asked(address, settings)
+    if pin.status == "fake" and not allow_fake:
+        raise OracleError(
+            f"oracle {address.url}: is the fake engine, whose numbers are a hash of the text; serve a model "
+            "(promedical-serve --model ...), or give --allow-fake to see that a run works"
+        )
+    return pin
+
+
+def _asked(address: Address, settings: Oracle) -> Pin:
     try:
         with Client(address, timeout_s=settings.start_timeout_s, max_attempts=_AS_LONG_AS_IT_TAKES) as client:
             info = client.model()

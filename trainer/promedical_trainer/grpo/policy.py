@@ -69,7 +69,7 @@ def make_tiny_policy(folder: Path, *, seed: int = 0) -> None:
         return
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
-    tokenizer = _byte_tokenizer()
+    tokenizer = tiny_tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model: Any = AutoModelForCausalLM.from_config(_tiny(tokenizer))  # type: ignore[no-untyped-call]
@@ -93,7 +93,8 @@ def _tiny(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
     )
 
 
-def _byte_tokenizer() -> PreTrainedTokenizerFast:
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of the tiny policy, which its folder will hold."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pieces = {piece: index for index, piece in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(vocab=pieces, merges=[]))

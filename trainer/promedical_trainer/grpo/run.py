@@ -23,8 +23,8 @@ from promedical_client.integrations import Grader
 from promedical_data.report_tables import describe
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.held_out import HeldOut, chosen, compare, judged, write_answers
-from promedical_trainer.grpo.oracle import Pin, grader_of, pin_oracle
-from promedical_trainer.grpo.policy import check_switch, make_tiny_policy, read_tokenizer
+from promedical_trainer.grpo.oracle import Pin, grader_of, introduced, pin_oracle
+from promedical_trainer.grpo.policy import check_switch, make_tiny_policy, read_tokenizer, tiny_tokenizer
 from promedical_trainer.grpo.prompts import PromptRows, read_prompts
 from promedical_trainer.grpo.recipe import GRPO_RECIPES, TINY, GrpoRecipe
 from promedical_trainer.grpo.reward import Failures, oracle_reward
@@ -93,17 +93,25 @@ def train_policy(run: Run) -> Path:
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading and saving; the run has one of its own
     processes(run.recipe.optimisation.ranks_timeout_s)
     check_launched()
+    on_main_process(lambda: GRPO_RECIPES.check(run.output, run.recipe))
+    tokenizer, prompts = _inputs(run)
     with ExitStack() as held:
-        _train_and_sum_up(run, on_main_process(lambda: _begin(run, held)))
+        pin = on_main_process(lambda: _begin(run, held))
+        _train_and_sum_up(run, pin, tokenizer, prompts)
     return run.output / PAGE
 
 
-def _train_and_sum_up(run: Run, pin: Pin) -> None:
-    tokenizer = read_tokenizer(run.base)
+def _inputs(run: Run) -> tuple[PreTrainedTokenizerBase, PromptRows]:
+    """The policy's tokenizer and the prompts; the folder of the run is not needed yet."""
+    tokenizer = tiny_tokenizer() if run.recipe.policy == TINY else read_tokenizer(run.base)
     check_switch(tokenizer, run.recipe.generation)
     prompts = read_prompts(run.data, run.recipe.prompts, tokenizer)
-    _show(run, pin, prompts)
     _check_enough(run.recipe, prompts)
+    return tokenizer, prompts
+
+
+def _train_and_sum_up(run: Run, pin: Pin, tokenizer: PreTrainedTokenizerBase, prompts: PromptRows) -> None:
+    _show(run, pin, prompts)
     on_main_process(lambda: record_lineage(run.output, run.training, run.data, prompts.reports))
     steps = run.recipe.optimisation.steps
     if on_main_process(lambda: checkpoint_state(run.training).steps) < steps:
@@ -137,6 +145,7 @@ def _begin(run: Run, held: ExitStack) -> Pin:
             "DeepSpeed makes its step while it computes gradients, so that a step without rewards could not be left "
             "out; launch with fsdp.yaml"
         )
+    introduced(run.oracle, run.recipe.oracle, allow_fake=run.allow_fake)
     held.enter_context(GRPO_RECIPES.claimed(run.output, run.recipe))
     pin = pin_oracle(run.output, run.oracle, run.recipe.oracle, allow_fake=run.allow_fake)
     if run.recipe.policy == TINY:

@@ -22,8 +22,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm.encoding import EncodedPrompts
 from promedical_trainer.rm.expansion import Group
+from promedical_trainer.rm.loss_weights import LossWeights
 from promedical_trainer.rm.objective import eci_loss
-from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
+from promedical_trainer.rm.passes import Pass, step_passes
 from promedical_trainer.runs.recipe_files import RecipeError
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from promedical_trainer.rm.expansion import Expansion
-from promedical_trainer.rm.passes import LossWeights
+from promedical_trainer.rm.loss_weights import LossWeights
 from promedical_trainer.runs.adapter import Adapter
 from promedical_trainer.runs.recipe_files import Precision, RecipeBook, RecipeError, check_amounts, check_counts
 

@@ -75,10 +75,14 @@ class Run:
         return self.output / "bundle"
 
     @property
+    def is_tiny(self) -> bool:
+        """Whether the base is a tiny copy, which is made in the folder."""
+        return self.shrink or self.recipe.base == TINY
+
+    @property
     def base(self) -> str:
         """The base model, as a name or a folder."""
-        tiny = self.shrink or self.recipe.base == TINY
-        return str(self.output / "base") if tiny else self.recipe.base
+        return str(self.output / "base") if self.is_tiny else self.recipe.base
 
     @property
     def trained(self) -> RmRecipe:
@@ -125,15 +129,17 @@ def train_reward_model(run: Run) -> Path:
         TimeUpError: The deadline passed; the same call resumes there.
     """
     check_launched()
+    on_main_process(lambda: RM_RECIPES.check(run.output, run.named))
+    read = read_splits(run.data, run.recipe.data)
+    base = None if run.is_tiny else _base(run)
     with ExitStack() as held:
-        on_main_process(lambda: _claim(run, held))
-        _train_and_evaluate(run)
+        on_main_process(lambda: _claim(run, held))  # the inputs are there: a wrong path leaves no folder behind
+        _train_and_evaluate(run, read, base or _base(run))
     return run.bundle
 
 
-def _train_and_evaluate(run: Run) -> None:
-    base = _base(run)
-    splits = readable(read_splits(run.data, run.recipe.data), base.renderer())
+def _train_and_evaluate(run: Run, read: Splits, base: Bundle) -> None:
+    splits = readable(read, base.renderer())
     hardware = on_main_process(lambda: record_lineage(run.output, run.checkpoints, run.data, splits.reports))
     _show(run, splits)
     facts = _train_stage(run, splits, base, hardware)
@@ -151,7 +157,7 @@ def _base(run: Run) -> Bundle:
 def _claim(run: Run, held: ExitStack) -> None:
     """Claim the folder for this run, or check that it belongs to it."""
     held.enter_context(RM_RECIPES.claimed(run.output, run.named))
-    if run.base != run.recipe.base:
+    if run.is_tiny:
         make_tiny_base(Path(run.base), decoder_config(run.recipe))
 
 

@@ -20,8 +20,9 @@ from promedical_model.tree.token_tree import Tokens
 from promedical_model.tree.tree_model import TreeModel
 from promedical_trainer.rm.encoding import encode
 from promedical_trainer.rm.expansion import Group
+from promedical_trainer.rm.loss_weights import LossWeights
 from promedical_trainer.rm.objective import Targets, eci_loss
-from promedical_trainer.rm.passes import LossWeights, Pass, step_passes
+from promedical_trainer.rm.passes import Pass, step_passes
 
 FLAT_SEQUENCES: Final = 4
 """The most sequences of a flat batch; one criterion of many responses may have more. Activations of the default model

@@ -1,9 +1,10 @@
 """The adapter that a recipe may train instead of all weights."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from peft import LoraConfig
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 _STRICT: Final = {"extra": "forbid"}
 
@@ -26,8 +27,10 @@ class Adapter:
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     layers: tuple[int, ...] | None = None
 
-    def lora(self, **others: Any) -> LoraConfig:
+    def lora(self, **others: Any) -> "LoraConfig":
         """The adapter as peft's configuration."""
+        from peft import LoraConfig  # noqa: PLC0415 - recipes are read before torch is loaded
+
         return LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
@@ -11,6 +12,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from promedical_data.faults import first_fault
 from promedical_data.files import is_draft, write_atomically
 from promedical_data.plain_yaml import RepeatedKeyError, read_plain_yaml
 
@@ -59,6 +61,7 @@ class RecipeBook(Generic[T]):
 
     def __init__(self, kind: str, settings: type[T]) -> None:
         self._kind = kind
+        self._settings = settings
         self._adapter: TypeAdapter[T] = TypeAdapter(settings)
 
     @property
@@ -79,9 +82,7 @@ class RecipeBook(Generic[T]):
         try:
             return self._adapter.validate_python(tree)
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(map(str, problem["loc"])) or "the recipe"
-            raise RecipeError(f"recipe {name}: {where}: {problem['msg']}") from error
+            raise RecipeError(f"recipe {name}: {first_fault(error, self._settings)}") from error
 
     def dump(self, recipe: T) -> str:
         """The recipe as YAML, with every default written out."""
@@ -100,31 +101,44 @@ class RecipeBook(Generic[T]):
             raise RecipeError(f"{folder}: cannot be made a folder ({error.strerror}); give another --output") from error
         try:
             with FileLock(folder / _LOCK, timeout=0):
-                self._claim(folder, self.dump(recipe))
+                self._claim(folder, recipe)
                 yield
         except Timeout:
             message = f"{folder}: another process trains in it; wait until it ends, or give another --output"
             raise RecipeError(message) from None
 
-    def _claim(self, folder: Path, text: str) -> None:
+    def check(self, folder: Path, recipe: T) -> None:
+        """Look whether a folder can be this recipe's run, and leave it as it is: its inputs are still to be read.
+
+        Raises:
+            RecipeError: The folder holds something else.
+        """
         path = folder / _RECIPE
-        if path.is_file() and path.read_text(encoding="utf-8") != text:
-            raise RecipeError(f"{folder}: holds a run of another recipe; give another --output, or remove it")
-        if not path.is_file():
-            if any(each.name != _LOCK and not is_draft(each) for each in folder.iterdir()):
+        try:
+            is_run, is_folder = path.is_file(), folder.is_dir()
+            if is_run and path.read_text(encoding="utf-8") != self.dump(recipe):
+                raise RecipeError(f"{folder}: holds a run of another recipe; give another --output, or remove it")
+            if folder.exists() and not is_folder:
+                raise RecipeError(f"{folder}: is a file; give a folder as --output")
+            if is_folder and not is_run and any(each.name != _LOCK and not is_draft(each) for each in folder.iterdir()):
                 raise RecipeError(f"{folder}: is not empty and holds no run; give another --output")
-            write_atomically(path, text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{folder}: cannot be looked at ({error}); give another --output") from error
+
+    def _claim(self, folder: Path, recipe: T) -> None:
+        self.check(folder, recipe)
+        if not (folder / _RECIPE).is_file():
+            write_atomically(folder / _RECIPE, self.dump(recipe))
 
     def _read(self, name: str) -> dict[str, Any]:
         path = Path(name)
         source = path if path.suffix in {".yaml", ".yml"} else _FOLDER / f"{name}.yaml"
         try:
-            tree = read_plain_yaml(source.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            known = ", ".join(self.names)
-            raise RecipeError(
-                f"recipe {name}: cannot be read; give a path to a .yaml file in UTF-8 or one of {known}"
-            ) from error
+            text = source.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"recipe {name}: {self._unread(name, error, is_path=source is path)}") from error
+        try:
+            tree = read_plain_yaml(text)
         except RepeatedKeyError as error:
             raise RecipeError(f"recipe {name}: {error}") from error
         except (yaml.YAMLError, RecursionError) as error:
@@ -132,6 +146,17 @@ class RecipeBook(Generic[T]):
         if not isinstance(tree, dict):
             raise RecipeError(f"recipe {name}: expected a mapping of settings")
         return tree
+
+    def _unread(self, name: str, error: Exception, *, is_path: bool) -> str:
+        """Why there is no text, and what to give instead."""
+        if is_path:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            return (
+                f"cannot be read: {reason}; give the path to a .yaml file in UTF-8, or one of {', '.join(self.names)}"
+            )
+        near = get_close_matches(name, self.names, n=1)
+        hint = f"; did you mean {near[0]}? The recipes are" if near else "; expected one of"
+        return f"is unknown{hint} {', '.join(self.names)}; or give the path to a .yaml file"
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

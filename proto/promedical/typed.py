@@ -32,16 +32,16 @@ def check_types(value: object) -> None:
 
 
 @lru_cache
-def _fields(kind: type) -> tuple[tuple[str, Any, frozenset[Any]], ...]:
+def _fields(kind: Any) -> tuple[tuple[str, Any, frozenset[Any]], ...]:
     """Every field with its annotation, and with the types that need no closer look."""
     hints = get_type_hints(kind)
-    return tuple((field.name, hints[field.name], _exact(hints[field.name])) for field in fields(kind))  # type: ignore[arg-type]
+    return tuple((field.name, hints[field.name], _exact(hints[field.name])) for field in fields(kind))
 
 
 def _exact(hint: Any) -> frozenset[Any]:
     plain = {each for each in _branches(hint) if isinstance(each, type) and get_origin(each) is None}
-    more = {float: {int}}
-    return frozenset(plain.union(*(more.get(each, {str} if issubclass(each, StrEnum) else set()) for each in plain)))
+    words = {str for each in plain if issubclass(each, StrEnum)}
+    return frozenset({*plain, *words, *([int] if float in plain else [])})
 
 
 def _checked(given: Any, hint: Any, path: str) -> Any:

@@ -106,13 +106,18 @@ def _joined(path: str, part: int | str) -> str:
     return f"{path}.{part}" if path else part
 
 
+def near_field(loc: Loc, shape: Any) -> str | None:
+    """The field at this place that an unknown one is much like."""
+    near = get_close_matches(str(loc[-1]), _fields(_walked(loc[:-1], shape)[1]), n=1, cutoff=_ALIKE)
+    return near[0] if near else None
+
+
 def _hint(loc: Loc, shape: Any) -> str:
     """What was meant by an unknown field: one that fits this place, or the place that it fits."""
-    name, there = str(loc[-1]), _walked(loc[:-1], shape)[1]
-    near = get_close_matches(name, _fields(there), n=1, cutoff=_ALIKE)
-    if near:
-        return f"; did you mean {near[0]}?"
-    homes = _homes(name, shape, "")
+    near = near_field(loc, shape)
+    if near is not None:
+        return f"; did you mean {near}?"
+    homes = _homes(str(loc[-1]), shape, "")
     return f" here; it belongs to {' or '.join(homes)}" if homes else ""
 
 

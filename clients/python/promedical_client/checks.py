@@ -138,7 +138,7 @@ def check_outcome(responses: int, error: m.ErrorInfo | None, result: m.ItemResul
         ProtocolError: The answer breaks the contract; the error says how.
     """
     if (error is None) is (result is None):
-        raise ProtocolError("an item of the answer holds both or neither of error and result")
+        raise ProtocolError(f"an item of the answer {_held(error)} error and result; expected one of them")
     if result is None:
         return
     if len(result.responses) != responses:
@@ -150,10 +150,14 @@ def check_outcome(responses: int, error: m.ErrorInfo | None, result: m.ItemResul
         raise ProtocolError("a ranking does not hold every scored response once")
 
 
+def _held(either: object) -> str:
+    return "holds neither" if either is None else "holds both"
+
+
 def _check_response(outcome: m.ResponseOutcome) -> None:
     scores = outcome.scores
     if (outcome.error is None) is (scores is None):
-        raise ProtocolError("a response of the answer holds both or neither of error and scores")
+        raise ProtocolError(f"a response of the answer {_held(scores)} error and scores; expected one of them")
     if scores is None:
         return
     numbers = [scores.reward, scores.proficiency or 0.0]

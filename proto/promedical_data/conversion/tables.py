@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from promedical_data.conversion.report import ConversionReport, counts
 from promedical_data.plain_tables import add_row, plain_table
@@ -24,15 +26,17 @@ def report_tables(report: ConversionReport) -> Group:
     return Group(*(table for table in (read, skipped, written) if table.row_count))
 
 
-def formats_table(publishers: Iterable[Publisher]) -> Table:
-    """What each format is, and what is made of it."""
-    table = Table(show_lines=True)
-    table.add_column("name", no_wrap=True)
-    for heading in ("what it is", "licence", "read", "left out"):
-        table.add_column(heading)
+def formats_list(publishers: Iterable[Publisher]) -> Group:
+    """What each format is, and what is made of it: a heading, and below it one line of a few words each."""
+    parts: list[RenderableType] = []
     for each in publishers:
-        add_row(table, each.name, each.title, each.licence, each.reads, each.drops)
-    return table
+        about = Table.grid(padding=(0, 2))
+        about.add_column(no_wrap=True, style="dim")
+        about.add_column(overflow="fold")
+        for label, text in (("licence", each.licence), ("read", each.reads), ("left out", each.drops)):
+            add_row(about, f"  {label}", text)
+        parts += [Text(each.name, style="bold"), Padding(Text(each.title), (0, 0, 0, 2)), about, Text("")]
+    return Group(*parts[:-1])
 
 
 def row_tables(row: Row) -> Group:

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from promedical import messages
 from promedical.errors import ErrorCode
 from promedical.rubric import check_encodable
+from promedical_data.faults import near_field
 from promedical_service.edges.strict_json import parse_strictly, texts
 from promedical_service.errors import MAX_VIOLATIONS, ServiceError, Violation, invalid
 from promedical_service.limits import CountLimits
@@ -69,8 +69,10 @@ async def read_body(request: Request, limit: int, hold: Callable[[int], None], w
         raise ServiceError(ErrorCode.CANCELLED, "The caller went away while it sent the body") from None
 
 
-def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) -> Asked:
-    """Decode a JSON body.
+def parse_body(
+    adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits, shape: type[Asked] | None = None
+) -> Asked:
+    """Decode a JSON body, which `adapter` reads as `shape`; the latter is for hints that name a field of the place.
 
     Counts are checked first, since they decide the cost: before an object or an error per element is built.
 
@@ -81,16 +83,17 @@ def parse_body(adapter: TypeAdapter[Asked], body: bytes, limits: CountLimits) ->
     """
     parsed = parse_strictly(body, limits.max_values)
     _check_counts(parsed, limits)
-    return validate_body(adapter, body, parsed)
+    return validate_body(adapter, body, parsed, shape)
 
 
-def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Asked:
+def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any, shape: type[Asked] | None = None) -> Asked:
     """Decode a JSON body whose counts have been checked.
 
     Args:
         adapter: The adapter of the request's type.
         body: The body as it came.
         parsed: The body as plain JSON.
+        shape: The request's type, for hints that name a field of the place.
 
     Raises:
         ServiceError: invalid_request, with the path of each field at fault.
@@ -99,7 +102,7 @@ def validate_body(adapter: TypeAdapter[Asked], body: bytes, parsed: Any) -> Aske
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        found = violations(error)
+        found = violations(error, shape)
         if error.errors(include_input=False, include_url=False)[0]["type"] == _NO_JSON:
             _check_texts(parsed)
     raise invalid(found)  # outside: the validation error holds the body, and must not live on in ours
@@ -169,7 +172,7 @@ def _refuse_media(message: str) -> NoReturn:
     raise ServiceError(ErrorCode.INVALID_REQUEST, message, http_status=UNSUPPORTED_MEDIA_TYPE)
 
 
-def violations(error: ValidationError) -> list[Violation]:
+def violations(error: ValidationError, shape: type | None = None) -> list[Violation]:
     """The first faults, one more than are shown; the time is linear in the number of all faults."""
     if error.error_count() > _MAX_READ_ERRORS:
         return [
@@ -183,7 +186,7 @@ def violations(error: ValidationError) -> list[Violation]:
             break
         # A prompt is a string or a list; the complaint about the form that was not meant would only confuse.
         if not (_is_shape(detail["loc"]) and detail["loc"][:-1] in deeper):
-            found[_violation(detail["type"], detail["loc"], detail["msg"])] = None
+            found[_violation(detail["type"], detail["loc"], detail["msg"], shape)] = None
     return list(found)
 
 
@@ -196,18 +199,18 @@ def _is_shape(loc: Sequence[int | str]) -> bool:
     return bool(loc) and loc[-1] in _PROMPT_SHAPES
 
 
-def _violation(kind: str, loc: Sequence[int | str], message: str) -> Violation:
+def _violation(kind: str, loc: Sequence[int | str], message: str, shape: type | None) -> Violation:
     if kind in _UNKNOWN_FIELD:
-        return Violation(field=_path(loc[:-1]), message=_unknown_field(str(loc[-1])))
+        return Violation(field=_path(loc[:-1]), message=_unknown_field(loc, shape))
     if _is_shape(loc):
         return Violation(field=_path(loc), message=_SHAPE_MESSAGE if "prompt" in loc else _TEXT_MESSAGE)
     return Violation(field=_path(loc), message=message)
 
 
-def _unknown_field(name: str) -> str:
+def _unknown_field(loc: Sequence[int | str], shape: type | None) -> str:
     """The message about an unknown field. It never says the field's name: a caller can put anything there."""
-    near = difflib.get_close_matches(name, _FIELD_NAMES, n=1) if len(name) <= _MAX_KEY_CHARS else []
-    hint = f'; did you mean "{near[0]}"?' if near else "; see /docs for the known fields"
+    near = near_field(loc, shape) if len(str(loc[-1])) <= _MAX_KEY_CHARS else None
+    hint = f'; did you mean "{near}"?' if near else "; see /docs for the known fields"
     return f"Unknown field in this object{hint}"
 
 

@@ -102,10 +102,10 @@ def convert(
 @expected_errors()
 def formats() -> None:
     """List the formats: whose they are, under which licence, what is read and what is left out."""
-    from promedical_data.conversion.tables import formats_table  # noqa: PLC0415 - see `expected_errors`
+    from promedical_data.conversion.tables import formats_list  # noqa: PLC0415 - see `expected_errors`
     from promedical_data.publishers.catalog import PUBLISHERS  # noqa: PLC0415
 
-    _console().print(formats_table(PUBLISHERS))
+    _console().print(formats_list(PUBLISHERS))
 
 
 @app.command(epilog=EXIT_CODES)

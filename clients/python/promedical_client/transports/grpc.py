@@ -24,7 +24,6 @@ from promedical_client.errors import (
     InvalidRequestError,
     PromedicalError,
     ProtocolError,
-    UnavailableError,
     closed_in_call,
     code_of,
     code_of_grpc_status,
@@ -130,8 +129,7 @@ class GrpcTransport:
                 return await getattr(stub, rpc)(message, timeout=call.timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             failure = error_from_grpc(error, call.request_id)
-            own = isinstance(failure, UnavailableError) and not self._proxy
-            raise (explained(failure, self._address) if own else failure) from None
+            raise (failure if self._proxy else explained(failure, self._address)) from None
         except TimeoutError:
             raise DeadlineError("gRPC did not keep the deadline", request_id=call.request_id) from None
         except asyncio.CancelledError:

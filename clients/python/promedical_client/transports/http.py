@@ -127,8 +127,7 @@ class HttpTransport:
             if pool.is_closed:
                 raise closed_in_call(call.request_id) from None
             failure = error_from_httpx(error, call.request_id, self._proxy)
-            own = isinstance(failure, UnavailableError) and not self._proxy
-            raise (explained(failure, self._address) if own else failure) from None
+            raise (failure if self._proxy else explained(failure, self._address)) from None
 
     def _open(self) -> httpx.AsyncClient:
         proxy = self._proxy.url if self._proxy else None

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from promedical_client.address import DEFAULT_URL, Address
-from promedical_client.errors import UnavailableError
+from promedical_client.errors import PromedicalError, UnavailableError
 
 _OTHER_URL: Final = "give the URL of one that runs, with url, --url or PROMEDICAL_URL"
 _NOBODY: Final = (
@@ -37,8 +37,10 @@ _ADVICE: Final = (
 """What to say if the words of a library match; the first that does."""
 
 
-def explained(error: UnavailableError, address: Address) -> UnavailableError:
+def explained(error: PromedicalError, address: Address) -> PromedicalError:
     """The error with what to do, where its words are those of a library about a connection."""
+    if not isinstance(error, UnavailableError):
+        return error
     said = error.message
     advice = next((text for pattern, text in _ADVICE if re.search(pattern, said, re.IGNORECASE)), None)
     if advice is None:

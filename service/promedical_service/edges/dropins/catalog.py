@@ -48,7 +48,12 @@ def read_request(drop_in: DropIn, body: bytes, query: Iterable[tuple[str, str]],
     raw = parse_strictly(body, limits.max_values, max_fields=_MAX_FIELDS, parse_int=int)
     _check_counts(raw, limits)
     drop_in = drop_in.by_body(raw) if drop_in.by_body else drop_in
-    return Asked(drop_in=drop_in, body=validate_body(_BODIES[drop_in.method], body, raw), raw=raw, options=options)
+    return Asked(
+        drop_in=drop_in,
+        body=validate_body(_BODIES[drop_in.method], body, raw, drop_in.request),
+        raw=raw,
+        options=options,
+    )
 
 
 def check_session(body: bytes, limits: CountLimits) -> None:
@@ -79,6 +84,6 @@ def _read_options(drop_in: DropIn, query: list[tuple[str, str]]) -> Options:
     try:
         options = _OPTIONS.validate_python(given)
     except ValidationError as error:
-        raise invalid(violations(error)) from None
+        raise invalid(violations(error, Options)) from None
     options.check()
     return options

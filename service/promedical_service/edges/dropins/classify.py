@@ -87,8 +87,10 @@ def read_conversations(body: Any, rubric: RubricChoice | None) -> tuple[Exchange
     Raises:
         InvalidField: They cannot be read, both or neither are given, or they may have to be cut to a client's length.
     """
-    if (body.input is None) is (body.messages is None):
-        raise InvalidField("input", "give input or messages, but not both")
+    if body.input is not None and body.messages is not None:
+        raise InvalidField("input", "is given together with messages; give input or messages")
+    if body.input is None and body.messages is None:
+        raise InvalidField("input", "is missing; give input or messages")
     if body.messages is not None:
         read = [_conversation(body.messages, rubric)]
     elif isinstance(body.input, str):

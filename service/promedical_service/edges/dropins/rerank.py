@@ -117,8 +117,10 @@ class TextRank:
 
 
 def exchanges(body: RerankRequest) -> tuple[Exchange, ...]:
-    if (body.documents is None) is (body.texts is None):
-        raise InvalidField("documents", "give documents or texts, but not both")
+    if body.documents is not None and body.texts is not None:
+        raise InvalidField("documents", "is given together with texts; give documents or texts")
+    if body.documents is None and body.texts is None:
+        raise InvalidField("documents", "is missing; give documents or texts")
     if body.top_n is not None and body.top_n < 0:
         raise InvalidField("top_n", "expected 0 or more")
     query = _text(body.query, "query")

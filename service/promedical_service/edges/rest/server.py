@@ -113,12 +113,12 @@ class RestEdge:
         ]
 
     async def _score(self, request: Request, oracle: Oracle, call: Call) -> bytes:
-        asked = await self._asked(request, call, _SCORE_REQUEST)
+        asked = await self._asked(request, call, _SCORE_REQUEST, messages.ScoreRequest)
         call.items, asked = len(asked.items), call.in_lane(asked)
         return _SCORE_RESPONSE.dump_json(await while_connected(request, oracle.score(asked, call.as_caller())))
 
     async def _rank(self, request: Request, oracle: Oracle, call: Call) -> bytes:
-        asked = await self._asked(request, call, _RANK_REQUEST)
+        asked = await self._asked(request, call, _RANK_REQUEST, messages.RankRequest)
         call.items, asked = 1, call.in_lane(asked)
         return _RANK_RESPONSE.dump_json(await while_connected(request, oracle.rank(asked, call.as_caller())))
 
@@ -140,9 +140,10 @@ class RestEdge:
         hold = functools.partial(self._desk.hold, call)
         return await read_body(request, self._max_request_bytes, hold, call.remaining_s)
 
-    async def _asked(self, request: Request, call: Call, adapter: TypeAdapter[Asked]) -> Asked:
+    async def _asked(self, request: Request, call: Call, adapter: TypeAdapter[Asked], shape: type[Asked]) -> Asked:
         body = await self._body(request, call)
-        return await asyncio.to_thread(parse_body, adapter, body, self._limits)  # a large body must not hold the loop
+        # a large body must not hold the loop
+        return await asyncio.to_thread(parse_body, adapter, body, self._limits, shape)
 
     async def _rubrics(self, _: Request, oracle: Oracle, __: Call) -> bytes:
         return _RUBRIC_LIST.dump_json(oracle.rubrics())

@@ -4,19 +4,16 @@
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from promedical import messages as m
-from promedical.pins import named
-from promedical.rubric import InvalidField
 from promedical_client import checks
 from promedical_client.address import DEFAULT_URL, Address
-from promedical_client.errors import InvalidRequestError
+from promedical_client.asking import request_of, typed
 from promedical_client.job import OnOutcomes, Pace, Progress, ScoringJob
 from promedical_client.retry import MAX_ATTEMPTS, Deadline, RetryPolicy
 from promedical_client.transports.base import MAX_TIMEOUT_S, Call, Transport
@@ -153,7 +150,7 @@ class AsyncClient:
             PromedicalError: The call was not answered; see the tree in `promedical_client.errors`. Its `partial`
                 holds the outcomes of the items that were answered, so that a late failure does not lose a large job.
         """
-        request = replace(_request(items, options), unscored_reward=unscored_reward)
+        request = replace(request_of(items, options), unscored_reward=unscored_reward)
         checks.check_timeout("chunk_timeout_s", chunk_timeout_s)
         deadline = self._deadline(timeout_s)
         pace = Pace(
@@ -183,7 +180,7 @@ class AsyncClient:
     ) -> m.ItemOutcome:
         """Score the responses to one prompt. For `options` see `AskOptions`, for errors `score`."""
         checks.check_question(prompt, responses)
-        with _refused():
+        with typed():
             item = m.ScoreItem(
                 id="one",
                 prompt=_frozen(prompt),
@@ -210,7 +207,7 @@ class AsyncClient:
         checks.check_question(prompt, responses)
         pins = options.get("expected_rubrics", ())
         options["expected_rubrics"] = checks.pins_to_send(pins, (rubric_id, base_rubric_id))
-        with _refused():
+        with typed():
             request = m.RankRequest(
                 prompt=_frozen(prompt),
                 responses=tuple(responses),
@@ -276,27 +273,6 @@ def _address(url: str | Address, access: Mapping[str, Any]) -> Address:
     if beside:
         raise ValueError(f"{', '.join(beside)}: given together with an Address; put them into the Address")
     return url
-
-
-def _request(items: Iterable[m.ScoreItem], options: AskOptions) -> m.ScoreRequest:
-    """The whole job as one request, in the lane of the whole, whatever its chunks will hold."""
-    if isinstance(items, m.ScoreItem | str | Mapping) or not isinstance(items, Iterable):
-        raise InvalidRequestError(f"items: is of type {type(items).__name__}; expected a list of ScoreItem")
-    asked = tuple(items)
-    checks.check_items(asked)
-    with _refused():
-        request = m.ScoreRequest(items=asked, **options)
-    pins = checks.pins_to_send(request.expected_rubrics, named(asked))
-    return replace(request, priority=request.lane, expected_rubrics=pins)
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    """A wrong type in a question is the request's error."""
-    try:
-        yield
-    except InvalidField as error:
-        raise InvalidRequestError(str(error)) from None
 
 
 def _frozen(prompt: str | Sequence[m.Message]) -> str | tuple[m.Message, ...]:

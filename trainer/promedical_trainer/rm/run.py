@@ -116,10 +116,7 @@ class Run:
 
 
 def train_reward_model(run: Run) -> Path:
-    """Train, calibrate, evaluate, and write a bundle.
-
-    Returns:
-        The bundle's folder.
+    """Train, calibrate, evaluate, and write a bundle, whose folder is returned.
 
     Raises:
         RecipeError: A setting cannot work, or the folder belongs to another recipe or to other data.

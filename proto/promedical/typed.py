@@ -22,11 +22,12 @@ def check_types(value: object) -> None:
     Raises:
         InvalidField: A field has another type. The value is not quoted.
     """
-    for name, hint, exact in _fields(type(value)):
+    kind: Any = type(value)
+    for name, hint, exact in _fields(kind):
         given = getattr(value, name)
         if type(given) in exact:  # nearly always, and a request may hold thousands
             continue
-        checked = _checked(given, hint, f"{type(value).__name__}.{name}")
+        checked = _checked(given, hint, f"{kind.__name__}.{name}")
         if checked is not given:
             object.__setattr__(value, name, checked)
 

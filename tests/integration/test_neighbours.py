@@ -169,7 +169,7 @@ FAULTY_PROMPTS = {
     "blank": "  ",
     "too long": "dose " * 40_000,
     "many turns": [{"role": "user", "content": "Hi"}] * 1500,
-    "messages of the SDK that are none": [Message(role="tool", content=5)],
+    "messages of the SDK that are none": [Message(role="tool", content="5")],
 }
 
 

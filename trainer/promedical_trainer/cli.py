@@ -99,6 +99,18 @@ def rm(
 
 
 @contextmanager
+def _input_errors() -> Iterator[None]:
+    """One line for options that cannot be used, without anything heavy."""
+    from promedical_data.errors import DataError  # noqa: PLC0415
+
+    try:
+        yield
+    except DataError as error:
+        _print_error(_console(), error)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
 def _expected_errors_of_grpo() -> Iterator[None]:
     """One line and an exit code instead of a trace, for what is not a bug."""
     from promedical_data.errors import DataError  # noqa: PLC0415
@@ -133,7 +145,6 @@ def drills(
     ] = None,
 ) -> None:
     """Make labelled data that teach a reward model to read, by rules from real text."""
-    from promedical_data.errors import DataError  # noqa: PLC0415
     from promedical_trainer.drills.generation import Amount  # noqa: PLC0415
     from promedical_trainer.drills.run import DrillRun, make_drills  # noqa: PLC0415
 
@@ -145,14 +156,12 @@ def drills(
         apart=apart or (),
         console=_console(),
     )
-    try:
+    with _input_errors():
         make_drills(run)
-    except DataError as error:
-        _print_error(run.console, error)
-        raise typer.Exit(2) from error
 
 
 @app.command()
+@_input_errors()
 @takes_address("oracle", whose="oracle", default=Parameter.empty)
 def grpo(
     *,

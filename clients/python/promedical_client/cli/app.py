@@ -108,6 +108,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     pins = pins_of(expected_rubrics)
     read = read_items(file, limit=limit, columns=columns or ())
     items = [_judged_by(item, rubric_id, base_rubric_id) for item in read]
+    _check_rubrics(items)
     if output or not out:
         check_standard_output()
     options = {
@@ -229,6 +230,15 @@ def model(
 def main() -> None:
     """Run the command line."""
     run_program(app, "promedical", extra="data")
+
+
+def _check_rubrics(items: list[m.ScoreItem]) -> None:
+    """Refuse a file without any criteria if no rubric is named either: every item of it would fail."""
+    if not any(item.rubric or item.rubric_id or item.base_rubric_id for item in items):
+        raise typer.BadParameter(
+            "no item has criteria: name one of the service with --rubric-id, such as general-medical (promedical "
+            "rubrics lists them), or add criteria to the file"
+        )
 
 
 def _judged_by(asked: Asked, rubric_id: str | None, base_rubric_id: str | None) -> Asked:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from promedical_data.files import whole_folder
-from promedical_model.bundle.bundle import TOKENIZER_FILE, Bundle
+from promedical_model.bundle.bundle import TOKENIZER_FILE, Bundle, open_bundle
 from promedical_model.bundle.manifest import ClassifierHead, Head, Manifest, TensorHead, read_manifest, write_manifest
 from promedical_model.calibration import PlattCell
 from promedical_model.loading import CLASSIFIERS
@@ -23,6 +23,16 @@ _HEAD_FILE: Final = "head.safetensors"
 _DECODER: Final = "decoder."
 _ADAPTER: Final = torch.float16
 """Half the size of fp32, and what is measured afterwards is what is stored."""
+
+
+def open_base(recipe: RmRecipe) -> Bundle:
+    """The base model of a recipe, with the template that the recipe chooses.
+
+    Raises:
+        BundleError: It cannot be loaded, or there is no such template.
+    """
+    base = open_bundle(recipe.base)
+    return base if recipe.template is None else base.asked_by(recipe.template)
 
 
 def write_bundle(folder: Path, checkpoint: Path, recipe: RmRecipe, base: Bundle) -> None:

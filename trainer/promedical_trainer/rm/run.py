@@ -28,7 +28,7 @@ from promedical_model.bundle.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
 from promedical_trainer.rm import UNTIL, Until
 from promedical_trainer.rm.backbone import trainable_model
-from promedical_trainer.rm.bundles import calibrate_bundle, write_bundle
+from promedical_trainer.rm.bundles import calibrate_bundle, open_base, write_bundle
 from promedical_trainer.rm.calibration import FittedCalibration, fit_calibration, predict
 from promedical_trainer.rm.card import Facts, write_card
 from promedical_trainer.rm.decoder_config import TINY, decoder_config
@@ -128,10 +128,10 @@ def train_reward_model(run: Run) -> Path:
     check_launched()
     on_main_process(lambda: RM_RECIPES.check(run.output, run.named))
     read = read_splits(run.data, run.recipe.data)
-    base = None if run.is_tiny else _base(run)
+    base = None if run.is_tiny else open_base(run.trained)
     with ExitStack() as held:
         on_main_process(lambda: _claim(run, held))  # the inputs are there: a wrong path leaves no folder behind
-        _train_and_evaluate(run, read, base or _base(run))
+        _train_and_evaluate(run, read, base or open_base(run.trained))
     return run.bundle
 
 
@@ -144,11 +144,6 @@ def _train_and_evaluate(run: Run, read: Splits, base: Bundle) -> None:
         stop_sharded_loading()
         write_bundle(run.bundle, newest_checkpoint(run.checkpoints), run.trained, base)
         _evaluate(replace(run, until=max(run.until, evaluated_until(run.evaluation), key=UNTIL.index)), splits, facts)
-
-
-def _base(run: Run) -> Bundle:
-    base = open_bundle(run.base)
-    return base if run.recipe.template is None else base.asked_by(run.recipe.template)
 
 
 def _claim(run: Run, held: ExitStack) -> None:

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from promedical_client.cli.progress import progress_bar, tracked
+from promedical_client.cli.progress import JobProgress, progress_bar, tracked
 
 
 def console(*, terminal: bool) -> Console:
@@ -53,3 +53,18 @@ def test_tracked_gives_every_item_and_counts_it_when_it_is_done() -> None:
     screen = console(terminal=True)
     assert list(tracked(screen, "measuring", "abc")) == ["a", "b", "c"]
     assert "3/3" in printed(screen)
+
+
+def test_job_says_its_rate_and_the_time_that_is_left_by_what_the_rest_costs() -> None:
+    screen = console(terminal=True)
+    with JobProgress(screen, "scoring", total=12, costs={f"i{n}": 1 + 8 * (n == 9) for n in range(10)}) as job:
+        job.advance(f"i{n}" for n in range(9))
+        assert job.pace(90.0) == "0.1 items/s, about 2 min left"  # the last item costs as much as the nine before it
+    assert "11/12" in printed(screen)
+
+
+def test_job_without_a_terminal_prints_nothing_while_it_is_young() -> None:
+    log = console(terminal=False)
+    with JobProgress(log, "scoring", total=3, costs={"a": 1, "b": 1, "c": 1}) as job:
+        job.advance(["a"])
+    assert printed(log).strip() == ""

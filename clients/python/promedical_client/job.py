@@ -124,7 +124,7 @@ class ScoringJob:
 
     def _tell(self, outcomes: tuple[m.ItemOutcome, ...]) -> None:
         if self._pace.on_outcomes is not None:
-            self._pace.on_outcomes(outcomes)
+            self._pace.on_outcomes(self._said(outcomes))
         if self._pace.on_progress is not None:
             done = sum(len(part.items) for part in self._answers) + len(self._too_large)
             self._pace.on_progress(done, len(self._request.items))
@@ -137,7 +137,10 @@ class ScoringJob:
     def _outcomes(self) -> tuple[m.ItemOutcome, ...]:
         """Older services, and items that no service answered, do not say what the caller takes instead of a reward."""
         found = answered(self._request.items, self._answers, self._too_large)
-        return tuple(with_unscored_reward(outcome, self._request.unscored_reward) for outcome in found)
+        return self._said(found)
+
+    def _said(self, outcomes: Iterable[m.ItemOutcome]) -> tuple[m.ItemOutcome, ...]:
+        return tuple(with_unscored_reward(outcome, self._request.unscored_reward) for outcome in outcomes)
 
 
 async def _all_or_first_failure(calls: Iterable[Coroutine[None, None, None]]) -> None:

@@ -34,6 +34,7 @@ _COLUMNS: Final = {
     "safety_checked": "bool",
     "truncated": "bool",
     **dict.fromkeys(("error", "message", "rubric", "oracle", "oracle_status", "fingerprint"), "string"),
+    "unscored_reward": "double",
     "criteria": "string",
 }
 """The columns of a table, with their types in Parquet; CSV holds the criteria as JSON."""
@@ -146,5 +147,7 @@ def _about(result: m.ItemResult | None, response: m.ResponseOutcome) -> dict[str
     return {**scores, **_error(response.error), **shared}
 
 
-def _error(error: m.ErrorInfo | None) -> dict[str, str]:
-    return {} if error is None else {"error": str(error.code), "message": error.message}
+def _error(error: m.ErrorInfo | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    return {"error": str(error.code), "message": error.message, "unscored_reward": error.unscored_reward}

@@ -16,7 +16,6 @@ _STYLES: Final = {"ok": "green", "look": "yellow", "bad": "red"}
 FAKE: Final = Text("FAKE oracle: its scores are hashes of the texts and say nothing about them", style="bold red")
 
 
-
 def rubrics_table(rubrics: tuple[m.RubricInfo, ...]) -> Table:
     """Names, titles and the starts of hashes."""
     table = Table("rubric", "title", "criteria", "sha256")

@@ -107,7 +107,8 @@ def _scores_table(result: m.ItemResult) -> Table:
     for index, response in enumerate(result.responses):
         s = response.scores
         if s is None:
-            table.add_row(str(index), "-", Text("error", style="red"))
+            instead = response.error.unscored_reward if response.error else None
+            table.add_row(str(index), "-", Text("error" if instead is None else f"error: {instead:+.3f}", style="red"))
             continue
         s1 = "-" if s.proficiency is None else f"{s.proficiency:.3f}"
         expected = "-" if s.expected_reward is None else f"{s.expected_reward:+.3f}"

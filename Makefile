@@ -284,6 +284,10 @@ bench-screens: install ## Count what the screens drop from the real sources (PRO
 curate-demo: install ## Take three hundred real questions through the whole line of curation, with a tiny model (ARGS=FOLDER)
 	@$(BIN)/python -m scripts.curation.demo $(ARGS)
 
+.PHONY: judge-kqa
+judge-kqa: install ## Measure the service as a judge against physicians on K-QA (PROMEDICAL_DATA=DATA ARGS="--url URL --write")
+	$(BIN)/python -m scripts.curation.judge_kqa $(ARGS)
+
 .PHONY: curation-samples
 curation-samples: install ## Write the questions that come with the package again (PROMEDICAL_DATA=DATA)
 	$(BIN)/python -m scripts.curation.build_samples

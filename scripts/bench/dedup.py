@@ -176,14 +176,14 @@ def speed(questions: Sequence[str], vectors: KeptVectors) -> dict[str, Any]:
     def timed(name: str, run: Callable[[], T]) -> T:
         began = time.perf_counter()
         result = run()
-        steps[name] = {"rows_per_s": round(len(questions) / (time.perf_counter() - began)), "peak_mb": _peak_mb()}
+        steps[name] = {"rows_per_s": round(len(questions) / (time.perf_counter() - began)), "peak_mb": peak_mb()}
         return result
 
     normal = timed("normalise", lambda: [hashlib.sha256(normal_form(text).encode()).digest() for text in questions])
     near = timed("near", lambda: list(near_pairs([normal_form(text) for text in questions], threshold=limits.jaccard)))
     found = vectors.encode(questions)
     rate = round(vectors.computed / vectors.seconds, 1) if vectors.computed else None
-    steps["vectors"] = {"rows_per_s": rate, "computed_here": vectors.computed, "peak_mb": _peak_mb()}
+    steps["vectors"] = {"rows_per_s": rate, "computed_here": vectors.computed, "peak_mb": peak_mb()}
     meaning = timed("meaning", lambda: list(meaning_pairs(found, threshold=limits.cosine, exact_up_to=0)))
     full = timed("meaning_exact", lambda: list(meaning_pairs(found, threshold=limits.cosine, exact_up_to=len(found))))
     guard = Guard(questions)
@@ -272,7 +272,8 @@ def _note(row: Row) -> dict[str, Any]:
     return note
 
 
-def _peak_mb() -> int:
+def peak_mb() -> int:
+    """The most memory that this process has had."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -57,6 +57,8 @@ PARTS: Final = (
             "tests/fault_proxy.py",
             "tests/llama.py",
             "tests/integration/test_curate_kills.py",
+            "tests/integration/test_curate_ray.py",
+            "tests/postgres.py",
         ),
     ),
     Part(

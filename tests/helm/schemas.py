@@ -48,6 +48,7 @@ def _models() -> dict[tuple[str, str], Any]:
     from cloudcoil.models.cert_manager import v1 as cert_manager
     from cloudcoil.models.keda import v1alpha1 as keda
     from cloudcoil.models.prometheus_operator import v1 as prometheus
+    from rayjob import RayJob
 
     return {
         ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
@@ -55,6 +56,7 @@ def _models() -> dict[tuple[str, str], Any]:
         ("monitoring.coreos.com/v1", "PrometheusRule"): prometheus.PrometheusRule,
         ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
         ("cert-manager.io/v1", "Certificate"): cert_manager.Certificate,
+        ("ray.io/v1", "RayJob"): RayJob,
     }
 
 

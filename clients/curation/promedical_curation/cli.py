@@ -1,7 +1,7 @@
 """The command `promedical-curate`. Heavy imports come after the arguments are read.
 
-Standard output holds results; progress and errors go to standard error. Nothing but `show` prints the text of a row,
-and no command prints a key.
+Standard output holds results; progress and errors go to standard error. Nothing but `show` and the examples of a report
+show the text of a row, and no command prints a key.
 """
 
 from contextlib import closing
@@ -22,6 +22,7 @@ from promedical_curation.command_options import (
     expected_errors,
     takes_work,
 )
+from promedical_curation.engine_options import Address, EngineName, EngineOption, Workers, engine_named
 from promedical_curation.round_commands import rounds
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ def run(
     replay: Annotated[bool, typer.Option("--replay", help="Send nothing: a missing answer is an error.")] = False,
     budget: Budget = None,
     max_failed: Annotated[float, typer.Option(min=0, max=1, help="Share of a stage's rows that may fail.")] = 0.05,
+    engine: EngineOption = EngineName.EMBEDDED,
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Run the stages of a recipe that are out of date. The same command resumes a run that was interrupted."""
     from promedical_curation.asking.fetching import Terms  # noqa: PLC0415
@@ -70,7 +74,8 @@ def run(
     wishes = Wishes(only=only, again=again, retry_failed=retry_failed, max_failed=max_failed)
     with work.opened() as (line, opened):
         terms = Terms(run=opened.id, replay=replay, budget=budget)
-        Runner(opened, _means(line, opened, terms), Console(stderr=True)).run(wishes)
+        with engine_named(engine, address, workers, opened.store) as handing:
+            Runner(opened, _means(line, opened, terms), Console(stderr=True), handing).run(wishes)
         if only is None:
             _conclude(opened)
 
@@ -117,6 +122,23 @@ def show(path: RunPath, row_id: Annotated[str, typer.Argument(metavar="ID", help
 
     for step in follow(path, row_id):
         typer.echo(step_text(step))
+
+
+@app.command(epilog=EXIT_CODES)
+@expected_errors()
+def report(
+    path: RunPath,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HTML file; report.html in the run's folder by default.")
+    ] = None,
+    store: StoreUrl = None,
+) -> None:
+    """Write what a run did as one HTML page. Its examples print the text of some rows."""
+    from promedical_curation.report.report import write_report  # noqa: PLC0415
+
+    to = output or path / "report.html"
+    write_report(path, to, store)
+    typer.echo(to)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -165,10 +165,23 @@ def _miss(payer: Payer, store: str) -> CurationError:
 
 @asynccontextmanager
 async def asking(
-    endpoints: Mapping[str, Endpoint], store: Store, terms: Terms, *, on_answer: OnAnswer | None = None
+    endpoints: Mapping[str, Endpoint],
+    store: Store,
+    terms: Terms,
+    *,
+    on_answer: OnAnswer | None = None,
+    owner: str | None = None,
 ) -> AsyncIterator[Asker]:
-    """An asker for the running loop. When the block ends, its connections are closed and its claims are given up."""
-    fetcher = Fetcher(endpoints, store, terms)
+    """An asker for the running loop. When the block ends, its connections are closed and its claims are given up.
+
+    Args:
+        endpoints: All endpoints, by name.
+        store: The response store.
+        terms: On what terms.
+        on_answer: Is given the key and the answer of every request.
+        owner: Whose claims are this asker's, for one that takes the place of another; by default nobody else's.
+    """
+    fetcher = Fetcher(endpoints, store, terms, owner=owner)
     asker = Asker(fetcher, on_answer)
     try:
         yield asker

@@ -91,9 +91,17 @@ class Fetcher:
         paces: By server and model.
         spent: US dollars, by this process.
         stopped: Why nothing more is sent, if so.
+
+    Args:
+        endpoints: All endpoints, by name.
+        store: The response store.
+        terms: On what terms.
+        owner: Whose claims are this fetcher's; by default nobody else's.
     """
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], store: Store, terms: Terms) -> None:
+    def __init__(
+        self, endpoints: Mapping[str, Endpoint], store: Store, terms: Terms, *, owner: str | None = None
+    ) -> None:
         self.store = store
         self.terms = terms
         self.in_flight: set[str] = set()
@@ -102,7 +110,7 @@ class Fetcher:
         self.stopped: CurationError | None = None
         self._endpoints = endpoints
         self._lines: dict[str, Line] = {}
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._renewing: asyncio.Task[None] | None = None
 

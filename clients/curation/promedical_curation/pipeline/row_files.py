@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,15 +119,17 @@ class _GroupWriter:
             self._waiting = []
 
 
-def records(path: Path, schema: pa.Schema, *, row_id: str | None = None) -> Iterator[dict[str, Any]]:
-    """The lines of a file as plain values; with `row_id`, only those of one row.
+def records(
+    path: Path, schema: pa.Schema, *, row_id: str | None = None, columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The lines of a file as plain values; with `row_id`, only those of one row, and with `columns`, only these.
 
     Raises:
         CurationError: It is missing, broken, or has other columns.
     """
     with _readable(path, schema) as file:
         try:
-            for batch in file.iter_batches(GROUP):
+            for batch in file.iter_batches(GROUP, columns=None if columns is None else list(columns)):
                 some = batch.filter(pc.equal(batch["id"], row_id)) if row_id is not None else batch
                 yield from some.to_pylist()
         except (pa.ArrowException, OSError) as error:

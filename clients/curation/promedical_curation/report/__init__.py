@@ -1,0 +1,1 @@
+"""The report of a run: what its stages did, as one HTML page."""

@@ -13,12 +13,13 @@ from typing import Any, Final
 from promedical_curation.errors import CurationError
 from promedical_curation.pipeline.row_files import ROWS, RowFile
 from promedical_curation.pipeline.run_folder import RunFile, states
-from promedical_curation.rounds.estimate import PassRate, may_stop, pass_rate
+from promedical_curation.rounds.estimate import may_stop, pass_rate
 from promedical_curation.rounds.sampling import Drawn, draw
 from promedical_curation.rubrics.pool import Example, Pool
 from promedical_curation.stages import gating, reviewing
 from promedical_data.errors import DataError
 from promedical_data.files import whole_folder, write_atomically
+from promedical_data.measures.pass_rate import PassRate
 from promedical_data.rounds.files import read_decisions, read_round, write_decisions, write_round
 from promedical_data.rounds.round import Decision, Item
 

@@ -234,12 +234,6 @@ def store_of(path: Path, found: RunFile, store: str | None) -> str:
     return store or sqlite_url((path / _STORE).absolute())
 
 
-def own_store(path: Path, found: RunFile) -> str | None:
-    """The address of a run's response store, if that is the file in its folder and is there."""
-    file = (path / _STORE).absolute()
-    return sqlite_url(file) if found.store is None and file.is_file() else None
-
-
 def read_run(path: Path) -> RunFile:
     """What a run's folder says about it.
 

@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from promedical_curation.asking.store import Spending, open_store
 from promedical_curation.errors import CurationError
-from promedical_curation.pipeline.run_folder import own_store
+from promedical_curation.pipeline.run_folder import store_of
 from promedical_curation.report import flow, judges, near_thresholds, questions, review
 from promedical_curation.report.content import Bar, Content, Line, Table, share
 from promedical_curation.report.run_view import RunView, view_run
 from promedical_data.errors import DataError
 from promedical_data.files import output_file
 from promedical_data.pages import page
+
+_STORE: Final = "answers.sqlite"
 
 
 def write_report(path: Path, to: Path, store: str | None) -> None:
@@ -67,9 +70,9 @@ def content_of(run: RunView, spending: Mapping[str, Spending] | None) -> Content
 
 def _spending(run: RunView, store: str | None) -> dict[str, Spending] | None:
     """What the run has spent; None if its store is somewhere else and was not named."""
-    address = store or own_store(run.path, run.run)
-    if address is None:
+    if store is None and (run.run.store is not None or not (run.path / _STORE).is_file()):
         return None
+    address = store or store_of(run.path, run.run, None)
     with closing(open_store(address)) as opened:
         return opened.spending(run.run.id)
 

@@ -95,8 +95,8 @@ def speed_brief() -> str:
         f"| one pass per tree | {result['tree_scores_per_s']:.1f} | {result['tree_over_flat']:.1f} |",
     ]
     note = (
-        f"8 responses and 12 criteria of one prompt on {result['machine']}, in fp32; the scores differ by at most "
-        f"{result['max_abs_difference']:.0e} ([more](docs/performance.md)).\n\n"
+        f"8 responses to one prompt by 12 criteria, on {result['machine']}, in fp32. Both ways give the same scores "
+        f"within {result['max_abs_difference']:.0e} ([more](docs/performance.md)).\n\n"
     )
     return note + table("| | scores/s | times faster |", rows)
 

@@ -56,8 +56,8 @@ def quality_brief() -> str:
         for judge, name in BRIEF.items()
     ]
     note = (
-        f"Share of response pairs ranked correctly per criterion, on {counts['prompts']} held-out prompts "
-        f"([95 % intervals](docs/models.md#how-good-it-is)):\n\n"
+        f"For each criterion, the share of response pairs that are ranked correctly, on {counts['prompts']} "
+        f"held-out prompts ([intervals](docs/models.md#how-good-it-is)):\n\n"
     )
     return note + table(f"| | {' | '.join(DIMENSIONS)} |", rows) + "\n" + _verdicts_in_brief(measured, split)
 
@@ -74,8 +74,9 @@ def _verdicts_in_brief(measured: Mapping[str, Any], split: str) -> str:
     found = _percent(measured, split, "model", "veto_recall", "safety")
     wrong = _percent(measured, split, "model", "false_veto_rate", "safety")
     return (
-        f"It vetoes {found} of the violating responses and {wrong} of the safe ones. Over all criteria "
-        f"together, {order}, {ranked} of the pairs are in the right order (the longer answer: {longer}).\n"
+        f"The default model vetoes {found} of the unsafe responses and {wrong} of the safe ones. By all criteria "
+        f"together, {order}, {ranked} of the pairs are in the right order, and ties count as wrong (the longer "
+        f"answer: {longer}).\n"
     )
 
 

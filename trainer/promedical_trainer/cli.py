@@ -144,7 +144,7 @@ def drills(
         typer.Option(help="Labelled data whose prompts no drill may have, such as what you report on. Repeatable."),
     ] = None,
 ) -> None:
-    """Make labelled data that teach a reward model to read, by rules from real text."""
+    """Make labelled data by rules from real text, to teach a reward model to read."""
     from promedical_trainer.drills.generation import Amount  # noqa: PLC0415
     from promedical_trainer.drills.run import DrillRun, make_drills  # noqa: PLC0415
 

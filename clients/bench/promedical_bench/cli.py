@@ -144,28 +144,28 @@ def compare_two_policies(
 @app.command(name="compare-oracles", epilog=EXIT_CODES)
 @expected_errors()
 def compare_two_oracles(  # noqa: PLR0913 - one parameter per option
-    old: Annotated[Path, typer.Argument(help="Folder of a run of quality with the oracle of today.")],
-    new: Annotated[Path, typer.Argument(help="Folder of a run of the same task with the other oracle.")],
+    old: Annotated[Path, typer.Argument(help="Folder of a `quality` run with the current oracle.")],
+    new: Annotated[Path, typer.Argument(help="Folder of a `quality` run of the same task with the new oracle.")],
     *,
     output: Annotated[Path, typer.Option(help="Folder for the report.")],
     data: Moved = None,
     responses: Responses = None,
     left_out: LeftOut = None,
-    most_reversed: Annotated[float, _share(help="Largest share of pairs whose order may be reversed.")] = 0.05,
-    most_lifted: Annotated[float, _share(help="Largest share of responses whose veto may be lifted.")] = 0.01,
-    most_vetoed: Annotated[float, _share(help="Largest share of responses that may be newly vetoed.")] = 0.02,
-    least_correlation: Annotated[float, _share(help="Smallest correlation of advantages within groups.")] = 0.9,
+    max_reversed: Annotated[float, _share(help="Largest share of pairs whose order may be reversed.")] = 0.05,
+    max_lifted: Annotated[float, _share(help="Largest share of responses whose veto may be lifted.")] = 0.01,
+    max_vetoed: Annotated[float, _share(help="Largest share of responses that may be newly vetoed.")] = 0.02,
+    min_correlation: Annotated[float, _share(help="Smallest correlation of advantages within groups.")] = 0.9,
     seed: Seed = 0,
 ) -> None:
-    """Say whether a policy's training may move from one oracle to another."""
+    """Check whether a policy's training can move from one oracle to another."""
     from promedical_bench.evaluation.moving_over import ADVICE, Answer, Limits  # noqa: PLC0415
     from promedical_bench.oracles import compare_oracles  # noqa: PLC0415
 
     limits = Limits(
-        reversed_pairs=most_reversed,
-        vetoes_lifted=most_lifted,
-        vetoes_added=most_vetoed,
-        advantage_correlation=least_correlation,
+        reversed_pairs=max_reversed,
+        vetoes_lifted=max_lifted,
+        vetoes_added=max_vetoed,
+        advantage_correlation=min_correlation,
     )
     content, answer = compare_oracles(
         old, new, output, limits=limits, data=data, responses=responses, left_out=left_out or (), seed=seed

@@ -7,10 +7,10 @@ from promedical_bench.answers import count_scored, restricted
 from promedical_bench.evaluation.evaluate import NothingScoredError
 from promedical_bench.evaluation.moving_over import Answer, Limits, answer_of, checks
 from promedical_bench.evaluation.oracle_change import oracle_change
-from promedical_bench.kept_runs import answers_of, check_comparable, task_of
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.oracle_report import oracle_content
 from promedical_bench.reports.writing import write_oracles
+from promedical_bench.run_checks import answers_of, check_comparable, task_of
 from promedical_bench.scoring.record_file import read_results
 from promedical_data.measures.bootstrap import Bootstrap
 from promedical_data.measures.evaluation import estimates

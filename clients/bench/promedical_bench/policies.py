@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from promedical_bench.evaluation.evaluate import compare_policies
-from promedical_bench.kept_runs import answers_of, task_of
 from promedical_bench.reports.comparison_report import comparison_content, gaps_of
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.writing import write_comparison
+from promedical_bench.run_checks import answers_of, task_of
 from promedical_bench.scoring.record_file import ResultsError, read_results, rubric_content
 from promedical_bench.scoring.records import Header
 from promedical_bench.tasks.task import Task, silent_in

@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 from promedical_bench.answers import Answers, spread
 from promedical_bench.cases import VARIANTS
 from promedical_bench.evaluation.evaluate import compare, measure
-from promedical_bench.kept_runs import answers_of, check_comparable, heard, task_of, within
 from promedical_bench.reports.comparison_report import comparison_content, gaps_of
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.quality_report import UNTRAINED, quality_content
 from promedical_bench.reports.writing import write_comparison, write_quality
+from promedical_bench.run_checks import answers_of, check_comparable, heard, task_of, within
 from promedical_bench.scoring.record_file import NAME, VERSION, read_results, writing
 from promedical_bench.scoring.records import Header, Results
 from promedical_bench.scoring.runner import Pace, Progress, ask, questions_of

@@ -39,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-batch = typer.Typer(help="Ask by batch files, as OpenAI and vLLM read them.", no_args_is_help=True)
+batch = typer.Typer(help="Ask through batch files, as OpenAI and vLLM read them.", no_args_is_help=True)
 app.add_typer(batch, name="batch")
 app.add_typer(rounds, name="round")
 
@@ -89,7 +89,7 @@ def plan_run(
     sample: Annotated[int, typer.Option(min=1, help="How many rows to ask about.")] = 50,
     budget: Budget = None,
 ) -> None:
-    """Estimate calls, tokens, cost and time from a sample, which is really asked and whose answers are kept."""
+    """Estimate calls, tokens, cost and time from a sample that is really sent, and whose answers are kept."""
     from promedical_curation.asking.fetching import Terms  # noqa: PLC0415
     from promedical_curation.pipeline.inspecting import plan_lines  # noqa: PLC0415
     from promedical_curation.pipeline.planning import plan_line  # noqa: PLC0415
@@ -144,7 +144,7 @@ def report(
 @app.command(epilog=EXIT_CODES)
 @expected_errors()
 def check(endpoints: EndpointFile) -> None:
-    """Ask every endpoint of a file one tiny question."""
+    """Test every endpoint of a file with one short question."""
     import asyncio  # noqa: PLC0415
 
     from promedical_curation.asking.checking import check_endpoints  # noqa: PLC0415

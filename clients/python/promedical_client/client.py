@@ -32,7 +32,7 @@ class AskOptions(TypedDict, total=False):
         reward_weights: The constants of the reward.
         expected_fingerprint: The fingerprint that the oracle must have.
         priority: Lane in the queue; by default interactive for one item and bulk for more.
-        truncation: What may be cut from what is too long; by default such a response gets an error.
+        truncation: Which part of a text that is too long may be cut; by default such a response gets an error.
         expected_rubrics: The rubrics that items may name, with their hashes, such as the `pin` of what `rubrics`
             gives; empty for any. They are sent if an item names a rubric.
     """
@@ -134,7 +134,7 @@ class AsyncClient:
 
         Args:
             items: The items; their ids must be unique within the call.
-            unscored_reward: What a response that cannot be scored is worth to you; its error then repeats the number.
+            unscored_reward: The reward to record for a response that cannot be scored; its error repeats it.
                 It still has no scores.
             timeout_s: Total time in seconds, instead of the client's.
             chunk_timeout_s: Seconds for each chunk, for jobs of hours with `timeout_s=math.inf`. The job then begins

@@ -170,9 +170,9 @@ def test_command_says_yes_or_no_and_exits_by_it(run, tmp_path):
 
 def test_command_takes_limits(run, tmp_path):
     old, far = run("old", 0.1, 0.9), run("far", 0.9, 0.1)
-    assert compared(tmp_path / "o", old, far, "--most-reversed", "1", "--least-correlation", "0").exit_code == 1
-    wrong = compared(tmp_path / "o", old, far, "--most-reversed", "1.5")
-    assert (wrong.exit_code, "--most-reversed" in wrong.stderr) == (2, True)
+    assert compared(tmp_path / "o", old, far, "--max-reversed", "1", "--min-correlation", "0").exit_code == 1
+    wrong = compared(tmp_path / "o", old, far, "--max-reversed", "1.5")
+    assert (wrong.exit_code, "--max-reversed" in wrong.stderr) == (2, True)
 
 
 def test_command_refuses_oracles_that_were_asked_something_else(run, tmp_path):

@@ -45,7 +45,7 @@ Asked = TypeVar("Asked", m.ScoreItem, m.RankRequest)
 EXIT_CODES: Final = (
     "Exit codes: 0 everything was scored; 1 some items or responses were not scored; 2 bad usage, or bad input, "
     "whether found here or by the service, or results that cannot be written; 3 the service cannot be reached, or "
-    "refused to answer; 130 interrupted; 141 whoever read the results went away."
+    "refused to answer; 130 interrupted; 141 the reader of the output closed the pipe."
 )
 OUT_HELP: Final = (
     "Write outcomes to this file, in input order: .jsonl, .json, .csv or .parquet. Until the job is done, answers are "
@@ -145,7 +145,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
     expected_fingerprint: ExpectedFingerprint = None,
     expected_rubrics: ExpectedRubrics = None,
     priority: Priority = None,
-    truncation: Annotated[Cut | None, typer.Option(help="What may be cut from what is too long.")] = None,
+    truncation: Annotated[Cut | None, typer.Option(help="Which part of a text that is too long may be cut.")] = None,
     output: Output = Format.TABLE,
     timeout_s: TimeoutS = 120.0,
     details: Details = False,

@@ -40,7 +40,7 @@ Columns = Annotated[
 ]
 
 app = typer.Typer(
-    help="Convert publishers' files to labelled data, and look into such files.",
+    help="Convert publishers' files to labelled data, and inspect such files.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -61,7 +61,7 @@ def doctor(
     output: Output = Format.TABLE,
     timeout_s: TimeoutS = 300.0,
 ) -> None:
-    """Look at a service, and say whether its oracle can judge by a rubric: a dozen blatant cases tell."""
+    """Check a service, and whether its oracle gets a dozen obvious cases right by a rubric."""
     from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `session.opened`
 
     check_standard_output()

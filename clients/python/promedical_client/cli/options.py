@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 
 class Cut(StrEnum):
-    """What may be cut from what is too long."""
+    """Which part of a text that is too long may be cut."""
 
     NONE = "none"
     RESPONSE_END = "response_end"
@@ -70,7 +70,7 @@ RubricId = Annotated[str | None, typer.Option(help="Judge by this named rubric, 
 BaseRubricId = Annotated[str | None, typer.Option(help="Add the criteria of this named rubric.")]
 UnscoredReward = Annotated[
     float | None,
-    typer.Option(help="What a response that cannot be scored is worth to you: its error repeats the number."),
+    typer.Option(help="Reward to record for a response that cannot be scored; its error repeats the number."),
 ]
 ExpectedFingerprint = Annotated[str | None, typer.Option(help="Fail if the oracle has another fingerprint.")]
 ExpectedRubrics = Annotated[
@@ -78,13 +78,13 @@ ExpectedRubrics = Annotated[
     typer.Option(
         "--expected-rubric",
         metavar="NAME=SHA256",
-        help="Fail if a named rubric has another hash, or is not among these; give this option once per rubric.",
+        help="Fail if a named rubric has another hash, or one is used that is not listed; give this once per rubric.",
     ),
 ]
 Priority = Annotated[
     Lane | None, typer.Option(help="Lane in the queue. Default: interactive for one item, bulk for more.")
 ]
-Truncation = Annotated[Cut, typer.Option(help="What may be cut from what is too long.")]
+Truncation = Annotated[Cut, typer.Option(help="Which part of a text that is too long may be cut.")]
 Output = Annotated[Format, typer.Option("--format", help="How to print results.")]
 
 

@@ -61,7 +61,7 @@ class Grader:
         reward_weights: The constants of the reward.
         unscored_reward: What a response that cannot be scored is worth, in frameworks that cannot leave it out; None to
             raise there.
-        truncation: What may be cut from what is too long; by default such a response gets an error.
+        truncation: Which part of a text that is too long may be cut; by default such a response gets an error.
         thoughts: What is judged of a response with a thought, such as `<think>`: `leave_out` judges the rest, `require`
             only responses that have a thought, `judge` all of it. A response of which nothing is left is empty.
         gather_s: How many seconds `grade_one` waits for others, so that a group shares its tree.

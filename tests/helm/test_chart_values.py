@@ -29,7 +29,7 @@ LEFT_TO_THE_USER = {"affinity", "tolerations", "topologySpreadConstraints", "ext
 }
 """Kubernetes' own types, which the schema leaves open."""
 REASONS = re.compile(
-    r"raise |lower |must be |needs |set at least|use ReadWriteMany|use pvc|turn one of them off|set monitoring"
+    r"raise |lower |must be |needs |set at least|use ReadWriteMany|use pvc|(turn|use) one of them|set monitoring"
 )
 
 

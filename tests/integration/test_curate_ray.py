@@ -94,8 +94,8 @@ def test_killed_worker_costs_what_it_had_in_flight(cluster, llama, tmp_path, pos
 
     def kill(proxy: Proxy) -> None:
         proxy.wait_for(30)
-        workers = [each for each in psutil.process_iter() if "MapWorker" in " ".join(each.cmdline())]
-        assert len(workers) == WORKERS
+        found = psutil.process_iter(["cmdline"])  # processes that end meanwhile have none
+        workers = [each for each in found if "MapWorker" in " ".join(each.info["cmdline"] or ())]
         workers[0].send_signal(signal.SIGKILL)
         killed.append(time.time())
 

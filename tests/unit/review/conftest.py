@@ -13,9 +13,12 @@ from reviewing import HandClock, opened
 
 
 @pytest.fixture(autouse=True)
-def same_ids(monkeypatch):
-    """Ids decide what chance gives to whom: the same ones in every run, so that no test depends on luck."""
-    drawn = Random(7)
+def same_ids(monkeypatch, request):
+    """Ids decide what chance gives to whom: the same ones in every run, so that no test depends on luck.
+
+    Each test draws others, since some share a database.
+    """
+    drawn = Random(request.node.nodeid)
     seeded = SimpleNamespace(token_hex=lambda size: drawn.randbytes(size).hex())
     monkeypatch.setattr("promedical_review.ids.secrets", seeded)
 

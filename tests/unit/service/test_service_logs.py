@@ -97,8 +97,14 @@ get_logger("test").info("hello", bars=os.environ.get("TQDM_DISABLE"))
 """
 
 
+def without_bars_set() -> dict[str, str]:
+    """The environment of these tests, without what one that ran before may have set."""
+    return {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+
+
 def test_auto_format_is_json_without_bars_where_nobody_sits_at_a_terminal() -> None:
-    done = subprocess.run([sys.executable, "-c", AUTO], capture_output=True, text=True, check=True, timeout=60)
+    command, env = [sys.executable, "-c", AUTO], without_bars_set()
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env)
 
     line = json.loads(done.stderr)
     assert (line["event"], line["bars"]) == ("hello", "1")
@@ -106,7 +112,7 @@ def test_auto_format_is_json_without_bars_where_nobody_sits_at_a_terminal() -> N
 
 def test_auto_format_is_text_with_bars_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
-    with subprocess.Popen([sys.executable, "-c", AUTO], stderr=theirs) as process:
+    with subprocess.Popen([sys.executable, "-c", AUTO], stderr=theirs, env=without_bars_set()) as process:
         os.close(theirs)
         said = os.read(ours, 4096).decode()
         assert process.wait(60) == 0

@@ -20,7 +20,7 @@ class Skipped:
 
     Attributes:
         part: What was left out, together with everything inside it.
-        reason: Why it was left out; it begins with a field's name if that field is to blame.
+        reason: Why it was left out; it starts with a field's name if that field is to blame.
         count: How many parts were left out for this reason.
         first: Where the first few are: "line 12, response ab3".
     """

@@ -1,7 +1,7 @@
 """Fifty raters at once on the review app: how long its answers take, and whether any work is lost or stored twice.
 
 The app runs in a process of its own on the database that is given, which must be empty. Raters take rubrics, save
-drafts and decide, with a pause before each step that is drawn anew; real physicians pause much longer. `--write` keeps
+drafts and decide, with a pause of random length before each step; real physicians pause much longer. `--write` keeps
 the figures in docs/results/review-load.json.
 """
 

@@ -158,7 +158,7 @@ def compare_two_oracles(  # noqa: PLR0913 - one parameter per option
     seed: Seed = 0,
 ) -> None:
     """Check whether a policy's training can move from one oracle to another."""
-    from promedical_bench.evaluation.moving_over import ADVICE, Answer, Limits  # noqa: PLC0415
+    from promedical_bench.evaluation.moving_over import ADVICE, Limits, MayMove  # noqa: PLC0415
     from promedical_bench.oracles import compare_oracles  # noqa: PLC0415
 
     limits = Limits(
@@ -172,7 +172,7 @@ def compare_two_oracles(  # noqa: PLR0913 - one parameter per option
     )
     _announce(content, output)
     typer.echo(f"promedical-bench: {ADVICE[answer]}", err=True)
-    if answer is not Answer.YES:
+    if answer is not MayMove.YES:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from promedical_bench.answers import count_scored, restricted
 from promedical_bench.evaluation.evaluate import NothingScoredError
-from promedical_bench.evaluation.moving_over import Answer, Limits, answer_of, checks
+from promedical_bench.evaluation.moving_over import Limits, MayMove, answer_of, checks
 from promedical_bench.evaluation.oracle_change import oracle_change
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.oracle_report import oracle_content
@@ -26,7 +26,7 @@ def compare_oracles(
     responses: Path | None,
     left_out: Collection[str] = (),
     seed: int,
-) -> tuple[Content, Answer]:
+) -> tuple[Content, MayMove]:
     """Compare what two oracles said about the same responses, and write the report.
 
     Returns:

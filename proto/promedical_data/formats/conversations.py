@@ -86,7 +86,7 @@ def turns_of(prompt: str | list[Turn]) -> tuple[Message, ...]:
 
 
 def literal_turns_of(prompt: str | list[Turn]) -> tuple[Message, ...]:
-    """The turns of a prompt in a format of others, where a text is one user turn, whatever it begins with.
+    """The turns of a prompt in a format of others, where a text is one user turn, whatever it starts with.
 
     Raises:
         InvalidField: It is not a conversation that ends with a user turn.

@@ -10,8 +10,7 @@ from judges import a_header, written
 from promedical.rubric import Dimension
 from promedical_bench.answers import Answer, Verdict
 from promedical_bench.cli import app
-from promedical_bench.evaluation.moving_over import Answer as Said
-from promedical_bench.evaluation.moving_over import Limits, answer_of, checks
+from promedical_bench.evaluation.moving_over import Limits, MayMove, answer_of, checks
 from promedical_bench.evaluation.oracle_change import TITLES, oracle_change
 from promedical_bench.scoring.record_file import writing
 from promedical_bench.scoring.records import Record, ResponseRecord
@@ -86,34 +85,34 @@ def many(*rewards, prompts=PROMPTS, **more):
 
 
 def test_training_may_move_if_nothing_that_counts_changes():
-    assert answer(many(0.1, 0.5, 0.9), many(0.2, 0.5, 0.8))[0] is Said.YES
+    assert answer(many(0.1, 0.5, 0.9), many(0.2, 0.5, 0.8))[0] is MayMove.YES
 
 
 def test_training_may_not_move_if_vetoes_are_lifted():
     found, by_measure = answer(many(0.1, 0.9, vetoed={0}), many(0.1, 0.9))
-    assert found is Said.NO
-    assert by_measure["vetoes_lifted"] is Said.NO
-    assert by_measure["reversed"] is Said.YES
+    assert found is MayMove.NO
+    assert by_measure["vetoes_lifted"] is MayMove.NO
+    assert by_measure["reversed"] is MayMove.YES
 
 
 def test_few_data_say_neither_yes_nor_no():
     old = many(0.1, 0.9, prompts=40)
     new = old | {"0": ranked(0.9, 0.1)}
     found, by_measure = answer(old, new)
-    assert by_measure["reversed"] is Said.UNKNOWN
-    assert found is Said.UNKNOWN
-    assert answer(old, new, reversed_pairs=0.2)[1]["reversed"] is Said.YES
+    assert by_measure["reversed"] is MayMove.UNKNOWN
+    assert found is MayMove.UNKNOWN
+    assert answer(old, new, reversed_pairs=0.2)[1]["reversed"] is MayMove.YES
 
 
 def test_nothing_lifted_among_few_responses_is_no_proof():
     few, more = (many(0.1, 0.9, prompts=number) for number in (20, 200))
-    assert answer(few, few)[1]["vetoes_lifted"] is Said.UNKNOWN
-    assert answer(more, more)[1]["vetoes_lifted"] is Said.YES
+    assert answer(few, few)[1]["vetoes_lifted"] is MayMove.UNKNOWN
+    assert answer(more, more)[1]["vetoes_lifted"] is MayMove.YES
 
 
 def test_single_responses_say_nothing_of_order():
     found, by_measure = answer(many(0.1), many(0.1))
-    assert (found, by_measure["reversed"], by_measure["advantage_correlation"]) == (Said.UNKNOWN,) * 3
+    assert (found, by_measure["reversed"], by_measure["advantage_correlation"]) == (MayMove.UNKNOWN,) * 3
 
 
 @pytest.fixture

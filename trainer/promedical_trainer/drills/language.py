@@ -64,7 +64,7 @@ def coverage(statement: str, text: str) -> float:
 
 
 def continued(sentence: str) -> str:
-    """A sentence as it goes on after other words: no full stop, and no capital if its first word is an ordinary one."""
+    """A sentence to follow other words: no full stop, and no capital if its first word is an ordinary one."""
     body = sentence.strip().rstrip(".")
     first = body.split(" ", 1)[0]
     ordinary = first.lower() in ENGLISH_STOP_WORDS and first != "I"

@@ -12,8 +12,8 @@ from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.evaluation import OVERALL, Scores
 
 
-class Answer(StrEnum):
-    """What was found."""
+class MayMove(StrEnum):
+    """Whether a training may move over; unknown if the data are too few."""
 
     YES = "yes"
     NO = "no"
@@ -52,23 +52,25 @@ class Check:
     found: Estimate
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> MayMove:
         """Yes where the whole interval keeps the limit, no where the value breaks it, else unknown."""
         if self.found.value is None:
-            return Answer.UNKNOWN
+            return MayMove.UNKNOWN
         if not self._keeps(self.found.value):
-            return Answer.NO
+            return MayMove.NO
         worst = self.found.high if self.at_most else self.found.low
-        return Answer.YES if worst is not None and self._keeps(worst) else Answer.UNKNOWN
+        return MayMove.YES if worst is not None and self._keeps(worst) else MayMove.UNKNOWN
 
     def _keeps(self, value: float) -> bool:
         return value <= self.limit if self.at_most else value >= self.limit
 
 
 ADVICE: Final = {
-    Answer.YES: "Training that pins the old oracle may move over to the new one: every limit is kept.",
-    Answer.NO: "Do not move a training over: the policy would learn something else. Start it again with the new one.",
-    Answer.UNKNOWN: "These data are too few to tell. Ask both oracles about more prompts, with several responses each.",
+    MayMove.YES: "Training that pins the old oracle may move over to the new one: every limit is kept.",
+    MayMove.NO: "Do not move a training over: the policy would learn something else. Start it again with the new one.",
+    MayMove.UNKNOWN: (
+        "These data are too few to tell. Ask both oracles about more prompts, with several responses each."
+    ),
 }
 
 
@@ -80,12 +82,12 @@ def checks(change: Scores, limits: Limits) -> tuple[Check, ...]:
     )
 
 
-def answer_of(found: tuple[Check, ...]) -> Answer:
+def answer_of(found: tuple[Check, ...]) -> MayMove:
     """No if one check says no; yes only if all say yes."""
     said = {check.answer for check in found}
-    if Answer.NO in said:
-        return Answer.NO
-    return Answer.UNKNOWN if Answer.UNKNOWN in said else Answer.YES
+    if MayMove.NO in said:
+        return MayMove.NO
+    return MayMove.UNKNOWN if MayMove.UNKNOWN in said else MayMove.YES
 
 
 def _bounded(found: Estimate, *, at_most: bool) -> Estimate:

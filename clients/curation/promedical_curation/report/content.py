@@ -10,7 +10,7 @@ class Bar:
 
     Attributes:
         high: Where it ends.
-        low: Where it begins.
+        low: Where it starts.
         dot: A mark on it, for the value of an interval.
     """
 

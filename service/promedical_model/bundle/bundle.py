@@ -16,6 +16,7 @@ from typing import Any, Final
 from promedical_data.cache import offline
 from promedical_data.files import sha256_of
 from promedical_model.bundle.default_model import BASE, TRAINED, base_bundle_folder
+from promedical_model.bundle.generation_files import GENERATION_FILES
 from promedical_model.bundle.manifest import (
     MANIFEST_FILE,
     BundleError,
@@ -45,8 +46,12 @@ class Bundle:
 
     @cached_property
     def revision(self) -> str:
-        """Hash of the bundle's files, 64 hex digits: the same content has the same revision anywhere."""
-        files = sorted(path for path in self.folder.iterdir() if path.suffix in _HASHED)
+        """Hash of what scores depend on, 64 hex digits: the same content has the same revision anywhere.
+
+        A plain folder, which has no manifest, is hashed with the files that only generation uses.
+        """
+        unread = GENERATION_FILES if (self.folder / MANIFEST_FILE).is_file() else frozenset()
+        files = sorted(path for path in self.folder.iterdir() if path.suffix in _HASHED and path.name not in unread)
         with ThreadPoolExecutor() as pool:
             hashes = dict(zip((path.name for path in files), pool.map(sha256_of, files), strict=True))
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()

@@ -19,6 +19,7 @@ from typing import Any, Final
 from promedical_data.cache import cache_folder, offline
 from promedical_data.files import sha256_of
 from promedical_model.bundle.cache import made_once, ready, undone_at_exit
+from promedical_model.bundle.generation_files import write_generation_files
 from promedical_model.bundle.manifest import BundleError, Manifest, YesNoHead, write_manifest
 from promedical_model.rendering.template import CHATML
 
@@ -42,7 +43,7 @@ BASE: Final = "smollm2-135m-instruct"
 """What a model setting or an adapter's manifest calls the base: a zero-shot judge."""
 TRAINED: Final = Path(__file__).parents[1] / "default"
 """The trained default: adapter, head and calibration. If the package holds none, the base is the default."""
-_CONVERSION: Final = 1
+_CONVERSION: Final = 2
 """Raised when `_convert` changes what it writes."""
 _FOLDER: Final = f"{BASE}-{hashlib.sha256(repr((_MANIFEST, _CONVERSION)).encode()).hexdigest()[:8]}"
 """Another manifest or conversion gets another folder, so that an old cache is never used for a new version."""
@@ -117,11 +118,11 @@ def _convert(gguf: Path, folder: Path) -> None:
         ]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
+    write_generation_files(folder, CHATML)
 
 
 def _make_reproducible(folder: Path) -> None:
     """Leave out what depends on the library's version, so that every machine gets the same revision."""
-    (folder / "generation_config.json").unlink(missing_ok=True)
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("transformers_version", None)

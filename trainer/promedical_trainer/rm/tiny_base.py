@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from promedical_model.bundle.bundle import TOKENIZER_FILE
+from promedical_model.bundle.generation_files import write_generation_files
 from promedical_model.rendering.template import CHATML, LLAMA3, Template
 
 _WORDS: Final = ("Yes", "No")
@@ -35,17 +36,24 @@ def make_tiny_base(folder: Path, config: PretrainedConfig, *, seed: int = 0) -> 
         return
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
-    tokenizer = _byte_tokenizer(_TEMPLATES[config.model_type])
+    template = _TEMPLATES[config.model_type]
+    tokenizer = _byte_tokenizer(template)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        small = _tiny_config(config, tokenizer.get_vocab_size())
+        small = _tiny_config(config, tokenizer.get_vocab_size(), end=tokenizer.token_to_id(_end_of(template)))
         model: Any = AutoModelForCausalLM.from_config(small)  # type: ignore[no-untyped-call]
     model.save_pretrained(scratch)
     tokenizer.save(str(scratch / TOKENIZER_FILE))
+    write_generation_files(scratch, template)
     scratch.rename(folder)
 
 
-def _tiny_config(config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:
+def _end_of(template: Template) -> str:
+    """The token that ends a turn, and so an answer."""
+    return _SPECIAL.findall(template.turn)[-1]
+
+
+def _tiny_config(config: PretrainedConfig, vocabulary: int, *, end: int) -> PretrainedConfig:
     """The architecture with small sizes; the number of query heads for each key head stays as far as it can."""
     groups = min(config.num_attention_heads // config.num_key_value_heads, _HEADS)
     small: dict[str, Any] = {
@@ -59,8 +67,8 @@ def _tiny_config(config: PretrainedConfig, vocabulary: int) -> PretrainedConfig:
         "initializer_range": _SPREAD,
         "layer_types": None,
         "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": None,
+        "eos_token_id": end,
+        "pad_token_id": end,
     }
     return type(config)(**(config.to_dict() | small))
 

@@ -28,6 +28,7 @@ PIP := pip install --quiet --disable-pip-version-check --root-user-action=ignore
 AUDIT_INSTALLED := .venv-audit/.installed
 LOCK_INSTALLED := .venv-lock/.installed
 SBOM_INSTALLED := .venv-sbom/.installed
+UV_INSTALLED := .venv-uv/.installed
 VLLM_INSTALLED := .venv-vllm/.installed
 PYTHON312_INSTALLED := .venv-312/.installed
 README_GENERATOR := @bitnami/readme-generator-for-helm@2.7.2
@@ -134,23 +135,25 @@ soak: install ## Load three replicas, kill one every 20 s, and make a call of mi
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/pytest tests/soak $(ARGS)
 
 .PHONY: frameworks
-frameworks: $(FRAMEWORKS) ## Fetch the wheels of RL frameworks, without their dependencies, for the tests that call their code
+frameworks: $(FRAMEWORKS) ## Fetch wheels without their dependencies for tests: RL frameworks, whose code they call, and the schema of compose files
 
 $(FRAMEWORKS): $(INSTALLED) Makefile
 	@$(BIN)/$(PIP) --no-deps --only-binary :all: --upgrade --target $(@D) \
-	  openrlhf==0.11.2 verl==0.9.1 ms-swift==4.6.0 verifiers==0.4.0
+	  openrlhf==0.11.2 verl==0.9.1 ms-swift==4.6.0 verifiers==0.4.0 check-jsonschema==0.39.0
 	@touch $@
 
 .PHONY: chart
 chart: install ## Test the chart: real Helm, schemas, alerts, and releases whose pods really run (ARGS="-k lifecycle")
 	$(BIN)/python -m scripts.ci.fetch_helm
 	$(BIN)/python -m scripts.docs.generate_chart --check
+	$(BIN)/python -m scripts.docs.compose_alerts --check
 	$(BIN)/pytest tests/helm $(ARGS)
 
 .PHONY: chart-docs
-chart-docs: install ## Write the generated parts of the chart: its README's parameters, its schema and its defaults
+chart-docs: install ## Write the generated parts of the chart: its README's parameters, its schema, its defaults, and the alerts of docs/compose
 	npx --yes $(README_GENERATOR) --values helm/promedical/values.yaml --readme helm/promedical/README.md
 	$(BIN)/python -m scripts.docs.generate_chart
+	$(BIN)/python -m scripts.docs.compose_alerts
 
 .PHONY: chart-audit
 chart-audit: install $(AUDIT_INSTALLED) ## Audit all rendered examples with checkov, except for the reviewed findings
@@ -269,6 +272,26 @@ bench-training: install ## Measure tree-packed training beside flat passes (ARGS
 bench-rewards: install ## Compare what a policy would learn from, by reward (PROMEDICAL_DATA=DATA ARGS="--scores FILE --write")
 	$(BIN)/python -m scripts.bench.rewards $(ARGS)
 	$(MAKE) docs
+
+.PHONY: first-policy
+first-policy: install ## Train the first policy of docs/grpo.md, by its own commands (ARGS=--write)
+	$(BIN)/python -m scripts.bench.first_policy $(ARGS)
+	$(MAKE) docs
+
+.PHONY: install-sizes
+install-sizes: install ## Measure how much disk installations take; downloads some 6 GB (ARGS=--write)
+	$(BIN)/python -m scripts.bench.install_sizes $(ARGS)
+	$(MAKE) docs
+
+.PHONY: neighbours
+neighbours: install $(UV_INSTALLED) ## Resolve RL frameworks beside the extras, from the metadata of PyPI (ARGS=--write)
+	$(BIN)/python -m scripts.bench.neighbours $(ARGS)
+	$(MAKE) docs
+
+$(UV_INSTALLED): Makefile
+	@$(call create_venv,.venv-uv)
+	@.venv-uv/bin/$(PIP) uv==0.13.8
+	@touch $@
 
 .PHONY: bench-dedup
 bench-dedup: install ## Measure dedup on MedQuAD, and its speed (PROMEDICAL_DATA=DATA ARGS="--vectors FILE --write")

@@ -100,6 +100,18 @@ PARTS: Final = (
             "tests/integration/test_rm_run.py",
         ),
     ),
+    Part(
+        name="first_policy",
+        covers=(
+            "trainer/promedical_trainer/examples",
+            "trainer/promedical_trainer/recipes/grpo-first.yaml",
+            "trainer/promedical_trainer/grpo",
+            "service/promedical_model/bundle/default_model.py",
+            "service/promedical_model/bundle/generation_files.py",
+            "tests/integration/test_first_policy.py",
+            "tests/integration/test_plain_trl.py",
+        ),
+    ),
     Part(name="second_helm", covers=("helm", "tests/helm", "scripts/ci/fetch_helm.py")),
     Part(
         name="lifecycle",

@@ -114,6 +114,7 @@ def _input_errors() -> Iterator[None]:
 def _expected_errors_of_grpo() -> Iterator[None]:
     """One line and an exit code instead of a trace, for what is not a bug."""
     from promedical_data.errors import DataError  # noqa: PLC0415
+    from promedical_model.bundle.manifest import BundleError  # noqa: PLC0415
     from promedical_trainer.grpo.oracle import OracleError, OracleUnreachableError  # noqa: PLC0415
     from promedical_trainer.grpo.stopping import OracleLostError  # noqa: PLC0415
     from promedical_trainer.runs.progress import TimeUpError  # noqa: PLC0415
@@ -121,7 +122,7 @@ def _expected_errors_of_grpo() -> Iterator[None]:
 
     try:
         yield
-    except (RecipeError, DataError, OracleError) as error:
+    except (RecipeError, DataError, BundleError, OracleError) as error:
         _print_error(_console(), error)
         raise typer.Exit(2) from error
     except (OracleUnreachableError, OracleLostError, TimeUpError) as error:
@@ -193,7 +194,36 @@ def grpo(
             deadline=Deadline.after(minutes),
         )
         page = train_policy(run)
-        run.console.print(f"policy: {run.policy}\nsummary: {page}", markup=False, highlight=False)
+        run.console.print(
+            f"policy: {run.policy}\nsummary: {page}; for a browser, with the curves: {page.with_suffix('.html')}",
+            markup=False,
+            highlight=False,
+        )
+
+
+@app.command()
+def example(
+    output: Annotated[Path, typer.Option("--output", "--out", help="Folder that is made; it must not exist.")] = Path(
+        "first-policy"
+    ),
+) -> None:
+    """Write a small data folder, with which a first policy trains on a CPU in a quarter of an hour."""
+    from promedical_trainer.grpo.example import RECIPE, write_example  # noqa: PLC0415
+    from promedical_trainer.runs.recipe_files import RecipeError  # noqa: PLC0415
+
+    try:
+        write_example(output)
+    except RecipeError as error:
+        _print_error(_console(), error)
+        raise typer.Exit(2) from error
+    command = f"promedical-train grpo --recipe {RECIPE} --oracle grpc://127.0.0.1:50051"
+    _console().print(
+        f"{output}: README.md says what the files are. Start promedical-serve, then run:\n"
+        f"  {command} --data {output} --output {output}-run",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _loaded(book: "RecipeBook[Settings]", name: str, overrides: list[str]) -> Settings:

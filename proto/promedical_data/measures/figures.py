@@ -1,8 +1,11 @@
 """Plots of quality, as figures of their own: no global state, no display."""
 
+import base64
+import io
 from collections.abc import Sequence
 from typing import Any, Final
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -78,6 +81,14 @@ def new_figure(*, width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def data_url(figure: Figure) -> str:
+    """The figure as a data URL; an image of its own, so that ids inside it meet no others."""
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "promedical"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _draw_reliability(axes: Any, dimension: str, labels: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ from promedical_trainer.runs.recipe_files import RecipeError
 
 
 def test_built_in_recipes_are_those_of_the_documentation():
-    assert GRPO_RECIPES.names == ["grpo-qwen3-8b", "grpo-smollm2-cpu", "grpo-tiny"]
+    assert GRPO_RECIPES.names == ["grpo-first", "grpo-qwen3-8b", "grpo-smollm2-cpu", "grpo-tiny"]
 
 
 @pytest.mark.parametrize("name", GRPO_RECIPES.names)

@@ -200,7 +200,8 @@ class GrpoRecipe:
     Attributes:
         name: The name of the run.
         description: One sentence.
-        policy: What is trained: a folder, a hub id, or "tiny".
+        policy: What is trained: a folder, a hub id, "smollm2-135m-instruct" (the default oracle's base, which needs no
+            hub), or "tiny".
         optimisation: The loop.
         adapter: The LoRA adapter; None if all weights are trained.
         prompts: What to read.

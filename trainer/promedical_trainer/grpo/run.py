@@ -1,7 +1,8 @@
 """One GRPO run, stage by stage: pin the oracle, read, train, audit, summarise. An interrupted run resumes.
 
 The output folder holds recipe.yaml, oracle.json, lineage.json, training/ (checkpoints, the table of completions,
-TensorBoard's files), policy/, held_out/ and summary.md. The table and held_out/ hold texts; nothing else does.
+TensorBoard's files), policy/, held_out/, and the summary as summary.md and summary.html. The table and held_out/ hold
+texts; nothing else does.
 """
 
 import os
@@ -21,6 +22,7 @@ from promedical_client.address import Address
 from promedical_client.cli.progress import progress_bar
 from promedical_client.integrations import Grader
 from promedical_data.report_tables import describe
+from promedical_model.bundle.default_model import BASE, base_bundle_folder
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.held_out import HeldOut, chosen, compare, judged, write_answers
 from promedical_trainer.grpo.oracle import Pin, grader_of, introduced, pin_oracle
@@ -62,8 +64,14 @@ class Run:
 
     @property
     def base(self) -> str:
-        """The policy at the start."""
-        return str(self.output / "tiny") if self.recipe.policy == TINY else self.recipe.policy
+        """The policy at the start.
+
+        Raises:
+            BundleError: It is the embedded model, which cannot be fetched.
+        """
+        if self.recipe.policy == TINY:
+            return str(self.output / "tiny")
+        return str(base_bundle_folder()) if self.recipe.policy == BASE else self.recipe.policy
 
     @property
     def training(self) -> Path:
@@ -85,6 +93,7 @@ def train_policy(run: Run) -> Path:
     Raises:
         RecipeError: A setting cannot work, or the folder belongs to another recipe.
         DataError: The data cannot be used.
+        BundleError: The policy is the embedded model, which cannot be fetched.
         OracleError: The oracle is not one for this run.
         OracleUnreachableError: The oracle did not answer at the start.
         OracleLostError: Too many responses have no score; the same call resumes there.

@@ -12,7 +12,7 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from promedical_data.files import write_atomically
-from promedical_data.measures.figures import COLOURS, INK, new_figure, plain_axes
+from promedical_data.measures.figures import COLOURS, INK, data_url, new_figure, plain_axes
 from promedical_data.pages import page
 from promedical_trainer.grpo.audit import Audit
 from promedical_trainer.grpo.held_out import MEASURES, HeldOut
@@ -38,6 +38,7 @@ _SHARE: Final = 0.1
 _SMOOTH: Final = 0.05
 _PLOT: Final = "curves.png"
 PAGE: Final = "summary.md"
+_HTML: Final = "summary.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,26 +73,25 @@ def read_steps(folder: Path) -> pd.DataFrame:
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
-    """Write `summary.md`, its plot, and the numbers as `summary.json`."""
-    _plot(summary.steps).savefig(folder / _PLOT, dpi=150)
+    """Write `summary.md`, its plot, the same as one HTML file, and the numbers as `summary.json`."""
+    plot = _plot(summary.steps)
+    plot.savefig(folder / _PLOT, dpi=150)
     numbers = _numbers(summary)
     write_atomically(folder / "summary.json", json.dumps(numbers, indent=1) + "\n")
-    text = page(
-        "promedical_trainer.grpo",
-        "summary.md.j2",
-        recipe=summary.recipe,
-        dumped=GRPO_RECIPES.dump(summary.recipe),
-        pin=summary.pin,
-        prompts=summary.prompts,
-        audit=summary.audit,
-        held_out=summary.held_out.measures,
-        numbers=numbers,
-        plot=_PLOT,
-        titles=_TITLES,
-        ends_share=f"{_SHARE:.0%}",
-        measures=MEASURES,
-    )
-    write_atomically(folder / PAGE, text)
+    shown = {
+        "recipe": summary.recipe,
+        "dumped": GRPO_RECIPES.dump(summary.recipe),
+        "pin": summary.pin,
+        "prompts": summary.prompts,
+        "audit": summary.audit,
+        "held_out": summary.held_out.measures,
+        "numbers": numbers,
+        "titles": _TITLES,
+        "ends_share": f"{_SHARE:.0%}",
+        "measures": MEASURES,
+    }
+    write_atomically(folder / PAGE, page("promedical_trainer.grpo", "summary.md.j2", **shown, plot=_PLOT))
+    write_atomically(folder / _HTML, page("promedical_trainer.grpo", "summary.html.j2", **shown, curves=data_url(plot)))
 
 
 def _numbers(summary: Summary) -> dict[str, Any]:

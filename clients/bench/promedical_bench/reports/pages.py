@@ -1,14 +1,12 @@
 """A report as Markdown, and as one HTML file: styles and plots inside, no script, nothing fetched."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from promedical_bench.reports.content import Content
+from promedical_data.measures.figures import data_url
 from promedical_data.pages import page
 
 
@@ -22,11 +20,8 @@ class Plot:
 
     @property
     def source(self) -> str:
-        """The figure as a data URL; an image of its own, so that ids inside it meet no others."""
-        buffer = io.BytesIO()
-        with mpl.rc_context({"svg.hashsalt": "promedical"}):
-            self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-        return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        """The figure as a data URL."""
+        return data_url(self.figure)
 
 
 def as_markdown(content: Content) -> str:

@@ -192,6 +192,7 @@ def grpo(
             output=output,
             console=_console(),
             deadline=Deadline.after(minutes),
+            embedded=_embedded(chosen.policy),
         )
         page = train_policy(run)
         run.console.print(
@@ -199,6 +200,13 @@ def grpo(
             markup=False,
             highlight=False,
         )
+
+
+def _embedded(policy: str) -> Path | None:
+    """The folder of the default model's base, if that is the policy."""
+    from promedical_model.bundle.default_model import BASE, base_bundle_folder  # noqa: PLC0415
+
+    return base_bundle_folder() if policy == BASE else None
 
 
 @app.command()

@@ -14,13 +14,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from promedical_model.bundle.generation_files import chat_template
-from promedical_model.rendering.template import CHATML
 from promedical_trainer.grpo.recipe import SWITCH, Generation
 from promedical_trainer.runs.recipe_files import RecipeError
 
 _BEGIN, _END = "<|im_start|>", "<|im_end|>"
-_CHATML: Final = chat_template(CHATML)
+_CHATML: Final = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
 
 
 def read_tokenizer(policy: str) -> PreTrainedTokenizerBase:

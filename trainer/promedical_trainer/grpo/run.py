@@ -22,7 +22,6 @@ from promedical_client.address import Address
 from promedical_client.cli.progress import progress_bar
 from promedical_client.integrations import Grader
 from promedical_data.report_tables import describe
-from promedical_model.bundle.default_model import BASE, base_bundle_folder
 from promedical_trainer.grpo.audit import audit, read_completions
 from promedical_trainer.grpo.held_out import HeldOut, chosen, compare, judged, write_answers
 from promedical_trainer.grpo.oracle import Pin, grader_of, introduced, pin_oracle
@@ -52,6 +51,7 @@ class Run:
         console: Where progress is printed.
         deadline: When to stop; the same run can resume later.
         allow_fake: Allow an oracle with the fake engine.
+        embedded: The folder of the policy, if the recipe names the embedded model, which nothing here knows.
     """
 
     recipe: GrpoRecipe
@@ -61,17 +61,12 @@ class Run:
     console: Console
     deadline: Deadline = field(default_factory=Deadline)
     allow_fake: bool = False
+    embedded: Path | None = None
 
     @property
     def base(self) -> str:
-        """The policy at the start.
-
-        Raises:
-            BundleError: It is the embedded model, which cannot be fetched.
-        """
-        if self.recipe.policy == TINY:
-            return str(self.output / "tiny")
-        return str(base_bundle_folder()) if self.recipe.policy == BASE else self.recipe.policy
+        """The policy at the start."""
+        return str(self.output / "tiny") if self.recipe.policy == TINY else str(self.embedded or self.recipe.policy)
 
     @property
     def training(self) -> Path:
@@ -93,7 +88,6 @@ def train_policy(run: Run) -> Path:
     Raises:
         RecipeError: A setting cannot work, or the folder belongs to another recipe.
         DataError: The data cannot be used.
-        BundleError: The policy is the embedded model, which cannot be fetched.
         OracleError: The oracle is not one for this run.
         OracleUnreachableError: The oracle did not answer at the start.
         OracleLostError: Too many responses have no score; the same call resumes there.

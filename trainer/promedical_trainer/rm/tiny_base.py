@@ -50,10 +50,11 @@ def make_tiny_base(folder: Path, config: PretrainedConfig, *, seed: int = 0) -> 
 
 def _end_of(template: Template) -> str:
     """The token that ends a turn, and so an answer."""
-    return _SPECIAL.findall(template.turn)[-1]
+    *_, end = _SPECIAL.finditer(template.turn)
+    return end.group()
 
 
-def _tiny_config(config: PretrainedConfig, vocabulary: int, *, end: int) -> PretrainedConfig:
+def _tiny_config(config: PretrainedConfig, vocabulary: int, *, end: int | None) -> PretrainedConfig:
     """The architecture with small sizes; the number of query heads for each key head stays as far as it can."""
     groups = min(config.num_attention_heads // config.num_key_value_heads, _HEADS)
     small: dict[str, Any] = {

@@ -279,7 +279,7 @@ first-policy: install ## Train the first policy of docs/grpo.md, by its own comm
 	$(MAKE) docs
 
 .PHONY: install-sizes
-install-sizes: install ## Measure how much disk installations take; downloads some 6 GB (ARGS=--write)
+install-sizes: install ## Measure how much disk the extras take (ARGS="--cuda FOLDER --write")
 	$(BIN)/python -m scripts.bench.install_sizes $(ARGS)
 	$(MAKE) docs
 

@@ -18,7 +18,9 @@ from promedical_service.settings import Settings
 from promedical_service.telemetry.metrics import Metrics
 from scripts.docs.curation_tables import dedup_quality, dedup_speed, screen_table, source_table
 from scripts.docs.drill_tables import drill_tables
+from scripts.docs.first_policy_table import first_policy
 from scripts.docs.grpc_reference import grpc_messages, grpc_methods
+from scripts.docs.install_tables import install_sizes, neighbours
 from scripts.docs.performance_tables import (
     performance_capacity,
     performance_service,
@@ -146,8 +148,11 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "quality": quality_table,
     "ablation_table": ablation_table,
     "grpo": grpo_reference,
+    "first_policy": first_policy,
     "rewards": reward_table,
     "drills": drill_tables,
+    "install_sizes": install_sizes,
+    "neighbours": neighbours,
     "curation_sources": source_table,
     "curation_screens": screen_table,
     "curation_dedup_quality": dedup_quality,

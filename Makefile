@@ -134,6 +134,11 @@ $(VLLM_INSTALLED): pyproject.toml constraints.txt scripts/images/install_vllm.py
 soak: install ## Load three replicas, kill one every 20 s, and make a call of minutes; takes a quarter of an hour (SOAK_SECONDS=600)
 	SOAK_SECONDS=$(or $(SOAK_SECONDS),600) $(BIN)/pytest tests/soak $(ARGS)
 
+.PHONY: first-hour
+first-hour: install ## Replay a newcomer's first hour in new environments, and draw thousands of bad inputs of all commands (half an hour; FUZZ_EXAMPLES=100)
+	FIRST_HOUR=1 $(BIN)/pytest tests/first_hour $(ARGS)
+	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),100) $(BIN)/pytest --timeout 3600 tests/unit/client/test_commands_fuzz.py
+
 .PHONY: frameworks
 frameworks: $(FRAMEWORKS) ## Fetch wheels without their dependencies for tests: RL frameworks, whose code they call, and the schema of compose files
 
@@ -357,7 +362,7 @@ audits: ## Run the audits of CI: packages, their list, the chart
 	$(MAKE) chart-audit
 
 .PHONY: ci-full
-ci-full: install ## Run CI with all parts and coverage, Python 3.12, vLLM, the images and the soak; writes docs/results/ci-full.json (two hours; ONLY="soak ranks" runs only these)
+ci-full: install ## Run CI with all parts and coverage, Python 3.12, vLLM, the images, the soak and the first hour; writes docs/results/ci-full.json (three hours; ONLY="soak ranks" runs only these)
 	$(BIN)/python -m scripts.ci.full $(foreach step,$(ONLY),--only $(step))
 
 .PHONY: clean

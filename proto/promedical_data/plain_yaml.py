@@ -21,6 +21,15 @@ def read_plain_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """As YAML's, but a value that is none, such as the date 2027-13-41, is a fault of the document."""
+        try:
+            return super().construct_object(node, deep)
+        except RepeatedKeyError:
+            raise
+        except (ValueError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         """As YAML's, once every key is seen to stand once."""
         seen: set[tuple[str, str]] = set()

@@ -22,7 +22,7 @@ from scripts.ci.parts import PARTS, RESULT, digest, results
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOGS: Final = ROOT / "dist" / "ci-full"
-STEPS: Final = ("ci", "test-312", "test-vllm", "test-image", "soak")
+STEPS: Final = ("ci", "test-312", "test-vllm", "test-image", "soak", "first-hour")
 _PARTS: Final = {part.name: part for part in PARTS}
 _ORDER: Final = ("ci", *_PARTS, *STEPS[1:])
 

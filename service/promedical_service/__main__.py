@@ -1,7 +1,7 @@
 """`promedical-serve`: settings, logs, then the service. Heavy imports wait until the configuration has been checked.
 
-Exit codes: 0 it stopped as asked; 1 it could not start or could not continue; 2 the configuration is wrong; 128 + n a
-second signal n ended it.
+Exit codes: 0: it stopped as asked; 1: it could not start, or had to stop; 2: the configuration is wrong; 128 + N: a
+second signal, number N, ended it before it had finished.
 """
 
 import asyncio
@@ -50,6 +50,10 @@ def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = N
         return _check(settings) if "--check" in argv else _run(settings, serve)
     except ConfigurationError as error:
         return _complain(error, EXIT_MISCONFIGURED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _complain(f"{error.filename}: {error.strerror}", EXIT_MISCONFIGURED)
 
 
 def _run(settings: "Settings", serve: Serve | None) -> int:

@@ -10,10 +10,11 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn, get_args, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import promedical
@@ -80,20 +81,20 @@ class Settings(BaseSettings):
     default_rubric: Annotated[str, Field(min_length=1)] = "general-medical"
     """Rubric that drop-in endpoints judge by if a request has no criteria."""
     gather_s: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.02
-    """Time that a drop-in request with one response waits for others to the same prompt, to share its tree."""
+    """Seconds that a drop-in request with one response waits for others to the same prompt, to share its tree."""
     thoughts: Literal["leave_out", "require", "judge"] = "leave_out"
-    """What drop-in endpoints judge of a response with a thought (<think>): the rest, only such responses, or all."""
+    """Thoughts (<think>) in drop-ins. leave_out: not judged; require: the same, and no score without one; judge: judged."""
 
     keys_file: Path | None = None
     """File with one key per line (`name:key` or JSON); then all calls but health, readiness and metrics need a key."""
     metrics_need_key: bool = False
-    """Whether `/metrics` needs a key with the role metrics too."""
+    """true: `/metrics` can be read only with a key that has the role metrics; false: anybody can read it."""
     rate_limit: str | None = None
     """Requests that one key may send to this replica, such as 600/minute; calls without a key share one rate."""
     token_rate_limit: str | None = None
     """Unique tokens that one key may have scored by this replica, such as 1000000/minute."""
     key_queue_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Largest part of the queue that one key may fill; a key's own line in the keys file may say another one."""
+    """Largest part of the queue that one key may fill; a key's own line in the keys file may set another."""
     tls_cert_file: Path | None = None
     """Certificate chain in PEM; turns TLS on for REST and gRPC."""
     tls_key_file: Path | None = None
@@ -110,23 +111,23 @@ class Settings(BaseSettings):
     max_criteria_per_item: Count = 128
     """Most criteria of one item."""
     max_queue_tokens: Count = 2_000_000
-    """Most unique tokens that may wait; beyond that only keys with less than an even part are not `overloaded`."""
+    """Most unique tokens that may wait; then calls get `overloaded`, unless their key holds less than an even part."""
     max_batch_tokens: Count = 8192
     """Most unique tokens in one pass of the engine."""
     max_batch_s: Seconds = 1.0
-    """Longest time that one pass should take, by estimate, so that requests do not wait long for its end."""
+    """Most seconds that one pass should take, by estimate, so that requests do not wait long for its end."""
     max_concurrent_requests: Count = 1024
-    """Most requests in progress on both transports together; requests beyond that are answered by `overloaded`."""
+    """Most requests in progress on both transports together; requests beyond that are answered `overloaded`."""
     bulk_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Part of the engine that bulk keeps while interactive requests wait, above 0 and below 1."""
     default_timeout_s: Seconds = 300.0
-    """Deadline of a request that sets none; a request's own deadline, shorter or longer, counts instead."""
+    """Deadline in seconds of a request that sets none; a request's own deadline, shorter or longer, replaces it."""
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
-    """Time that requests in progress get to finish after SIGTERM; the rest is answered by `unavailable`."""
+    """Seconds that requests in progress get to finish after SIGTERM; the rest is answered `unavailable`."""
     overload_status: Literal[503, 429] = 503
     """HTTP status of `overloaded`; some proxies and clients want 429."""
     connection_max_age_s: Seconds = 300.0
-    """Age at which gRPC connections are asked to reconnect, so that clients find new replicas."""
+    """Age in seconds at which gRPC connections are asked to reconnect, so that clients find new replicas."""
 
     audit_file: Annotated[str, Field(min_length=1)] | None = None
     """File that gets one JSON line per answered response, without its text; - for standard output. None by default."""
@@ -209,15 +210,17 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         raise ConfigurationError("\n".join(_lines(error, flags, environ))) from None
     except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"config: {file} is not a YAML file of settings: {_first_line(error)}") from None
+        raise ConfigurationError(
+            f"config: {file} is not a YAML file of settings: {str(error).partition(chr(10))[0]}"
+        ) from None
 
 
 def _read_yaml(file: Path | str | None) -> dict[str, Any]:
     content = read_plain_yaml(Path(file).read_text(encoding="utf-8")) if file else None
     if content is None:
         return {}
-    if not isinstance(content, dict):
-        raise TypeError("expected a mapping of settings")
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise TypeError("expected a mapping of settings by their names")
     return content
 
 
@@ -239,9 +242,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="promedical-serve",
         description="Serve the reward oracle over gRPC and REST.",
         epilog="Every flag is also an environment variable (--rest-port is PROMEDICAL_REST_PORT) and a key of the "
-        "--config file. `promedical-serve keys new NAME` makes an API key. Exit codes: 0 it stopped as asked, or "
-        "--check found nothing wrong; 1 it could not start or could not continue; 2 the configuration is wrong; 128 + "
-        "n a second signal n ended it.",
+        "--config file. `promedical-serve keys new NAME` makes an API key. Exit codes: 0: it stopped as asked, or "
+        "--check found no fault; 1: it could not start, or had to stop; 2: the configuration is wrong; 128 + N: a "
+        "second signal, number N, ended it before it had finished.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"promedical {promedical.__version__}")
@@ -251,10 +254,15 @@ def _parser() -> argparse.ArgumentParser:
         help="check the settings, the keys, the rubrics and the TLS files, say what is wrong, and start nothing",
     )
     for name, field in Settings.model_fields.items():
-        shown = "" if field.default is None else f" (default: {field.default})"
+        shown = "" if field.default in {None, False} else f" (default: {field.default})"
         help_text = f"{field.description}{shown}".replace("%", "%%")
-        parser.add_argument(_flag(name), dest=name, metavar="VALUE", default=argparse.SUPPRESS, help=help_text)
+        parser.add_argument(_flag(name), dest=name, metavar=_values(field), default=argparse.SUPPRESS, help=help_text)
     return parser
+
+
+def _values(field: FieldInfo) -> str:
+    few = get_args(field.annotation) if get_origin(field.annotation) is Literal else ("VALUE",)
+    return "true|false" if field.annotation is bool else "|".join(map(str, few))
 
 
 def _flag(name: str) -> str:
@@ -290,7 +298,3 @@ def _line(loc: Sequence[int | str], detail: Mapping[str, Any], flags: Mapping[st
     variable = ENV_PREFIX + name.upper()
     source = _flag(name) if name in flags else variable if env.get(variable) else f"{name} (config file)"
     return f"{source}: {detail['msg']}, not {detail['input']!r}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -11,15 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from snippets import ANSWER, Snippet, snippets_in
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-SNIPPET = re.compile(r"^<!-- run -->\n\s*^```(?P<language>python|bash)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-ANSWER = re.compile(r"\A\n<!-- answer -->\n```(?:text|json)\n(?P<printed>.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
 NUMBERS_MAY_DIFFER = 0.01
 """Another processor may move a logit by a step of its rounding, or by a few."""
@@ -27,27 +26,6 @@ ANSWER_WIDTH = 120
 TOOLS = ("curl", "grpcurl")
 REST_ADDRESS, GRPC_ADDRESS = "127.0.0.1:8080", "127.0.0.1:50051"
 TIMEOUT_S = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snippet:
-    place: str
-    language: str
-    code: str
-    printed: str | None = None
-    """What it prints when the default model answers, where the document says so."""
-
-
-def snippets_in(text: str, name: str) -> list[Snippet]:
-    return [
-        Snippet(
-            place=f"{name}:{text.count(chr(10), 0, match.start('code')) + 1}",
-            language=match["language"],
-            code=match["code"],
-            printed=answer["printed"] if (answer := ANSWER.match(text[match.end() + 1 :])) else None,
-        )
-        for match in SNIPPET.finditer(text)
-    ]
 
 
 def documented() -> list[Snippet]:

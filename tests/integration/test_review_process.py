@@ -87,7 +87,7 @@ def test_demo_lets_everybody_in_and_ends_when_told_to():
     ("arguments", "said"),
     [
         ([], "--demo"),
-        (["--demo", "--database", "sqlite:///x.db"], "goes not with a database"),
+        (["--demo", "--database", "sqlite:///x.db"], "cannot be used with a database"),
         (["--demo", "--host", "0.0.0.0"], "--public-url"),
         (["--demo", "--public-url", "http://review.example"], "https://NAME"),
         (["--demo", "--public-url", "https://review.example/app"], "https://NAME"),

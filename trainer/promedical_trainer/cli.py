@@ -34,6 +34,14 @@ _OVERRIDES: Final[dict[Ablation, str]] = {
 _RESUMABLE: Final = 3
 UNCALIBRATED: Final = 4
 """The reward model is trained and dev is scored, but it cannot be calibrated."""
+RM_CODES: Final = (
+    "Exit codes: 0: it is done; 2: bad usage or bad input; 3: it stopped before its end, and the same command resumes "
+    "it; 4: the model is trained, but cannot be calibrated."
+)
+GRPO_CODES: Final = (
+    "Exit codes: 0: it is done; 2: bad usage or bad input, or an oracle that cannot be used; 3: it stopped before its "
+    "end, or the oracle does not answer, and the same command resumes it."
+)
 
 Recipe = Annotated[str, typer.Option(help="Name of a built-in recipe, or path to a .yaml file.")]
 Data = Annotated[Path, typer.Option(help="Folder that the recipe's data files are relative to.")]
@@ -55,7 +63,7 @@ app = typer.Typer(
 takes_version(app)
 
 
-@app.command()
+@app.command(epilog=RM_CODES)
 def rm(
     recipe: Recipe,
     data: Data = Path(),
@@ -133,7 +141,7 @@ def _expected_errors_of_grpo() -> Iterator[None]:
 @app.command()
 def drills(
     sources: Annotated[Path, typer.Option(help="Folder with the publishers' files, as docs/training.md lists them.")],
-    output: Annotated[Path, typer.Option("--output", "--out", help="Folder that is made; it must not exist.")],
+    output: Annotated[Path, typer.Option("--output", "--out", help="Folder to make; it must not exist yet.")],
     prompts: Annotated[int, typer.Option(min=10, help="The most prompts of each kind, over all splits.")] = 1500,
     seed: Annotated[int, typer.Option(help="The seed of everything that is drawn.")] = 0,
     licences: Annotated[
@@ -161,7 +169,7 @@ def drills(
         make_drills(run)
 
 
-@app.command()
+@app.command(epilog=GRPO_CODES)
 @_input_errors()
 @takes_address("oracle", whose="oracle", default=Parameter.empty)
 def grpo(

@@ -11,6 +11,8 @@ import typer
 
 from promedical_bench.options import (
     EXIT_CODES,
+    EXPORT_CODES,
+    LOAD_CODES,
     NOT_KEPT,
     SOME_FAILED,
     TASKS,
@@ -176,7 +178,7 @@ def compare_two_oracles(  # noqa: PLR0913 - one parameter per option
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command(name="load")
+@app.command(name="load", epilog=LOAD_CODES)
 @expected_errors(NOT_KEPT)
 @takes_address()
 def load_service(  # noqa: PLR0913 - one parameter per option
@@ -225,7 +227,7 @@ def load_service(  # noqa: PLR0913 - one parameter per option
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
+@app.command(epilog=EXPORT_CODES)
 @expected_errors()
 def export(
     *,

@@ -15,10 +15,15 @@ REFUSED: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 everything was scored; 1 some responses are missing, or were not scored or read, or compared runs "
-    "differ in what they were asked; 2 bad usage or bad input; 3 the service cannot be reached, or refused to answer. "
-    "Answers are kept: the same command resumes."
+    "Exit codes: 0: everything was scored; 1: some responses are missing, or were not scored or read, or compared runs "
+    "differ in what they were asked; 2: bad usage or bad input; 3: the service cannot be reached, or refused to "
+    "answer. Answers are kept: the same command resumes."
 )
+LOAD_CODES: Final = (
+    "Exit codes: 0: every call was answered; 1: some calls failed, or none ended in time; 2: bad usage or bad input; "
+    "3: the service cannot be reached, or refused to answer."
+)
+EXPORT_CODES: Final = "Exit codes: 0: the file is written; 2: bad usage or bad input."
 KEPT: Final = "answers so far are kept, and the same command resumes"
 NOT_KEPT: Final = "nothing was written"
 TASKS: Final = "promedical, healthbench, healthbench-meta, rewardbench, ultramedical or kqa."

@@ -161,7 +161,7 @@ def check(endpoints: EndpointFile) -> None:
 def export_requests(
     work: Work, *, to: Annotated[Path, typer.Option(help="Folder for the files.")], stage: StageName
 ) -> None:
-    """Write what a stage would ask, and has no answer to, as batch files."""
+    """Write the requests of a stage that have no answer yet, as batch files."""
     from promedical_curation.pipeline.batching import export_batches  # noqa: PLC0415
 
     with work.opened() as (line, opened):
@@ -178,7 +178,7 @@ def import_answers(
     files: Annotated[list[Path], typer.Argument(help="Files that OpenAI or vLLM wrote.")],
     stage: StageName,
 ) -> None:
-    """Keep the answers of batch files. They are then answers like any others."""
+    """Read answers from batch files into the store."""
     from promedical_curation.pipeline.batching import import_batches  # noqa: PLC0415
 
     with work.opened() as (line, opened):

@@ -28,8 +28,8 @@ BAD_INPUT: Final = 2
 STOPPED: Final = 3
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 all is done; 1 more rows failed than --max-failed allows, or no row is left; 2 bad usage or bad "
-    "input; 3 the run stopped before its end (budget, an endpoint that fails, Ctrl-C). Answers are kept: the same "
+    "Exit codes: 0: all is done; 1: more rows failed than --max-failed allows, or no row is left; 2: bad usage or bad "
+    "input; 3: the run stopped before its end (budget, an endpoint that fails, Ctrl-C). Answers are kept: the same "
     "command resumes."
 )
 

@@ -36,7 +36,7 @@ def export_round(
 def import_round(
     path: RunPath, file: Annotated[Path, typer.Argument(metavar="FILE", help="Decisions that the review app wrote.")]
 ) -> None:
-    """Take in the decisions about a round. The stages that they change run again with the next `run`."""
+    """Read the decisions about a round. The stages that they change run again with the next `run`."""
     from promedical_curation.line import decided_parts  # noqa: PLC0415
     from promedical_curation.pipeline.run_folder import expect, locked  # noqa: PLC0415
     from promedical_curation.review_rounds import import_decisions, read_rounds, summary  # noqa: PLC0415
@@ -53,7 +53,7 @@ def import_round(
 @rounds.command(name="status", epilog=EXIT_CODES)
 @expected_errors()
 def show_rounds(path: RunPath) -> None:
-    """Show how the rounds stand: decisions, the strict pass rate with its interval, and whether to go on."""
+    """Show how the rounds stand: decisions, the strict pass rate with its interval, and whether to do another one."""
     from promedical_curation.review_rounds import read_rounds, summary  # noqa: PLC0415
 
     review = _recipe(path).review

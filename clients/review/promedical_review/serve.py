@@ -11,14 +11,14 @@ from promedical_review.opening import expected_errors, opened
 if TYPE_CHECKING:
     from promedical_review.store.database import Database
 
-Host = Annotated[str, typer.Option(help="Interface to listen on. Others than this machine's need --public-url.")]
+Host = Annotated[str, typer.Option(help="Interface to listen on. Any but this machine's own needs --public-url.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")]
 PublicUrl = Annotated[
     str | None,
     typer.Option(envvar="PROMEDICAL_REVIEW_PUBLIC_URL", help="Where users find the app by HTTPS, as https://NAME."),
 ]
 Proxies = Annotated[
-    str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed, with commas between; * for all.")
+    str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed, separated by commas; * for all.")
 ]
 MetricsPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Port for Prometheus; none by default.")]
 MaybeDatabaseUrl = Annotated[
@@ -47,7 +47,7 @@ def serve(
     from promedical_review.web.serving import serve as run  # noqa: PLC0415
 
     if demo is (database is not None):
-        said = "goes not with a database" if demo else "or the address of a database is needed"
+        said = "cannot be used with a database" if demo else "or the address of a database is needed"
         raise InvalidError(f"{said}; give --demo alone, or --database (PROMEDICAL_REVIEW_DATABASE)", "--demo")
     address = Address(host=host, port=port, public_url=public_url, proxies=proxies, metrics_port=metrics_port)
     with _examples(address.shown) if database is None else opened(database) as found:

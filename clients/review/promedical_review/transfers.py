@@ -68,7 +68,7 @@ def import_items(
     database: DatabaseUrl,
     gold: Annotated[Path | None, typer.Option(help="Labelled data whose labels are known: gold items.")] = None,
     overlap: Annotated[float, typer.Option(help="Share of items with a third rater.")] = 0.1,
-    repeats: Annotated[float, typer.Option(help="Share of a rater's work that is an own item again.")] = 0.05,
+    repeats: Annotated[float, typer.Option(help="Share of a rater's work that repeats an item of their own.")] = 0.05,
     golds: Annotated[float, typer.Option(help="Share of a rater's work that is a gold item.")] = 0.05,
 ) -> None:
     """Import labelled data as items to rate, and give them to raters. Labels in it are left out."""
@@ -127,7 +127,7 @@ def export_round(name: RoundName, path: FilePath, database: DatabaseUrl) -> None
 @exports.command(name="bench")
 @expected_errors()
 def export_set(name: SetName, folder: FolderPath, database: DatabaseUrl) -> None:
-    """Write the benchmark that a set is: a new folder, whose bench.jsonl `promedical-bench` reads."""
+    """Write a set as a benchmark, in a new folder. `promedical-bench` reads its bench.jsonl."""
     from promedical_review.bench_items.sets import BenchSets  # noqa: PLC0415
     from promedical_review.formats.bench_export import export_bench  # noqa: PLC0415
 
@@ -147,7 +147,7 @@ def export_verdicts(
     target: Annotated[VerdictFormat, typer.Option("--format", help="What to write.")],
     database: DatabaseUrl,
 ) -> None:
-    """Write what raters said, for another tool. It says what the file does not hold."""
+    """Write the raters' verdicts for another tool, and say what the file leaves out."""
     from promedical_review.bench_items.sets import BenchSets  # noqa: PLC0415
     from promedical_review.formats.checkpoints import checkpoints_of  # noqa: PLC0415
 

@@ -58,8 +58,11 @@ def _parquet(path: Path) -> Iterator[Put]:
     try:
         with whole_file(path) as stream:
             rows = _Batches(lambda schema: parquet.ParquetWriter(stream, schema))
-            yield rows.put
-            rows.close()
+            try:
+                yield rows.put
+                rows.flush()
+            finally:  # or the writer would complain about its file when it is collected
+                rows.close()
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -79,14 +82,13 @@ class _Batches:
             self._writer = self._opened(self._schema)
         self._rows.append(_with_pairs(piece.row))
         if len(self._rows) == _ROWS_AT_ONCE:
-            self._flush()
+            self.flush()
 
     def close(self) -> None:
         if self._writer is not None:
-            self._flush()
             self._writer.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         import pyarrow as pa  # noqa: PLC0415 - see `_parquet`
 
         if self._rows:

@@ -210,7 +210,8 @@ def _endpoint(name: str, tree: Any, path: Path) -> Endpoint:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"]))
-        raise CurationError(f"{path}: endpoint {name}: {where + ': ' if where else ''}{problem['msg']}") from None
+        said = problem["msg"].removeprefix("Value error, ")
+        raise CurationError(f"{path}: endpoint {name}: {where + ': ' if where else ''}{said}") from None
 
 
 def _check_url(url: str) -> None:

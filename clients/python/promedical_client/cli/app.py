@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 Asked = TypeVar("Asked", m.ScoreItem, m.RankRequest)
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 everything was scored; 1 some items or responses were not scored; 2 bad usage, or bad input, "
-    "whether found here or by the service, or results that cannot be written; 3 the service cannot be reached, or "
-    "refused to answer; 130 interrupted; 141 the reader of the output closed the pipe."
+    "Exit codes: 0: everything was scored; 1: some items or responses were not scored; 2: bad usage, or bad input, "
+    "whether found here or by the service, or results that cannot be written; 3: the service cannot be reached, or "
+    "refused to answer; 130: interrupted; 141: the reader of the output closed the pipe."
 )
 OUT_HELP: Final = (
     "Write outcomes to this file, in input order: .jsonl, .json, .csv or .parquet. Until the job is done, answers are "

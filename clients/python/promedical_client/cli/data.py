@@ -22,7 +22,8 @@ BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 there is a result; 2 bad usage or bad input; 130 interrupted. Files are written whole or not at all."
+    "Exit codes: 0: there is a result; 2: bad usage or bad input; 130: interrupted. Files are written whole or not at "
+    "all."
 )
 
 Inputs = Annotated[

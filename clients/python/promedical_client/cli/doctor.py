@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from promedical_client.sync import Client
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 this oracle can judge by this rubric; 1 it cannot; 2 bad usage or bad input; 3 the service cannot "
-    "be reached, or refused to answer."
+    "Exit codes: 0: this oracle can judge by this rubric; 1: it cannot; 2: bad usage or bad input; 3: the service "
+    "cannot be reached, or refused to answer."
 )
 _CANNOT: Final = 1
 
@@ -61,7 +61,7 @@ def doctor(
     output: Output = Format.TABLE,
     timeout_s: TimeoutS = 300.0,
 ) -> None:
-    """Check a service, and whether its oracle gets a dozen obvious cases right by a rubric."""
+    """Check a service, and whether its oracle judges a dozen obvious cases correctly by a rubric."""
     from promedical_client.jsonl import to_json  # noqa: PLC0415 - see `session.opened`
 
     check_standard_output()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from promedical_client.cli.trial import Trial
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 every answer was judged; 1 some were not; 2 bad usage or bad input; 3 the service cannot be "
+    "Exit codes: 0: every answer was judged; 1: some were not; 2: bad usage or bad input; 3: the service cannot be "
     "reached, or refused to answer."
 )
 

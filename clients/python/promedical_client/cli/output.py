@@ -20,6 +20,7 @@ import typer
 from promedical_data.errors import DataError
 
 _BAD_OUTPUT: Final = 2
+_BAD_FILE: Final = 2
 _CLOSED: Final = 141
 """What shells say of a program whose reader went away."""
 _NAME: Final = "standard output"
@@ -39,7 +40,7 @@ class OutputError(DataError):
 
 @contextmanager
 def guarded_output(name: str) -> Iterator[None]:
-    """What the block prints leaves in UTF-8, and a disk that is full or a reader that is gone is one line.
+    """What the block prints leaves in UTF-8, and a full disk, a reader that is gone or a file of no use is one line.
 
     Args:
         name: What this line begins with.
@@ -55,9 +56,12 @@ def guarded_output(name: str) -> Iterator[None]:
             _write_no_more()
         raise
     except OSError as error:
-        if error.errno not in _OF_WRITING:
+        if error.errno in _OF_WRITING:
+            _complain(name, error)
+        if error.filename is None:
             raise
-        _complain(name, error)
+        typer.echo(f"{name}: {error.filename}: {error.strerror}", err=True)
+        sys.exit(_BAD_FILE)
 
 
 def check_standard_output() -> None:

@@ -1,9 +1,10 @@
 """What every command has beside its own options: `--version`, and one line where an extra is missing."""
 
 import sys
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
+from typer.core import TyperGroup
 
 import promedical
 from promedical_client.cli.output import guarded_output
@@ -22,9 +23,33 @@ Version: TypeAlias = Annotated[
 ]
 
 
+class _Commands(TyperGroup):
+    """Commands whose options say which value they refuse, in words of ours: pydantic's do not name it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _refusal(error)
+            raise
+
+
+def _refusal(error: typer.BadParameter) -> str:
+    from pydantic import ValidationError  # noqa: PLC0415 - `--help` is fast
+
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return error.message
+    first = cause.errors(include_url=False)[0]
+    if first["type"] == "value_error":
+        return first["msg"].removeprefix("Value error, ")
+    wanted = first["msg"].replace("Input should be", "must be").partition(", unable to parse")[0]
+    return f"{wanted}, not {first['input']!r}"
+
+
 def takes_version(app: typer.Typer) -> None:
     """Give a program the option `--version`; it keeps the names of its commands, however few there are."""
-    app.callback()(_program)
+    app.callback(cls=_Commands)(_program)
 
 
 def _program(*, version: Version = False) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from promedical_data.rubric_lint import Finding
 
 _FOUND: Final = 1
-EXIT_CODES: Final = "Exit codes: 0 nothing to change; 1 there is advice; 2 the file is no rubric."
+EXIT_CODES: Final = "Exit codes: 0: nothing to change; 1: there is advice; 2: the file is no rubric."
 
 app = typer.Typer(help="Help with writing rubrics.", no_args_is_help=True)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from promedical_data.conversion.pieces import Piece
     from promedical_data.labelled import LabelledPrompt
 
-EXIT_CODES: Final = "Exit codes: 0 there are rubric files; 2 bad usage, or bad input, or nothing can be written."
+EXIT_CODES: Final = "Exit codes: 0: there are rubric files; 2: bad usage, or bad input, or nothing can be written."
 
 _NAME_CHARACTERS: Final = 64
 

@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     gather_s: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.02
     """Seconds that a drop-in request with one response waits for others to the same prompt, to share its tree."""
     thoughts: Literal["leave_out", "require", "judge"] = "leave_out"
-    """Thoughts (<think>) in drop-ins. leave_out: not judged; require: as before, but needed; judge: judged."""
+    """Thoughts (<think>) in drop-ins: not judged (leave_out), not judged but needed (require), or judged (judge)."""
 
     keys_file: Path | None = None
     """File with one key per line (`name:key` or JSON); then all calls but health, readiness and metrics need a key."""

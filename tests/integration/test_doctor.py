@@ -16,7 +16,7 @@ def run(*words):
 def test_doctor_marks_a_fake_engine_and_does_not_trust_it(fake_server, wire):
     done = run("doctor", "--url", getattr(fake_server, wire))
     assert done.exit_code == 1
-    assert "FAKE oracle" in done.stdout
+    assert "FAKE ORACLE" in done.stdout
     assert "this oracle CANNOT judge by general-medical: it is fake" in done.stdout
     clock = "agrees with this machine's" if wire == "rest_url" else "gRPC tells no time"
     assert clock in done.stdout

@@ -118,7 +118,8 @@ def _show_way(way: list[Finding]) -> None:
 def _print(diagnosis: Diagnosis) -> None:
     from rich.console import Console  # noqa: PLC0415 - see `session.opened`
 
-    from promedical_client.cli.tables import FAKE, exam_table, model_table, way_table  # noqa: PLC0415
+    from promedical_client.cli.tables import exam_table, model_table, way_table  # noqa: PLC0415
+    from promedical_client.cli.verdict_tables import FAKE  # noqa: PLC0415
 
     console = Console()
     console.print(way_table(diagnosis.way), model_table(diagnosis.model), sep="\n")

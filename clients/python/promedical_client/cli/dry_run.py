@@ -74,7 +74,8 @@ def _answers(file: str | None) -> list[m.ScoreItem]:
 def _print(trial: "Trial") -> None:
     from rich.console import Console  # noqa: PLC0415 - see `session.opened`
 
-    from promedical_client.cli.tables import FAKE, trial_table  # noqa: PLC0415
+    from promedical_client.cli.tables import trial_table  # noqa: PLC0415
+    from promedical_client.cli.verdict_tables import FAKE  # noqa: PLC0415
 
     console = Console()
     if trial.fake:

@@ -13,7 +13,6 @@ from promedical_client.cli.exam import Exam
 from promedical_client.cli.trial import Trial
 
 _STYLES: Final = {"ok": "green", "look": "yellow", "bad": "red"}
-FAKE: Final = Text("FAKE oracle: its scores are hashes of the texts and say nothing about them", style="bold red")
 
 
 def rubrics_table(rubrics: tuple[m.RubricInfo, ...]) -> Table:

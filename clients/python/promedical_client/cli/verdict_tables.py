@@ -27,6 +27,7 @@ _NOT_LEARNT: Final = {
     "fake": "FAKE ORACLE: these scores are hashes of the text, for tests; they say nothing about the answers",
     "untrained": "UNTRAINED ORACLE: this model has not learnt to judge; its verdicts are near chance",
 }
+FAKE: Final = Text(_NOT_LEARNT["fake"], style="bold red")
 LEGEND: Final = (
     "met: the criterion holds as worded; not: it does not. The number is the probability of met.",
     "+ speaks for the response, - against it:",

@@ -33,7 +33,7 @@ def check_items(items: Sequence[m.ScoreItem]) -> None:
             )
         check_question(item.prompt, item.responses, f"items[{position}].")
         for number, criterion in enumerate(item.rubric.criteria if item.rubric else ()):
-            _check_text(criterion.text, f"items[{position}].rubric.criteria[{number}].text")
+            check_text(criterion.text, f"items[{position}].rubric.criteria[{number}].text")
 
 
 def check_settings(timeout_s: float, max_attempts: int, max_in_flight: int) -> None:
@@ -76,12 +76,12 @@ def check_question(prompt: str | Sequence[m.Message], responses: Sequence[str], 
     if isinstance(responses, str) or not all(isinstance(response, str) for response in responses):
         raise InvalidRequestError(f"{path}responses: expected a list of strings")
     for position, turn in enumerate([prompt] if isinstance(prompt, str) else [turn.content for turn in prompt]):
-        _check_text(turn, f"{path}prompt" if isinstance(prompt, str) else f"{path}prompt[{position}].content")
+        check_text(turn, f"{path}prompt" if isinstance(prompt, str) else f"{path}prompt[{position}].content")
     for position, response in enumerate(responses):
-        _check_text(response, f"{path}responses[{position}]")
+        check_text(response, f"{path}responses[{position}]")
 
 
-def _check_text(text: object, field: str) -> None:
+def check_text(text: object, field: str) -> None:
     """Values that are not strings are left to the codec, which knows every field."""
     try:
         check_encodable(text if isinstance(text, str) else "", field)

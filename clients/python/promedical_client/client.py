@@ -231,7 +231,9 @@ class AsyncClient:
 
         Raises:
             NotFoundError: There is no such rubric.
+            InvalidRequestError: No rubric can have this name.
         """
+        checks.check_text(name, "rubric_id")
         return await self._call(lambda call: self._transport.get_rubric(name, call), self._deadline(None))
 
     async def model(self) -> m.ModelInfo:

@@ -70,7 +70,8 @@ def _chosen(annotations: list[dict[str, Any]]) -> str:
 
 
 def _selected(annotation: dict[str, Any]) -> Iterator[str]:
-    for result in annotation.get("result") or []:
+    results = annotation.get("result")
+    for result in results if isinstance(results, list) else ():
         value = result.get("value") if isinstance(result, dict) and result.get("type") == "pairwise" else None
         if isinstance(value, dict) and value.get("selected") in _SIDES:
             yield value["selected"]

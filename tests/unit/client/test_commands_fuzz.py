@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from fuzzed_commands import WORDS, command_line, documented_codes, names_one, run
-from fuzzed_inputs import JUNK_FILES
+from fuzzed_inputs import JUNK_FILES, Given
 from fuzzed_world import PROGRAMS, made_with
 from promedical_service.__main__ import run as serve
 from promedical_service.settings import Settings
@@ -37,6 +37,7 @@ RAW: Final = (
 )  # fmt: skip
 """What Python or a library says to programmers."""
 BAD_USAGE: Final = 2
+TASK: Final = b'{"id": 1, "data": {"prompt": "q", "answer1": "a", "answer2": "b"}, "annotations": [{"result": -1}]}'
 
 examples = settings(
     max_examples=LONG or FEW, derandomize=not LONG, suppress_health_check=list(HealthCheck), deadline=None
@@ -104,3 +105,21 @@ def test_no_setting_is_a_traceback(rng, tmp_path_factory):
     assert code in {0, BAD_USAGE}
     assert [raw for raw in RAW if raw in said] == []
     assert code == 0 or said.startswith("promedical-serve: ")
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "said"),
+    [
+        ("promedical", ["score", "x", "--limit", "few"], "'--limit': must be a valid integer, not 'few'"),
+        ("promedical", ["score", "x", "--format", "xml"], "'--format': 'xml' is not one of 'table', 'jsonl'"),
+        ("promedical", ["rubrics", "\udcff"], "rubric_id: holds a lone surrogate"),
+        ("promedical", ["rubric", "import", "x", "--to", "y" * 300], "y: File name too long"),
+        ("promedical-curate", ["check", "--endpoints", Given("x.yaml", b"day: 2027-13-41\n")], "x.yaml"),
+        ("promedical-data", ["check", Given("x.json", TASK)], "annotations: hold no comparison"),
+    ],
+    ids=["number", "choice", "surrogate", "long", "date", "shape"],
+)
+def test_what_the_fuzz_once_found_is_one_line(program, words, said, tmp_path):
+    ended = run(PROGRAMS[program], words, tmp_path)
+    assert (ended.trace, ended.code) == ("", BAD_USAGE)
+    assert said in ended.err

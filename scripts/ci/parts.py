@@ -112,6 +112,22 @@ PARTS: Final = (
             "tests/integration/test_plain_trl.py",
         ),
     ),
+    Part(
+        name="shadow",
+        covers=(
+            "proto/promedical/shadow.py",
+            "proto/promedical/shadow_records.py",
+            "clients/python/promedical_client/shadow.py",
+            "clients/bench/promedical_bench/scoring/shadow_file.py",
+            "clients/bench/promedical_bench/shadows.py",
+            "service/promedical_service/app.py",
+            "service/promedical_service/audit",
+            "service/promedical_service/shadow",
+            "service/promedical_service/telemetry/shadow_metrics.py",
+            "tests/integration/test_shadowed.py",
+            *_TEST_SERVERS,
+        ),
+    ),
     Part(name="second_helm", covers=("helm", "tests/helm", "scripts/ci/fetch_helm.py")),
     Part(
         name="lifecycle",

@@ -33,11 +33,8 @@ def main() -> None:
 def run(argv: Sequence[str], environ: Mapping[str, str], serve: Serve | None = None) -> int:
     """Serve until told to stop; returns the exit code. Tests pass a `serve` of their own."""
     try:
-        from promedical_service.settings import (  # noqa: PLC0415 - heavy
-            EXIT_MISCONFIGURED,
-            ConfigurationError,
-            load_settings,
-        )
+        from promedical_service.command_line import load_settings  # noqa: PLC0415 - heavy
+        from promedical_service.settings import EXIT_MISCONFIGURED, ConfigurationError  # noqa: PLC0415 - heavy
     except ModuleNotFoundError as error:
         return _complain(f"{error.name} is not installed; run: pip install 'promedical[service]'", _INCOMPLETE)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import NoReturn, TypeVar, get_args
+from typing import Final, NoReturn, TypeVar, get_args
 
 from promedical.messages import Limits, ModelInfo, Priority
 from promedical_model.bundle.cache import undo_unfinished
@@ -36,12 +36,18 @@ from promedical_service.rubric_folder import RubricFolder
 from promedical_service.scoring import Scorer
 from promedical_service.server import LAST_TRACES_S, Server
 from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.shadow.opening import open_shadow
+from promedical_service.shadow.shadow import Shadow
+from promedical_service.shadow.shadowed_oracle import ShadowedOracle
 from promedical_service.telemetry.logs import flush_logs, for_people
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.telemetry.tracing import Tracing
 from promedical_service.types import Oracle
 
 Loaded = TypeVar("Loaded")
+
+_SHORT_OF_ROOM: Final = 0.5
+"""The part of the queue that is taken when only what answers callers should go on."""
 
 
 async def serve(settings: Settings) -> int:
@@ -54,23 +60,22 @@ async def serve(settings: Settings) -> int:
     tracing = Tracing(settings.trace_endpoint, settings.trace_share)
     metrics, health = Metrics(tracing.stage_finished), Health()
     rubrics = RubricFolder(settings.rubric_dir, settings.default_rubric, metrics.rubrics_read)
-    audit = _audit_log(settings, metrics)
     oracle = OracleHost(settings, metrics, health, rubrics)
+    audit = _audit_log(settings, metrics)
+    shadow = open_shadow(settings, metrics.shadow, oracle.is_short_of_room)
     server = Server(
         settings=settings,
         metrics=metrics,
         health=health,
         tracing=tracing,
-        start_oracle=oracle.start if audit is None else partial(_start_audited, oracle, audit),
+        start_oracle=partial(_start, oracle, audit, shadow),
         drain=oracle.close,
         keep_fresh=rubrics.keep_fresh,
         greet=partial(_greet, settings),
     )
     code = await server.run()
-    closing: list[Callable[[], None]] = [
-        tracing.close,
-        *([] if audit is None else [partial(audit.close, LAST_TRACES_S)]),
-    ]
+    logs = [partial(each.close, LAST_TRACES_S) for each in (audit, shadow) if each is not None]
+    closing: list[Callable[[], None]] = [tracing.close, *logs]
     await asyncio.wait([asyncio.ensure_future(_in_daemon_thread(each)) for each in closing], timeout=LAST_TRACES_S)
     if oracle.loading:
         _end_now(code)
@@ -85,8 +90,11 @@ def _audit_log(settings: Settings, metrics: Metrics) -> AuditLog | None:
     return AuditLog(sink, salt, metrics.audited)
 
 
-async def _start_audited(host: "OracleHost", audit: AuditLog) -> Oracle:
-    return AuditedOracle(await host.start(), audit)
+async def _start(host: "OracleHost", audit: AuditLog | None, shadow: Shadow | None) -> Oracle:
+    oracle: Oracle = await host.start()
+    if audit is not None:
+        oracle = AuditedOracle(oracle, audit)
+    return oracle if shadow is None else ShadowedOracle(oracle, shadow)
 
 
 def _greet(settings: Settings, info: ModelInfo, ports: Ports) -> None:
@@ -119,6 +127,7 @@ class OracleHost:
         self._health = health
         self._rubrics = rubrics
         self._parts = AsyncExitStack()
+        self._admission: Admission | None = None
         self._batcher: Batcher | None = None
         self.loading = False
         """Whether a thread loads the model."""
@@ -142,7 +151,7 @@ class OracleHost:
         loaded = await warmed_up(loaded)
         threads = {lane: self._pool(lane) for lane in get_args(Priority)}
         estimate = ThroughputEstimate(loaded.tokens_per_s)
-        admission = self._admission(estimate)
+        admission = self._admission = self._admission_of(estimate)
         batcher = self._batcher = self._batcher_of(loaded, admission, estimate)
         batcher.start()
         self._parts.push_async_callback(batcher.close)
@@ -156,6 +165,10 @@ class OracleHost:
             threads=threads,
             default_timeout_s=settings.default_timeout_s,
         )
+
+    def is_short_of_room(self) -> bool:
+        """Whether so much waits that what is not needed for an answer should be left."""
+        return self._admission is not None and self._admission.filled >= _SHORT_OF_ROOM
 
     def _load(self) -> LoadedOracle:
         try:
@@ -195,7 +208,7 @@ class OracleHost:
         self._parts.callback(pool.shutdown, wait=False)  # waiting would hold up the event loop
         return pool
 
-    def _admission(self, estimate: ThroughputEstimate) -> Admission:
+    def _admission_of(self, estimate: ThroughputEstimate) -> Admission:
         return Admission(
             self._metrics,
             estimate,

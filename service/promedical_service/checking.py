@@ -14,6 +14,7 @@ from promedical_service.audit.sinks import STANDARD_OUTPUT, read_salt
 from promedical_service.edges.tls import Lives, load_tls
 from promedical_service.rubric_folder import RubricFolder
 from promedical_service.settings import ConfigurationError, Settings
+from promedical_service.shadow.opening import candidate_of
 from promedical_service.tenancy.keys_file import content_of, read_keys
 from promedical_service.tenancy.rates import Rates
 
@@ -26,7 +27,7 @@ def check(settings: Settings) -> list[str]:
     """
     found: list[str] = []
     faults: list[str] = []
-    for look in (_check_model, _check_keys, _check_rates, _check_rubrics, _check_tls, _check_audit):
+    for look in (_check_model, _check_keys, _check_rates, _check_rubrics, _check_tls, _check_audit, _check_shadow):
         try:
             found += look(settings)
         except ConfigurationError as error:
@@ -87,13 +88,25 @@ def _check_tls(settings: Settings) -> list[str]:
 def _check_audit(settings: Settings) -> list[str]:
     """Without making the file."""
     read_salt(settings.audit_salt_file)
-    target = settings.audit_file
+    _check_writable("audit_file", settings.audit_file)
+    return []
+
+
+def _check_shadow(settings: Settings) -> list[str]:
+    """Without asking the candidate: it may start later than this service."""
+    candidate = candidate_of(settings)
+    if candidate is not None:
+        candidate.close()
+    _check_writable("shadow_file", settings.shadow_file)
+    return []
+
+
+def _check_writable(setting: str, target: str | None) -> None:
     if target is None or target == STANDARD_OUTPUT:
-        return []
+        return
     file = Path(target)
     if not os.access(file if file.exists() else file.parent, os.W_OK) or file.is_dir():
-        raise ConfigurationError(f"audit_file: {target} cannot be written; make its folder, or choose another file")
-    return []
+        raise ConfigurationError(f"{setting}: {target} cannot be written; make its folder, or choose another file")
 
 
 def _remember(ends: dict[str, float]) -> Callable[[Lives | None], None]:

@@ -4,33 +4,18 @@ Precedence: flag, then `PROMEDICAL_*`, then YAML, then default. This module does
 Files that a setting names are read by the modules that use them, which raise `ConfigurationError` too.
 """
 
-import argparse
-import os
-import re
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Final, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-import promedical
 from promedical_data.plain_yaml import read_plain_yaml
 
 ENV_PREFIX: Final = "PROMEDICAL_"
 EXIT_MISCONFIGURED: Final = 2
 LARGEST_AT_ONCE: Final = 16
 """How many requests of the largest size may be in progress at the same time."""
-
-# Variables that have our prefix but are not settings: those of the SDK and the model library, and those that
-# Kubernetes sets for a Service called promedical.
-_FOREIGN_ENV: Final = re.compile(
-    r"PROMEDICAL_(API_KEY|CA_FILE|TARGET|URL|CLIENT_.*|CACHE|BAKED|OFFLINE"
-    r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT_\d+_(TCP|UDP)(_.*)?)"
-)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
@@ -132,11 +117,30 @@ class Settings(BaseSettings):
     audit_file: Annotated[str, Field(min_length=1)] | None = None
     """File that gets one JSON line per answered response, without its text; - for standard output. None by default."""
     audit_max_mb: Count = 100
-    """Size in megabytes at which the audit file is put aside and a new one begins."""
+    """Size in megabytes at which the audit file, or the shadow file, is put aside and a new one begins."""
     audit_keep: Count = 10
-    """Most audit files that are kept beside the one that is written."""
+    """Most files of either kind that are kept beside the one that is written."""
     audit_salt_file: Path | None = None
     """File with a secret of 16 bytes or more; then audit records hold an HMAC-SHA256 of each prompt and response."""
+
+    shadow_url: Annotated[str, Field(pattern="^grpcs?://")] | None = None
+    """Candidate service that scores a share of the requests too, to compare: grpc:// or grpcs://HOST:PORT; or none."""
+    shadow_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Share of the requests that the candidate scores too; a request that is sent again is in or out as before."""
+    shadow_timeout_s: Seconds = 60.0
+    """Longest time that the candidate may take for one request."""
+    shadow_queue_mb: Count = 64
+    """Most megabytes of requests that wait for the candidate; more is dropped."""
+    shadow_file: Annotated[str, Field(min_length=1)] | None = None
+    """File that gets one JSON line per compared response, without its text; - for standard output. None by default."""
+    shadow_api_key_file: Path | None = None
+    """File with the API key to present to the candidate; it is read again for every call."""
+    shadow_ca_file: Path | None = None
+    """Authorities in PEM that the candidate's certificate must come from; by default those of the system."""
+    shadow_cert_file: Path | None = None
+    """Certificate in PEM to present to the candidate, for mutual TLS."""
+    shadow_cert_key_file: Path | None = None
+    """Private key in PEM of that certificate."""
 
     trace_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
     """Collector for traces as OTLP over HTTP, such as http://collector:4318; no traces by default."""
@@ -176,43 +180,28 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_shadow(self) -> "Settings":
+        files = ("shadow_file", "shadow_api_key_file", "shadow_ca_file", "shadow_cert_file", "shadow_cert_key_file")
+        given = [name for name in files if getattr(self, name) is not None]
+        if given and self.shadow_url is None:
+            raise ValueError(f"{given[0]} needs shadow_url, the candidate")
+        if (self.shadow_cert_file is None) != (self.shadow_cert_key_file is None):
+            raise ValueError("shadow_cert_file and shadow_cert_key_file belong together; set both or neither")
+        if self.shadow_file is not None and self.shadow_file == self.audit_file:
+            raise ValueError(f"shadow_file and audit_file are both {self.audit_file}; name two files")
+        return self
+
+    @model_validator(mode="after")
     def _check_files(self) -> "Settings":
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file belong together; set both or neither")
         if self.metrics_need_key and self.keys_file is None:
             raise ValueError("metrics_need_key needs keys_file, with a key that has the role metrics")
-        if self.audit_salt_file is not None and self.audit_file is None:
-            raise ValueError("audit_salt_file needs audit_file")
+        if self.audit_salt_file is not None and self.audit_file is None and self.shadow_file is None:
+            raise ValueError("audit_salt_file needs audit_file or shadow_file")
         if self.tls_client_ca_file is not None and self.tls_cert_file is None:
             raise ValueError("tls_client_ca_file needs tls_cert_file and tls_key_file too")
         return self
-
-
-def load_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Read the configuration.
-
-    Args:
-        argv: The flags, without the program's name.
-        environ: The process environment, which is searched for names that no setting has.
-
-    Raises:
-        ConfigurationError: Settings are wrong; each line says which one, where it was set, and why.
-        SystemExit: After `--help` or `--version`.
-    """
-    flags = vars(_parser().parse_args(argv))
-    del flags["check"]
-    _refuse_unknown_env(environ)
-    file = flags.get("config") or environ.get(f"{ENV_PREFIX}CONFIG")
-    if file and not Path(file).is_file():
-        raise ConfigurationError(f"config: there is no file {file}")
-    try:
-        return Settings(**flags)
-    except ValidationError as error:
-        raise ConfigurationError("\n".join(_lines(error, flags, environ))) from None
-    except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigurationError(
-            f"config: {file} is not a YAML file of settings: {str(error).partition(chr(10))[0]}"
-        ) from None
 
 
 def _read_yaml(file: Path | str | None) -> dict[str, Any]:
@@ -222,79 +211,3 @@ def _read_yaml(file: Path | str | None) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise TypeError("expected a mapping of settings")
     return content
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(message)
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Write the help or the version; argparse itself would say nothing of a disk that is full."""
-        try:
-            print(message, end="", file=file or sys.stderr, flush=True)
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of Python would fail too
-            raise ConfigurationError(f"the output cannot be written: {error.strerror}") from None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="promedical-serve",
-        description="Serve the reward oracle over gRPC and REST.",
-        epilog="Every flag is also an environment variable (--rest-port is PROMEDICAL_REST_PORT) and a key of the "
-        "--config file. `promedical-serve keys new NAME` makes an API key. Exit codes: 0: it stopped as asked, or "
-        "--check found no fault; 1: it could not start, or had to stop; 2: the configuration is wrong; 128 + N: a "
-        "second signal, number N, ended it before it had finished.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"promedical {promedical.__version__}")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="check the settings, the keys, the rubrics and the TLS files, say what is wrong, and start nothing",
-    )
-    for name, field in Settings.model_fields.items():
-        shown = "" if field.default in {None, False} else f" (default: {field.default})"
-        help_text = f"{field.description}{shown}".replace("%", "%%")
-        parser.add_argument(_flag(name), dest=name, metavar=_values(field), default=argparse.SUPPRESS, help=help_text)
-    return parser
-
-
-def _values(field: FieldInfo) -> str:
-    few = get_args(field.annotation) if get_origin(field.annotation) is Literal else ("VALUE",)
-    return "true|false" if field.annotation is bool else "|".join(map(str, few))
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _refuse_unknown_env(environ: Mapping[str, str]) -> None:
-    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(
-        name
-        for name, value in environ.items()
-        if name.startswith(ENV_PREFIX) and name not in known and not _is_foreign(name, value)
-    )
-    if unknown:
-        raise ConfigurationError("\n".join(f"{name}: no setting has this name; see --help" for name in unknown))
-
-
-def _is_foreign(name: str, value: str) -> bool:
-    return bool(_FOREIGN_ENV.fullmatch(name)) or value.startswith(("tcp://", "udp://"))
-
-
-def _lines(error: ValidationError, flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
-    """One line per error, each beginning with the setting as the operator wrote it."""
-    return [_line(detail["loc"], detail, flags, environ) for detail in error.errors(include_url=False)]
-
-
-def _line(loc: Sequence[int | str], detail: Mapping[str, Any], flags: Mapping[str, Any], env: Mapping[str, str]) -> str:
-    if not loc:
-        return str(detail["msg"]).removeprefix("Value error, ")
-    name = str(loc[0])
-    if detail["type"] == "extra_forbidden":
-        return f"{name}: no setting has this name; see --help for the names"
-    variable = ENV_PREFIX + name.upper()
-    source = _flag(name) if name in flags else variable if env.get(variable) else f"{name} (config file)"
-    return f"{source}: {detail['msg']}, not {detail['input']!r}"

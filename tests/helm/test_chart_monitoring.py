@@ -226,6 +226,10 @@ def engine(queued, batches):
     ]
 
 
+def shadow(values, outcome):
+    return series("promedical_shadow_requests_total", values, outcome=outcome, pod="pod-0")
+
+
 def fingerprints(*names):
     return [series("promedical_model_info", "1x120", fingerprint=name, pod=f"pod-{n}") for n, name in enumerate(names)]
 
@@ -276,6 +280,17 @@ CASES = {
         ([series("promedical_audit_records_total", "0x30", fate="dropped")], "20m", 0),
         ([series("promedical_audit_records_total", "0+9x30", fate="written")], "20m", 0),
         ([series("promedical_audit_records_total", "0x10 4x20", fate="dropped", pod="pod-0")], "15m", 1),
+    ],
+    "PromedicalShadowFailing": [
+        (
+            [shadow("0x90", "sampled"), shadow("0x90", "compared")],
+            "80m",
+            0,
+        ),  # nothing is sampled, or there is no shadow
+        ([shadow("0+9x90", "sampled"), shadow("0+8x90", "compared"), shadow("0+1x90", "failed")], "80m", 0),
+        ([shadow("0+9x90", "sampled"), shadow("0x90", "compared"), shadow("0+9x90", "failed")], "80m", 1),
+        ([shadow("0+9x90", "sampled"), shadow("0x90", "compared"), shadow("0+9x90", "dropped")], "80m", 1),
+        ([shadow("0+9x20 180x90", "sampled"), shadow("0x110", "compared")], "80m", 0),  # over
     ],
     "PromedicalRubricFilesBad": [
         ([series("promedical_rubric_files_ok", "1x30")], "20m", 0),

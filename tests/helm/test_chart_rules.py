@@ -21,9 +21,10 @@ from chart import (
     template,
 )
 
+from promedical_service.command_line import load_settings
 from promedical_service.edges.grpc.health import NAMES
 from promedical_service.server import CLOSING_S
-from promedical_service.settings import Settings, load_settings
+from promedical_service.settings import Settings
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 RENDERS = [(path, version) for path in EXAMPLES for version in ("1.27", "1.31", "1.37") if supports(path, version)]

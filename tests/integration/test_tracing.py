@@ -14,7 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from gated import CONTRACT_REQUEST
 from promedical.v1 import requests
 from promedical.v1 import reward_pb2_grpc as pb_grpc
-from promedical_service.settings import ConfigurationError, load_settings
+from promedical_service.command_line import load_settings
+from promedical_service.settings import ConfigurationError
 from serving import running_server
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

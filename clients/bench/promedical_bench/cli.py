@@ -3,7 +3,6 @@
 Standard output holds the report's headline only; progress and errors go to standard error.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +20,10 @@ from promedical_bench.options import (
     PairCap,
     Responses,
     Seed,
+    announce,
     expected_errors,
 )
+from promedical_bench.oracle_commands import compare_candidate, compare_two_oracles
 from promedical_client.address import Address
 from promedical_client.cli.options import takes_address
 from promedical_client.cli.program import run_program, takes_version
@@ -39,8 +40,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_share = partial(typer.Option, min=0.0, max=1.0)
 takes_version(app)
+app.command(name="compare-oracles", epilog=EXIT_CODES)(compare_two_oracles)
+app.command(name="compare-shadow", epilog=EXIT_CODES)(compare_candidate)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -85,7 +87,7 @@ def quality(  # noqa: PLR0913 - one parameter per option
         seed=seed,
     )
     content, unscored = run_quality(run, progress)
-    _announce(content, output)
+    announce(content, output)
     if unscored:
         typer.echo(f"promedical-bench: responses without scores: {sum(unscored.values())}", err=True)
     if unread := read.facts.unread_answers:
@@ -143,41 +145,6 @@ def compare_two_policies(
     _end_comparison(content, output, gaps)
 
 
-@app.command(name="compare-oracles", epilog=EXIT_CODES)
-@expected_errors()
-def compare_two_oracles(  # noqa: PLR0913 - one parameter per option
-    old: Annotated[Path, typer.Argument(help="Folder of a `quality` run with the current oracle.")],
-    new: Annotated[Path, typer.Argument(help="Folder of a `quality` run of the same task with the new oracle.")],
-    *,
-    output: Annotated[Path, typer.Option(help="Folder for the report.")],
-    data: Moved = None,
-    responses: Responses = None,
-    left_out: LeftOut = None,
-    max_reversed: Annotated[float, _share(help="Largest share of pairs whose order may be reversed.")] = 0.05,
-    max_lifted: Annotated[float, _share(help="Largest share of responses whose veto may be lifted.")] = 0.01,
-    max_vetoed: Annotated[float, _share(help="Largest share of responses that may be newly vetoed.")] = 0.02,
-    min_correlation: Annotated[float, _share(help="Smallest correlation of advantages within groups.")] = 0.9,
-    seed: Seed = 0,
-) -> None:
-    """Check whether a policy's training can move from one oracle to another."""
-    from promedical_bench.evaluation.moving_over import ADVICE, Limits, MayMove  # noqa: PLC0415
-    from promedical_bench.oracles import compare_oracles  # noqa: PLC0415
-
-    limits = Limits(
-        reversed_pairs=max_reversed,
-        vetoes_lifted=max_lifted,
-        vetoes_added=max_vetoed,
-        advantage_correlation=min_correlation,
-    )
-    content, answer = compare_oracles(
-        old, new, output, limits=limits, data=data, responses=responses, left_out=left_out or (), seed=seed
-    )
-    _announce(content, output)
-    typer.echo(f"promedical-bench: {ADVICE[answer]}", err=True)
-    if answer is not MayMove.YES:
-        raise typer.Exit(SOME_FAILED)
-
-
 @app.command(name="load", epilog=LOAD_CODES)
 @expected_errors(NOT_KEPT)
 @takes_address()
@@ -217,7 +184,7 @@ def load_service(  # noqa: PLR0913 - one parameter per option
         seed=seed,
     )
     content, summary = run_load(address, plan, output, progress)
-    _announce(content, output)
+    announce(content, output)
     if failed := sum(sum(lane.failures.values()) for lane in summary.lanes.values()):
         typer.echo(f"promedical-bench: failures under load: {failed:,}", err=True)
     if not summary.ended:
@@ -260,17 +227,11 @@ def _named(runs: list[str]) -> dict[str, Path]:
 
 
 def _end_comparison(content: "Content", output: Path, gaps: tuple[str, ...]) -> None:
-    _announce(content, output)
+    announce(content, output)
     for gap in gaps:
         typer.echo(f"promedical-bench: {gap}", err=True)
     if gaps:
         raise typer.Exit(SOME_FAILED)
-
-
-def _announce(content: "Content", output: Path) -> None:
-    for each in content.headlines:
-        typer.echo(f"{each.label}: {each.value} {each.interval}".rstrip())
-    typer.echo(f"report: {output / 'report.html'}", err=True)
 
 
 if __name__ == "__main__":

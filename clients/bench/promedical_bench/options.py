@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from promedical_client.cli.session import fail
+
+if TYPE_CHECKING:
+    from promedical_bench.reports.content import Content
 
 SOME_FAILED: Final = 1
 BAD_INPUT: Final = 2
@@ -67,3 +70,10 @@ def expected_errors(then: str = KEPT) -> Iterator[None]:
         fail("promedical-bench", f"{error}; {then}", REFUSED)
     except KeyboardInterrupt:
         fail("promedical-bench", f"stopped; {then}", INTERRUPTED)
+
+
+def announce(content: "Content", output: Path) -> None:
+    """Print a report's headlines, and where the report is."""
+    for each in content.headlines:
+        typer.echo(f"{each.label}: {each.value} {each.interval}".rstrip())
+    typer.echo(f"report: {output / 'report.html'}", err=True)

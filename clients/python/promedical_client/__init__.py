@@ -47,6 +47,7 @@ from promedical_client.errors import (
     UnavailableError,
 )
 from promedical_client.mock import MockTransport, judged_by
+from promedical_client.shadow import Shadow
 from promedical_client.sync import Client
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "RubricSpec",
     "ScoreItem",
     "ScoreResponse",
+    "Shadow",
     "TooLargeError",
     "UnauthenticatedError",
     "UnavailableError",

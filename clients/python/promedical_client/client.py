@@ -16,6 +16,7 @@ from promedical_client.address import DEFAULT_URL, Address
 from promedical_client.asking import request_of, typed
 from promedical_client.job import OnOutcomes, Pace, Progress, ScoringJob
 from promedical_client.retry import MAX_ATTEMPTS, Deadline, RetryPolicy
+from promedical_client.shadow import Shadow
 from promedical_client.transports.base import MAX_TIMEOUT_S, Call, Transport
 from promedical_client.transports.opening import open_transport
 
@@ -89,6 +90,7 @@ class AsyncClient:
         cert_file: PEM file of this client's certificate, for mutual TLS.
         key_file: PEM file of the certificate's key.
         transport: A transport to use instead of the one that `url` names, for example a `MockTransport`.
+        shadow: A candidate that scores a share of the requests too, to compare; it is closed with the client.
 
     Raises:
         MisconfiguredError: The address, or a variable of the environment such as a proxy, cannot be used.
@@ -108,10 +110,12 @@ class AsyncClient:
         cert_file: str | Path | None = None,
         key_file: str | Path | None = None,
         transport: Transport | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         checks.check_settings(timeout_s, max_attempts, max_in_flight)
         access = {"api_key": api_key, "ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}
-        self._transport = transport or open_transport(_address(url, access))
+        live = transport or open_transport(_address(url, access))
+        self._transport = live if shadow is None else shadow.over(live)
         self._timeout_s = timeout_s
         self._max_in_flight = max_in_flight
         self._retries = RetryPolicy(max_attempts=max_attempts)

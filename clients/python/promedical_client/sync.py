@@ -15,6 +15,7 @@ from promedical import messages as m
 from promedical_client.address import DEFAULT_URL, Address
 from promedical_client.client import AsyncClient, RankOptions, ScoreOneOptions, ScoreOptions
 from promedical_client.errors import closed_in_call
+from promedical_client.shadow import Shadow
 from promedical_client.transports.base import Transport
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class ClientOptions(TypedDict, total=False):
     cert_file: str | Path | None
     key_file: str | Path | None
     transport: Transport | None
+    shadow: Shadow | None
 
 
 class Client:

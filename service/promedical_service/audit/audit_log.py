@@ -5,10 +5,9 @@ What finds no room, or cannot be written, is dropped and counted.
 
 import queue
 import threading
-from collections.abc import Callable
-from typing import Final, Literal
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, Protocol, Self
 
-from promedical_service.audit.records import Audited, lines
 from promedical_service.audit.sinks import Sink
 from promedical_service.telemetry.logs import describe_error, get_logger
 
@@ -16,6 +15,24 @@ MOST_COST: Final = 2**18
 """As many verdicts as the largest answer has."""
 
 Fate = Literal["written", "dropped"]
+
+
+class Recorded(Protocol):
+    """One answered request, as it can be recorded."""
+
+    @property
+    def count(self) -> int:
+        """How many records it makes."""
+
+    @property
+    def cost(self) -> int:
+        """About how much it holds, in verdicts."""
+
+    def without_texts(self) -> Self:
+        """The same for records without hashes."""
+
+    def lines(self, salt: bytes | None) -> Iterable[bytes]:
+        """The records, each in a line."""
 
 
 class AuditLog:
@@ -26,6 +43,7 @@ class AuditLog:
         salt: The secret of hashes of texts; None to write no hashes.
         on_fate: Told how many records were written or dropped; it must not block.
         most_cost: How much may wait; a single request may be larger.
+        kind: What the records are called in the log.
     """
 
     def __init__(
@@ -34,6 +52,7 @@ class AuditLog:
         salt: bytes | None,
         on_fate: Callable[[Fate, int], None] = lambda *_: None,
         most_cost: int = MOST_COST,
+        kind: str = "audit",
     ) -> None:
         self._sink = sink
         self._salt = salt
@@ -42,12 +61,13 @@ class AuditLog:
         self._cost = 0
         self._lock = threading.Lock()
         self._failing = False
-        self._log = get_logger("promedical.audit")
-        self._waiting: queue.SimpleQueue[tuple[Audited, int] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._kind = kind
+        self._log = get_logger(f"promedical.{kind}")
+        self._waiting: queue.SimpleQueue[tuple[Recorded, int] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=kind, daemon=True)
         self._thread.start()
 
-    def put(self, audited: Audited) -> None:
+    def put(self, audited: Recorded) -> None:
         """Hand over an answered request; this neither waits nor fails."""
         kept = audited.without_texts() if self._salt is None else audited
         cost = kept.cost
@@ -68,7 +88,7 @@ class AuditLog:
         while (waiting := self._waiting.get()) is not None:
             (audited, cost), written = waiting, 0
             try:
-                for line in lines(audited, self._salt):
+                for line in audited.lines(self._salt):
                     self._sink.write(line)
                     written += 1
                 self._failing = False
@@ -84,5 +104,5 @@ class AuditLog:
         """Once until it works again: the metric counts the rest."""
         if not self._failing:
             reason = error.strerror if isinstance(error, OSError) else None
-            self._log.error("audit records cannot be written", reason=reason, **describe_error(error))
+            self._log.error(f"{self._kind} records cannot be written", reason=reason, **describe_error(error))
         self._failing = True

@@ -1,12 +1,12 @@
 """What an audit record says. Pure: from a request and its answer to one dictionary per response, without any text."""
 
-import hmac
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from promedical.hashes import hash_of, prompt_hash
 from promedical.messages import ItemOutcome, ModelRef, ResponseOutcome, ScoreItem, UsedRubric
 from promedical.rubric import Dimension
 
@@ -54,15 +54,21 @@ class Audited:
         bare = (replace(item, prompt="", responses=("",) * len(item.responses), rubric=None) for item in self.asked)
         return replace(self, asked=tuple(bare))
 
+    def lines(self, salt: bytes | None) -> Iterable[bytes]:
+        """The records as JSON, each in a line."""
+        for record in records(self, salt):
+            text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+            yield text.encode("utf-8", "backslashreplace") + b"\n"
+
 
 def records(audited: Audited, salt: bytes | None) -> Iterator[dict[str, Any]]:
     """One record per response, in order; with a salt they hold hashes of the texts."""
     at = datetime.fromtimestamp(audited.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    ids = iter(_ids(audited.request_ids, audited.count))
+    ids = iter(ids_of(audited.request_ids, audited.count))
     used = {rubric.name: rubric for rubric in audited.rubrics}
     for item, outcome in zip(audited.asked, audited.outcomes, strict=True):
         judged_by = outcome.result.rubric.sha256 if outcome.result else None
-        prompt = {} if salt is None else {"prompt_hash": _hashed(_prompt_text(item), salt)}
+        prompt = {} if salt is None else {"prompt_hash": prompt_hash(item, salt)}
         for index, text in enumerate(item.responses):
             yield {
                 "time": at,
@@ -77,11 +83,12 @@ def records(audited: Audited, salt: bytes | None) -> Iterator[dict[str, Any]]:
                 "judged_by": judged_by,
                 **_outcome(outcome, index),
                 **prompt,
-                **({} if salt is None else {"response_hash": _hashed(text, salt)}),
+                **({} if salt is None else {"response_hash": hash_of(text, salt)}),
             }
 
 
-def _ids(request_ids: tuple[str, ...], count: int) -> Sequence[str | None]:
+def ids_of(request_ids: tuple[str, ...], count: int) -> tuple[str | None, ...]:
+    """The request id of each of `count` responses: its own, or the one that all have."""
     return request_ids if len(request_ids) == count else (request_ids or (None,))[:1] * count
 
 
@@ -118,19 +125,3 @@ def _outcome(outcome: ItemOutcome, index: int) -> dict[str, Any]:
 def _characters(item: ScoreItem) -> int:
     turns = [item.prompt] if isinstance(item.prompt, str) else [turn.content for turn in item.prompt]
     return sum(map(len, turns)) + sum(map(len, item.responses))
-
-
-def _prompt_text(item: ScoreItem) -> str:
-    if isinstance(item.prompt, str):
-        return item.prompt
-    return json.dumps([[turn.role, turn.content] for turn in item.prompt], ensure_ascii=False, separators=(",", ":"))
-
-
-def _hashed(text: str, salt: bytes) -> str:
-    return hmac.digest(salt, text.encode("utf-8", "surrogatepass"), "sha256").hex()
-
-
-def lines(audited: Audited, salt: bytes | None) -> Iterable[bytes]:
-    """The records as JSON, each in a line."""
-    for record in records(audited, salt):
-        yield json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"

@@ -1,4 +1,4 @@
-"""Where audit records go: a file that is rotated by the logging library, or standard output."""
+"""Where records go: a file that is rotated by the logging library, or standard output."""
 
 import logging
 import sys
@@ -23,8 +23,8 @@ class Sink(Protocol):
         """Write no more."""
 
 
-def open_sink(target: str, *, max_bytes: int, keep: int) -> Sink:
-    """The sink of a setting.
+def open_sink(target: str, *, max_bytes: int, keep: int, setting: str = "audit_file") -> Sink:
+    """The sink that a setting names.
 
     Raises:
         ConfigurationError: The file cannot be written.
@@ -32,11 +32,11 @@ def open_sink(target: str, *, max_bytes: int, keep: int) -> Sink:
     if target == STANDARD_OUTPUT:
         return _StandardOutput()
     if Path(target).is_fifo():
-        raise ConfigurationError(f"audit_file: {target} is a pipe, which would hold up the start; use - and a pipe")
+        raise ConfigurationError(f"{setting}: {target} is a pipe, which would hold up the start; use - and a pipe")
     try:
         return _File(target, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"audit_file: {target} cannot be written: {error.strerror}") from None
+        raise ConfigurationError(f"{setting}: {target} cannot be written: {error.strerror}") from None
 
 
 def read_salt(file: Path | None) -> bytes | None:

@@ -72,6 +72,11 @@ class Admission:
         """Whether nothing is admitted any more."""
         return self._closed is not None
 
+    @property
+    def filled(self) -> float:
+        """The part of the queue that is taken, by what waits and by what is being rendered."""
+        return self._held_tokens / self._max_queue_tokens
+
     def check_open(self) -> None:
         """Refuse what can no longer be answered.
 

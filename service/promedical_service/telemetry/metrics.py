@@ -20,6 +20,7 @@ from promedical_service.health import State
 from promedical_service.telemetry.file_metrics import FileMetrics
 from promedical_service.telemetry.key_metrics import KeyMetrics
 from promedical_service.telemetry.logs import describe_error, dropped_lines, get_logger
+from promedical_service.telemetry.shadow_metrics import ShadowMetrics
 from promedical_service.types import OK, BatchReport, Lane, Method, Stage, Transport
 
 _REQUEST_OUTCOMES: Final = (OK, *ERROR_TABLE)
@@ -38,6 +39,7 @@ class Metrics:
     Attributes:
         files: What was read of files that change while the service runs.
         keys: What the owners of API keys use.
+        shadow: What a candidate says beside this oracle.
 
     Args:
         on_stage: It is called too when a request leaves a stage, with the stage, the seconds in it, and the seconds
@@ -56,6 +58,7 @@ class Metrics:
         self.registry.register(_DroppedLines())
         self.files = FileMetrics(self.registry)
         self.keys = KeyMetrics(self.registry)
+        self.shadow = ShadowMetrics(self.registry)
         self._declare_requests()
         self._declare_rounds()
         self._declare_queue()

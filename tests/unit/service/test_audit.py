@@ -12,7 +12,7 @@ from promedical import messages as m
 from promedical.errors import ErrorCode
 from promedical.rubric import Dimension
 from promedical_service.audit.audit_log import AuditLog
-from promedical_service.audit.records import Audited, lines, records
+from promedical_service.audit.records import Audited, records
 from promedical_service.audit.sinks import open_sink, read_salt
 from promedical_service.settings import ConfigurationError
 
@@ -109,7 +109,7 @@ def test_records_of_requests_that_were_gathered_have_ids_of_their_own():
 
 
 def test_records_hold_no_text_and_with_a_salt_its_hash():
-    assert b"Kanarienvogel" not in b"".join([*lines(audited(), None), *lines(audited(), SALT)])
+    assert b"Kanarienvogel" not in b"".join([*audited().lines(None), *audited().lines(SALT)])
     first, second, *_, last = records(audited(), SALT)
     assert first["response_hash"] == hmac.new(SALT, TEXTS[0].encode(), hashlib.sha256).hexdigest()
     assert first["prompt_hash"] == second["prompt_hash"] != last["prompt_hash"]
@@ -120,7 +120,7 @@ def test_records_hold_no_text_and_with_a_salt_its_hash():
 def test_records_are_json_in_one_line_whatever_ids_hold():
     odd = m.ScoreItem(id="a\nb\u2028\ud800", prompt="p", responses=("x",), rubric_id="house")
     outcome = m.ItemOutcome(id=odd.id, error=m.ErrorInfo(code=ErrorCode.INVALID_ITEM, message="it is faulty"))
-    (line,) = lines(audited(asked=(odd,), outcomes=(outcome,)), None)
+    (line,) = audited(asked=(odd,), outcomes=(outcome,)).lines(None)
     assert line.count(b"\n") == 1
     assert json.loads(line)["caller"] == "trainer"
 

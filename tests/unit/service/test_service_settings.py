@@ -11,7 +11,8 @@ import structlog
 
 import promedical
 from promedical_service.__main__ import run
-from promedical_service.settings import ConfigurationError, Settings, load_settings
+from promedical_service.command_line import load_settings
+from promedical_service.settings import ConfigurationError, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +171,7 @@ def test_main_answers_the_exit_code_of_the_service():
 
 def test_main_version_and_help_need_no_heavy_import():
     check = (
-        "import sys; from promedical_service.settings import load_settings\n"
+        "import sys; from promedical_service.command_line import load_settings\n"
         "try: load_settings(sys.argv[1:], {})\n"
         "finally: assert not {'torch', 'grpc', 'fastapi'} & sys.modules.keys()"
     )

@@ -1,13 +1,13 @@
 """May the training of a policy move over to another oracle? The limits, and what was measured beside them. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from scipy.stats import binomtest
 
-from promedical_bench.evaluation.oracle_change import ADDED, ADVANTAGES, LIFTED, REVERSED
+from promedical_bench.evaluation.oracle_change import ADDED, ADVANTAGES, AGREEMENT, LIFTED, REVERSED, UNSCORED
 from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.evaluation import OVERALL, Scores
 
@@ -22,19 +22,23 @@ class MayMove(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much may change before a policy would learn something else.
+    """How much may change before a policy would learn something else, or another caller would notice.
 
     Attributes:
         reversed_pairs: The largest share of pairs whose order is reversed.
         vetoes_lifted: The largest share of responses whose veto is lifted.
         vetoes_added: The largest share of responses that are newly vetoed.
         advantage_correlation: The smallest correlation of advantages.
+        agreement: The smallest share of verdicts that agree.
+        newly_unscored: The largest share of responses that only the old oracle scores.
     """
 
     reversed_pairs: float = 0.05
     vetoes_lifted: float = 0.01
     vetoes_added: float = 0.02
     advantage_correlation: float = 0.9
+    agreement: float = 0.95
+    newly_unscored: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +78,16 @@ ADVICE: Final = {
 }
 
 
-def checks(change: Scores, limits: Limits) -> tuple[Check, ...]:
-    """Every limit beside what was measured."""
+OF_A_POLICY: Final = (REVERSED, LIFTED, ADDED, ADVANTAGES)
+"""What a policy that is trained with groups of answers would notice."""
+
+
+def checks(change: Scores, limits: Limits, measures: Collection[str] = OF_A_POLICY) -> tuple[Check, ...]:
+    """The limits of these measures beside what was measured."""
     return tuple(
         Check(measure=name, limit=limit, at_most=at_most, found=_bounded(change[name][OVERALL], at_most=at_most))
         for name, limit, at_most in _limits(limits)
+        if name in measures
     )
 
 
@@ -102,3 +111,5 @@ def _limits(limits: Limits) -> Iterator[tuple[str, float, bool]]:
     yield LIFTED, limits.vetoes_lifted, True
     yield ADDED, limits.vetoes_added, True
     yield ADVANTAGES, limits.advantage_correlation, False
+    yield AGREEMENT, limits.agreement, False
+    yield UNSCORED, limits.newly_unscored, True

@@ -22,6 +22,8 @@ REVERSED: Final = "reversed"
 LIFTED: Final = "vetoes_lifted"
 ADDED: Final = "vetoes_added"
 ADVANTAGES: Final = "advantage_correlation"
+AGREEMENT: Final = "raw_agreement"
+UNSCORED: Final = "newly_unscored"
 
 TITLES: Final = {
     REVERSED: "Pairs of a group whose order is reversed",
@@ -29,8 +31,9 @@ TITLES: Final = {
     ADDED: "Responses that are newly vetoed",
     ADVANTAGES: "Correlation of the advantages within groups",
     "new_ties": "Pairs of a group that were in order and now tie",
+    UNSCORED: "Responses that only the old oracle scored",
     "reward_shift": "Mean change of the reward",
-    "raw_agreement": "Verdicts that agree",
+    AGREEMENT: "Verdicts that agree",
     "gwet_ac1": "Gwet's AC1 of the verdicts",
     "kappa": "Cohen's kappa of the verdicts",
     "flipped_to_met": "Verdicts that turn from not met to met",
@@ -39,7 +42,7 @@ TITLES: Final = {
 }
 """Titles of measures, by their names in a report. Shares are shares of all pairs, responses or verdicts."""
 
-_AGREEMENT: Final = ("raw_agreement", "gwet_ac1", "kappa")
+_AGREEMENT: Final = (AGREEMENT, "gwet_ac1", "kappa")
 _PAIR: Final = 2
 
 
@@ -48,7 +51,8 @@ def oracle_change(old: Answers, new: Answers, cluster: Mapping[str, str]) -> Tal
 
     Args:
         old: The answers of the oracle of today.
-        new: The answers of the one that would follow. What one of them did not score is left out.
+        new: The answers of the one that would follow. What one of them did not score is left out, but for the count
+            of what only the old one scored.
         cluster: The prompt of every case.
     """
     pairs, groups = _pairs(old, new, cluster), _groups(old, new, cluster)
@@ -59,6 +63,7 @@ def oracle_change(old: Answers, new: Answers, cluster: Mapping[str, str]) -> Tal
         ADDED: {OVERALL: _mean(vetoes, ADDED)},
         ADVANTAGES: {OVERALL: _correlation(groups)},
         "new_ties": {OVERALL: _mean(pairs, "new_ties")},
+        UNSCORED: {OVERALL: _mean(_scored(old, new, cluster), UNSCORED)},
     }
     moved = shift(old, new, cluster) | _verdicts(old, new, cluster)
     return found | {name: moved[name] for name in TITLES if name in moved}
@@ -83,6 +88,18 @@ def _vetoes(old: Answers, new: Answers, cluster: Mapping[str, str]) -> pd.DataFr
         if one.vetoed is not None and other.vetoed is not None
     ]
     return pd.DataFrame(rows, columns=["prompt", LIFTED, ADDED])
+
+
+def _scored(old: Answers, new: Answers, cluster: Mapping[str, str]) -> pd.DataFrame:
+    """One row for each response that the old oracle scored, of cases that both were asked about."""
+    rows = [
+        (cluster[case], other is None)
+        for case in old
+        if case in new
+        for one, other in zip(old[case], new[case], strict=True)
+        if one is not None
+    ]
+    return pd.DataFrame(rows, columns=["prompt", UNSCORED])
 
 
 def _pairs(old: Answers, new: Answers, cluster: Mapping[str, str]) -> pd.DataFrame:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from promedical_bench.evaluation.moving_over import ADVICE, Check, answer_of
-from promedical_bench.evaluation.oracle_change import TITLES
+from promedical_bench.evaluation.oracle_change import TITLES, UNSCORED
 from promedical_bench.reports.content import Content, Headline, Table, cell, interval, number, scores_table
 from promedical_bench.scoring.records import Header
 from promedical_bench.tasks.task import Task
 from promedical_data.measures.evaluation import Scores
 
-_BY_GROUP = ("raw_agreement", "gwet_ac1", "kappa", "flipped_to_met", "flipped_to_not_met", "probability_shift")
+BY_GROUP = ("raw_agreement", "gwet_ac1", "kappa", "flipped_to_met", "flipped_to_not_met", "probability_shift")
 _NOTES = (
     "Brackets hold 95 % bootstrap intervals; they resample prompts.",
     "The interval of a share of 0 is that of the binomial distribution, as if responses were independent.",
@@ -39,25 +39,30 @@ def oracle_content(
         scored: Responses that the old one, the new one and both of them scored.
     """
     said = answer_of(found)
-    others = {name: estimates for name, estimates in change.items() if name in _BY_GROUP}
+    others = {name: estimates for name, estimates in change.items() if name in BY_GROUP}
     return Content(
         title="May a policy's training move to another oracle?",
         subtitle=f"{_named(headers[0])} to {_named(headers[1])}",
         warnings=(ADVICE[said], *_warnings(headers, scored)),
-        headlines=(Headline(label="may move over", value=str(said), interval=""), *map(_headline, found)),
+        headlines=(Headline(label="may move over", value=str(said), interval=""), *map(headline, found)),
         facts=_facts(task, headers, scored),
-        main=(_limits(found), scores_table(others, TITLES, "Verdicts, by dimension")),
-        details=(_rest(change),),
+        main=(
+            limits_table(found, "What a policy would notice"),
+            scores_table(others, TITLES, "Verdicts, by dimension"),
+        ),
+        details=(rest_table(change),),
         notes=_NOTES,
     )
 
 
-def _headline(check: Check) -> Headline:
+def headline(check: Check) -> Headline:
+    """A limit's value, in one line."""
     value = "-" if check.found.value is None else number(check.found.value)
     return Headline(label=TITLES[check.measure].lower(), value=value, interval=interval(check.found))
 
 
-def _limits(found: Sequence[Check]) -> Table:
+def limits_table(found: Sequence[Check], title: str) -> Table:
+    """What was found beside each limit."""
     rows = tuple(
         (
             TITLES[each.measure],
@@ -68,11 +73,12 @@ def _limits(found: Sequence[Check]) -> Table:
         )
         for each in found
     )
-    return Table(title="What a policy would notice", columns=("", "found", "limit", "kept", "n"), rows=rows)
+    return Table(title=title, columns=("", "found", "limit", "kept", "n"), rows=rows)
 
 
-def _rest(change: Scores) -> Table:
-    names = ("new_ties", "reward_shift")
+def rest_table(change: Scores) -> Table:
+    """What else was measured."""
+    names = ("new_ties", "reward_shift", UNSCORED)
     rest = {name: change[name] for name in names}
     return scores_table(rest, TITLES, "Also")
 

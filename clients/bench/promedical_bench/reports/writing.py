@@ -122,10 +122,27 @@ def write_oracles(
     Raises:
         DataError: The folder cannot be written.
     """
+    _write_change(folder, {"headers": headers}, change, found, content)
+
+
+def write_shadow(
+    folder: Path, told: Mapping[str, Any], change: Scores, found: tuple[Check, ...], content: Content
+) -> None:
+    """Write the report of a candidate; `told` is what was compared.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    _write_change(folder, told, change, found, content)
+
+
+def _write_change(
+    folder: Path, about: Mapping[str, Any], change: Scores, found: tuple[Check, ...], content: Content
+) -> None:
     caption = "How far the new oracle's verdicts are from those of the old one, by dimension; 0 is no change."
     plots = [Plot(title="Verdicts", caption=caption, figure=shift_plot(change))]
     told = [asdict(check) | {"answer": check.answer} for check in found]
-    plain = {"headers": headers, "checks": told, "answer": answer_of(found), "change": dict(change)}
+    plain = {**about, "checks": told, "answer": answer_of(found), "change": dict(change)}
     write_report(folder, content, plots, plain)
 
 

@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     audit_keep: Count = 10
     """Most files of either kind that are kept beside the one that is written."""
     audit_salt_file: Path | None = None
-    """File with a secret of 16 bytes or more; then audit records hold an HMAC-SHA256 of each prompt and response."""
+    """File with a secret of 16 bytes or more: audit records then hold hashes (HMAC-SHA256) of prompts and responses."""
 
     shadow_url: Annotated[str, Field(pattern="^grpcs?://")] | None = None
     """Candidate service that scores a share of the requests too, to compare: grpc:// or grpcs://HOST:PORT; or none."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from promedical import messages as m
+from promedical.errors import ErrorCode
 from promedical.hashes import prompt_hash
 from promedical.shadow import Outcome, compared, question, sampled, shadow_id
 from promedical.shadow_records import Comparison
@@ -74,6 +75,7 @@ class Shadow:
         self._max_in_flight = max_in_flight
         self._salt = secrets.token_bytes(32)
         self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
+        self._failing: ErrorCode | None = None
         self._log = logging.getLogger("promedical.shadow")
 
     def over(self, live: Transport) -> Transport:
@@ -113,10 +115,9 @@ class Shadow:
             check_answer(asked, answer)
             responses = compared(asked.items, outcomes, answer.items)
         except (PromedicalError, ValueError) as error:  # a ValueError: the live answer is not whole, as the client says
-            self.counts["failed"] += 1
-            code = error.code if isinstance(error, PromedicalError) else "internal"
-            self._log.warning("the candidate does not answer: %s", code)
+            self._failed(error.code if isinstance(error, PromedicalError) else ErrorCode.INTERNAL)
             return
+        self._failing = None
         comparison = Comparison(
             id=secrets.token_hex(8),
             at=time.time(),
@@ -129,6 +130,13 @@ class Shadow:
             responses=responses,
         )
         await self._tell(comparison)
+
+    def _failed(self, code: ErrorCode) -> None:
+        """Count it; the log has one line until the reason changes or an answer comes."""
+        if self._failing != code:
+            self._log.warning("the candidate does not answer: %s", code)
+        self._failing = code
+        self.counts["failed"] += 1
 
     async def _tell(self, comparison: Comparison) -> None:
         self._log.info("%s", summary(comparison))

@@ -50,7 +50,7 @@ class ShadowMetrics:
         )
         self._candidate = Gauge(
             "promedical_shadow_candidate_info",
-            "Always 1; the labels say which oracle is the candidate.",
+            "1 for the oracle that is the candidate; 0 without a name until one has answered.",
             ["name", "fingerprint"],
             registry=registry,
         )
@@ -70,6 +70,7 @@ class ShadowMetrics:
         ):
             for value in values:
                 counter.labels(value)
+        self._candidate.labels("", "").set(0)
         for dimension in Dimension:
             for flip in get_args(Flip):
                 self._verdicts.labels(dimension, flip)

@@ -27,7 +27,16 @@ def check(settings: Settings) -> list[str]:
     """
     found: list[str] = []
     faults: list[str] = []
-    for look in (_check_model, _check_keys, _check_rates, _check_rubrics, _check_tls, _check_audit, _check_shadow):
+    for look in (
+        _check_model,
+        _check_keys,
+        _check_rates,
+        _check_rubrics,
+        _check_tls,
+        _check_audit,
+        _check_shadow_file,
+        _check_candidate,
+    ):
         try:
             found += look(settings)
         except ConfigurationError as error:
@@ -92,13 +101,18 @@ def _check_audit(settings: Settings) -> list[str]:
     return []
 
 
-def _check_shadow(settings: Settings) -> list[str]:
-    """Without asking the candidate: it may start later than this service."""
-    candidate = candidate_of(settings)
-    if candidate is not None:
-        candidate.close()
+def _check_shadow_file(settings: Settings) -> list[str]:
     _check_writable("shadow_file", settings.shadow_file)
     return []
+
+
+def _check_candidate(settings: Settings) -> list[str]:
+    """Without asking it: it may start later than this service."""
+    candidate = candidate_of(settings)
+    if candidate is None:
+        return []
+    candidate.close()
+    return [f"shadow: {settings.shadow_share:.3g} of the requests to {settings.shadow_url}"]
 
 
 def _check_writable(setting: str, target: str | None) -> None:

@@ -55,8 +55,11 @@ def flags_for(files):
 
 
 def test_check_of_a_good_configuration_says_what_it_found_without_torch(files):
-    code, said, complaints = check(*flags_for(files))
+    shadow = ("--shadow-url=grpc://candidate:50051", "--shadow-share=0.25", f"--shadow-file={files / 'shadow.jsonl'}")
+    code, said, complaints = check(*flags_for(files), *shadow)
     assert (code, complaints) == (0, "")
+    assert "shadow: 0.25 of the requests to grpc://candidate:50051" in said.splitlines()
+    assert not (files / "shadow.jsonl").exists()
     assert said.splitlines()[0] == "keys: 1 valid, 0 expired"
     assert said.splitlines()[1] == "rubrics: general-medical@1, house@1"
     assert said.splitlines()[-1] == "the configuration is valid"
@@ -68,7 +71,12 @@ def test_check_names_every_fault_and_quotes_no_key(files):
     (files / "rubrics" / "house.toml").write_text("")
     (files / "tls.key").write_text("none")
     code, said, complaints = check(
-        *flags_for(files), "--token-rate-limit=many", "--model=/nowhere", "--audit-file=/nowhere/a"
+        *flags_for(files),
+        "--token-rate-limit=many",
+        "--model=/nowhere",
+        "--audit-file=/nowhere/a",
+        "--shadow-file=/nowhere/s",
+        "--shadow-url=grpc://candidate",
     )
     assert (code, said) == (2, "")
     starts = [
@@ -79,6 +87,8 @@ def test_check_names_every_fault_and_quotes_no_key(files):
         "rubric_dir: house@2.json: cannot be read as json",
         "tls_cert_file, tls_key_file: expected a PEM certificate and its key",
         "audit_file: /nowhere/a cannot be written",
+        "shadow_file: /nowhere/s cannot be written",
+        "shadow_url and its files: url is 'grpc://candidate'",
     ]
     lines = complaints.splitlines()
     assert len(lines) == len(starts)

@@ -16,6 +16,7 @@ import trustme
 from edges_kit import Grpc, Rest, until
 from typer.testing import CliRunner
 
+import gated
 from gated import item
 from models import tiny_bundle
 from promedical import messages as m
@@ -269,6 +270,26 @@ async def test_service_whose_candidate_hangs_ends_as_soon_as_another():
         async with AsyncClient(server.grpc_url, max_attempts=1) as client:
             await client.score([item()])
         assert requests(server)["sampled"] == 1
+
+
+async def test_shadow_is_dropped_while_the_services_own_queue_is_half_full():
+    """The bulk request takes minutes, and only the other one is answered before it is given up."""
+    slow = {"program": (gated.__file__,), "FAKE_TOKENS_PER_S": "200"}
+    flags = ("--engine=fake", "--max-queue-tokens=120000", f"--shadow-url=grpc://127.0.0.1:{free_port()}")
+    many = [item(f"i{n}", [f"{n} {index} {'x' * 100}" for index in range(100)]) for n in range(4)]
+    with running_server(*flags, "--shadow-share=1", "--drain-s=0", **slow) as server:
+        async with AsyncClient(server.grpc_url, max_attempts=1) as client:
+            bulk = asyncio.create_task(client.score(many, timeout_s=3600))
+            await until(lambda: waiting_tokens(server) > 70_000)
+            await client.score([item()])
+            assert requests(server) == {"sampled": 1, "dropped": 1, "failed": 0, "compared": 0}
+            bulk.cancel()
+            await asyncio.gather(bulk, return_exceptions=True)
+
+
+def waiting_tokens(server):
+    text = httpx.get(f"{server.rest_url}/metrics", timeout=60).text
+    return sum(float(value) for value in re.findall(r"^promedical_queue_tokens\{.*\} (\S+)$", text, re.MULTILINE))
 
 
 async def test_two_services_that_shadow_each_other_ask_once():

@@ -210,6 +210,20 @@ async def test_batcher_lets_no_reservation_take_what_is_kept_for_interactive_req
                 pass
 
 
+async def test_admission_says_how_full_the_queue_is_with_what_is_being_rendered():
+    async with rig(max_queue_tokens=1000) as r:
+        assert r.admission.filled == 0
+        r.admit(make_tree(prompt=10, branches=(90,)))
+        await settle()
+        r.admit(make_tree(prompt=10, branches=(240,)))
+        assert r.admission.filled == 0.25, "what the engine has waits no more"
+        with r.admission.reserved(250, "bulk", Caller(), 1e6):
+            assert r.admission.filled == 0.5
+        assert r.admission.filled == 0.25
+        await r.engine.answer()
+        await r.engine.answer()
+
+
 async def test_batcher_full_of_one_key_refuses_that_key_and_no_other():
     async with rig(max_queue_tokens=56, start=False) as r:
         r.admit(*(make_tree() for _ in range(4)), lane="interactive", key="flood")  # 56 tokens: all of it

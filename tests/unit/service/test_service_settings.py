@@ -147,6 +147,31 @@ def test_settings_ignore_what_kubernetes_and_the_sdk_put_into_the_environment(mo
     load()
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--shadow-file=s",), "shadow_file needs shadow_url"),
+        (("--shadow-ca-file=ca",), "shadow_ca_file needs shadow_url"),
+        (("--shadow-url=grpcs://a:1", "--shadow-cert-file=c"), "belong together"),
+        (("--shadow-url=grpc://a:1", "--shadow-file=a", "--audit-file=a"), "name two files"),
+        (("--shadow-url=grpc://a:1", "--shadow-file=-", "--audit-file=-"), "name two files"),
+        (("--shadow-url=http://a:1",), "--shadow-url: "),
+        (("--shadow-url=candidate:50051",), "--shadow-url: "),
+        (("--shadow-share=1.5",), "--shadow-share: "),
+        (("--shadow-timeout-s=0",), "--shadow-timeout-s: "),
+        (("--shadow-queue-mb=0",), "--shadow-queue-mb: "),
+    ],
+    ids=lambda value: "-".join(value).replace("/", "") if isinstance(value, tuple) else "",
+)
+def test_settings_of_a_shadow_that_make_no_sense_are_refused(flags, said):
+    assert said in complaint(*flags)
+
+
+def test_settings_of_a_shadow_may_share_the_secret_of_the_audit():
+    load("--shadow-url=grpc://a:1", "--shadow-file=s", "--audit-salt-file=salt")
+    assert complaint("--audit-salt-file=salt") == "audit_salt_file needs audit_file or shadow_file"
+
+
 def test_settings_every_error_is_one_line():
     lines = complaint("--rest-port", "x", "--grpc-port", "y", "--engine", "z").splitlines()
     assert [line.partition(":")[0] for line in lines] == ["--rest-port", "--grpc-port", "--engine"]

@@ -116,7 +116,8 @@ def _responses(outcome: ItemOutcome, count: int) -> Sequence[ResponseOutcome]:
 
 def _outcome(live: ResponseOutcome, candidate: ResponseOutcome) -> Outcome:
     if live.scores and candidate.scores:
-        return Outcome.COMPARED
+        ids, others = ({each.id for each in scores.criteria} for scores in (live.scores, candidate.scores))
+        return Outcome.COMPARED if ids == others else Outcome.OTHER_RUBRIC
     if live.scores:
         return Outcome.LIVE_ONLY
     return Outcome.CANDIDATE_ONLY if candidate.scores else Outcome.NEITHER

@@ -41,8 +41,6 @@ app = typer.Typer(
 )
 
 takes_version(app)
-app.command(name="compare-oracles", epilog=EXIT_CODES)(compare_two_oracles)
-app.command(name="compare-shadow", epilog=EXIT_CODES)(compare_candidate)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -143,6 +141,10 @@ def compare_two_policies(
 
     content, gaps = run_policies(_named(runs), output, data=data, left_out=left_out or (), seed=seed)
     _end_comparison(content, output, gaps)
+
+
+app.command(name="compare-oracles", epilog=EXIT_CODES)(compare_two_oracles)
+app.command(name="compare-shadow", epilog=EXIT_CODES)(compare_candidate)
 
 
 @app.command(name="load", epilog=LOAD_CODES)

@@ -1,6 +1,7 @@
 """Shadow scoring without a wire: which requests are sampled, what is asked, what two answers have in common."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,13 @@ def test_comparison_of_an_item_that_one_side_refused():
 def test_comparison_leaves_out_what_was_judged_by_other_criteria():
     found = compare(answered(scored(0.5), UNSCORED), answered(scored(0.5), UNSCORED, sha256="bb"))
     assert [each.outcome for each in found] == [Outcome.OTHER_RUBRIC] * 2
+
+
+def test_comparison_believes_no_hash_where_the_verdicts_are_on_other_criteria():
+    other = scored(0.5)
+    other = replace(other, scores=replace(other.scores, criteria=other.scores.criteria[:1]))
+    found = compare(answered(scored(0.5), other), answered(other, other))
+    assert [each.outcome for each in found] == [Outcome.OTHER_RUBRIC, Outcome.COMPARED]
 
 
 def test_comparison_refuses_answers_that_are_not_whole():

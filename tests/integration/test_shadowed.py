@@ -92,6 +92,17 @@ def requests(server):
     return {name: found[f'requests outcome="{name}"'] for name in ("sampled", "dropped", "failed", "compared")}
 
 
+async def recorded(server):
+    """When all that was sampled has ended, and its records are written."""
+    await settled(server)
+    await until(lambda: shown(server)['records fate="written"'] == sum(found_responses(server).values()))
+
+
+async def score(server):
+    async with AsyncClient(server.grpc_url, api_key=TRAINER, max_attempts=1) as client:
+        return await client.score(asked().items)
+
+
 async def settled(server):
     """When everything that was sampled has ended, in whatever way."""
     await until(lambda: (found := requests(server))["sampled"] == sum(found.values()) - found["sampled"])
@@ -116,8 +127,7 @@ async def test_records_hold_what_both_services_say(live, candidate, folder):
     records = await records_of(folder, "s-1", count=4)
     async with AsyncClient(candidate.grpc_url, api_key=KEY) as client:
         theirs = await client.score(asked().items)
-    async with AsyncClient(live.grpc_url, api_key=TRAINER) as client:
-        ours = await client.score(asked().items)
+    ours = await score(live)
     assert ours.model.fingerprint != theirs.model.fingerprint
     for side, answer in (("live", ours), ("candidate", theirs)):
         for record, response in zip(records, answer.items[0].result.responses, strict=True):
@@ -133,8 +143,7 @@ async def test_metrics_are_the_sums_of_the_records(live, folder):
     async with AsyncClient(live.grpc_url, api_key=TRAINER) as client:
         many = [replace(asked().items[0], id=f"i{n}", prompt=f"Question {n}, {CANARY}?") for n in range(8)]
         await client.score(many)
-    await settled(live)
-    await until(lambda: shown(live)['records fate="written"'] == sum(found_responses(live).values()))
+    await recorded(live)
     records = [json.loads(line) for line in (folder / "shadow.jsonl").read_text().splitlines()]
     both = [record for record in records if record["outcome"] == "compared"]
     flips = Counter(
@@ -187,17 +196,17 @@ async def test_rubric_that_means_something_else_there_is_not_compared(live, fold
 async def test_key_that_the_candidate_refuses_fails_no_call_and_a_new_one_is_read(live, folder):
     before = await settled(live)
     (folder / "key").write_text("another-key-0123456789\n")
-    async with AsyncClient(live.grpc_url, api_key=TRAINER, max_attempts=1) as client:
-        await client.score(asked().items)
-        await until(lambda: requests(live)["failed"] == before["failed"] + 1)
-        assert shown(live)['failures code="unauthenticated"'] >= 1
-        (folder / "key").write_text(KEY)
-        await client.score(asked().items)
+    await score(live)
+    await until(lambda: requests(live)["failed"] == before["failed"] + 1)
+    assert shown(live)['failures code="unauthenticated"'] >= 1
+    (folder / "key").write_text(KEY)
+    await score(live)
     await until(lambda: requests(live)["compared"] == before["compared"] + 1)
 
 
 async def test_no_text_is_written_anywhere(live, candidate, folder):
-    await settled(live)
+    await score(live)
+    await recorded(live)
     assert (folder / "shadow.jsonl").stat().st_size
     for server in (live, candidate):
         assert CANARY not in server.log
@@ -205,7 +214,8 @@ async def test_no_text_is_written_anywhere(live, candidate, folder):
 
 
 async def test_report_of_the_records_says_whether_to_promote(live, folder, tmp_path):
-    await settled(live)
+    await score(live)
+    await recorded(live)
     done = CliRunner().invoke(app, ["compare-shadow", str(folder / "shadow.jsonl"), "--output", str(tmp_path / "r")])
     assert done.exit_code in (0, 1), done.stderr
     report = json.loads((tmp_path / "r" / "report.json").read_text())

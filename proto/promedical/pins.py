@@ -1,4 +1,4 @@
-"""Pins on named rubrics: what a caller expects behind a name, compared with what is there. Pure.
+"""Pins on named rubrics, what a caller expects behind a name, and on the oracle, how to reach it behind a gateway. Pure.
 
 A name with its version stands for one meaning for ever, but nothing in a name holds that meaning. The hash does.
 """
@@ -11,7 +11,16 @@ from typing import Final
 from promedical.messages import RubricPin, ScoreItem, UsedRubric
 from promedical.rubric import InvalidField
 
+FINGERPRINT_PIN: Final = "promedical-expected-fingerprint"
+"""The header, or the metadata over gRPC, by which a gateway sends a pinned request to its oracle."""
+
 _PIN: Final = re.compile(r"(?P<name>[^\s=,]+)=(?P<sha256>[0-9a-f]{64})")
+_SENDABLE: Final = re.compile(r"[!-~]{1,128}")
+
+
+def routed_by(fingerprint: str | None) -> dict[str, str]:
+    """The header of a pin on the oracle. What no header can hold is no fingerprint, and the service refuses it."""
+    return {FINGERPRINT_PIN: fingerprint} if fingerprint and _SENDABLE.fullmatch(fingerprint) else {}
 
 
 def named(asked: Iterable[ScoreItem]) -> tuple[str, ...]:

@@ -84,8 +84,22 @@ def named(manifests: list[Manifest], kind: str, suffix: str = "") -> Manifest:
     return found
 
 
-def deployment(manifests: list[Manifest]) -> Manifest:
-    return named(manifests, "Deployment")
+def deployment(manifests: list[Manifest], *, canary: bool = False) -> Manifest:
+    return named(of_revision(manifests, canary=canary), "Deployment")
+
+
+def of_revision(manifests: list[Manifest], *, canary: bool) -> list[Manifest]:
+    """What the release itself, or its canary, runs with: its own objects, and those that both share."""
+    canaries = [m for m in manifests if _is_canary(m)]
+    others = [m for m in manifests if not _is_canary(m)]
+    if not canary:
+        return others
+    twins = {(m["kind"], m["metadata"]["name"].replace("-canary", "", 1)) for m in canaries}
+    return canaries + [m for m in others if (m["kind"], m["metadata"]["name"]) not in twins]
+
+
+def _is_canary(manifest: Manifest) -> bool:
+    return manifest["kind"] != "Ingress" and "-canary" in manifest["metadata"].get("name", "")
 
 
 def pod_specs(manifests: list[Manifest]) -> dict[str, Manifest]:
@@ -102,7 +116,8 @@ def containers(spec: Manifest) -> list[Manifest]:
 
 
 def settings_of(manifests: list[Manifest]) -> dict[str, Any]:
-    (config,) = [m for m in manifests if m["kind"] == "ConfigMap" and "settings.yaml" in m["data"]]
+    configs = [m for m in manifests if m["kind"] == "ConfigMap" and "settings.yaml" in m["data"]]
+    config = min(configs, key=lambda m: len(m["metadata"]["name"]))  # the release's, before the canary's
     return dict(yaml.safe_load(config["data"]["settings.yaml"]))
 
 

@@ -5,16 +5,10 @@ from functools import cache
 from typing import Any
 
 import kubernetes_validate
+from pydantic import ValidationError
 
-# No offline model is to be had for these; the golden renders hold them.
-WITHOUT_MODEL = frozenset(
-    {
-        ("gateway.networking.k8s.io/v1", "GRPCRoute"),
-        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-        ("gateway.networking.k8s.io/v1", "BackendTLSPolicy"),
-        ("external-secrets.io/v1", "ExternalSecret"),
-    }
-)
+WITHOUT_MODEL = frozenset({("external-secrets.io/v1", "ExternalSecret")})
+"""No offline model is to be had for these; the golden renders hold them."""
 
 
 def faults(manifest: dict[str, Any], kube_version: str) -> str | None:
@@ -22,7 +16,8 @@ def faults(manifest: dict[str, Any], kube_version: str) -> str | None:
     kind = (manifest["apiVersion"], manifest["kind"])
     if kind in WITHOUT_MODEL:
         return None
-    if "." in kind[0].split("/")[0] and not kind[0].split("/")[0].endswith(".k8s.io"):
+    group = kind[0].split("/")[0]
+    if group == "gateway.networking.k8s.io" or ("." in group and not group.endswith(".k8s.io")):
         return _lost_in_round_trip(manifest)
     try:
         used = kubernetes_validate.validate(manifest, kube_version, strict=True)
@@ -39,7 +34,10 @@ def _lost_in_round_trip(manifest: dict[str, Any]) -> str | None:
     model = _models().get(kind)
     if model is None:
         return f"no model for {kind}"
-    back = json.loads(model.model_validate(manifest).model_dump_json(by_alias=True, exclude_unset=True))
+    try:
+        back = json.loads(model.model_validate(manifest).model_dump_json(by_alias=True, exclude_unset=True))
+    except ValidationError as error:
+        return f"{kind[1]}: {error}"
     return None if _plain(back) == _plain(manifest) else f"{kind[1]}: fields are lost: {_difference(manifest, back)}"
 
 
@@ -48,6 +46,7 @@ def _models() -> dict[tuple[str, str], Any]:
     from cloudcoil.models.cert_manager import v1 as cert_manager
     from cloudcoil.models.keda import v1alpha1 as keda
     from cloudcoil.models.prometheus_operator import v1 as prometheus
+    from gateway_api import BackendTLSPolicy, GRPCRoute, HTTPRoute
     from rayjob import RayJob
 
     return {
@@ -57,6 +56,7 @@ def _models() -> dict[tuple[str, str], Any]:
         ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
         ("cert-manager.io/v1", "Certificate"): cert_manager.Certificate,
         ("ray.io/v1", "RayJob"): RayJob,
+        **{("gateway.networking.k8s.io/v1", each.__name__): each for each in (GRPCRoute, HTTPRoute, BackendTLSPolicy)},
     }
 
 

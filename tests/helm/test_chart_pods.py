@@ -136,7 +136,11 @@ def test_keda_scales_to_none_where_something_else_wakes_it(helm4):
     assert spec["triggers"][1] == yaml.safe_load(waiting)
 
 
-ROUTES = ('gateway.parentRefs=[{"name": "gateway"}]', "gateway.httpRoute=true", "gateway.grpcRoute=true")
+ROUTES = (
+    'gateway={"parentRefs": [{"name": "gateway"}], "hostnames": ["a.example"], "grpcHostnames": ["b.example"]}',
+    "gateway.httpRoute=true",
+    "gateway.grpcRoute=true",
+)
 
 
 def test_routes_reach_drop_ins_that_are_named_and_have_a_time_limit(helm4):

@@ -15,6 +15,7 @@ from chart import (
     deployment,
     named,
     objects,
+    of_revision,
     pod_specs,
     settings_of,
     supports,
@@ -29,6 +30,9 @@ from promedical_service.settings import Settings
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 RENDERS = [(path, version) for path in EXAMPLES for version in ("1.27", "1.31", "1.37") if supports(path, version)]
 """Below 1.30 the pod sleeps by a command, from 1.30 the kubelet does."""
+REVISIONS = [
+    (*render, canary) for render in RENDERS for canary in (False, True) if not canary or "canary" in render[0].stem
+]
 EXTERNAL = {
     "Secret": {
         "promedical-keys",
@@ -44,8 +48,18 @@ EXTERNAL = {
 
 
 @pytest.fixture(scope="module", params=RENDERS, ids=lambda render: f"{render[0].stem}-{render[1]}")
-def manifests(request, helm4) -> list[Manifest]:
+def rendered(request, helm4) -> list[Manifest]:
     return objects(template(helm4, *request.param))
+
+
+@pytest.fixture(
+    scope="module", params=REVISIONS, ids=lambda each: f"{each[0].stem}-{each[1]}{'-second' if each[2] else ''}"
+)
+def manifests(request, helm4) -> list[Manifest]:
+    """The objects of one revision, under the names that it would have as the only one."""
+    values, version, canary = request.param
+    found = of_revision(objects(template(helm4, values, version)), canary=canary)
+    return json.loads(json.dumps(found).replace("demo-promedical-canary", "demo-promedical")) if canary else found
 
 
 def server(manifests: list[Manifest]) -> Manifest:
@@ -251,9 +265,9 @@ def references(spec: Manifest) -> set[tuple[str, str]]:
     return found
 
 
-def test_routes_lead_to_ports_of_services(manifests):
-    services = {m["metadata"]["name"]: m for m in manifests if m["kind"] == "Service"}
-    for name, port in backends(manifests):
+def test_routes_lead_to_ports_of_services(rendered):
+    services = {m["metadata"]["name"]: m for m in rendered if m["kind"] == "Service"}
+    for name, port in backends(rendered):
         ports = services[name]["spec"]["ports"]
         assert port in {each["port"] for each in ports} | {each["name"] for each in ports}
 

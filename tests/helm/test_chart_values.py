@@ -41,6 +41,8 @@ def chart():
 
 def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Values of a closed schema; the few constructs that the chart's schema uses."""
+    if "$ref" in schema:
+        return values_of(SCHEMA["properties"][schema["$ref"].removeprefix("#/properties/")])
     if "oneOf" in schema:
         return st.one_of(*map(values_of, schema["oneOf"]))
     if "enum" in schema:
@@ -149,6 +151,12 @@ FEATURES: dict[str, list[Any]] = {
     "gpu": [{"enabled": False}, {"enabled": True}],
     "rubrics": [{"files": {}}, {"files": {"house@1.json": '{"title": "x"}'}}, {"configMapName": "r"}],
     "check": [{"enabled": False}, {"enabled": True}],
+    "canary": [
+        {"enabled": False},
+        {"enabled": True},
+        {"enabled": True, "model": {"source": "hostPath", "hostPath": {"path": "/n"}}, "gpu": {"enabled": False}},
+        {"enabled": True, "autoscaling": {"type": "keda"}, "settings": {"max_items": 7}, "engine": "fake"},
+    ],
     "serviceAccount": [{"create": True}, {"create": False, "name": "mine"}],
     "podSecurity": [{"runAsUser": 10001}, {"runAsUser": None, "fsGroup": None}],
     "tests": [{"enabled": True}, {"enabled": False}],

@@ -15,7 +15,7 @@ from promedical_bench.reports.content import Content
 from promedical_bench.reports.quality_report import UNTRAINED, quality_content
 from promedical_bench.reports.writing import write_comparison, write_quality
 from promedical_bench.run_checks import answers_of, check_comparable, heard, task_of, within
-from promedical_bench.scoring.record_file import NAME, VERSION, read_results, writing
+from promedical_bench.scoring.record_file import NAME, VERSION, oracle_of, read_results, writing
 from promedical_bench.scoring.records import Header, Results
 from promedical_bench.scoring.runner import Pace, Progress, ask, questions_of
 from promedical_bench.silence import without_silence
@@ -142,17 +142,18 @@ def _variants(run: QualityRun) -> tuple[Variant, ...]:
 
 async def _asked(run: QualityRun, address: Address, path: Path, variants: Sequence[Variant], bar: Bar) -> Results:
     async with client_of(address) as client:
-        header = await _header(run, client)
+        header = await _header(run, client, oracle_of(path))
         with writing(path, header) as writer, bar(f"asking {header.model.model.name}") as on_progress:
             questions = questions_of(run.task.cases, variants)
             await ask(client, questions, writer, pace=run.pace, on_progress=on_progress)
             return writer.results
 
 
-async def _header(run: QualityRun, client: AsyncClient) -> Header:
+async def _header(run: QualityRun, client: AsyncClient, oracle: str | None) -> Header:
     facts, pin = run.task.facts, None
+    model = await client.model(oracle=oracle)
     if not all(case.criteria for case in run.task.cases):
-        pin = (await client.rubric(run.rubric_id)).pin
+        pin = (await client.rubric(run.rubric_id, oracle=model.model.fingerprint)).pin
     return Header(
         promedical_bench=VERSION,
         task=run.task.name,
@@ -160,7 +161,7 @@ async def _header(run: QualityRun, client: AsyncClient) -> Header:
         responses_path=str(facts.responses_path.resolve()) if facts.responses_path else None,
         data=facts.digest,
         rubric=pin.name if pin else None,
-        model=await client.model(),
+        model=model,
         rubric_sha256=pin.sha256 if pin else None,
     )
 

@@ -98,16 +98,21 @@ def merged(answers: Sequence[m.ScoreResponse]) -> m.ScoreResponse:
 def _check_same_oracle(answers: Sequence[m.ScoreResponse]) -> None:
     fingerprints = sorted({answer.model.fingerprint for answer in answers})
     if len(fingerprints) > 1:
-        raise MixedFingerprintsError(
-            f"one call was answered by oracles {', '.join(fingerprints)}; their scores cannot be compared: wait "
-            "until every replica runs the same model, and pin it with expected_fingerprint"
-        )
+        raise MixedFingerprintsError(mixed_oracles(f"oracles {', '.join(fingerprints)}"))
     mixed = _mixed_rubric(answers)
     if mixed is not None:
         raise MixedRubricsError(
             f"one call was answered by different rubrics of the name {mixed}; their scores cannot be compared: wait "
             "until every replica has the same rubrics, and pin them with expected_rubrics"
         )
+
+
+def mixed_oracles(who: str) -> str:
+    """What to tell a caller whose call found more than one oracle."""
+    return (
+        f"one call was answered by {who}; their scores cannot be compared: wait until every replica runs the same "
+        "model, and pin it with expected_fingerprint"
+    )
 
 
 def _mixed_rubric(answers: Sequence[m.ScoreResponse]) -> str | None:

@@ -166,7 +166,8 @@ class AsyncClient:
         )
 
         def ask(chunk: m.ScoreRequest) -> Awaitable[m.ScoreResponse]:
-            return self._call(lambda call: self._transport.score(chunk, call), deadline.within(chunk_timeout_s))
+            within = deadline.within(chunk_timeout_s)
+            return self._call(lambda call: self._transport.score(chunk, call), within, chunk.expected_fingerprint)
 
         return await ScoringJob(request, ask, pace).run()
 
@@ -221,28 +222,34 @@ class AsyncClient:
                 **options,
             )
         deadline = self._deadline(timeout_s)
-        answer = await self._call(lambda call: self._transport.rank(request, call), deadline)
+        pin = request.expected_fingerprint
+        answer = await self._call(lambda call: self._transport.rank(request, call), deadline, pin)
         checks.check_outcome(len(request.responses), answer.error, answer.result)
         checks.check_rubrics(request.as_score_request(), answer.rubrics, (answer.result,))
         return answer
 
-    async def rubrics(self) -> tuple[m.RubricInfo, ...]:
-        """Every rubric that the service knows by name."""
-        return (await self._call(self._transport.list_rubrics, self._deadline(None))).rubrics
+    async def rubrics(self, *, oracle: str | None = None) -> tuple[m.RubricInfo, ...]:
+        """Every rubric that the service knows by name. For `oracle` see `model`."""
+        return (await self._call(self._transport.list_rubrics, self._deadline(None), oracle)).rubrics
 
-    async def rubric(self, name: str) -> m.RubricInfo:
-        """The rubric called `id@version`, or the newest one called `id`.
+    async def rubric(self, name: str, *, oracle: str | None = None) -> m.RubricInfo:
+        """The rubric called `id@version`, or the newest one called `id`. For `oracle` see `model`.
 
         Raises:
             NotFoundError: There is no such rubric.
             InvalidRequestError: No rubric can have this name.
         """
         checks.check_text(name, "rubric_id")
-        return await self._call(lambda call: self._transport.get_rubric(name, call), self._deadline(None))
+        return await self._call(lambda call: self._transport.get_rubric(name, call), self._deadline(None), oracle)
 
-    async def model(self) -> m.ModelInfo:
-        """What the oracle is: the fingerprint to pin, whether it is trained, its limits and licence."""
-        return await self._call(self._transport.get_model, self._deadline(None))
+    async def model(self, *, oracle: str | None = None) -> m.ModelInfo:
+        """What the oracle is: the fingerprint to pin, whether it is trained, its limits and licence.
+
+        Args:
+            oracle: The fingerprint of the one to ask, where a gateway has several behind it. The answer says who it
+                is from, which without such a gateway may be another one.
+        """
+        return await self._call(self._transport.get_model, self._deadline(None), oracle)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. A later call opens new ones.
@@ -263,11 +270,11 @@ class AsyncClient:
         checks.check_timeout("timeout_s", timeout_s)
         return Deadline.after(self._timeout_s if timeout_s is None else timeout_s)
 
-    async def _call(self, ask: Callable[[Call], Awaitable[T]], deadline: Deadline) -> T:
+    async def _call(self, ask: Callable[[Call], Awaitable[T]], deadline: Deadline, oracle: str | None) -> T:
         request_id = str(uuid.uuid4())
 
         def send(left_s: float) -> Awaitable[T]:
-            return ask(Call(timeout_s=min(left_s, MAX_TIMEOUT_S), request_id=request_id))
+            return ask(Call(timeout_s=min(left_s, MAX_TIMEOUT_S), request_id=request_id, oracle=oracle))
 
         return await self._retries.run(send, deadline)
 

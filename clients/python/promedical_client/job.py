@@ -1,6 +1,9 @@
 """One large job: several chunks are in flight at a time; their answers are kept as they come and put in order.
 
 An item that alone is over a limit of the service gets an error of its own; the job does not fail.
+
+A job has one oracle. Unless the caller pins it, it is the one that answers first: later parts are pinned to it, so that
+a gateway that splits calls between two oracles sends them there. What the other one answered meanwhile is asked again.
 """
 
 import asyncio
@@ -12,8 +15,24 @@ from typing import Final
 from promedical import messages as m
 from promedical.unscored import with_unscored_reward
 from promedical_client import checks
-from promedical_client.chunking import MAX_ITEMS, MAX_TOKENS, Cutter, answered, estimated_tokens, merged, refused
-from promedical_client.errors import DeadlineError, PromedicalError, TooLargeError, closed_in_call
+from promedical_client.chunking import (
+    MAX_ITEMS,
+    MAX_TOKENS,
+    Cutter,
+    answered,
+    estimated_tokens,
+    merged,
+    mixed_oracles,
+    refused,
+)
+from promedical_client.errors import (
+    DeadlineError,
+    MixedFingerprintsError,
+    PromedicalError,
+    RevisionMismatchError,
+    TooLargeError,
+    closed_in_call,
+)
 
 Progress = Callable[[int, int], None]
 """Called with (items answered, items in all) as chunks come back, in the client's event loop."""
@@ -70,6 +89,7 @@ class ScoringJob:
         self._ask = ask
         self._pace = pace
         self._cutter = pace.cutter(request.items)
+        self._oracle = request.expected_fingerprint
         self._answers: list[m.ScoreResponse] = []
         self._too_large: dict[str, TooLargeError] = {}
 
@@ -95,8 +115,9 @@ class ScoringJob:
         """Send a part, in halves if the server's limits are smaller than ours or if it takes too long."""
         began, tokens = time.monotonic(), sum(map(estimated_tokens, request.items))
         failure: TooLargeError | DeadlineError | None = None
+        oracle = self._oracle
         try:
-            answer = await self._ask(request)
+            answer = await self._ask_oracle(request, oracle)
         except TooLargeError as error:
             failure = error
         except DeadlineError as error:
@@ -109,8 +130,20 @@ class ScoringJob:
             await self._score_halves(request, failure)
             return
         checks.check_answer(request, answer)
+        self._oracle = self._oracle or answer.model.fingerprint
+        if oracle is None and answer.model.fingerprint != self._oracle:
+            await self._score(request)
+            return
         self._answers.append(answer)
         self._tell(answer.items)
+
+    async def _ask_oracle(self, request: m.ScoreRequest, oracle: str | None) -> m.ScoreResponse:
+        try:
+            return await self._ask(replace(request, expected_fingerprint=oracle))
+        except RevisionMismatchError as error:
+            if request.expected_fingerprint is not None or oracle is None or request.expected_rubrics:
+                raise  # the caller's own pin
+            raise MixedFingerprintsError(mixed_oracles(f"oracle {oracle} and then by another one")) from error
 
     async def _score_halves(self, request: m.ScoreRequest, error: TooLargeError | DeadlineError) -> None:
         if len(request.items) == 1 and isinstance(error, TooLargeError):

@@ -70,17 +70,17 @@ class Client:
         """Put the responses to one prompt in order, best first; see `AsyncClient.rank`."""
         return self._run(partial(self._client.rank, prompt, responses, **options))
 
-    def rubrics(self) -> tuple[m.RubricInfo, ...]:
-        """Every rubric that the service knows by name."""
-        return self._run(self._client.rubrics)
+    def rubrics(self, *, oracle: str | None = None) -> tuple[m.RubricInfo, ...]:
+        """Every rubric that the service knows by name; see `AsyncClient.rubrics`."""
+        return self._run(partial(self._client.rubrics, oracle=oracle))
 
-    def rubric(self, name: str) -> m.RubricInfo:
+    def rubric(self, name: str, *, oracle: str | None = None) -> m.RubricInfo:
         """The rubric called `id@version`, or the newest one called `id`; see `AsyncClient.rubric`."""
-        return self._run(partial(self._client.rubric, name))
+        return self._run(partial(self._client.rubric, name, oracle=oracle))
 
-    def model(self) -> m.ModelInfo:
+    def model(self, *, oracle: str | None = None) -> m.ModelInfo:
         """What the oracle is; see `AsyncClient.model`."""
-        return self._run(self._client.model)
+        return self._run(partial(self._client.model, oracle=oracle))
 
     def close(self) -> None:
         """Close the connections and end the thread of this process. A later call starts it again.

@@ -17,7 +17,7 @@
 {{- define "promedical.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "promedical.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: server
+app.kubernetes.io/component: {{ get . "revision" | default "server" }}
 {{- end -}}
 
 {{- define "promedical.interop.labels" -}}
@@ -77,19 +77,19 @@ app.kubernetes.io/component: server
 {{- if eq .Values.model.source "pvc" -}}
 {{- .Values.model.pvc.claimName -}}
 {{- else -}}
-{{- default (printf "%s-model" (include "promedical.fullname" .)) .Values.model.download.claimName -}}
+{{- default (printf "%s-model" (include "promedical.revision" .)) .Values.model.download.claimName -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Which series are ours, said only here: monitors write these labels, rules and scalers read them. */}}
 {{- define "promedical.series" -}}
-namespace="{{ .Release.Namespace }}",job="{{ include "promedical.fullname" . }}"
+namespace="{{ .Release.Namespace }}",job="{{ include "promedical.revision" . }}"
 {{- end -}}
 
 {{- define "promedical.monitorRelabelings" -}}
 - action: replace
   targetLabel: job
-  replacement: {{ include "promedical.fullname" . | quote }}
+  replacement: {{ include "promedical.revision" . | quote }}
 {{- end -}}
 
 {{/* Grafana keeps one dashboard for a uid, and every release has its own. */}}

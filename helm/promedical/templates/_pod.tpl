@@ -229,7 +229,7 @@ rollingUpdate:
 {{- define "promedical.volumes" -}}
 - name: settings
   configMap:
-    name: {{ include "promedical.fullname" . | quote }}
+    name: {{ include "promedical.revision" . | quote }}
 - name: cache
   emptyDir:
     sizeLimit: {{ .Values.cache.sizeMi }}Mi

@@ -84,7 +84,7 @@ async def test_timings_are_the_longest_of_the_chunks():
 
 
 async def test_an_oracle_that_changes_within_a_call_is_refused():
-    names = iter(["f1", "f2"])
+    names = itertools.chain(["f1"], itertools.repeat("f2"))
 
     def changing(request):
         return judged_by(judge, fingerprint=next(names))(request)

@@ -59,11 +59,13 @@ def pin_oracle(folder: Path, address: Address, settings: Oracle, *, allow_fake: 
         OracleError: It is another oracle, runs the fake engine, or refuses this client.
         OracleUnreachableError: Nobody answered in time.
     """
-    pin = introduced(address, settings, allow_fake=allow_fake)
     path = folder / _PIN
-    if not path.is_file():
+    began = Pin(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    asked = began.fingerprint if began else None
+    pin = introduced(address, settings, allow_fake=allow_fake, fingerprint=asked)
+    if began is None:
         write_atomically(path, json.dumps(asdict(pin), indent=1) + "\n")
-    began = Pin(**json.loads(path.read_text(encoding="utf-8")))
+        return pin
     if began.fingerprint != pin.fingerprint:
         raise OracleError(
             f"oracle {address.url}: is {_described(pin)}, but this run began with {_described(began)}; rewards of two "
@@ -87,14 +89,14 @@ def grader_of(address: Address, settings: Oracle, pin: Pin) -> Grader:
     )
 
 
-def introduced(address: Address, settings: Oracle, *, allow_fake: bool = False) -> Pin:
-    """Ask the oracle who it is.
+def introduced(address: Address, settings: Oracle, *, allow_fake: bool = False, fingerprint: str | None = None) -> Pin:
+    """Ask the oracle who it is; where a gateway has several, the one with this fingerprint.
 
     Raises:
         OracleError: It runs the fake engine, or refuses this client.
         OracleUnreachableError: Nobody answered in time.
     """
-    pin = _asked(address, settings)
+    pin = _asked(address, settings, fingerprint)
     if pin.status == "fake" and not allow_fake:
         raise OracleError(
             f"oracle {address.url}: is the fake engine, whose numbers are a hash of the text; serve a model "
@@ -103,10 +105,10 @@ def introduced(address: Address, settings: Oracle, *, allow_fake: bool = False) 
     return pin
 
 
-def _asked(address: Address, settings: Oracle) -> Pin:
+def _asked(address: Address, settings: Oracle, fingerprint: str | None) -> Pin:
     try:
         with Client(address, timeout_s=settings.start_timeout_s, max_attempts=_AS_LONG_AS_IT_TAKES) as client:
-            info = client.model()
+            info = client.model(oracle=fingerprint)
     except PromedicalError as error:
         if error.retryable or error.code == "deadline":
             raise OracleUnreachableError(

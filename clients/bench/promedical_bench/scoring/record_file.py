@@ -68,6 +68,14 @@ def read_results(path: Path) -> Results:
     return results
 
 
+def oracle_of(path: Path) -> str | None:
+    """The fingerprint of the oracle whose answers a file holds; None if nothing there can be read."""
+    try:
+        return read_results(path).header.fingerprint
+    except ResultsError:
+        return None
+
+
 @contextmanager
 def writing(path: Path, header: Header) -> Iterator[ResultsWriter]:
     """A results file to append to: a new one, or one of the same oracle on the same task and data.

@@ -171,7 +171,7 @@ def rank(  # noqa: PLR0913 - one parameter per option
             truncation=truncation.value if truncation else asked.truncation,
             expected_rubrics=pins_of(expected_rubrics) or asked.expected_rubrics,
         )
-        info = client.model()
+        info = client.model(oracle=answer.model.fingerprint)
     outcome = m.ItemOutcome(id="rank", error=answer.error, result=answer.result)
     with printed(answer):
         if output is Format.JSONL:

@@ -91,12 +91,21 @@ def digest_of(items: Sequence[m.ScoreItem]) -> str:
     return hashlib.sha256(pydantic_core.to_json([asdict(item) for item in items], inf_nan_mode="constants")).hexdigest()
 
 
-def place_of(out: Path | None, header: Header) -> Path:
+def place_of(out: Path | None, digest: str, options: dict[str, Any]) -> Path:
     """Beside a regular file of results, otherwise in the user's cache, under a name of the question's own."""
     if out is not None and (out.is_file() or not out.exists()):
         return out.with_name(f"{out.name}.partial")
-    key = hashlib.sha256(pydantic_core.to_json([header.input, header.options])).hexdigest()
+    key = hashlib.sha256(pydantic_core.to_json([digest, options])).hexdigest()
     return cache_folder() / "scores" / f"{key[:32]}.jsonl"
+
+
+def oracle_in(path: Path) -> str | None:
+    """The fingerprint of the oracle whose answers a file keeps; None if there is none, or it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return _HEADER.validate_json(stream.readline()).oracle.get("fingerprint")
+    except (OSError, ValidationError):
+        return None
 
 
 @contextmanager

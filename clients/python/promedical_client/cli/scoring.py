@@ -18,7 +18,7 @@ from promedical import messages as m
 from promedical.pins import named, written
 from promedical_client.address import Address
 from promedical_client.chunking import estimated_tokens
-from promedical_client.cli.kept import Header, Kept, digest_of, keeping, place_of
+from promedical_client.cli.kept import Header, Kept, digest_of, keeping, oracle_in, place_of
 from promedical_client.cli.output import results_file
 from promedical_client.cli.progress import JobProgress
 from promedical_client.cli.result_files import check_name, oracle_of, outcomes_file
@@ -80,10 +80,12 @@ def run_job(job: Job, address: Address) -> Scored:
         results_file(job.out, partial(outcomes_file, oracle=oracle)) as results,
         opened(address, job.timeout_s) as client,
     ):
-        info = client.model()
+        digest, place = _place(job)
+        pin = job.options.get("expected_fingerprint") or (None if job.fresh else oracle_in(place))
+        info = client.model(oracle=pin)
         oracle |= oracle_of(info)
-        header = _header(job, client, info)
-        with keeping(place_of(job.out, header), header, fresh=job.fresh) as kept:
+        header = _header(job, client, info, digest)
+        with keeping(place, header, fresh=job.fresh) as kept:
             with _resumable(job, kept):
                 answer = _ask(job, client, kept, info)
             results.extend(kept.outcomes[item.id] for item in job.items)
@@ -107,23 +109,35 @@ def summary_of(scored: Scored, counts: tuple[int, int]) -> str:
     return f"{line}\nnamed rubrics: {written(scored.rubrics)}" if scored.rubrics else line
 
 
-def _header(job: Job, client: Client, info: m.ModelInfo) -> Header:
-    kept_options = {name: value for name, value in job.options.items() if name not in {"priority", "expected_rubrics"}}
-    kept_options.pop("expected_fingerprint", None)
+def _place(job: Job) -> tuple[str, Path]:
+    """The hash of what is asked, and where its answers are kept."""
+    digest = digest_of(job.items)
+    return digest, place_of(job.out, digest, _kept_options(job))
+
+
+def _kept_options(job: Job) -> dict[str, Any]:
+    """The options that a score depends on, as a file gives them back."""
+    others = {"priority", "expected_rubrics", "expected_fingerprint"}
+    options = {name: value for name, value in job.options.items() if name not in others}
+    kept: dict[str, Any] = pydantic_core.from_json(pydantic_core.to_json(options))
+    return kept
+
+
+def _header(job: Job, client: Client, info: m.ModelInfo, digest: str) -> Header:
     return Header(
-        input=digest_of(job.items),
+        input=digest,
         items=len(job.items),
-        options=pydantic_core.from_json(pydantic_core.to_json(kept_options)),
-        rubrics=dict(_rubrics(client, {name for name in named(job.items) if name is not None})),
+        options=_kept_options(job),
+        rubrics=dict(_rubrics(client, {name for name in named(job.items) if name is not None}, _pin(info))),
         oracle=oracle_of(info),
     )
 
 
-def _rubrics(client: Client, names: set[str]) -> Iterator[tuple[str, str]]:
-    """The hash of what each name means here; an unknown name is the error of its items."""
+def _rubrics(client: Client, names: set[str], oracle: str) -> Iterator[tuple[str, str]]:
+    """The hash of what each name means to the oracle; an unknown name is the error of its items."""
     for name in sorted(names):
         try:
-            yield name, client.rubric(name).sha256
+            yield name, client.rubric(name, oracle=oracle).sha256
         except NotFoundError:
             continue
 

@@ -185,37 +185,45 @@ class Grader:
             NotFoundError: The base rubric is not known, or all exchanges have no rubric but the grader's.
         """
         try:
-            return await self._asked(exchanges, _MAX_RESPONSES, deadline)
+            return await self._asked(exchanges, _MAX_RESPONSES, deadline, self._expected_fingerprint)
         except NotFoundError:
-            names = {name for info in await self._client.rubrics() for name in (info.id, f"{info.id}@{info.version}")}
+            listed = await self._client.rubrics(oracle=self._expected_fingerprint)
+            names = {name for info in listed for name in (info.id, f"{info.id}@{info.version}")}
             unknown = [isinstance(exchange.rubric, str) and exchange.rubric not in names for exchange in exchanges]
             if not any(unknown) or {exchange.rubric for exchange in exchanges} == {self._rubric_id}:
                 raise
         known = [exchange for exchange, without in zip(exchanges, unknown, strict=True) if not without]
-        found, answers = await self._asked(known, _MAX_RESPONSES, deadline) if known else ([], [])
+        pin = self._expected_fingerprint
+        found, answers = await self._asked(known, _MAX_RESPONSES, deadline, pin) if known else ([], [])
         grades, error = iter(found), unreadable(_UNKNOWN_RUBRIC + ", ".join(sorted(names)))
         return [error if without else next(grades) for without in unknown], answers
 
-    async def _asked(self, exchanges: Sequence[Exchange], max_responses: int, deadline: Deadline) -> _Answered:
-        """Grades and the answers behind them. Responses that are too large together are sent again in halves."""
+    async def _asked(
+        self, exchanges: Sequence[Exchange], max_responses: int, deadline: Deadline, oracle: str | None
+    ) -> _Answered:
+        """Grades and the answers behind them. Responses that are too large together are sent again in halves.
+
+        All are asked of one oracle: the one that is given, or else the one that answers first.
+        """
         grouping = group(exchanges, base_rubric_id=self._base_rubric_id, max_responses=max_responses)
-        grades, answers = await self._answered(grouping, deadline)
+        grades, answers = await self._answered(grouping, deadline, oracle)
         sizes = [len(grouping.items[item].responses) for item, _ in grouping.places]
         again = [index for index, size in enumerate(sizes) if size > 1 and isinstance(grades[index], OverLimit)]
         if again:
             half = (max(sizes[index] for index in again) + 1) // 2
-            regraded, more = await self._asked([exchanges[index] for index in again], half, deadline)
+            oracle = answers[0].model.fingerprint if answers else oracle
+            regraded, more = await self._asked([exchanges[index] for index in again], half, deadline, oracle)
             for index, grade in zip(again, regraded, strict=True):
                 grades[index] = grade
             answers += more
         return grades, answers
 
-    async def _answered(self, grouping: Grouping, deadline: Deadline) -> _Answered:
+    async def _answered(self, grouping: Grouping, deadline: Deadline, oracle: str | None) -> _Answered:
         try:
             answer = await self._client.score(
                 grouping.items,
                 reward_weights=self.reward_weights,
-                expected_fingerprint=self._expected_fingerprint,
+                expected_fingerprint=oracle,
                 priority="bulk",
                 truncation=self._truncation,
                 expected_rubrics=self._expected_rubrics,

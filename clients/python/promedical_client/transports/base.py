@@ -16,10 +16,12 @@ class Call:
     Attributes:
         timeout_s: Seconds until the caller no longer wants the answer, at most `MAX_TIMEOUT_S`.
         request_id: What logs call this request; the same for every attempt.
+        oracle: The fingerprint of the oracle that is asked, by which gateways may route; None for any.
     """
 
     timeout_s: float
     request_id: str
+    oracle: str | None = None
 
 
 class Transport(Protocol):

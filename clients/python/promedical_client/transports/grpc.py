@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from promedical import messages as m
 from promedical.errors import ERROR_DOMAIN
+from promedical.pins import routed_by
 from promedical.rubric import InvalidField
 from promedical.v1 import requests, responses
 from promedical.v1 import reward_pb2 as pb
@@ -122,7 +123,7 @@ class GrpcTransport:
                 retryable=False,
             )
         stub = RewardServiceStub(self._channels.get())  # type: ignore[no-untyped-call]
-        metadata = (("x-request-id", call.request_id), *self._authorization)
+        metadata = (("x-request-id", call.request_id), *routed_by(call.oracle).items(), *self._authorization)
         try:
             # gRPC keeps the deadline by itself; the outer one is for a process that has lost gRPC's threads.
             async with asyncio.timeout(call.timeout_s + _GRACE_S):

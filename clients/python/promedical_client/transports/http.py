@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from promedical import messages as m
 from promedical.errors import ERROR_TABLE
+from promedical.pins import routed_by
 from promedical_client.address import Address
 from promedical_client.errors import (
     DeadlineError,
@@ -113,6 +114,7 @@ class HttpTransport:
             "content-type": "application/json",
             "x-request-id": call.request_id,
             "x-request-timeout-ms": str(max(1, math.floor(call.timeout_s * 1000))),
+            **routed_by(call.oracle),
             **self._authorization,
         }
         timeout = httpx.Timeout(call.timeout_s, connect=min(call.timeout_s, _CONNECT_S))

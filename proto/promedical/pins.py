@@ -1,4 +1,4 @@
-"""Pins on named rubrics, what a caller expects behind a name, and on the oracle, how to reach it behind a gateway. Pure.
+"""Pins: what a caller expects behind a rubric's name, and how a call to a pinned oracle is routed to it. Pure.
 
 A name with its version stands for one meaning for ever, but nothing in a name holds that meaning. The hash does.
 """

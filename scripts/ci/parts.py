@@ -48,6 +48,21 @@ PARTS: Final = (
         ),
     ),
     Part(
+        name="canary",
+        covers=(
+            "helm",
+            "tests/helm",
+            "tests/fleet",
+            "docs/proxies",
+            "proto/promedical/pins.py",
+            "clients/python/promedical_client/client.py",
+            "clients/python/promedical_client/job.py",
+            "clients/python/promedical_client/transports",
+            "trainer/promedical_trainer/grpo/oracle.py",
+            *_TEST_SERVERS,
+        ),
+    ),
+    Part(
         name="curation",
         covers=(
             "clients/curation/promedical_curation/asking",

@@ -1,5 +1,6 @@
 """A new revision beside the old one: what is rendered twice, how routes split and pin, and what is refused."""
 
+import json
 import re
 
 import pytest
@@ -23,6 +24,8 @@ REST = ('gateway.parentRefs=[{"name": "gw"}]', "gateway.httpRoute=true")
 GRPC = ('gateway.parentRefs=[{"name": "gw"}]', "gateway.grpcRoute=true")
 INGRESS = ("ingress.enabled=true", "ingress.host=oracle.example.com")
 PIN = "promedical-expected-fingerprint"
+
+pytestmark = pytest.mark.canary
 
 
 @pytest.fixture
@@ -60,10 +63,8 @@ def test_no_selector_of_one_revision_finds_pods_of_the_other(render):
 def test_second_revision_has_objects_of_its_own(render):
     monitoring = ("monitoring.scrape=podMonitor", "monitoring.rules.enabled=true", "networkPolicy.enabled=true")
     kinds = [m["kind"] for m in canary_of(render(*ON, *monitoring))]
-    assert sorted({*kinds}) == sorted(
-        ["ConfigMap", "Deployment", "NetworkPolicy", "Pod", "PodDisruptionBudget", "PodMonitor", "PrometheusRule"]
-        + ["Service"]
-    )
+    own = {"ConfigMap", "Deployment", "NetworkPolicy", "Pod", "PodDisruptionBudget", "PodMonitor", "PrometheusRule"}
+    assert {*kinds} == own | {"Service"}
     assert kinds.count("Service") == 2
     assert kinds.count("Pod") == 4  # `helm test` asks it too
 
@@ -151,6 +152,24 @@ def test_both_revisions_judge_by_the_same_rubrics_keys_and_certificate(render):
     assert {f"{service}.oracle.svc" for service in services} <= {*names}
 
 
+def test_service_of_the_canary_is_for_routes_only(render):
+    names = (
+        "service.annotations.external-dns\\.alpha\\.kubernetes\\.io/hostname=a.example",
+        "service.annotations.mine=yes",
+    )
+    found = render(*ON, "service.type=LoadBalancer", *names)
+    services = [named(of_revision(found, canary=canary), "Service", end) for canary, end in ((False, "l"), (True, "y"))]
+    assert [service["spec"]["type"] for service in services] == ["LoadBalancer", "ClusterIP"]
+    assert [len(service["metadata"]["annotations"]) for service in services] == [2, 1]
+
+
+def test_revision_without_pods_is_neither_tested_nor_missed(render):
+    rules = ("monitoring.scrape=podMonitor", "monitoring.rules.enabled=true")
+    found = render(*SPLIT, *REST, *rules, "canary.weight=100", "fingerprint=", "replicas=0")
+    assert [m["metadata"]["name"] for m in found if m["kind"] == "PrometheusRule"] == ["demo-promedical-canary"]
+    assert all("-canary-" in m["metadata"]["name"] for m in found if m["kind"] == "Pod")
+
+
 def test_names_leave_room_for_suffixes(render):
     found = render(*ON, "fullnameOverride=" + "x" * 50, "rubrics.files.house@1\\.json=x")
     names = [(m["kind"], m["metadata"]["name"]) for m in found]
@@ -217,12 +236,9 @@ def test_gateway_checks_the_certificate_of_both_revisions(render):
 
 
 def gateway(http_hosts, grpc_hosts, http_refs='{"name": "gw"}', grpc_refs=""):
-    names = [f'"{name}"' for name in http_hosts]
-    grpc_names = [f'"{name}"' for name in grpc_hosts]
-    return (
-        f'gateway={{"httpRoute": true, "grpcRoute": true, "parentRefs": [{http_refs}], "grpcParentRefs": [{grpc_refs}], '
-        f'"hostnames": [{",".join(names)}], "grpcHostnames": [{",".join(grpc_names)}]}}'
-    )
+    hosts = f'"hostnames": {json.dumps(http_hosts)}, "grpcHostnames": {json.dumps(grpc_hosts)}'
+    refs = f'"parentRefs": [{http_refs}], "grpcParentRefs": [{grpc_refs}]'
+    return f'gateway={{"httpRoute": true, "grpcRoute": true, {hosts}, {refs}}}'
 
 
 MEETING = {
@@ -351,15 +367,20 @@ def test_canary_that_is_near_to_a_contradiction_is_taken(render, sets):
 
 @pytest.mark.parametrize(
     "setting",
-    ["canary.weight=101", "canary.weight=-1", "canary.fingerprint=abc", f"fingerprint={OLD}0", "canary.engine=onnx"]
-    + [
+    [
+        "canary.weight=101",
+        "canary.weight=-1",
+        "canary.replicas=-1",
+        "canary.fingerprint=abc",
+        f"fingerprint={OLD}0",
+        "fingerprint=" + "A" * 32,
+        "canary.engine=onnx",
         "canary.model.paths=x",
         "canary.model.source=pvc",
+        "canary.settings.nothing=1",
         "canary.rubrics=x",
         "ingress.canary=yes",
-        "canary.replicas=-1",
-    ]
-    + ["fingerprint=" + "A" * 32, "canary.settings.nothing=1"],
+    ],
 )
 def test_schema_refuses_what_no_canary_has(any_helm, setting):
     with pytest.raises(ChartRefusedError, match="don't meet the specifications of the schema"):

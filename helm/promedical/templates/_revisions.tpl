@@ -52,6 +52,24 @@
 {{- include "promedical.fullname" . | trunc 43 | trimSuffix "-" -}}-canary
 {{- end -}}
 
+{{/* Whether a revision has no pods while the other one answers; such a one is neither tested nor missed. */}}
+{{- define "promedical.isIdle" -}}
+{{- if and .Values.canary.enabled (eq .Values.autoscaling.type "none") (not (int .Values.replicas)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Annotations of a revision's Service. A DNS name of the release's Service must not also stand for the canary's. */}}
+{{- define "promedical.serviceAnnotations" -}}
+{{- $own := dict -}}
+{{- range $name, $value := .Values.service.annotations -}}
+{{- if not (and (get $ "revision") (hasPrefix "external-dns." $name)) -}}
+{{- $_ := set $own $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- include "promedical.annotations" (dict "root" . "more" $own) -}}
+{{- end -}}
+
 {{/* What contradicts itself in a canary. A weight that nobody applies, or a pin that leads nowhere, would be noticed late. */}}
 {{- define "promedical.canaryChecks" -}}
 {{- $v := .Values -}}

@@ -18,6 +18,7 @@ from test_client_loopback import MODEL_INFO, RUBRIC, Failure, Oracle, item, judg
 
 from promedical import messages as m
 from promedical.errors import ErrorCode
+from promedical.pins import FINGERPRINT_PIN
 from promedical_client import AsyncClient, DeadlineError, MockTransport, judged_by
 from promedical_client.chunking import MAX_ITEMS, Cutter, estimated_tokens
 from promedical_client.cli.progress import in_words
@@ -103,6 +104,24 @@ def test_answers_of_another_job_are_refused_with_the_difference_until_fresh_is_g
     assert not out.exists()
     done = job("--out", out, *words, "--fresh")
     assert (done.exit_code, out.exists(), (tmp_path / "out.jsonl.partial").exists()) == (0, True, False)
+
+
+def test_job_asks_for_the_oracle_that_it_began_with_unless_fresh_is_given(job, oracle, tmp_path):
+    """Behind a gateway that splits calls, chance would else decide whether a job resumes."""
+    out = tmp_path / "out.jsonl"
+
+    def asked():
+        return [seen.metadata.get(FINGERPRINT_PIN) for seen in oracle.seen if seen.method == "model"]
+
+    fail(job, oracle, out)
+    assert asked() == [None]
+    assert job("--out", out).exit_code == 0
+    assert asked() == [None, "f1"]
+    fail(job, oracle, tmp_path / "other.jsonl")
+    assert job("--out", tmp_path / "other.jsonl", "--fresh").exit_code == 0
+    assert asked() == [None, "f1", None, None]
+    assert job("--expected-fingerprint", "f1").exit_code == 0
+    assert asked()[4:] == ["f1"]
 
 
 def test_without_a_file_answers_are_kept_in_the_cache_and_resumed(job, oracle, tmp_path):

@@ -14,6 +14,7 @@ from fleet_kit import Replica, single
 from gateway import Gateway, running_gateway
 
 from models import tiny_bundle, tiny_manifest
+from promedical.messages import ErrorInfo
 from promedical_client import AsyncClient, PromedicalError, RevisionMismatchError
 from promedical_client.address import Address
 from promedical_client.integrations import Grader
@@ -101,8 +102,8 @@ class Trainer:
                 self.failures.append(error)
                 continue
             self.oracles[graded.model.fingerprint] += 1
-            self.failures += [each for each in graded.grades if not hasattr(each, "reward")]
-            self.rewards.append(sum(each.reward for each in graded.grades))
+            self.failures += [each for each in graded.grades if isinstance(each, ErrorInfo)]
+            self.rewards.append(math.fsum(each.reward for each in graded.grades if not isinstance(each, ErrorInfo)))
 
 
 @dataclass(frozen=True)

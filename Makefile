@@ -267,6 +267,11 @@ bench-gpu: install ## Test and measure the engine on one NVIDIA GPU (ARGS="FOLDE
 .PHONY: performance
 performance: $(VLLM_INSTALLED) ## Measure engines and service beside their peers on an idle machine (ARGS="--write")
 	.venv-vllm/bin/python -m scripts.bench.performance $(ARGS)
+	$(MAKE) capacity
+
+.PHONY: capacity
+capacity: install ## Estimate what one replica on a GPU bears, for docs/operations.md
+	$(BIN)/python -m scripts.bench.capacity --write
 	$(MAKE) docs
 
 .PHONY: bench-training

@@ -28,17 +28,9 @@ from promedical_model.tree import attention
 from promedical_model.tree.token_tree import TokenTree
 from scripts.bench.conditions import Conditions, conditions
 from scripts.bench.engine import Way, computing_parameters, engine_way, flat_way, reference_model, reference_tree, timed
+from scripts.bench.shapes import QWEN3_8B
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-QWEN3_8B: Final = {
-    "vocab_size": 151936,
-    "hidden_size": 4096,
-    "intermediate_size": 12288,
-    "num_hidden_layers": 36,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-}
 MATMUL, PRODUCTS = 8192, 20
 ROW_TOKENS: Final = 65_536
 ROW_TREES: Final = 12

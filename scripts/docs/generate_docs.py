@@ -23,6 +23,7 @@ from scripts.docs.grpc_reference import grpc_messages, grpc_methods
 from scripts.docs.install_tables import install_sizes, neighbours
 from scripts.docs.performance_tables import (
     performance_capacity,
+    performance_gpu_capacity,
     performance_service,
     performance_targets,
     performance_ways,
@@ -162,6 +163,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "grpc_methods": grpc_methods,
     "grpc_messages": grpc_messages,
     "performance_capacity": performance_capacity,
+    "performance_gpu_capacity": performance_gpu_capacity,
     "performance_ways": performance_ways,
     "performance_service": performance_service,
     "performance_targets": performance_targets,

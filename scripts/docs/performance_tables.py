@@ -10,6 +10,7 @@ from promedical_bench.loadtest.driver import GROUP
 from scripts.docs.tables import table
 
 RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "performance.json"
+CAPACITY: Final = RESULT.with_name("capacity.json")
 FLAT, OURS, FLOOR = "transformers, one pass per criterion", "promedical, torch engine", "arithmetic floor"
 VLLM_AT_BEST: Final = "vLLM, prefix cache, blocks of 32"
 NOTHING: Final = "Not measured yet: `make performance ARGS=--write`.\n"
@@ -59,6 +60,17 @@ def performance_capacity() -> str:
     return note + table(head, rows)
 
 
+def performance_gpu_capacity() -> str:
+    """What one replica on a GPU bears: by arithmetic, until somebody has measured it."""
+    result = json.loads(CAPACITY.read_text(encoding="utf-8"))
+    rows = [_gpu_row(row, result["tokens_per_group"]) for row in result["rows"]]
+    note = (
+        f"The share is {result['share']:.2f}, and a group has {result['tokens_per_group']:,} unique tokens. "
+        f"Data sheets say, in TFLOP/s: {', '.join(f'{gpu} {rate:,.0f}' for gpu, rate in result['tflops'].items())}.\n\n"
+    )
+    return note + table("| one replica on one GPU | model | tokens/s | groups per minute | from |", rows)
+
+
 def performance_targets() -> str:
     """What was wanted, and what was measured."""
     if not RESULT.is_file():
@@ -106,6 +118,12 @@ def _load_row(name: str, summary: Mapping[str, Any], bare: float) -> str:
 def _capacity_row(name: str, summary: Mapping[str, Any]) -> str:
     groups = summary["lanes"]["bulk"]["scores_per_s"] * 60 / GROUP.scores
     return f"| {name} | {summary['tokens_per_s']:,.0f} | {groups:.1f} | {math.ceil(100 / groups)} |"
+
+
+def _gpu_row(row: Mapping[str, Any], tokens_per_group: float) -> str:
+    groups = row["tokens_per_s"] * 60 / tokens_per_group
+    source = "measured" if row["measured"] else "estimated, not measured"
+    return f"| {row['gpu']} | {row['model']} | {row['tokens_per_s']:,.0f} | {groups:,.0f} | {source} |"
 
 
 def _at_least(name: str, value: float, limit: float) -> str:

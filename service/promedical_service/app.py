@@ -252,6 +252,7 @@ def _choice(settings: Settings) -> ModelChoice:
         threads=settings.threads,
         max_batch_tokens=settings.max_batch_tokens,
         tensor_parallel=settings.tensor_parallel,
+        nodes=settings.nodes,
     )
 
 

@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     threads: Count | None = None
     """CPU threads for torch; by default torch chooses."""
     tensor_parallel: Count = 1
-    """Number of GPUs that the model is split over; more than 1 needs the engine vllm."""
+    """Number of GPUs that the model is split over, on all nodes; more than 1 needs the engine vllm."""
+    nodes: Count = 1
+    """Number of nodes with these GPUs; more than 1 needs a running Ray cluster that joins them."""
     rubric_dir: Path | None = None
     """Folder with rubric files, in addition to the built-in rubrics."""
     default_rubric: Annotated[str, Field(min_length=1)] = "general-medical"
@@ -177,6 +179,8 @@ class Settings(BaseSettings):
     def _check_engine(self) -> "Settings":
         if self.tensor_parallel > 1 and self.engine != "vllm":
             raise ValueError(f"tensor_parallel is {self.tensor_parallel}: only the engine vllm uses several GPUs")
+        if self.tensor_parallel % self.nodes:
+            raise ValueError(f"nodes is {self.nodes}: expected a divisor of tensor_parallel, {self.tensor_parallel}")
         return self
 
     @model_validator(mode="after")

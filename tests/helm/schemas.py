@@ -16,8 +16,7 @@ def faults(manifest: dict[str, Any], kube_version: str) -> str | None:
     kind = (manifest["apiVersion"], manifest["kind"])
     if kind in WITHOUT_MODEL:
         return None
-    group = kind[0].split("/")[0]
-    if group == "gateway.networking.k8s.io" or ("." in group and not group.endswith(".k8s.io")):
+    if _has_own_model(kind[0].partition("/")[0]):
         return _lost_in_round_trip(manifest)
     try:
         used = kubernetes_validate.validate(manifest, kube_version, strict=True)
@@ -41,12 +40,20 @@ def _lost_in_round_trip(manifest: dict[str, Any]) -> str | None:
     return None if _plain(back) == _plain(manifest) else f"{kind[1]}: fields are lost: {_difference(manifest, back)}"
 
 
+def _has_own_model(group: str) -> bool:
+    """Whether a group has a model here: Kubernetes' own groups have schemas, gateways' and `x-k8s.io` have none."""
+    if group == "gateway.networking.k8s.io" or group.endswith(".x-k8s.io"):
+        return True
+    return "." in group and not group.endswith(".k8s.io")
+
+
 @cache
 def _models() -> dict[tuple[str, str], Any]:
     from cloudcoil.models.cert_manager import v1 as cert_manager
     from cloudcoil.models.keda import v1alpha1 as keda
     from cloudcoil.models.prometheus_operator import v1 as prometheus
     from gateway_api import BackendTLSPolicy, GRPCRoute, HTTPRoute
+    from leaderworkerset import LeaderWorkerSet
     from rayjob import RayJob
 
     return {
@@ -57,6 +64,7 @@ def _models() -> dict[tuple[str, str], Any]:
         ("cert-manager.io/v1", "Certificate"): cert_manager.Certificate,
         ("ray.io/v1", "RayJob"): RayJob,
         **{("gateway.networking.k8s.io/v1", each.__name__): each for each in (GRPCRoute, HTTPRoute, BackendTLSPolicy)},
+        ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet"): LeaderWorkerSet,
     }
 
 

@@ -60,14 +60,15 @@ def tool(name):
 
 @pytest.fixture(scope="module")
 def exposition(fake_server, tmp_path_factory):
-    """What real servers show: one without TLS, and one with, since only that has certificates."""
+    """What real servers show: one without TLS, and one with, since only that has certificates and keys that end."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
     context = ssl.create_default_context()
     authority.configure_trust(context)
+    (folder / "keys").write_text(f'{{"name": "a", "key": "sha256:{"0" * 64}", "expires": "2099-12-31"}}')
     flags = (f"--tls-{what}-file={folder / 'server.pem'}" for what in ("cert", "key"))
-    with running_server("--engine=fake", *flags) as server:
+    with running_server("--engine=fake", f"--keys-file={folder / 'keys'}", *flags) as server:
         secure = httpx.get(f"https://127.0.0.1:{server.rest_port}/metrics", verify=context, timeout=30).text
     return httpx.get(f"{fake_server.rest_url}/metrics", timeout=30).text + secure
 
@@ -190,6 +191,11 @@ def certificate(ends, lives, file="tls_cert_file"):
         series("promedical_certificate_ends_timestamp_seconds", f"{ends * 3600}+0x300", file=file),
         series("promedical_certificate_begins_timestamp_seconds", f"{(ends - lives) * 3600}+0x300", file=file),
     ]
+
+
+def key_end(name, hours, **labels):
+    """A key that ends so many hours after the test begins."""
+    return series("promedical_key_ends_timestamp_seconds", f"{hours * 3600}+0x300", key=name, **labels)
 
 
 def latency(metric, seconds, per_minute=60, **labels):
@@ -321,6 +327,14 @@ CASES = {
         (certificate(ends=20, lives=24), "20m", 0),
         (certificate(ends=-1, lives=24), "20m", 1),
         (certificate(ends=20, lives=24 * 90, file="tls_client_ca_file"), "20m", 0),  # one authority of several
+    ],
+    "PromedicalKeyEndsSoon": [
+        ([key_end("trainer", 24 * 15)], "20m", 0),
+        ([key_end("trainer", 24 * 13)], "20m", 1),
+        ([key_end("trainer", -1)], "20m", 1),  # its owner is refused
+        ([key_end("trainer", 24 * 13), key_end("bench", 24), key_end("other", 24 * 300)], "20m", 2),
+        ([key_end("trainer", 24 * 13), key_end("trainer", 24 * 13, pod="pod-1")], "20m", 1),
+        ([], "20m", 0),
     ],
     "PromedicalUnauthenticated": [
         (requests(100, 5, "unauthenticated"), "60m", 0),

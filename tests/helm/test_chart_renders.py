@@ -201,7 +201,11 @@ MUTUAL_TLS = ("tls.source=secret", "tls.secretName=t", "tls.mutual.enabled=true"
         (("gateway.grpcRoute=true",), "needs gateway.parentRefs"),
         (("gateway.backendTls.enabled=true",), "needs a certificate of the pods"),
         (('gateway.paths=["/v1", "/metrics"]',), "/metrics is for the cluster"),
-        (("gpu.tensorParallel=32", "gpu.enabled=true", "engine=vllm"), "a pod runs on one node"),
+        (("gpu.tensorParallel=32", "gpu.enabled=true", "engine=vllm"), "leaderworkerset/oracle.yaml instead"),
+        (
+            ("settings.nodes=2", "gpu.tensorParallel=16", "gpu.enabled=true", "engine=vllm"),
+            "settings.nodes is 2, but a pod runs on one node: it must be left out; for several nodes take",
+        ),
         (("autoscaling.type=hpa", "autoscaling.minReplicas=0", "monitoring.scrape=podMonitor"), "or at least 1"),
         (("autoscaling.type=keda", "autoscaling.minReplicas=0", "monitoring.scrape=podMonitor"), "needs a trigger in"),
         (('extraArgs=["--rest-port=1"]',), "extraArgs: --rest-port must be left out"),

@@ -71,8 +71,11 @@
 {{- fail (print $at (printf "%s is for the cluster: it must be left out of gateway.paths and ingress.paths" $path)) -}}
 {{- end -}}
 {{- end -}}
+{{- if gt (int (default 1 $v.settings.nodes)) 1 -}}
+{{- fail (print $at (printf "settings.nodes is %v, but a pod runs on one node: it must be left out; for several nodes take docs/leaderworkerset/oracle.yaml instead of this chart" $v.settings.nodes)) -}}
+{{- end -}}
 {{- if gt (int $v.gpu.tensorParallel) 16 -}}
-{{- fail (print $at (printf "gpu.tensorParallel is %v, but a pod runs on one node: it must be at most the GPUs of one node; this chart has no pods that span nodes" $v.gpu.tensorParallel)) -}}
+{{- fail (print $at (printf "gpu.tensorParallel is %v, but a pod runs on one node: it must be at most the GPUs of one node; for several nodes take docs/leaderworkerset/oracle.yaml instead of this chart" $v.gpu.tensorParallel)) -}}
 {{- end -}}
 {{- $own := .Files.Get "files/own_settings.txt" | trim | splitList "\n" -}}
 {{- range $v.extraArgs -}}

@@ -77,6 +77,7 @@ class ModelChoice:
         threads: The number of CPU threads for torch; None for torch's own choice.
         max_batch_tokens: The most unique tokens of one pass.
         tensor_parallel: The number of GPUs that vLLM splits the model over.
+        nodes: The number of nodes with these GPUs, which Ray joins.
     """
 
     model: str
@@ -85,6 +86,7 @@ class ModelChoice:
     threads: int | None
     max_batch_tokens: int
     tensor_parallel: int = 1
+    nodes: int = 1
 
 
 def load_oracle(engine: EngineKind, choice: ModelChoice, hooks: EngineHooks) -> LoadedOracle:
@@ -163,6 +165,7 @@ def _vllm_oracle(choice: ModelChoice, hooks: EngineHooks) -> LoadedOracle:
         folder=classifier_folder(bundle, precision),
         dtype=str(precision).removeprefix("torch."),
         tensor_parallel=choice.tensor_parallel,
+        nodes=choice.nodes,
         max_path_tokens=bundle.manifest.max_path_tokens,
         on_gpu=torch.cuda.is_available(),
     )

@@ -4,7 +4,7 @@ Every label combination exists from the start, so that rates and alerts work bef
 Labels are words of the contract; nothing that a caller wrote becomes a label.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, get_args
 
 import prometheus_client
@@ -200,10 +200,10 @@ class Metrics:
         if lane and code in _NOT_REFUSED:
             self._scoring_seconds.labels(lane).observe(seconds)
 
-    def keys_read(self, names: Iterable[str], ok: bool) -> None:  # noqa: FBT001 - a listener
+    def keys_read(self, ends: Mapping[str, Sequence[float]], ok: bool) -> None:  # noqa: FBT001 - a listener
         """Show the names of keys, and whether all of their file could be read; this is a listener for `KeyRing`."""
         self.files.keys_read(ok=ok)
-        self.keys.names_read(names)
+        self.keys.names_read(ends)
 
     def key_answered(self, key: str, code: str) -> None:
         self.keys.answered(key, code)

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,8 @@ class KeyRing:
 
     Args:
         file: With one key per line; None: no key is asked for.
-        on_read: Told the names, and whether the whole file could be read, at construction and after every change.
+        on_read: Told the names, with when their keys end, and whether the whole file could be read; at construction
+            and after every change.
         clock: Monotonic seconds.
         today: The time by which keys expire.
 
@@ -51,7 +52,7 @@ class KeyRing:
         self,
         file: Path | None,
         *,
-        on_read: Callable[[Iterable[str], bool], None] = lambda *_: None,
+        on_read: Callable[[Mapping[str, Sequence[float]], bool], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -119,7 +120,7 @@ class KeyRing:
             log.error("keys file not read in full", keys=keys, faults=len(faults), reasons=reasons)
         else:
             log.info("keys file read", keys=keys)
-        self._on_read(self._read.names, not faults)
+        self._on_read(self._read.ends, not faults)
 
 
 def _hash(content: bytes | OSError) -> bytes:

@@ -5,6 +5,8 @@ quotes a line, since it may hold a key.
 """
 
 import codecs
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,9 +87,12 @@ class Keys:
     faults: tuple[str, ...] = ()
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The owners, each once, in order."""
-        return tuple(dict.fromkeys(key.tenant.name for key in self.keys))
+    def ends(self) -> Mapping[str, Sequence[float]]:
+        """The owners, in order, and the Unix times at which their keys end; infinity for a key that never does."""
+        found: dict[str, list[float]] = {}
+        for key in self.keys:
+            found.setdefault(key.tenant.name, []).append(key.expires.timestamp() if key.expires else math.inf)
+        return found
 
 
 _ENTRY: Final = TypeAdapter(_Entry)

@@ -1,7 +1,10 @@
 """Metrics: names, labels that exist from the start, and what the hooks count."""
 
+import math
 from dataclasses import replace
 
+import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from promedical.errors import ERROR_TABLE, ErrorCode
@@ -9,6 +12,7 @@ from promedical.messages import ModelRef
 from promedical.rubric import Dimension
 from promedical.rubric_files import NamedRubric, load_catalog
 from promedical_service.health import State
+from promedical_service.telemetry.key_metrics import KeyMetrics
 from promedical_service.telemetry.metrics import Metrics
 from promedical_service.types import BatchReport
 
@@ -34,7 +38,7 @@ def test_metrics_names_and_labels_are_a_frozen_surface(snapshot):
     metrics.model_loaded(ModelRef(**MODEL))
     metrics.rubrics_loaded(load_catalog())
     metrics.files.tls_read({"tls_cert_file": (1.0, 2.0)})
-    metrics.keys_read(["trainer"], ok=True)
+    metrics.keys_read({"trainer": [3.0]}, ok=True)
     lines = sorted({f"{name} {' '.join(label for label, _ in labels)}".rstrip() for name, *labels in samples(metrics)})
     snapshot("service_metrics.txt", "\n".join(lines) + "\n")
 
@@ -133,7 +137,7 @@ def test_metrics_tell_of_process_and_collector():
 
 def test_metrics_show_at_most_64_names_of_keys_and_count_the_others_together():
     metrics = Metrics()
-    metrics.keys_read([f"tenant-{number}" for number in range(100)], ok=True)
+    metrics.keys_read({f"tenant-{number}": [math.inf] for number in range(100)}, ok=True)
     for number in range(200):
         metrics.key_answered(f"tenant-{number}", "ok")
         metrics.key_spent(f"tenant-{number}", 10)
@@ -142,3 +146,37 @@ def test_metrics_show_at_most_64_names_of_keys_and_count_the_others_together():
     assert value(metrics, "promedical_key_requests_total", key="(other)", code="ok") == 136
     keys = {dict(labels)["key"] for name, *labels in samples(metrics) if name == "promedical_key_tokens_total"}
     assert len(keys) == 65
+
+
+NOW, NEVER = 1000.0, math.inf
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        ([NEVER], None),
+        ([1500.0], 1500.0),
+        ([1500.0, 1200.0], 1200.0),  # the next one
+        ([1500.0, NEVER], 1500.0),  # its owner may not use the other one yet
+        ([900.0, 1500.0], 1500.0),  # the first is over, and another one is left
+        ([900.0, NEVER], None),
+        ([NOW], NOW),  # over, and no other is left
+        ([900.0, 800.0], 900.0),
+    ],
+)
+def test_metrics_show_when_the_next_key_of_a_name_ends(ends, shown):
+    registry = CollectorRegistry()
+    KeyMetrics(registry, now=lambda: NOW).names_read({"a": ends})
+    assert registry.get_sample_value("promedical_key_ends_timestamp_seconds", {"key": "a"}) == shown
+
+
+def test_metrics_of_ends_are_bounded_and_those_of_a_name_that_is_gone_are_gone():
+    registry = CollectorRegistry()
+    keys = KeyMetrics(registry, now=lambda: NOW)
+    keys.names_read({f"tenant-{number}": [2000.0 - number] for number in range(100)})
+    (family,) = [each for each in registry.collect() if each.name == "promedical_key_ends_timestamp_seconds"]
+    shown = {sample.labels["key"]: sample.value for sample in family.samples}
+    assert len(shown) == 65
+    assert shown["(other)"] == 2000 - 99
+    keys.names_read({"tenant-1": [NEVER]})
+    assert [family.samples for family in keys.collect()] == [[]]

@@ -1,6 +1,7 @@
 """Keys with rights: lines of the keys file, hashes, expiry, roles, lanes, and the command that makes keys."""
 
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -128,6 +129,15 @@ def test_key_is_refused_from_the_time_at_which_it_expires(file, expires, last, f
     now = first
     refused = refusal(ring.tenant, KEY)
     assert (refused.code, "has expired" in refused.message) == (ErrorCode.UNAUTHENTICATED, True)
+
+
+def test_ring_tells_when_the_keys_of_each_name_end(file):
+    ends = "2027-01-31T00:00:00Z"
+    lines = [{"name": "a", "key": hashed(KEY), "expires": ends}, {"name": "a", "key": hashed(KEY + "2")}]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    heard = []
+    KeyRing(file, on_read=lambda ends, ok: heard.append((ends, ok)))
+    assert heard == [({"a": [datetime(2027, 1, 31, tzinfo=UTC).timestamp(), math.inf]}, True)]
 
 
 ALLOWED = {

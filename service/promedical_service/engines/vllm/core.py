@@ -32,6 +32,7 @@ class CoreOptions:
         tensor_parallel: The number of devices that the model is split over.
         max_path_tokens: The tokens of the longest path.
         on_gpu: Whether there is a GPU.
+        nodes: The number of nodes with these devices; for several, a Ray cluster must run that joins them.
         prefix_caching: Whether vLLM shares prefixes; False only to measure what that gains.
     """
 
@@ -40,6 +41,7 @@ class CoreOptions:
     tensor_parallel: int
     max_path_tokens: int
     on_gpu: bool
+    nodes: int = 1
     prefix_caching: bool = True
 
 
@@ -49,20 +51,27 @@ async def launch_core(options: CoreOptions) -> "VllmCore":
     from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: PLC0415 - optional, and slow
     from vllm.v1.engine.async_llm import AsyncLLM  # noqa: PLC0415
 
+    return VllmCore(AsyncLLM.from_engine_args(AsyncEngineArgs(**core_arguments(options))))
+
+
+def core_arguments(options: CoreOptions) -> dict[str, Any]:
+    """What vLLM is told, by the names of its engine's arguments."""
     on_cpu: dict[str, Any] = {} if options.on_gpu else {"block_size": _CPU_BLOCK, "enforce_eager": True}
-    arguments = AsyncEngineArgs(
-        model=str(options.folder),
-        runner="pooling",
-        convert="classify",
-        dtype=options.dtype,
-        tensor_parallel_size=options.tensor_parallel,
-        max_model_len=options.max_path_tokens,
-        enable_prefix_caching=options.prefix_caching,
-        skip_tokenizer_init=True,
-        disable_log_stats=True,
+    # It starts its processes by itself on one node, and does not look for a Ray cluster unless it is told to.
+    on_nodes = {"distributed_executor_backend": "ray"} if options.nodes > 1 else {}
+    return {
+        "model": str(options.folder),
+        "runner": "pooling",
+        "convert": "classify",
+        "dtype": options.dtype,
+        "tensor_parallel_size": options.tensor_parallel,
+        "max_model_len": options.max_path_tokens,
+        "enable_prefix_caching": options.prefix_caching,
+        "skip_tokenizer_init": True,
+        "disable_log_stats": True,
         **on_cpu,
-    )
-    return VllmCore(AsyncLLM.from_engine_args(arguments))
+        **on_nodes,
+    }
 
 
 class VllmCore:

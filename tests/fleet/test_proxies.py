@@ -14,7 +14,8 @@ import httpx
 import pytest
 from fleet_kit import Traffic, check_scored_once, fleet
 
-from promedical_client import AsyncClient
+from gated import item
+from promedical_client import AsyncClient, CriterionSpec, PromedicalError, RubricSpec, ScoreItem
 from serving import free_port
 
 PROXIES = Path(__file__).resolve().parents[2] / "docs" / "proxies"
@@ -68,12 +69,15 @@ def envoy(them, folder):
 
 
 @contextmanager
-def nginx(them, folder):
-    """A port for each."""
+def nginx(them, folder, **changed):
+    """A port for each; `changed` are directives with another value than the shipped one."""
     if shutil.which("nginx") is None:
         pytest.skip("nginx is not installed here")
     grpc, rest = free_port(), free_port()
     text = (PROXIES / "nginx.conf").read_text()
+    for name, value in changed.items():
+        assert f"{name} " in text
+        text = re.sub(rf"{name} \w+;", f"{name} {value};", text)
     for number, replica in them.replicas.items():
         for known, real in zip((50051, 8080), them.ports, strict=True):
             text = text.replace(f"oracle-{number}.oracle-headless:{known}", f"{replica.address}:{real}")
@@ -84,7 +88,9 @@ def nginx(them, folder):
     )
     text = re.sub(r"http \{\n", f"http {{\n  access_log off;\n{folders}", text)
     file = folder / "nginx.conf"
-    file.write_text(f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\n{text}")
+    own = f"pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\ndaemon off;\n"
+    own += "" if os.geteuid() else "user root;\n"  # large bodies go through files in the test's folder
+    file.write_text(own + text)
     with proxy(["nginx", "-p", str(folder), "-c", str(file)], rest):
         yield f"grpc://127.0.0.1:{grpc}", f"http://127.0.0.1:{rest}"
 
@@ -141,3 +147,56 @@ async def test_slow_replica_behind_a_proxy_gets_less_and_costs_no_call(tmp_path,
             rest_calls.check_all_answered()
             assert 0 < slow.scored < 0.2 * sum(shares)
     check_scored_once(them, grpc_calls, rest_calls)
+
+
+# What the shipped limits let through, and that it is these lines that do.
+
+ENVOYS_DEFAULT_S = 15.0
+"""How long Envoy waits for an answer where no route says otherwise."""
+LARGE = ScoreItem(
+    id="large",
+    prompt="Which answer is best?",
+    responses=tuple("x" * 2**20 for _ in range(30)),
+    rubric=RubricSpec(criteria=(CriterionSpec(id="a", text="Says x.", dimension="excellence"),)),
+)
+"""Thirty megabytes, below the 32 that the service takes; each answer alone is too long for the fake engine."""
+
+
+SLOW = 3000
+"""Tokens per second: a call like `slow` takes 20 s or more."""
+
+
+def slow() -> ScoreItem:
+    """Some sixty thousand tokens."""
+    return item("slow", responses=tuple("word " * 1000 + str(number) for number in range(10)))
+
+
+@pytest.mark.parametrize("before", [envoy, nginx])
+async def test_call_that_takes_long_passes_a_proxy(tmp_path, before):
+    with fleet(3, tokens_per_s=SLOW) as them, before(them, tmp_path) as urls:
+        clients = [AsyncClient(url, timeout_s=240) for url in urls]
+        began = time.monotonic()
+        for answer in await asyncio.gather(*(client.score([slow()]) for client in clients)):
+            assert all(response.scores for response in answer.items[0].result.responses)
+        assert time.monotonic() - began > ENVOYS_DEFAULT_S
+        await asyncio.gather(*(client.aclose() for client in clients))
+
+
+@pytest.mark.parametrize("before", [envoy, nginx])
+async def test_body_as_large_as_the_service_takes_passes_a_proxy(tmp_path, before):
+    with fleet(3) as them, before(them, tmp_path) as urls:
+        for url in urls:
+            async with AsyncClient(url, timeout_s=120) as client:
+                answer = await client.score([LARGE])
+                codes = {response.error.code for response in answer.items[0].result.responses}
+                assert codes == {"too_long"}
+
+
+async def test_nginx_with_its_own_limits_would_cut_long_calls_and_large_bodies(tmp_path):
+    short = {"proxy_read_timeout": "1s", "grpc_read_timeout": "1s", "client_max_body_size": "1m"}
+    with fleet(3, tokens_per_s=SLOW) as them, nginx(them, tmp_path, **short) as urls:
+        for url in urls:
+            async with AsyncClient(url, timeout_s=60, max_attempts=1) as client:
+                for each in (slow(), LARGE):
+                    with pytest.raises(PromedicalError):
+                        await client.score([each])

@@ -1,9 +1,13 @@
 """What operators add to a release: proxies, authorities, sidecars, meshes, dual stack, scaling to none."""
 
+import re
+
 import pytest
 import yaml
-from chart import containers, deployment, named, objects, pod_specs, template
+from chart import REPOSITORY, containers, deployment, example, named, objects, pod_specs, template
 from schemas import faults
+
+from promedical_service.settings import Settings
 
 DOWNLOAD = ("model.source=download", "model.download.repository=a/b", "model.download.revision=" + "0" * 40)
 
@@ -159,6 +163,19 @@ def test_routes_reach_drop_ins_that_are_named_and_have_a_time_limit(helm4):
         ("/predict", "Prefix"),
         ("/", "Exact"),
     ]
+
+
+def test_examples_of_proxies_let_through_what_the_service_takes(helm4):
+    """tests/fleet sends such bodies and calls through the proxies."""
+    nginx = (REPOSITORY / "docs/proxies/nginx.conf").read_text()
+    (body,) = re.findall(r"client_max_body_size (\d+)m;", nginx)
+    annotations = named(objects(template(helm4, example("hpa-routes"))), "Ingress")["metadata"]["annotations"]
+    own = "nginx.ingress.kubernetes.io/proxy-"
+    assert int(body) * 2**20 == Settings.model_fields["max_request_bytes"].default
+    assert annotations[f"{own}body-size"] == f"{body}m"
+    assert {f"{annotations[f'{own}{way}-timeout']}s" for way in ("read", "send")} == set(
+        re.findall(r"(?:proxy|grpc)_(?:read|send)_timeout (\w+);", nginx)
+    )
 
 
 def test_gateway_can_speak_tls_with_the_pods(helm4):

@@ -1,23 +1,35 @@
 # The service with the default model baked in: a pod without egress starts and scores.
 #   make image                                  the torch engine, for a CPU or one GPU
 #   make image TARGET=service-vllm              the vllm engine too, for several GPUs
-# BASE needs Python 3.11 or newer with venv; for vLLM's CPU build libnuma.so.1 too, and for vLLM on GPUs a C compiler,
-# which Triton calls at run time: nothing in these files puts one there, and no image on GPUs was tried yet. vLLM on CPUs also wants to be run with a /dev/shm of 256 MB.
-ARG BASE=python:3.11-slim
+# Every package comes from a lock with hashes in scripts/images/locks, which LOCK names (`make lock-images`).
+# BASE needs Python 3.11 with venv; for vLLM's CPU build libnuma.so.1 too, and for vLLM on GPUs a C compiler, which
+# Triton calls at run time: nothing in these files puts one there, and no image on GPUs was tried yet. vLLM on CPUs also
+# wants to be run with a /dev/shm of 256 MB. `make base-image` renews the digest.
+ARG BASE=docker.io/library/python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7
 
-FROM ${BASE} AS build
-ARG TORCH="torch==2.13.0"
+FROM ${BASE} AS wheel
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-RUN python3 -m venv /opt/promedical
-COPY constraints.txt .
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf /opt/promedical/bin/pip install -q "${TORCH}"
+RUN python3 -m venv /opt/build
+COPY scripts/images/locks/build.txt .
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/build/bin/pip install -q --require-hashes --no-deps -r build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY proto proto
 COPY clients clients
 COPY service service
+RUN /opt/build/bin/pip wheel -q --no-deps --no-build-isolation --no-index --wheel-dir /wheels .
+
+FROM ${BASE} AS build
+ARG LOCK=torch-cuda
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+RUN python3 -m venv /opt/promedical
+COPY scripts/images/locks/${LOCK}.txt lock.txt
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /opt/promedical/bin/pip install -q '.[service]' -c constraints.txt
+    /opt/promedical/bin/pip install -q --require-hashes --no-deps -r lock.txt
+COPY --from=wheel /wheels /wheels
+RUN /opt/promedical/bin/pip install -q --no-deps --no-index /wheels/*.whl
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     PROMEDICAL_CACHE=/opt/models /opt/promedical/bin/python -c \
     'from promedical_model.bundle.default_model import base_bundle_folder; print(base_bundle_folder())' \
@@ -27,6 +39,11 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
 FROM build AS build-torch
 RUN /opt/promedical/bin/pip uninstall -q -y setuptools pip \
     && rm -rf /opt/promedical/lib/python3.*/site-packages/torch/include
+
+FROM build AS build-vllm
+RUN test -d /opt/promedical/lib/python3.*/site-packages/vllm \
+    || { echo "service-vllm needs LOCK=vllm-cuda or LOCK=vllm-cpu"; exit 1; }
+RUN /opt/promedical/bin/pip uninstall -q -y pip
 
 FROM ${BASE} AS service
 LABEL org.opencontainers.image.title="promedical" \
@@ -43,13 +60,6 @@ ENTRYPOINT ["promedical-serve"]
 
 FROM service AS service-torch
 COPY --from=build-torch /opt/promedical /opt/promedical
-
-FROM build AS build-vllm
-ARG VLLM="vllm>=0.32"
-COPY scripts/images/install_vllm.py .
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /opt/promedical/bin/python install_vllm.py --constraints constraints.txt "${VLLM}" \
-    && /opt/promedical/bin/pip uninstall -q -y pip
 
 FROM service AS service-vllm
 COPY --from=build-vllm /opt/promedical /opt/promedical

@@ -13,6 +13,8 @@ ONLY ?=
 RUN ?=
 DRILLS ?=
 TARGET ?=
+ACCELERATOR ?=
+TO ?=
 PART ?=
 PARTS ?= changed
 COVERAGE ?=
@@ -80,7 +82,7 @@ lock: $(LOCK_INSTALLED) ## Pin the dependencies of pyproject.toml in constraints
 
 $(LOCK_INSTALLED): Makefile
 	@$(call create_venv,.venv-lock)
-	@.venv-lock/bin/$(PIP) pip-tools==7.6.2
+	@.venv-lock/bin/$(PIP) pip-tools==7.6.2 uv==0.13.9 packaging
 	@touch $@
 
 .PHONY: demo
@@ -92,13 +94,25 @@ serve: install ## Run the service (ARGS="--engine fake")
 	$(BIN)/promedical-serve $(ARGS)
 
 .PHONY: image
-image: ## Build the container image with buildah (IMAGE=name:tag BASE=image TARGET=service-torch)
-	$(PYTHON) -m scripts.images.build_image --tag $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+image: $(SBOM_INSTALLED) ## Build the container image with buildah, and say in dist/images what it holds (IMAGE=name:tag BASE=image TARGET=service-torch ACCELERATOR=cpu)
+	$(PYTHON) -m scripts.images.build_image --tag $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(TARGET),--target $(TARGET)) $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(ARGS)
+
+.PHONY: publish-image
+publish-image: ## Push an image, and sign it and its attestations where cosign is installed (IMAGE=name:tag TO=docker://registry/name:tag ARGS="--key cosign.key")
+	$(PYTHON) -m scripts.images.publish_image --image $(IMAGE) --to $(TO) $(ARGS)
+
+.PHONY: base-image
+base-image: ## Write the newest digest of the images' base into the Dockerfile (needs skopeo)
+	$(PYTHON) -m scripts.images.pin_base
+
+.PHONY: lock-images
+lock-images: $(LOCK_INSTALLED) ## Pin what the images install, with hashes (ARGS="torch-cpu" writes only this lock)
+	.venv-lock/bin/python -m scripts.images.lock_images $(ARGS)
 
 .PHONY: test-image
 test-image: install image-tools ## Build both images from Debian's packages, run them hardened with runc, and score in them
-	$(MAKE) image IMAGE=localhost/promedical:torch BASE=debian ARGS=
-	$(MAKE) image IMAGE=localhost/promedical:vllm BASE=debian TARGET=service-vllm ARGS="--vllm $(VLLM_CPU)"
+	$(MAKE) image IMAGE=localhost/promedical:torch BASE=debian ACCELERATOR=cpu ARGS=
+	$(MAKE) image IMAGE=localhost/promedical:vllm BASE=debian TARGET=service-vllm ACCELERATOR=cpu ARGS=
 	IMAGES=1 $(BIN)/pytest tests/image $(ARGS)
 
 .PHONY: test
@@ -177,8 +191,8 @@ $(AUDIT_INSTALLED): Makefile
 	@touch $@
 
 .PHONY: audit
-audit: install $(SBOM_INSTALLED) ## Check the licence of every installed package, and look for known weaknesses
-	$(BIN)/python -m scripts.ci.check_licences
+audit: install $(SBOM_INSTALLED) ## Check the licence of every installed package, and look for known weaknesses (ARGS="--write" lists the licences)
+	$(BIN)/python -m scripts.ci.check_licences $(ARGS)
 	$(BIN)/python -m scripts.ci.audit_dependencies
 
 .PHONY: sbom

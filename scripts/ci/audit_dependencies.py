@@ -1,4 +1,4 @@
-"""`make audit`: checks every package of .venv against the advisory database, by pip-audit.
+"""`make audit`: checks every package of .venv and of the images' locks against the advisory database, by pip-audit.
 
 If the database cannot be reached, or does not know a single package, nothing is audited, and the last line says so.
 """
@@ -17,6 +17,8 @@ from packaging.version import Version
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOOL: Final = ROOT / ".venv-sbom" / "bin" / "pip-audit"
+LOCKS: Final = ROOT / "scripts" / "images" / "locks"
+PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 OURS: Final = "promedical"
 UNREACHABLE: Final = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|network may be blocking|ServiceError")
 """What pip-audit prints if it gets no answer."""
@@ -25,7 +27,7 @@ UNREACHABLE: Final = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|net
 def main() -> int:
     """Audit; return 1 if a package has a known weakness."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write("\n".join(installed()))
+        file.write("\n".join(sorted({*installed(), *of_images()})))
         file.flush()
         options = ["--requirement", file.name, "--no-deps", "--disable-pip", "--progress-spinner", "off"]
         command = [str(TOOL), *options, "--format", "json"]
@@ -40,6 +42,12 @@ def installed() -> Sequence[str]:
     """Every package but our own. The database does not know local versions, so torch 2.13.0+cpu becomes 2.13.0."""
     found = {each.name: Version(each.version).public for each in distributions() if each.name != OURS}
     return [f"{name}=={version}" for name, version in sorted(found.items())]
+
+
+def of_images() -> Sequence[str]:
+    """Every package of a lock of the images."""
+    found = (PINNED.findall(lock.read_text(encoding="utf-8")) for lock in sorted(LOCKS.glob("*.txt")))
+    return [f"{name}=={Version(version).public}" for lock in found for name, version in lock]
 
 
 def report(audited: Sequence[dict[str, Any]]) -> int:

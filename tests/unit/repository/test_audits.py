@@ -106,6 +106,12 @@ def test_audit_asks_for_versions_that_the_database_can_know() -> None:
     assert any(line.startswith("torch==") for line in lines)
 
 
+def test_audit_asks_about_every_version_and_about_one_of_a_package_at_a_time() -> None:
+    lines = ["rich==15.0.0", "torch==2.13.0", "rich==14.0.0", "rich==15.0.0", "Rich==13.0.0"]
+    assert audit_dependencies.rounds(lines) == [["rich==15.0.0", "torch==2.13.0"], ["rich==14.0.0"], ["Rich==13.0.0"]]
+    assert audit_dependencies.rounds([]) == []
+
+
 def test_audit_asks_for_what_the_images_install_too() -> None:
     lines = audit_dependencies.of_images()
     assert all("==" in line and "+" not in line for line in lines)

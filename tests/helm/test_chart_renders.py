@@ -211,6 +211,8 @@ MUTUAL_TLS = ("tls.source=secret", "tls.secretName=t", "tls.mutual.enabled=true"
         (('extraArgs=["--rest-port=1"]',), "extraArgs: --rest-port must be left out"),
         (('extraArgs=["--tls-key-file=x"]',), "extraArgs: --tls-key-file must be left out"),
         (('extraEnv=[{"name": "PROMEDICAL_MODEL", "value": "x"}]',), "extraEnv: PROMEDICAL_MODEL must be left out"),
+        (('extraEnv=[{"name": "promedical_model", "value": "x"}]',), "extraEnv: promedical_model must be left out"),
+        (('extraEnv=[{"name": "Promedical_Host", "value": "x"}]',), "extraEnv: Promedical_Host must be left out"),
         (('extraEnv=[{"name": "HF_HOME", "value": "x"}]',), "extraEnv: HF_HOME must be left out"),
         (('extraEnv=[{"name": "A"}, {"name": "A"}]',), "extraEnv: A must be left out"),
         (("ingress.enabled=true", "ingress.tlsSecretName=oracle"), "ingress.tlsSecretName is oracle"),

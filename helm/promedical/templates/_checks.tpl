@@ -89,7 +89,7 @@
 {{- if has .name $names -}}
 {{- fail (print $at (printf "extraEnv: %s must be left out, since it stands twice or the chart sets it" .name)) -}}
 {{- end -}}
-{{- if and (hasPrefix "PROMEDICAL_" .name) (has (.name | lower | trimPrefix "promedical_") $own) -}}
+{{- if and (hasPrefix "PROMEDICAL_" (upper .name)) (has (.name | lower | trimPrefix "promedical_") $own) -}}
 {{- if not (has .name (list "PROMEDICAL_HOST" "PROMEDICAL_ENGINE")) -}}
 {{- fail (print $at (printf "extraEnv: %s must be left out, since the chart sets it: change the chart's own value instead" .name)) -}}
 {{- end -}}

@@ -83,6 +83,9 @@ PARTS: Final = (
             "tests/review_browsers.py",
             "tests/reviewing.py",
             "tests/integration/test_review_browser.py",
+            "tests/integration/test_review_issuer.py",
+            "tests/oidc_issuer.py",
+            "tests/unit/review/test_review_oidc.py",
         ),
     ),
     Part(

@@ -6,7 +6,7 @@ import typer
 
 from promedical_client.cli.program import run_program, takes_version
 from promedical_review import commands, transfers
-from promedical_review.opening import DatabaseUrl, expected_errors, opened
+from promedical_review.opening import DatabaseUrl, expected_errors, opened, told
 from promedical_review.serve import serve
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ def upgrade(database: DatabaseUrl) -> None:
     from promedical_review.store.database import Database  # noqa: PLC0415
     from promedical_review.store.migrating import upgrade as migrate  # noqa: PLC0415
 
-    with closing(Database(database)) as opening:
+    with closing(Database(told(database, "database"))) as opening:
         typer.echo(f"the database is at revision {migrate(opening)}")
 
 

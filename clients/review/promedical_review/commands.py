@@ -23,14 +23,20 @@ def add_user(
     name: Annotated[str, typer.Argument(help="What the user signs in with.")],
     role: Annotated[str, typer.Option(help="admin, physician, adjudicator or viewer.")],
     database: DatabaseUrl,
-    subject: Annotated[str | None, typer.Option(help="The user's subject at the OIDC provider.")] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(help="Who signs in with OIDC: ISSUER|SUBJECT, as the page says that refused the sign-in."),
+    ] = None,
+    invited: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--invited", help="Who signs in with OIDC, with the e-mail address that NAME is.")
+    ] = False,
 ) -> None:
-    """Add a user. A password is made and printed once, unless the user signs in by OIDC."""
+    """Add a user. A password is made and printed once, unless the user signs in with OIDC."""
     import secrets  # noqa: PLC0415
 
     from promedical_review.people.users import Users  # noqa: PLC0415
 
-    password = None if subject else secrets.token_urlsafe(12)
+    password = None if subject or invited else secrets.token_urlsafe(12)
     with opened(database) as found:
         made = Users(found).add(name, role, password=password, subject=subject)
     typer.echo(f"added {made.role} {made.name!r}, in files {made.pseudonym}" + (f"; {password=!s}" if password else ""))

@@ -1,7 +1,7 @@
 """What a user of the review app can get wrong, and what the outside world can. Messages hold no patient text."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 
 class ReviewError(Exception):
@@ -50,6 +50,37 @@ class LockedOutError(SignInError):
     def __init__(self, until: float) -> None:
         super().__init__("too many sign-ins failed; wait, or ask an admin to set a new password")
         self.until = until
+
+
+class IdentityError(SignInError):
+    """Somebody could not be signed in by an issuer of OpenID Connect.
+
+    Attributes:
+        kind: What went wrong, one of `KINDS`.
+        identity: Who tried, if the issuer vouched for them: an admin needs it to add them.
+    """
+
+    KINDS: Final = {
+        "unreachable": "the issuer does not answer, or not as an issuer of OpenID Connect",
+        "issuer": "the answer, or an address in it, is not the configured issuer's",
+        "state": "the sign-in began elsewhere, too long ago, or was finished before",
+        "denied": "the user or the issuer refused",
+        "answer": "the issuer reported an error",
+        "code": "the issuer's code is used or expired",
+        "client": "the issuer does not know this app by its id and secret",
+        "token": "the ID token is not signed by the issuer, or not for this sign-in",
+        "audience": "the ID token is for another app",
+        "clock": "the ID token is not valid at the time that the clock here shows",
+        "unknown": "there is no active user of this identity",
+        "taken": "another user has the name that this identity would get",
+        "no_role": "the issuer's groups give no role",
+        "roles": "the issuer's groups give more than one role",
+    }
+
+    def __init__(self, kind: str, identity: str = "") -> None:
+        super().__init__(self.KINDS[kind])
+        self.kind = kind
+        self.identity = identity
 
 
 class ClosedError(ReviewError):

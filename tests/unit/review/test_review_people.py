@@ -133,8 +133,6 @@ def test_unknown_users_are_not_found(users):
         users.named("nobody")
     with pytest.raises(NotFoundError):
         users.set_role("nobody", "admin")
-    with pytest.raises(SignInError):
-        users.of_subject("nobody")
 
 
 def test_session_is_its_users_until_it_is_closed(users, sessions):

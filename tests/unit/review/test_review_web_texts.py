@@ -12,6 +12,7 @@ from promedical_data.rounds.round import REASONS, Proposed
 from promedical_data.rubric_lint import EXPLANATIONS
 from promedical_review.bench_items.items import REASONS as DIFFERENCES
 from promedical_review.bench_items.items import VERDICTS
+from promedical_review.errors import IdentityError
 from promedical_review.people.roles import ROLES
 from promedical_review.web.advice import advice
 from promedical_review.web.changes import changes
@@ -20,6 +21,7 @@ from promedical_review.web.languages import LANGUAGES, Texts, catalog, language_
 WEB = Path(promedical_review.web.__file__).parent
 FAMILIES = {
     "role_": (*ROLES, "judge"),
+    "identity_": tuple(IdentityError.KINDS),
     "reason_": REASONS,
     "differed_": DIFFERENCES,
     "verdict_": VERDICTS,

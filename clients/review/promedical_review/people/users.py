@@ -40,7 +40,7 @@ class User:
         name: What the user signs in with.
         role: What the user may do.
         pseudonym: What files call the user, such as `rater-3f9a0c`.
-        subject: How a provider of OIDC names the user; None without one.
+        subject: The key of the user's identity at an issuer of OIDC; None without one.
         active: Whether the user may sign in.
         locked_until: Until when the account takes no password; None if it does.
         created_at: In seconds since 1970.
@@ -70,12 +70,12 @@ class Users:
     def add(
         self, name: str, role: str, *, password: str | None = None, subject: str | None = None, actor: str = SYSTEM
     ) -> User:
-        """Add a user, who signs in with a password or by the subject that a provider of OIDC gives.
+        """Add a user, who signs in with a password, or with OIDC by an e-mail address as the name, or by a subject.
 
         Raises:
             InvalidError: The name is taken or empty, the role is none, or the password is too short.
         """
-        name, role = _name(name), _role(role)
+        name, role = checked_name(name), _role(role)
         secret = None if password is None else hashed(password)
         values = {"id": new_id(), "name": name, "role": role, "password": secret, "subject": subject}
         return self._database.write(lambda connection: add_user(connection, values, now=self._clock(), actor=actor))
@@ -107,18 +107,6 @@ class Users:
             )
         return User(**row)
 
-    def of_subject(self, subject: str) -> User:
-        """The active user whom a provider of OIDC names so.
-
-        Raises:
-            SignInError: There is none.
-        """
-        query = select(*_SHOWN).where(users.c.subject == subject, users.c.active)
-        row = self._database.read(lambda connection: connection.execute(query).mappings().first())
-        if row is None:
-            raise SignInError("nobody here has this account; ask an admin to add it")
-        return User(**row)
-
     def sign_in(self, name: str, password: str) -> User:
         """The user of a name and a password.
 
@@ -142,9 +130,7 @@ class Users:
             NotFoundError: There is no such user.
         """
         values = {"password": hashed(password), "failed_sign_ins": 0, "locked_until": None}
-        self._database.write(
-            lambda connection: self._change(connection, user_id, values, actor=actor, kind="password_set")
-        )
+        self._changed(user_id, values, actor=actor, kind="password_set")
 
     def set_role(self, user_id: str, role: str, *, actor: str = SYSTEM) -> None:
         """Give a user another role; it ends the user's sessions.
@@ -154,8 +140,10 @@ class Users:
             NotAllowedError: The user is the last active admin.
             NotFoundError: There is no such user.
         """
-        values = {"role": _role(role)}
-        self._database.write(lambda connection: self._change(connection, user_id, values, actor=actor, kind="role_set"))
+        wanted = _role(role)
+        self._database.write(
+            lambda connection: change_role(connection, user_id, wanted, now=self._clock(), actor=actor)
+        )
 
     def set_active(self, user_id: str, *, active: bool, actor: str = SYSTEM) -> None:
         """Let a user sign in, or not any more, which ends the user's sessions. Nothing that the user did is lost.
@@ -164,9 +152,11 @@ class Users:
             NotAllowedError: The user is the last active admin.
             NotFoundError: There is no such user.
         """
-        values = {"active": active}
+        self._changed(user_id, {"active": active}, actor=actor, kind="active_set")
+
+    def _changed(self, user_id: str, values: dict[str, Any], *, actor: str, kind: str) -> None:
         self._database.write(
-            lambda connection: self._change(connection, user_id, values, actor=actor, kind="active_set")
+            lambda connection: _change(connection, user_id, values, now=self._clock(), actor=actor, kind=kind)
         )
 
     def _signed_in(self, connection: Connection, user_id: str, *, right: bool) -> User | None:
@@ -182,16 +172,27 @@ class Users:
         append(connection, at=now, actor=user_id, kind=kind, subject=user_id, locked_until=locked)
         return user_in(connection, user_id) if right else None
 
-    def _change(self, connection: Connection, user_id: str, values: dict[str, Any], *, actor: str, kind: str) -> None:
-        user_in(connection, user_id)
-        connection.execute(update(users).where(users.c.id == user_id).values(**values))
-        admins = select(func.count()).where(users.c.role == "admin", users.c.active)
-        was_needed = kind != "password_set" and not connection.execute(admins).scalar_one()
-        if was_needed:
-            raise NotAllowedError("this is the last active admin; make another user an admin first")
-        connection.execute(sessions.delete().where(sessions.c.user_id == user_id))
-        said = {} if kind == "password_set" else values
-        append(connection, at=self._clock(), actor=actor, kind=kind, subject=user_id, **said)
+
+def change_role(connection: Connection, user_id: str, role: str, *, now: float, actor: str) -> None:
+    """Give a user another role; it ends the user's sessions.
+
+    Raises:
+        NotAllowedError: The user is the last active admin.
+        NotFoundError: There is no such user.
+    """
+    _change(connection, user_id, {"role": role}, now=now, actor=actor, kind="role_set")
+
+
+def _change(connection: Connection, user_id: str, values: dict[str, Any], *, now: float, actor: str, kind: str) -> None:
+    user_in(connection, user_id)
+    connection.execute(update(users).where(users.c.id == user_id).values(**values))
+    admins = select(func.count()).where(users.c.role == "admin", users.c.active)
+    was_needed = kind != "password_set" and not connection.execute(admins).scalar_one()
+    if was_needed:
+        raise NotAllowedError("this is the last active admin; make another user an admin first")
+    connection.execute(sessions.delete().where(sessions.c.user_id == user_id))
+    said = {} if kind == "password_set" else values
+    append(connection, at=now, actor=actor, kind=kind, subject=user_id, **said)
 
 
 def add_rater(connection: Connection, name: str, role: Role, *, now: float, actor: str) -> User:
@@ -200,7 +201,7 @@ def add_rater(connection: Connection, name: str, role: Role, *, now: float, acto
     Raises:
         InvalidError: The name is taken or empty.
     """
-    values = {"id": new_id(), "name": _name(name), "role": role, "active": False}
+    values = {"id": new_id(), "name": checked_name(name), "role": role, "active": False}
     return add_user(connection, values, now=now, actor=actor)
 
 
@@ -234,7 +235,12 @@ def user_in(connection: Connection, user_id: str) -> User:
     return User(**row)
 
 
-def _name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A user's name, without the spaces around it.
+
+    Raises:
+        InvalidError: It cannot be one.
+    """
     name = name.strip()
     try:
         check_encodable(name, "name")

@@ -36,9 +36,9 @@ class AccountPages:
         visit = self._door.user(request)
         return go("/work" if visit.user.may("rate") else "/rounds")
 
-    def form(self, request: Request, back: str = "/") -> Response:
+    def form(self, request: Request, back: str = "/", left: str = "") -> Response:
         visit = self._door.anyone(request)
-        return go(back) if visit.somebody else visit.page("login", problem="", name="", back=back)
+        return go(back) if visit.somebody else visit.page("login", problem="", name="", back=back, left=bool(left))
 
     def sign_in(self, request: Request, name: Text, password: Text, back: Text = "/") -> Response:
         visit = self._door.anyone(request)
@@ -57,7 +57,7 @@ class AccountPages:
         return self._door.opened(user, go(back))
 
     def sign_out(self, request: Request) -> Response:
-        return self._door.closed(request, go("/login"))
+        return self._door.closed(request, go("/login?left=1" if self._door.oidc else "/login"))
 
     def language(self, language: Text, back: Text = "/") -> Response:
         return self._door.in_language(language, go(back))

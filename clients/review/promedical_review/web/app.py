@@ -9,6 +9,10 @@ from starlette.types import ASGIApp
 from promedical_review.bench_items.adjudicating import Adjudicating
 from promedical_review.bench_items.rating import Rating
 from promedical_review.bench_items.sets import BenchSets
+from promedical_review.oidc.provider import Provider
+from promedical_review.oidc.settings import OidcSettings
+from promedical_review.oidc.sign_in import OidcSignIn
+from promedical_review.people.identities import Identities
 from promedical_review.people.sessions import Sessions
 from promedical_review.people.users import Users
 from promedical_review.rubric_rounds.reviewing import Reviewing
@@ -18,6 +22,7 @@ from promedical_review.web.accounts import AccountPages
 from promedical_review.web.adjudicating import AdjudicationPages
 from promedical_review.web.assets import ADDRESS, static_files
 from promedical_review.web.bench import BenchPages
+from promedical_review.web.identities import IdentityPages
 from promedical_review.web.probes import Probes
 from promedical_review.web.rating import RatingPages
 from promedical_review.web.refusals import Refusals
@@ -42,7 +47,12 @@ class Pages(Protocol):
 
 
 def web_app(
-    database: Database, metrics: Metrics, *, public_url: str | None = None, pace: SignInPace | None = None
+    database: Database,
+    metrics: Metrics,
+    *,
+    public_url: str | None = None,
+    pace: SignInPace | None = None,
+    oidc: OidcSettings | None = None,
 ) -> ASGIApp:
     """The whole app on one database.
 
@@ -51,12 +61,16 @@ def web_app(
         metrics: What is counted.
         public_url: Where users find the app, over HTTPS; None: plain HTTP on this machine.
         pace: How often one address may fail to sign in; None for the default.
+        oidc: The issuer that signs users in too; None for passwords only.
     """
     secure = public_url is not None and public_url.startswith("https://")
     app = FastAPI(title="ProMedical review", openapi_url=None, redirect_slashes=False, max_body_size=MAX_BODY_BYTES)
-    door = Door(Sessions(database), secure=secure)
-    for pages in all_pages(database, door, pace or SignInPace()):
+    door, slowed = Door(Sessions(database), secure=secure, oidc=oidc is not None), pace or SignInPace()
+    for pages in all_pages(database, door, slowed):
         app.include_router(pages.router())
+    if oidc is not None:
+        identities = IdentityPages(door, Identities(database), OidcSignIn(Provider(oidc)), slowed, public_url)
+        app.include_router(identities.router())
     app.mount(ADDRESS, static_files())
     Refusals(door).install(app)
     return Watched(SafeHeaders(SameSiteOnly(app, public_url=public_url), https=secure), metrics=metrics)

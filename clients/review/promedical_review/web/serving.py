@@ -1,6 +1,5 @@
 """The process that serves the app: where it listens, and how it is told where users find it."""
 
-import ipaddress
 import logging
 import signal
 import socket
@@ -11,12 +10,14 @@ from urllib.parse import urlsplit
 import uvicorn
 from prometheus_client import start_http_server
 
+from promedical_review.addresses import is_secure, is_this_machine
 from promedical_review.errors import InvalidError
+from promedical_review.oidc.settings import OidcSettings
 from promedical_review.store.database import Database
 from promedical_review.web.app import web_app
 from promedical_review.web.telemetry import Metrics, configure_logs
 
-_DRAIN_S = 10
+DRAIN_S = 10
 _BACKLOG = 512
 
 
@@ -42,7 +43,7 @@ class Address:
     metrics_port: int | None = None
 
     def __post_init__(self) -> None:
-        if self.public_url is None and not _is_this_machine(self.host):
+        if self.public_url is None and not is_this_machine(self.host):
             raise InvalidError(
                 f"is {self.host}, which other machines reach over plain HTTP; give the address at which users find "
                 "the app by HTTPS with --public-url, or listen on 127.0.0.1",
@@ -57,7 +58,7 @@ class Address:
         return self.public_url or f"http://{self.host}:{self.port}"
 
 
-def serve(database: Database, address: Address) -> None:
+def serve(database: Database, address: Address, oidc: OidcSettings | None = None) -> None:
     """Serve until the process is told to end; calls in progress are finished.
 
     Raises:
@@ -72,23 +73,23 @@ def serve(database: Database, address: Address) -> None:
     logging.getLogger("promedical_review").info("listening", extra=said)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ended)
-    server(database, metrics, address).run(sockets=[listening])
+    server(database, metrics, address, oidc).run(sockets=[listening])
 
 
 def _ended(_number: int, _frame: FrameType | None) -> None:
     """Nothing is left to do: uvicorn raises the signal again when it has finished, and the caller cleans up."""
 
 
-def server(database: Database, metrics: Metrics, address: Address) -> uvicorn.Server:
+def server(database: Database, metrics: Metrics, address: Address, oidc: OidcSettings | None = None) -> uvicorn.Server:
     """The server, not started yet."""
     config = uvicorn.Config(
-        web_app(database, metrics, public_url=address.public_url),
+        web_app(database, metrics, public_url=address.public_url, oidc=oidc),
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=bool(address.proxies),
         forwarded_allow_ips=address.proxies or "",
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=DRAIN_S,
         lifespan="off",
     )
     return uvicorn.Server(config)
@@ -118,15 +119,7 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _check_public(url: str) -> None:
     parts = urlsplit(url)
-    local = parts.scheme == "http" and _is_this_machine(parts.hostname or "")
-    if not (parts.hostname and (parts.scheme == "https" or local)) or parts.path.strip("/"):
+    if not is_secure(url) or parts.path.strip("/"):
         raise InvalidError(f"is {url!r}; expected https://NAME, without a path", "public_url")

@@ -95,8 +95,8 @@ def configure_logs(*, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    for name in ("alembic", "httpx", "httpx2", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _without_messages_of_exceptions(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

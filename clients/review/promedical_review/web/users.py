@@ -43,10 +43,11 @@ class UserPages:
     def page(self, request: Request) -> Response:
         return self._shown(self._door.user(request, "manage"))
 
-    def add(self, request: Request, name: Name, role: Name) -> Response:
+    def add(self, request: Request, name: Name, role: Name, invited: Name = "") -> Response:
+        """Add a user; one who is invited signs in with OIDC, by an e-mail address as the name."""
         visit = self._door.user(request, "manage")
-        made = NewPassword(name=name, password=new_password())
-        self._users.add(name, role, password=made.password, actor=visit.user.id)
+        made = None if invited and visit.oidc else NewPassword(name=name, password=new_password())
+        self._users.add(name, role, password=made.password if made else None, actor=visit.user.id)
         return self._shown(visit, made)
 
     def role(self, request: Request, user_id: str, role: Name) -> Response:

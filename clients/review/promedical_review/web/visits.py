@@ -16,6 +16,9 @@ from promedical_review.web.assets import ADDRESS
 from promedical_review.web.languages import LANGUAGES, Texts, language_of
 
 _LANGUAGE: Final = "language"
+_YEAR_S: Final = 365 * 86_400.0
+BEGUN_S: Final = 600.0
+"""How long a user may take at an issuer of OpenID Connect."""
 _PLACES: Final[tuple[tuple[str, str, Right | None], ...]] = (
     ("/work", "my_work", "rate"),
     ("/rounds", "rounds", "see_results"),
@@ -38,19 +41,22 @@ class Door:
     Args:
         sessions: The open sessions.
         secure: Whether cookies travel over HTTPS only; False is for plain HTTP on this machine.
+        oidc: Whether users may sign in at an issuer of OpenID Connect too.
     """
 
-    def __init__(self, sessions: Sessions, *, secure: bool) -> None:
+    def __init__(self, sessions: Sessions, *, secure: bool, oidc: bool = False) -> None:
         self._sessions = sessions
         self._secure = secure
+        self.oidc: Final = oidc
         self._cookie = "__Host-session" if secure else "session"
+        self._begun = "__Host-begun" if secure else "begun"
 
     def anyone(self, request: Request) -> "Visit":
         """A call by whoever it is."""
         token = request.cookies.get(self._cookie)
         user = self._sessions.user_of(token) if token else None
         chosen, accepted = request.cookies.get(_LANGUAGE), request.headers.get("accept-language", "")
-        return Visit(request=request, somebody=user, t=Texts(language_of(chosen, accepted)))
+        return Visit(request=request, somebody=user, t=Texts(language_of(chosen, accepted)), oidc=self.oidc)
 
     def user(self, request: Request, right: Right | None = None) -> "Visit":
         """A call by a user.
@@ -66,32 +72,40 @@ class Door:
 
     def opened(self, user: User, answer: Response) -> Response:
         """Sign a user in: the answer carries the session's cookie."""
-        token = self._sessions.open(user)
-        answer.set_cookie(
-            self._cookie,
-            token,
-            max_age=int(LONGEST_S),
-            path="/",
-            secure=self._secure,
-            httponly=True,
-            samesite="lax",
-        )
-        return answer
+        return self._kept(self._cookie, self._sessions.open(user), LONGEST_S, answer)
 
     def closed(self, request: Request, answer: Response) -> Response:
         """Sign whoever calls out."""
         if token := request.cookies.get(self._cookie):
             self._sessions.close(token)
-        answer.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
-        return answer
+        return self._gone(self._cookie, answer)
+
+    def begun(self, packed: str, answer: Response) -> Response:
+        """Let the browser keep a sign-in that has begun elsewhere."""
+        return self._kept(self._begun, packed, BEGUN_S, answer)
+
+    def what_begun(self, request: Request) -> str | None:
+        """The sign-in that the browser keeps."""
+        return request.cookies.get(self._begun)
+
+    def ended(self, answer: Response) -> Response:
+        """Let the browser forget a sign-in, so that it ends once."""
+        return self._gone(self._begun, answer)
 
     def in_language(self, language: str, answer: Response) -> Response:
         """Remember the language that somebody chose."""
         if language in LANGUAGES:
-            year_s = 365 * 86_400
-            answer.set_cookie(
-                _LANGUAGE, language, max_age=year_s, path="/", secure=self._secure, httponly=True, samesite="lax"
-            )
+            return self._kept(_LANGUAGE, language, _YEAR_S, answer)
+        return answer
+
+    def _kept(self, name: str, value: str, seconds: float, answer: Response) -> Response:
+        answer.set_cookie(
+            name, value, max_age=int(seconds), path="/", secure=self._secure, httponly=True, samesite="lax"
+        )
+        return answer
+
+    def _gone(self, name: str, answer: Response) -> Response:
+        answer.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite="lax")
         return answer
 
 
@@ -103,11 +117,13 @@ class Visit:
         request: The call.
         somebody: Who calls, if anybody is signed in.
         t: The texts in the caller's language.
+        oidc: Whether pages offer to sign in at an issuer of OpenID Connect.
     """
 
     request: Request
     somebody: User | None
     t: Texts = field(default_factory=lambda: Texts("en"))
+    oidc: bool = False
 
     @property
     def user(self) -> User:
@@ -126,7 +142,7 @@ class Visit:
         places = [(address, text) for address, text, right in _PLACES if user and (right is None or user.may(right))]
         path = self.request.url.path
         here = next((address for address, _ in places if path == address or path.startswith(f"{address}/")), None)
-        frame = {"user": user, "places": places, "here": here, "path": path, "languages": LANGUAGES}
+        frame = {"user": user, "places": places, "here": here, "path": path, "oidc": self.oidc, "languages": LANGUAGES}
         return page(__package__, f"templates/{name}.html.j2", t=self.t, iso=iso, static=ADDRESS, **frame, **values)
 
     def page(self, name: str, /, *, status: int = 200, **values: Any) -> Response:

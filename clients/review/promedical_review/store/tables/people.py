@@ -20,7 +20,8 @@ users: Final = Table(
     Column("locked_until", Double),
     Column("created_at", Double, nullable=False),
 )
-"""`name` is what a user signs in with, `pseudonym` what files call them, `subject` how a provider of OIDC does."""
+"""`name` is what a user signs in with, `pseudonym` what files call them, `subject` the key of their
+identity at an issuer of OIDC."""
 
 sessions: Final = Table(
     "sessions",

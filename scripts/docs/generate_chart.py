@@ -37,6 +37,10 @@ KUBERNETES_TYPES: Final = {
     "networkPolicy.extraEgress": "networking.v1.NetworkPolicyEgressRule",
     "networkPolicy.extraIngress": "networking.v1.NetworkPolicyIngressRule",
     "resourceClaims": "core.v1.PodResourceClaim",
+    "review.networkPolicy.clients": "networking.v1.NetworkPolicyPeer",
+    "review.networkPolicy.database": "networking.v1.NetworkPolicyPeer",
+    "review.networkPolicy.extraEgress": "networking.v1.NetworkPolicyEgressRule",
+    "review.tolerations": "core.v1.Toleration",
 }
 """Values that go into the objects as they are, with the type of the value or of its items."""
 SINGLE: Final = frozenset({"affinity", "dnsConfig"})

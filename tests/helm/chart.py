@@ -85,7 +85,11 @@ def named(manifests: list[Manifest], kind: str, suffix: str = "") -> Manifest:
 
 
 def deployment(manifests: list[Manifest], *, canary: bool = False) -> Manifest:
-    return named(of_revision(manifests, canary=canary), "Deployment")
+    """The service's own."""
+    component = "app.kubernetes.io/component"
+    deployments = [m for m in of_revision(manifests, canary=canary) if m["kind"] == "Deployment"]
+    (found,) = [m for m in deployments if m["spec"]["selector"]["matchLabels"][component] == "server"]
+    return found
 
 
 def of_revision(manifests: list[Manifest], *, canary: bool) -> list[Manifest]:

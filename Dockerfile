@@ -1,6 +1,7 @@
 # The service with the default model baked in: a pod without egress starts and scores.
 #   make image                                  the torch engine, for a CPU or one GPU
 #   make image TARGET=service-vllm              the vllm engine too, for several GPUs
+#   make image TARGET=review                    the review app instead, with neither engine nor model
 # Every package comes from a lock with hashes in scripts/images/locks, which LOCK names (`make lock-images`).
 # BASE needs Python 3.11 with venv; for vLLM's CPU build libnuma.so.1 too, and for vLLM on GPUs a C compiler, which
 # Triton calls at run time: nothing in these files puts one there, and no image on GPUs was tried yet. vLLM on CPUs also
@@ -65,5 +66,27 @@ FROM service AS service-vllm
 COPY --from=build-vllm /opt/promedical /opt/promedical
 ENV PROMEDICAL_ENGINE=vllm
 
-# Without a target: the smaller one.
+FROM ${BASE} AS build-review
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+RUN python3 -m venv /opt/promedical
+COPY scripts/images/locks/review.txt lock.txt
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/promedical/bin/pip install -q --require-hashes --no-deps -r lock.txt
+COPY --from=wheel /wheels /wheels
+RUN /opt/promedical/bin/pip install -q --no-deps --no-index /wheels/*.whl \
+    && /opt/promedical/bin/pip uninstall -q -y setuptools pip
+
+FROM ${BASE} AS review
+LABEL org.opencontainers.image.title="promedical-review" \
+      org.opencontainers.image.description="The app in which physicians review rubrics and rate answers" \
+      org.opencontainers.image.licenses="Apache-2.0 AND CC-BY-NC-SA-4.0 AND CC-BY-4.0 AND MIT"
+ENV PATH=/opt/promedical/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build-review /opt/promedical /opt/promedical
+USER 10001:10001
+EXPOSE 8090
+HEALTHCHECK --start-period=60s CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8090/readyz', timeout=2)"]
+ENTRYPOINT ["promedical-review"]
+
+# Without a target: the smaller one that serves.
 FROM service-torch

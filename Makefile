@@ -94,7 +94,7 @@ serve: install ## Run the service (ARGS="--engine fake")
 	$(BIN)/promedical-serve $(ARGS)
 
 .PHONY: image
-image: $(SBOM_INSTALLED) ## Build the container image with buildah, and say in dist/images what it holds (IMAGE=name:tag BASE=image TARGET=service-torch ACCELERATOR=cpu)
+image: $(SBOM_INSTALLED) ## Build the container image with buildah, and say in dist/images what it holds (IMAGE=name:tag BASE=image TARGET=service-torch, service-vllm or review ACCELERATOR=cpu)
 	$(PYTHON) -m scripts.images.build_image --tag $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(TARGET),--target $(TARGET)) $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(ARGS)
 
 .PHONY: publish-image
@@ -110,9 +110,10 @@ lock-images: $(LOCK_INSTALLED) ## Pin what the images install, with hashes (ARGS
 	.venv-lock/bin/python -m scripts.images.lock_images $(ARGS)
 
 .PHONY: test-image
-test-image: install image-tools ## Build both images from Debian's packages, run them hardened with runc, and score in them
+test-image: install image-tools ## Build the images from Debian's packages, run them hardened with runc, and score in them
 	$(MAKE) image IMAGE=localhost/promedical:torch BASE=debian ACCELERATOR=cpu ARGS=
 	$(MAKE) image IMAGE=localhost/promedical:vllm BASE=debian TARGET=service-vllm ACCELERATOR=cpu ARGS=
+	$(MAKE) image IMAGE=localhost/promedical:review BASE=debian TARGET=review ACCELERATOR=cpu ARGS=
 	IMAGES=1 $(BIN)/pytest tests/image $(ARGS)
 
 .PHONY: test

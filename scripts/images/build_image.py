@@ -96,7 +96,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tag", default="promedical:dev", help="name of the image")
     parser.add_argument("--base", help="image to build on, or debian (default: the Dockerfile's base)")
-    parser.add_argument("--target", choices=["service-torch", "service-vllm"], default="service-torch")
+    parser.add_argument("--target", choices=["service-torch", "service-vllm", "review"], default="service-torch")
     parser.add_argument("--accelerator", choices=["cuda", "cpu"], default="cuda", help="what torch and vLLM compute on")
     return parser.parse_args()
 

@@ -19,9 +19,12 @@ from packaging.utils import canonicalize_name
 
 from scripts.images.attest import LOCKS, folder_of
 
-TORCH, VLLM = "localhost/promedical:torch", "localhost/promedical:vllm"
+TORCH, VLLM, REVIEW = (f"localhost/promedical:{tag}" for tag in ("torch", "vllm", "review"))
 RESULT = Path(__file__).resolve().parents[2] / "dist" / "test-image.json"
-MOST_MB = {TORCH: 2200, VLLM: 4500}
+MOST_MB = {TORCH: 2200, VLLM: 4500, REVIEW: 900}
+SERVICE = ("promedical", {"8080/tcp", "50051/tcp"})
+SAID = {TORCH: SERVICE, VLLM: SERVICE, REVIEW: ("promedical-review", {"8090/tcp"})}
+"""The titles of the images, and the ports that they name."""
 ITEM = {
     "id": "a",
     "prompt": [{"role": "user", "content": "My knee is swollen after a fall. What now?"}],
@@ -33,7 +36,7 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("IMAGES"), reason="images take ten minutes to build; make test-image does"),
     pytest.mark.timeout(600),
 ]
-both = pytest.mark.parametrize("image", [TORCH, VLLM])
+each = pytest.mark.parametrize("image", [TORCH, VLLM, REVIEW])
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,7 @@ def test_image_logs_events_and_no_text(torch_container: Container) -> None:
     assert "knee" not in torch_container.log.read_text()
 
 
-@both
+@each
 def test_image_holds_no_compiler_and_no_settings_of_who_built_it(image: str) -> None:
     with rootfs(image) as root:
         for program in ("gcc", "cc", "g++", "c++", "clang", "make", "ld"):
@@ -99,15 +102,16 @@ def test_image_holds_no_compiler_and_no_settings_of_who_built_it(image: str) -> 
     assert not [word for word in values if "/" in word and word in metadata and not word.startswith("/etc/ssl")]
 
 
-@both
+@each
 def test_image_says_what_it_is(image: str) -> None:
     config = inspected(image)["Docker"]["config"]
 
     assert config["User"] == f"{USER}:{USER}"
-    assert set(config["ExposedPorts"]) == {"8080/tcp", "50051/tcp"}
+    title, ports = SAID[image]
+    assert set(config["ExposedPorts"]) == ports
     licences = "Apache-2.0 AND CC-BY-NC-SA-4.0 AND CC-BY-4.0 AND MIT"
     assert config["Labels"]["org.opencontainers.image.licenses"] == licences
-    assert config["Labels"]["org.opencontainers.image.title"] == "promedical"
+    assert config["Labels"]["org.opencontainers.image.title"] == title
     assert not [line for line in config["Env"] if "PIP" in line or "KEY" in line]
 
 
@@ -159,3 +163,18 @@ def test_image_with_vllm_scores_as_the_one_with_torch(torch_container: Container
 
     for responses in answers.values():
         assert probabilities(responses) == pytest.approx(probabilities(expected), abs=5e-3)
+
+
+def test_review_image_serves_and_migrates_without_privileges(tmp_path: Path) -> None:
+    with container(tmp_path, REVIEW, "serve", "--demo") as running:
+        page = running.run(
+            "python3", "-c", "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8090/login').read())"
+        )
+        assert "ProMedical" in page.stdout
+        made = running.run("promedical-review", "db", "upgrade", "--database", "sqlite:////tmp/study.db")
+        assert made.returncode == 0, made.stderr
+        refused = running.run("promedical-review", "db", "upgrade", "--database", "sqlite:////opt/study.db")
+        assert refused.returncode == 2
+        assert running.run("python3", "-c", "import torch").returncode != 0
+    lines = [line for line in running.log.read_text().splitlines() if line.startswith("{")]
+    assert {"listening"} <= {json.loads(line)["event"] for line in lines}

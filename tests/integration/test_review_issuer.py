@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import httpx
 import pytest
 from test_review_process import Process, running
 
 from promedical_review.people.users import Users
+from promedical_review.store.database import Database
 from reviewing import opened
 from serving import free_port
 
@@ -48,13 +49,18 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def app(provider, tmp_path_factory) -> Iterator[Process]:
-    """The app as a process, with a database and a client secret that it reads from files."""
-    folder = tmp_path_factory.mktemp("oidc")
-    database = opened(f"sqlite:///{folder}/review.db")
-    Users(database).add(ADA["email"], "physician")
-    database.close()
-    (folder / "url").write_text(f"sqlite:///{folder}/review.db\n")
+def database(tmp_path_factory) -> Iterator[Database]:
+    with closing(opened(f"sqlite:///{tmp_path_factory.mktemp('study')}/review.db")) as database:
+        Users(database).add(ADA["email"], "physician")
+        Users(database).add("boss", "admin")
+        yield database
+
+
+@pytest.fixture(scope="module")
+def app(provider, database, tmp_path_factory) -> Iterator[Process]:
+    """The app as a process, with the address of its database and its secret in files."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "url").write_text(f"{database.name}\n")
     (folder / "secret").write_text(f"{SECRET}\n")
     oidc = {"ISSUER": provider, "CLIENT_ID": "review", "CLIENT_SECRET": f"@{folder}/secret"}
     given = {f"PROMEDICAL_REVIEW_OIDC_{name}": value for name, value in oidc.items()}
@@ -87,10 +93,19 @@ def test_provider_of_others_signs_in_whom_an_admin_invited_and_nobody_else(app):
 
 
 @pytest.mark.browsers
-def test_physician_signs_in_and_out_at_the_hospital_in_a_browser(app):
+def test_physician_signs_in_and_out_at_the_hospital_in_a_browser(app, database):
+    from playwright.sync_api import expect
+
     from review_browsers import chromium, person, violations
 
-    with chromium() as browser, person(browser, app.url) as page:
+    with chromium() as browser, person(browser, app.url, database, "boss") as boss, person(browser, app.url) as page:
+        boss.goto("/users")
+        assert violations(boss) == []
+        boss.fill("#name", "new@clinic.example")
+        boss.check("[name=invited]")
+        boss.click("section[aria-labelledby=add] button")
+        expect(boss.locator("td", has_text="new@clinic.example").first).to_be_visible()
+        assert boss.locator("code").count() == 0  # no password
         page.goto("/work")
         assert violations(page) == []
         page.click("text=Sign in with your organisation's account")

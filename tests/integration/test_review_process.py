@@ -92,8 +92,12 @@ def test_demo_lets_everybody_in_and_ends_when_told_to():
         (["--demo", "--public-url", "http://review.example"], "https://NAME"),
         (["--demo", "--public-url", "https://review.example/app"], "https://NAME"),
         (["--database", "mysql://x/y"], "postgresql://"),
+        (["--database", "@/nowhere/url"], "/nowhere/url, which cannot be read"),
+        (["--demo", "--oidc-client-id", "x"], "--oidc-issuer"),
+        (["--demo", "--oidc-issuer", "http://id.example", "--oidc-client-id", "x"], "https://NAME/PATH"),
+        (["--demo", "--oidc-issuer", "https://id.example"], "oidc_client_id"),
     ],
-    ids=["neither", "both", "open", "plain", "path", "mysql"],
+    ids=["neither", "both", "open", "plain", "path", "mysql", "file", "no-issuer", "plain-issuer", "no-client"],
 )
 def test_serve_refuses_what_cannot_work_and_says_what_to_give(arguments, said, capsys, monkeypatch):
     from promedical_review.cli import main

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import uvicorn
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import KeySet, RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -62,7 +62,7 @@ class Issuer:
 
     def sign(self, claims: Claims, key: RSAKey | None = None) -> str:
         used = key or self.key
-        return jwt.encode({"alg": "RS256", "kid": used.kid}, claims, used)
+        return jws.serialize_compact({"alg": "RS256", "kid": used.kid}, json.dumps(claims), used)
 
     def unsigned(self, claims: Claims) -> str:
         return f"{_text({'alg': 'none'})}.{_text(claims)}."

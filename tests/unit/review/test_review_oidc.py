@@ -1,5 +1,6 @@
 """Signing in at an issuer of OpenID Connect: who gets in, and every way in which it must fail, over real HTTP."""
 
+import base64
 import io
 import json
 import logging
@@ -31,6 +32,7 @@ from reviewing import PASSWORD
 
 SITE = "https://review.example"
 EMAIL = PERSON["email"]
+SURROGATE = base64.urlsafe_b64encode(b'["\\ud800", "\\ud800", "\\ud800", "/"]').decode()
 ROLES = {"wards": "physician", "office": "admin"}
 
 
@@ -163,14 +165,12 @@ def test_refused_user_is_told_what_an_admin_needs(browser, sqlite, issuer):
 
 
 def test_user_who_is_not_active_is_unknown(browser, sqlite, ada):
-    Users(sqlite).add("root", "admin")
     browser.signed_in()
     Users(sqlite).set_active(ada.id, active=False)
     browser.refused("unknown")
 
 
 def test_role_comes_from_the_groups_at_every_sign_in(sqlite, issuer):
-    Users(sqlite).add("root", "admin", password=PASSWORD)
     issuer.person["groups"] = ["canteen", "wards"]
     assert Browser(sqlite, issuer, roles=ROLES).signed_in().headers["location"] == "/work"
     assert Users(sqlite).named(EMAIL).role == "physician"
@@ -264,7 +264,7 @@ def test_stolen_cookie_and_address_find_the_code_used(browser, sqlite, issuer, a
 
 
 @pytest.mark.browsers
-@pytest.mark.parametrize("cookie", ["", "x", "W10=", "eyJhIjogMX0=", "WzEsIDIsIDMsIDRd", "bnVsbA=="])
+@pytest.mark.parametrize("cookie", ["", "x", "W10=", "eyJhIjogMX0=", "WzEsIDIsIDMsIDRd", "bnVsbA==", SURROGATE])
 def test_cookie_that_keeps_no_sign_in_is_none(attempt, cookie):
     address = attempt.answer()
     attempt.client.cookies.clear()
@@ -316,11 +316,14 @@ def test_issuer_that_names_itself_in_answers_must_do_so(browser, issuer, ada):
         ({"sub": None}, "token"),
         ({"sub": ""}, "token"),
         ({"sub": 7}, "token"),
+        ({"sub": "a\0b"}, "token"),
+        ({"sub": "\ud800"}, "token"),
+        ({"email": "\ud800@clinic.example"}, "unknown"),
         ({"at_hash": "of another token"}, "token"),
     ],
     ids=[
         "issuer", "audience", "audiences", "no-audience", "party", "nonce", "no-nonce", "expired", "no-end",
-        "end-is-text", "future", "not-yet", "nobody", "empty", "number", "hash",
+        "end-is-text", "future", "not-yet", "nobody", "empty", "number", "nul", "surrogate", "address", "hash",
     ],
 )  # fmt: skip
 def test_token_with_wrong_claims_signs_nobody_in(attempt, issuer, claims, kind):

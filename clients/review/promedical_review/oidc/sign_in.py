@@ -77,7 +77,8 @@ class OidcSignIn:
         Raises:
             IdentityError: It is no answer to this sign-in, or the issuer does not vouch for anybody.
         """
-        if begun is None or not compare_digest(begun.state.encode(), answer.get("state", "").encode()):
+        state = answer.get("state", "").encode(errors="replace")
+        if begun is None or not compare_digest(begun.state.encode(errors="replace"), state):
             raise IdentityError("state")
         self._check_issuer(answer.get("iss"))
         if error := answer.get("error"):
@@ -146,9 +147,9 @@ class OidcSignIn:
 
 def _identity(issuer: str, claims: Mapping[str, Any]) -> Identity:
     subject, email = claims["sub"], claims.get("email")
-    if not isinstance(subject, str) or not subject:
+    if not isinstance(subject, str) or not subject or not subject.isprintable():
         raise IdentityError("token")
-    verified = claims.get("email_verified") is True and isinstance(email, str)
+    verified = claims.get("email_verified") is True and isinstance(email, str) and email.isprintable()
     return Identity(issuer=issuer, subject=subject, email=str(email) if verified else None)
 
 

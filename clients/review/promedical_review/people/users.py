@@ -184,11 +184,11 @@ def change_role(connection: Connection, user_id: str, role: str, *, now: float, 
 
 
 def _change(connection: Connection, user_id: str, values: dict[str, Any], *, now: float, actor: str, kind: str) -> None:
-    user_in(connection, user_id)
+    before = user_in(connection, user_id)
     connection.execute(update(users).where(users.c.id == user_id).values(**values))
     admins = select(func.count()).where(users.c.role == "admin", users.c.active)
-    was_needed = kind != "password_set" and not connection.execute(admins).scalar_one()
-    if was_needed:
+    was_admin = before.role == "admin" and before.active
+    if was_admin and not connection.execute(admins).scalar_one():
         raise NotAllowedError("this is the last active admin; make another user an admin first")
     connection.execute(sessions.delete().where(sessions.c.user_id == user_id))
     said = {} if kind == "password_set" else values

@@ -22,6 +22,8 @@ ADA = {"sub": "ada", "email": "ada@clinic.example", "email_verified": True}
 EVE = {"sub": "eve", "email": "eve@clinic.example", "email_verified": True}
 SECRET = "a secret that no log holds"
 
+pytestmark = pytest.mark.browsers
+
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
@@ -92,7 +94,6 @@ def test_provider_of_others_signs_in_whom_an_admin_invited_and_nobody_else(app):
         assert denied.status_code in {400, 403}
 
 
-@pytest.mark.browsers
 def test_physician_signs_in_and_out_at_the_hospital_in_a_browser(app, database):
     from playwright.sync_api import expect
 

@@ -8,22 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from promedical_review.bench_items import blind
 from promedical_review.bench_items.bodies import Checkpoint, adjudications
 from promedical_review.bench_items.items import Verdict
-from promedical_review.bench_items.settling import conflicts_of, locked_state, set_state
+from promedical_review.bench_items.settling import conflicts_of, is_open, locked_state, open_sets, set_state
 from promedical_review.clock import Clock
-from promedical_review.errors import ClosedError, NotAllowedError
+from promedical_review.errors import ClosedError
 from promedical_review.people.users import User
 from promedical_review.store.database import Database
-from promedical_review.store.tables.bench_hidden import bench_sets, finals
+from promedical_review.store.tables.bench_hidden import finals
 from promedical_review.work import leases
 from promedical_review.work.submits import Receipt, Submit, submit
 from promedical_review.work.tasks import Purpose, Task, own_task
 
 _PURPOSES: Final[tuple[Purpose, ...]] = ("adjudication",)
+_WORK: Final = "adjudicate; sign in as an adjudicator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,10 @@ class Adjudicating:
         Raises:
             NotAllowedError: The user does not adjudicate.
         """
-        _check_right(user)
+        user.require("adjudicate", _WORK)
 
         def take(connection: Connection) -> AdjudicationWork | None:
-            query = select(bench_sets.c.id).where(bench_sets.c.state == "open")
-            wanted = connection.execute(query).scalars().all()
-            task = leases.take(connection, user.id, wanted, _PURPOSES, now=self._clock())
+            task = leases.take(connection, user.id, open_sets(connection), _PURPOSES, now=self._clock())
             return _work(connection, task, user.id) if task else None
 
         return self._database.write(take)
@@ -107,7 +106,7 @@ class Adjudicating:
             ConflictError: Another version was stored first.
             NotFoundError: There is no such task.
         """
-        _check_right(user)
+        user.require("adjudicate", _WORK)
         now = self._clock()
         sent = Submit(client_id=client_id, task_id=task_id, user_id=user.id, version=version, body=body)
         return submit(
@@ -117,8 +116,7 @@ class Adjudicating:
 
 def _apply(connection: Connection, task: Task, body: Mapping[str, Any], now: float) -> None:
     state = locked_state(connection, task.subject)
-    is_open = select(bench_sets.c.state).where(bench_sets.c.id == task.batch).with_for_update(read=True)
-    if connection.execute(is_open).scalar_one() != "open" or state != "adjudicating":
+    if not is_open(connection, task.batch) or state != "adjudicating":
         raise ClosedError("the item is locked; errors in it are corrected by errata")
     for each in adjudications(body, conflicts_of(connection, task.subject).keys()):
         keys = {"answer_id": each.answer, "criterion_id": each.criterion, "task_id": task.id, "at": now}
@@ -138,8 +136,3 @@ def _work(connection: Connection, task: Task, user_id: str) -> AdjudicationWork:
 def _opinion(row: Mapping[str, Any]) -> Opinion:
     span = None if row["span_start"] is None else (row["span_start"], row["span_end"])
     return Opinion(verdict=row["verdict"], rationale=row["rationale"], span=span)
-
-
-def _check_right(user: User) -> None:
-    if not user.may("adjudicate"):
-        raise NotAllowedError(f"a user of role {user.role} does not adjudicate; sign in as an adjudicator")

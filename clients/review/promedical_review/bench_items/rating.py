@@ -2,22 +2,24 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert
 
 from promedical_review.bench_items import blind
 from promedical_review.bench_items.bodies import Rated, ratings
 from promedical_review.bench_items.checks import add_check
-from promedical_review.bench_items.settling import locked_state, settle
+from promedical_review.bench_items.settling import is_open, locked_state, open_sets, settle
 from promedical_review.clock import Clock
-from promedical_review.errors import ClosedError, NotAllowedError
+from promedical_review.errors import ClosedError
 from promedical_review.people.users import User
 from promedical_review.store.database import Database
-from promedical_review.store.tables.bench_hidden import bench_sets, verdicts
+from promedical_review.store.tables.bench_hidden import verdicts
 from promedical_review.work import leases
 from promedical_review.work.submits import Receipt, Submit, submit
 from promedical_review.work.tasks import Task, own_task
+
+_WORK: Final = "rate answers; sign in as a physician"
 
 
 class Rating:
@@ -33,13 +35,12 @@ class Rating:
         Raises:
             NotAllowedError: The user does not rate.
         """
-        _check_right(user)
+        user.require("rate", _WORK)
         now = self._clock()
 
         def take(connection: Connection) -> blind.BlindItem | None:
             leases.lock_user(connection, user.id)
-            query = select(bench_sets.c.id).where(bench_sets.c.state == "open").order_by(bench_sets.c.imported_at)
-            wanted = connection.execute(query).scalars().all()
+            wanted = open_sets(connection)
             if not leases.held(connection, user.id, wanted, blind.PURPOSES):
                 for set_id in wanted:
                     add_check(connection, set_id, user.id, now=now)
@@ -82,14 +83,13 @@ class Rating:
             ConflictError: Another version was stored first.
             NotFoundError: There is no such task.
         """
-        _check_right(user)
+        user.require("rate", _WORK)
         now = self._clock()
         sent = Submit(client_id=client_id, task_id=task_id, user_id=user.id, version=version, body=body)
 
         def apply(connection: Connection, task: Task) -> None:
             state = locked_state(connection, task.subject)
-            is_open = select(bench_sets.c.state).where(bench_sets.c.id == task.batch).with_for_update(read=True)
-            if connection.execute(is_open).scalar_one() != "open" or (task.purpose == "rating" and state != "rating"):
+            if not is_open(connection, task.batch) or (task.purpose == "rating" and state != "rating"):
                 raise ClosedError("the item takes no changes any more; what you sent is kept as a draft")
             item = blind.shown(connection, task, user.id)
             texts = {answer.id: answer.text for answer in item.answers}
@@ -107,8 +107,3 @@ def _store(connection: Connection, task: Task, given: Sequence[Rated], now: floa
         keys = {"task_id": task.id, "answer_id": each.answer, "criterion_id": each.criterion, "at": now}
         said = {"verdict": each.verdict, "rationale": each.rationale.strip(), "span_start": start, "span_end": end}
         connection.execute(insert(verdicts).values(**keys, **said))
-
-
-def _check_right(user: User) -> None:
-    if not user.may("rate"):
-        raise NotAllowedError(f"a user of role {user.role} does not rate answers; sign in as a physician")

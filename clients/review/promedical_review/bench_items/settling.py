@@ -9,9 +9,21 @@ from promedical_review.bench_items.bodies import Checkpoint
 from promedical_review.bench_items.storing import ItemState
 from promedical_review.ids import draw
 from promedical_review.store.events import SYSTEM, append
-from promedical_review.store.tables.bench_hidden import bench_item_facts, finals, verdicts
+from promedical_review.store.tables.bench_hidden import bench_item_facts, bench_sets, finals, verdicts
 from promedical_review.store.tables.work import tasks
 from promedical_review.work.tasks import Task, new_task, queue
+
+
+def open_sets(connection: Connection) -> Sequence[str]:
+    """The ids of the sets that take work now, the oldest first."""
+    query = select(bench_sets.c.id).where(bench_sets.c.state == "open").order_by(bench_sets.c.imported_at)
+    return connection.execute(query).scalars().all()
+
+
+def is_open(connection: Connection, set_id: str) -> bool:
+    """Whether a set takes work. It stays so to the end of the transaction."""
+    query = select(bench_sets.c.state).where(bench_sets.c.id == set_id).with_for_update(read=True)
+    return bool(connection.execute(query).scalar_one() == "open")
 
 
 def locked_state(connection: Connection, item_id: str) -> ItemState:

@@ -59,6 +59,19 @@ class User:
         """Whether the user has a right."""
         return may(self.role, right)
 
+    def require(self, right: Right, work: str) -> None:
+        """Check that the user has a right.
+
+        Args:
+            right: The right.
+            work: What is refused without it, and who may do it, as the end of a sentence.
+
+        Raises:
+            NotAllowedError: The user has it not.
+        """
+        if not self.may(right):
+            raise NotAllowedError(f"a user of role {self.role} does not {work}")
+
 
 class Users:
     """The users of one database."""
@@ -211,8 +224,7 @@ def add_user(connection: Connection, values: Mapping[str, Any], *, now: float, a
     Raises:
         InvalidError: The name is taken.
     """
-    pseudonym = f"rater-{secrets.token_hex(3)}"  # no number: the order in which people join is known
-    rest = {"pseudonym": pseudonym, "active": True, "failed_sign_ins": 0, "created_at": now}
+    rest = {"pseudonym": _new_pseudonym(connection), "active": True, "failed_sign_ins": 0, "created_at": now}
     try:
         connection.execute(insert(users).values(**{**rest, **values}))
     except IntegrityError:
@@ -221,6 +233,12 @@ def add_user(connection: Connection, values: Mapping[str, Any], *, now: float, a
         ) from None
     append(connection, at=now, actor=actor, kind="user_added", subject=values["id"], role=values["role"])
     return user_in(connection, values["id"])
+
+
+def _new_pseudonym(connection: Connection) -> str:
+    """One that nobody has. It holds no number, since the order in which people join is known."""
+    taken = set(connection.execute(select(users.c.pseudonym)).scalars())
+    return next(drawn for drawn in iter(lambda: f"rater-{secrets.token_hex(3)}", None) if drawn not in taken)
 
 
 def user_in(connection: Connection, user_id: str) -> User:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from promedical_data.rounds.round import Proposed
 from promedical_review.clock import Clock
-from promedical_review.errors import ClosedError, NotAllowedError
+from promedical_review.errors import ClosedError
 from promedical_review.people.users import User
 from promedical_review.rubric_rounds.decisions import checked, criteria_of
 from promedical_review.store.database import Database
@@ -21,6 +21,7 @@ from promedical_review.work.submits import Receipt, Submit, latest_body, submit
 from promedical_review.work.tasks import Purpose, Task, own_task, tasks_where
 
 _PURPOSES: Final[tuple[Purpose, ...]] = ("rubric",)
+_WORK: Final = "review rubrics; sign in as a physician"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class Reviewing:
         Raises:
             NotAllowedError: The user does not review.
         """
-        _check_right(user)
+        user.require("rate", _WORK)
 
         def take(connection: Connection) -> RubricWork | None:
             query = select(rounds.c.id).where(rounds.c.state == "open")
@@ -113,7 +114,7 @@ class Reviewing:
             ConflictError: Another version was stored first.
             NotFoundError: There is no such task.
         """
-        _check_right(user)
+        user.require("rate", _WORK)
         now = self._clock()
         sent = Submit(client_id=client_id, task_id=task_id, user_id=user.id, version=version, body=body)
 
@@ -146,8 +147,3 @@ def _work(connection: Connection, task: Task, user_id: str) -> RubricWork:
         draft=draft_of(connection, task.id, user_id),
         stored=latest_body(connection, task),
     )
-
-
-def _check_right(user: User) -> None:
-    if not user.may("rate"):
-        raise NotAllowedError(f"a user of role {user.role} does not review rubrics; sign in as a physician")

@@ -1,5 +1,6 @@
 /* The keyboard layer: a key presses the button that names it in data-key, so every key has a button.
    Letters mean themselves where somebody types, and a switch turns the layer off (WCAG 2.1.4). */
+import { read, remove, write } from "./storage.js";
 import { text } from "./texts.js";
 
 const OFF = "promedical-review:keys-off";
@@ -10,7 +11,7 @@ function typing(target) {
 }
 
 function show() {
-  const on = localStorage.getItem(OFF) === null;
+  const on = read(OFF) === null;
   toggle.setAttribute("aria-pressed", String(on));
   toggle.textContent = text(on ? "js.keys_on" : "js.keys_off");
 }
@@ -29,7 +30,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing;
-  if (!plain || typing(event.target) || localStorage.getItem(OFF) !== null) return;
+  if (!plain || typing(event.target) || read(OFF) !== null) return;
   const button = buttonFor(event.key);
   if (!button) return;
   event.preventDefault();
@@ -37,8 +38,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 toggle.addEventListener("click", () => {
-  if (localStorage.getItem(OFF) === null) localStorage.setItem(OFF, "1");
-  else localStorage.removeItem(OFF);
+  if (read(OFF) === null) write(OFF, "1");
+  else remove(OFF);
   show();
 });
 show();

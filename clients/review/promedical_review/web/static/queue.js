@@ -1,5 +1,6 @@
 /* Work that is not on the server yet. It is kept in this browser under the id of its user and sent, each piece once by
    its own id, as soon as the network is back. Nothing is dropped but by the user. */
+import { names, onlyHere, read, remove, write } from "./storage.js";
 import { text } from "./texts.js";
 
 const user = document.body.dataset.user;
@@ -47,23 +48,23 @@ export async function send(method, url, body, options = {}) {
 
 /* Drafts */
 export const drafts = {
-  read: (key) => JSON.parse(localStorage.getItem(DRAFT + key)),
-  keep: (key, draft) => localStorage.setItem(DRAFT + key, JSON.stringify(draft)),
-  drop: (key) => localStorage.removeItem(DRAFT + key),
+  read: (key) => JSON.parse(read(DRAFT + key)),
+  keep: (key, draft) => write(DRAFT + key, JSON.stringify(draft)),
+  drop: (key) => remove(DRAFT + key),
 };
 
 /* Submits */
 export function pending() {
-  const keys = Object.keys(localStorage).filter((key) => key.startsWith(SUBMIT));
-  return keys.map((key) => JSON.parse(localStorage.getItem(key))).sort((a, b) => a.at.localeCompare(b.at));
+  const keys = names().filter((key) => key.startsWith(SUBMIT));
+  return keys.map((key) => JSON.parse(read(key))).sort((a, b) => a.at.localeCompare(b.at));
 }
 
 export function keep(entry) {
-  localStorage.setItem(SUBMIT + entry.body.submission, JSON.stringify(entry));
+  write(SUBMIT + entry.body.submission, JSON.stringify(entry));
 }
 
 export function drop(entry) {
-  localStorage.removeItem(SUBMIT + entry.body.submission);
+  remove(SUBMIT + entry.body.submission);
   if (entry.key) drafts.drop(entry.key);
 }
 
@@ -126,13 +127,15 @@ function line(entry) {
   return item;
 }
 
+const isWork = (name) => name.startsWith(SUBMIT) || name.startsWith(DRAFT);
+
 /* Nobody leaves unasked with work that only this browser has. What the server has does not stay here. */
 export function readyToLeave() {
-  const unsent = Object.keys(localStorage).some((key) => key.startsWith(SUBMIT) || key.startsWith(DRAFT));
-  return !unsent || confirm(text("js.leave_sure"));
+  return !names().some(isWork) || onlyHere().some(isWork) || confirm(text("js.leave_sure"));
 }
 
 if (user) {
+  window.addEventListener("beforeunload", (event) => { if (onlyHere().some(isWork)) event.preventDefault(); });
   window.addEventListener("online", sendAll);
   window.addEventListener("offline", () => show("offline"));
   setInterval(() => { if (pending().length) sendAll(); }, AGAIN_MS);

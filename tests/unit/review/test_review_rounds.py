@@ -18,6 +18,7 @@ from promedical_review.rubric_rounds.reviewing import Reviewing
 from promedical_review.rubric_rounds.rounds import Rounds
 from promedical_review.store.events import history
 from promedical_review.work.desk import Desk
+from promedical_review.work.exclusions import Exclusions
 from promedical_review.work.leases import LEASE_S
 from reviewing import round_file, rows_in, rubric, user, uuid4
 
@@ -204,7 +205,7 @@ def test_released_rubric_is_for_others_and_its_draft_waits(rounds, reviewing, ad
 def test_excluded_physician_never_gets_the_rubric(rounds, reviewing, ada, ben, clock, sqlite, tmp_path):
     opened(rounds, tmp_path, rubrics=1)
     (task,) = rows_in(sqlite, "tasks")
-    Desk(sqlite, clock).exclude(ada.id, task["subject"], "wrote the answer", actor="root")
+    Exclusions(sqlite, clock).add(ada.id, task["subject"], "wrote the answer", actor="root")
 
     assert reviewing.take(ada) is None
     assert reviewing.take(ben).task_id == task["id"]

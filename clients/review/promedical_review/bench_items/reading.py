@@ -1,6 +1,6 @@
 """Items with all that is hidden from raters, for admins, exports and errata. No rater's route calls this."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from promedical.messages import Message
 from promedical.rubric import Criterion
-from promedical_review.bench_items.items import Answer, BenchItem
+from promedical_review.bench_items.items import Answer, BenchItem, Verdict
 from promedical_review.bench_items.storing import ItemState, StoredItem, claims_in
 from promedical_review.errors import NotFoundError
 from promedical_review.store.database import Database
@@ -16,9 +16,29 @@ from promedical_review.store.tables.bench_hidden import (
     bench_answer_facts,
     bench_criterion_facts,
     bench_item_facts,
+    finals,
     gold_verdicts,
 )
 from promedical_review.store.tables.bench_shown import bench_answers, bench_criteria, bench_items
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemLine:
+    """An item in a list.
+
+    Attributes:
+        id: Opaque.
+        key: Its id in the file that it came from.
+        version: Counts up with errata.
+        state: Where it stands.
+        category: As the file has it; may be empty.
+    """
+
+    id: str
+    key: str
+    version: int
+    state: ItemState
+    category: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +71,23 @@ def items_of(database: Database, set_id: str) -> Sequence[KnownItem]:
     return database.read(look)
 
 
+def lines_of(database: Database, set_id: str, containing: str, *, begin: int, most: int) -> Sequence[ItemLine]:
+    """Some of the items of a set, by their keys, with all their versions.
+
+    Args:
+        database: Where they are.
+        set_id: The set.
+        containing: What their keys hold; empty for all.
+        begin: How many are passed over.
+        most: How many are given.
+    """
+    facts = bench_item_facts
+    columns = [facts.c.item_id.label("id"), *(facts.c[name] for name in ("key", "version", "state", "category"))]
+    wanted = (facts.c.set_id == set_id, facts.c.key.icontains(containing, autoescape=True))
+    query = select(*columns).where(*wanted).order_by(facts.c.key, facts.c.version).offset(begin).limit(most)
+    return database.read(lambda connection: [ItemLine(**row) for row in connection.execute(query).mappings()])
+
+
 def item_in(connection: Connection, item_id: str) -> KnownItem:
     """One item.
 
@@ -78,6 +115,14 @@ def item_in(connection: Connection, item_id: str) -> KnownItem:
         gold=_gold(connection, ids),
     )
     return KnownItem(ids=ids, set_id=row["set_id"], version=row["version"], state=row["state"], item=item)
+
+
+def finals_in(connection: Connection, item: KnownItem) -> Mapping[tuple[str, str], Verdict]:
+    """What holds of an item, by the keys of answers and criteria."""
+    answers = {each: key for key, each in item.ids.answers.items()}
+    criteria = {each: key for key, each in item.ids.criteria.items()}
+    rows = connection.execute(select(finals).where(finals.c.answer_id.in_(answers))).mappings()
+    return {(answers[row["answer_id"]], criteria[row["criterion_id"]]): row["verdict"] for row in rows}
 
 
 def _answers(connection: Connection, item_id: str) -> Sequence[Any]:

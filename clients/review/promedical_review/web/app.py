@@ -22,7 +22,9 @@ from promedical_review.web.accounts import AccountPages
 from promedical_review.web.adjudicating import AdjudicationPages
 from promedical_review.web.assets import ADDRESS, static_files
 from promedical_review.web.bench import BenchPages
+from promedical_review.web.exclusions import ExclusionPages
 from promedical_review.web.identities import IdentityPages
+from promedical_review.web.items import ItemPages
 from promedical_review.web.probes import Probes
 from promedical_review.web.rating import RatingPages
 from promedical_review.web.refusals import Refusals
@@ -89,4 +91,6 @@ def all_pages(database: Database, door: Door, pace: SignInPace) -> Iterator[Page
     yield WorkPages(door, desk, [rubric_batches(rounds, reviewing, desk), bench_batches(sets, rating, desk)])
     yield RoundPages(door, database, rounds)
     yield BenchPages(door, database, sets)
+    yield ItemPages(door, database)
     yield UserPages(door, users)
+    yield ExclusionPages(door, database)

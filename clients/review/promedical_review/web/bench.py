@@ -2,10 +2,12 @@
 
 import csv
 import io
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Form
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +16,11 @@ from starlette.responses import Response
 
 from promedical_data.reading import read
 from promedical_review.agreement.report import AgreementReport, AgreementRow, report_of, titles
+from promedical_review.agreement.tables import COLUMNS, rows_of
 from promedical_review.bench_items.items import BenchItem, item_of
 from promedical_review.bench_items.sets import BenchSet, BenchSets, Design
 from promedical_review.errors import InvalidError
+from promedical_review.formats.bench_export import export_bench
 from promedical_review.store.database import Database
 from promedical_review.web.languages import Texts
 from promedical_review.web.plots import Interval, Plot, interval_plot
@@ -41,6 +45,7 @@ class BenchPages:
         router.add_api_route("/bench/{set_id}", self.set, methods=["GET"])
         router.add_api_route("/bench/{set_id}/open", self.open, methods=["POST"])
         router.add_api_route("/bench/{set_id}/close", self.close, methods=["POST"])
+        router.add_api_route("/bench/{set_id}/export.zip", self.export, methods=["GET"])
         router.add_api_route("/bench/{set_id}/agreement", self.agreement, methods=["GET"])
         router.add_api_route("/bench/{set_id}/agreement.csv", self.agreement_csv, methods=["GET"])
         return router
@@ -69,19 +74,30 @@ class BenchPages:
     def close(self, request: Request, set_id: str, incomplete: Annotated[str, Form()] = "") -> Response:
         return self._change(request, set_id, partial(self._sets.close, incomplete=incomplete == "yes"))
 
+    def export(self, request: Request, set_id: str) -> Response:
+        """The benchmark that the set is, as `promedical-review export bench` writes it."""
+        self._door.user(request, "see_results")
+        name = self._sets.get(set_id).name
+        with tempfile.TemporaryDirectory() as folder:
+            export_bench(self._database, set_id, Path(folder) / "bench")
+            packed = shutil.make_archive(f"{folder}/packed", "zip", Path(folder) / "bench")
+            return download(Path(packed).read_bytes(), f"{name}.zip", "application/zip")
+
     def agreement(self, request: Request, set_id: str) -> Response:
         visit = self._door.user(request, "see_results")
         found, report = self._sets.get(set_id), report_of(self._database, set_id)
-        tables = [(name, rows) for name, rows in _tables(report) if rows]
-        plots = [plot for name, rows in tables for plot in _plots(visit.t(name), rows, visit.t)]
-        return visit.page(
-            "agreement", set=found, report=report, tables=tables, plots=plots, titles=titles(), part=_part
-        )
+        tables = [(name, rows, _measured(rows)) for name, rows in _tables(report) if rows]
+        plots = [plot for name, rows, _ in tables for plot in _plots(visit.t(name), rows, visit.t)]
+        return visit.page("agreement", set=found, report=report, tables=tables, plots=plots, part=_part)
 
     def agreement_csv(self, request: Request, set_id: str) -> Response:
         self._door.user(request, "see_results")
         found, report = self._sets.get(set_id), report_of(self._database, set_id)
-        return download(_csv(report).encode(), f"agreement-{found.name}.csv", "text/csv")
+        with io.StringIO() as stream:
+            writer = csv.DictWriter(stream, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows_of(report))
+            return download(stream.getvalue().encode(), f"agreement-{found.name}.csv", "text/csv")
 
     def _change(self, request: Request, set_id: str, change: Callable[..., BenchSet]) -> Response:
         visit = self._door.user(request, "manage")
@@ -104,6 +120,12 @@ def _tables(report: AgreementReport) -> list[tuple[str, Sequence[AgreementRow]]]
     return [("physicians", report.physicians), ("claims", report.claims), ("judges", report.judges)]
 
 
+def _measured(rows: Sequence[AgreementRow]) -> dict[str, str]:
+    """The titles of the measures that some row has a value of: only these are columns."""
+    known = {name for row in rows for name, at in row.measures.items() if at.value is not None}
+    return {name: title for name, title in titles().items() if name in known}
+
+
 def _part(row: AgreementRow, t: Texts) -> str:
     """What a row is about."""
     if row.by == "all":
@@ -120,14 +142,3 @@ def _plots(name: str, rows: Sequence[AgreementRow], t: Texts) -> Iterator[Plot]:
         ]
         if intervals:
             yield interval_plot(f"{name}: {titles()[measure]}", intervals)
-
-
-def _csv(report: AgreementReport) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(["of", "by", "part", "pairs", "items", "met", "measure", "value", "low", "high"])
-    for name, rows in _tables(report):
-        for row in rows:
-            begin: list[Any] = [name, row.by, row.part, row.pairs, row.items, row.met]
-            writer.writerows([*begin, each, at.value, at.low, at.high] for each, at in row.measures.items())
-    return stream.getvalue()

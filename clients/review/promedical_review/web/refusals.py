@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from promedical_data.errors import DataError
 from promedical_review.errors import (
     ClosedError,
     ConflictError,
@@ -46,6 +47,7 @@ class Refusals:
         """Answer all errors of an app."""
         app.add_exception_handler(NoSessionError, self._no_session)
         app.add_exception_handler(ReviewError, self._refused)
+        app.add_exception_handler(DataError, self._unusable)
         app.add_exception_handler(RequestValidationError, self._invalid)
         app.add_exception_handler(HTTPException, self._http)
         app.add_exception_handler(Exception, self._broken)
@@ -63,6 +65,10 @@ class Refusals:
         kind = f"error_{status}"
         said = _texts(request)("database_down") if isinstance(error, DatabaseError) else str(error)
         return self._answer(request, status, kind, said, extra)
+
+    def _unusable(self, request: Request, error: Exception) -> Response:
+        """A file cannot be written: there is nothing to put into it yet."""
+        return self._answer(request, 409, "error_409", str(error))
 
     def _invalid(self, request: Request, error: Exception) -> Response:
         """A body that is not of the form that our pages send. What was sent is not repeated."""

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from promedical_review.errors import ClosedError
 from promedical_review.rubric_rounds.figures import RoundFigures, figures_of
 from promedical_review.rubric_rounds.rounds import Round, Rounds
 from promedical_review.store.database import Database
@@ -63,11 +64,13 @@ class RoundPages:
     def decisions(self, request: Request, round_id: str) -> Response:
         """The file that promedical-curate imports."""
         self._door.user(request, "see_results")
-        name = self._rounds.get(round_id).name
+        found = self._rounds.get(round_id)
+        if not found.decided:
+            raise ClosedError(f"round {found.name!r}: nothing is decided yet")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "decisions.jsonl"
             self._rounds.export_decisions(round_id, path)
-            return download(path.read_bytes(), f"decisions-{name}.jsonl", "application/jsonl")
+            return download(path.read_bytes(), f"decisions-{found.name}.jsonl", "application/jsonl")
 
     def _change(self, request: Request, round_id: str, change: Callable[..., Round]) -> Response:
         visit = self._door.user(request, "manage")

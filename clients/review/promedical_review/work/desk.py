@@ -7,11 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from promedical_review.clock import Clock
-from promedical_review.errors import InvalidError
-from promedical_review.people.users import user_in
 from promedical_review.store.database import Database
-from promedical_review.store.events import append
-from promedical_review.store.tables.work import exclusions, tasks
+from promedical_review.store.tables.work import tasks
 from promedical_review.work import drafts, leases
 from promedical_review.work.drafts import Draft
 from promedical_review.work.tasks import Task, locked_task, tasks_where, unknown_task
@@ -70,22 +67,3 @@ class Desk:
             return drafts.save(connection, task_id, user_id, body, version, now=self._clock())
 
         return self._database.write(save)
-
-    def exclude(self, user_id: str, subject: str, reason: str, *, actor: str) -> None:
-        """Never give a user anything about a subject; what the user did before stays.
-
-        Raises:
-            InvalidError: There is no reason.
-            NotFoundError: There is no such user.
-        """
-        if not reason.strip():
-            raise InvalidError("is empty; say why", "reason")
-        now = self._clock()
-        row = {"user_id": user_id, "subject": subject, "reason": reason, "at": now}
-
-        def insert_one(connection: Connection) -> None:
-            user_in(connection, user_id)
-            connection.execute(self._database.insert(exclusions).values(**row).on_conflict_do_nothing())
-            append(connection, at=now, actor=actor, kind="user_excluded", subject=subject, user=user_id)
-
-        self._database.write(insert_one)

@@ -58,6 +58,11 @@ def held(
     return tasks_where(connection, *wanted, tasks.c.user_id == user_id, tasks.c.state == "leased")
 
 
+def held_about(connection: Connection, user_id: str, subject: str) -> Sequence[Task]:
+    """The tasks about a subject that a user holds."""
+    return tasks_where(connection, tasks.c.subject == subject, tasks.c.user_id == user_id, tasks.c.state == "leased")
+
+
 def lease(connection: Connection, task: Task, user_id: str, *, now: float) -> Task:
     """Give a task to a user."""
     renewed = _still_held(task, user_id)

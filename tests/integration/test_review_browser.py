@@ -2,67 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
-from promedical.messages import Message
 from promedical_data.rounds.files import read_decisions, write_round
-from promedical_data.rounds.round import Item
-from promedical_review.bench_items.items import Answer, BenchItem
-from promedical_review.bench_items.rating import Rating
-from promedical_review.bench_items.sets import BenchSets, Design
-from promedical_review.people.users import Users
+from promedical_review.bench_items.sets import BenchSets
 from promedical_review.rubric_rounds.rounds import Rounds
-from promedical_review.store.database import Database
-from review_browsers import chromium, person, pressed, ready, served, violations, wider_than_the_screen
-from reviewing import opened, rows_in, rubric, uuid4
+from review_browsers import person, pressed, ready, violations
+from review_clinic import PEOPLE, Clinic, bench_set, open_clinic
+from reviewing import rows_in, rubric
 
-PEOPLE = {"boss": "admin", "ada": "physician", "ben": "physician", "cem": "physician", "judge": "adjudicator"}
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> [x](javascript:alert(1))"
 )
 
 
-class Clinic:
-    """One app with its users, and a browser."""
-
-    def __init__(self, database: Database, address: str, browser: Browser, folder: Path) -> None:
-        self.database, self.address, self.browser, self.folder = database, address, browser, folder
-
-    def person(self, name: str, **options):
-        return person(self.browser, self.address, self.database, name, **options)
-
-    def round(self, name: str, count: int, **changes) -> str:
-        """Open a round of so many rubrics; gives its id."""
-        path = self.folder / f"{name}.jsonl"
-        write_round(path, name, [changed(rubric(f"{name}-{n}"), **changes) for n in range(count)])
-        rounds = Rounds(self.database)
-        found = rounds.import_file(path, actor="system")
-        return rounds.open(found.id, actor="system").id
-
-    def take(self, page: Page, round_id: str) -> None:
-        page.goto("/work")
-        page.click(f'form[action="/rounds/{round_id}/next"] button')
-        ready(page)
-
-
-def changed(item: Item, **changes) -> Item:
-    values = {name: getattr(item, name) for name in item.__slots__}
-    return Item(**(values | changes))
-
-
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    folder = tmp_path_factory.mktemp("clinic")
-    with ExitStack() as stack:
-        database = opened(f"sqlite:///{folder}/review.db")
-        stack.callback(database.close)
-        for name, role in PEOPLE.items():
-            Users(database).add(name, role)
-        address = stack.enter_context(served(database))
-        yield Clinic(database, address, stack.enter_context(chromium()), folder)
+    with open_clinic(tmp_path_factory.mktemp("clinic")) as found:
+        yield found
 
 
 def submissions(clinic: Clinic) -> list[dict]:
@@ -305,50 +264,6 @@ def test_script_in_a_round_never_runs(clinic):
 
 
 @pytest.mark.browsers
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_accessible_and_fits_a_narrow_screen(clinic, scheme):
-    round_id = clinic.round(f"pages-{scheme}", 1)
-    found = {}
-    with clinic.person("boss", color_scheme=scheme) as boss, clinic.person("ada", color_scheme=scheme) as ada:
-        clinic.take(ada, round_id)
-        work = ada.url.removeprefix(clinic.address)
-        set_id = bench_set(clinic, f"pages-{scheme}")
-        rate(clinic, set_id)
-        of_boss = ("/rounds", f"/rounds/{round_id}", "/bench", f"/bench/{set_id}", f"/bench/{set_id}/agreement")
-        pages = [(boss, each) for each in (*of_boss, "/users", "/nothing")]
-        for page, path in [*pages, *((ada, each) for each in ("/work", work, "/help"))]:
-            page.goto(path)
-            found[path] = violations(page)
-            page.set_viewport_size({"width": 320, "height": 640})
-            found[f"{path} at 320"] = wider_than_the_screen(page)
-            page.set_viewport_size({"width": 1280, "height": 900})
-        ada.goto(work)
-        for opener, dialog in (("x", "#reasons"), ("?", "#keys")):
-            ada.keyboard.press(opener)
-            expect(ada.locator(dialog)).to_be_visible()
-            found[dialog] = violations(ada)
-            ada.keyboard.press("Escape")
-    with person(clinic.browser, clinic.address, color_scheme=scheme) as nobody:
-        nobody.goto("/login")
-        found["/login"] = violations(nobody)
-    assert {path: each for path, each in found.items() if each} == {}
-
-
-def bench_set(clinic: Clinic, name: str, count: int = 1) -> str:
-    """Open a set of items with two answers each; gives its id."""
-    prompt = (Message(role="user", content=f"How much paracetamol may I take? ({name})"),)
-    criteria = tuple(each.criterion for each in rubric("bench").criteria)
-    answers = (
-        Answer(key="a", text="At most **1 g** every 6 hours.", model="model-a"),
-        Answer(key="b", text="As much as you like.", model="model-b"),
-    )
-    items = [BenchItem(key=f"{name}-{n}", prompt=prompt, criteria=criteria, answers=answers) for n in range(count)]
-    sets = BenchSets(clinic.database)
-    found = sets.add(name, items, Design(overlap=0, repeats=0, golds=0), actor="system")
-    return sets.open(found.id, actor="system").id
-
-
-@pytest.mark.browsers
 def test_answers_are_rated_by_keys_alone_and_conflicts_are_decided(clinic):
     set_id = bench_set(clinic, "bench")
     with ExitStack() as stack:
@@ -373,17 +288,6 @@ def test_answers_are_rated_by_keys_alone_and_conflicts_are_decided(clinic):
             row.locator("select").select_option("slip")
         judge.locator("h1").click()
         pressed(judge, "a")
-    assert BenchSets(clinic.database).get(set_id).items == {"locked": 1}
-
-
-def rate(clinic: Clinic, set_id: str) -> None:
-    """Two raters say the same of all items of a set; what is left in other sets is rated too."""
-    rating = Rating(clinic.database)
-    for name in ("ben", "cem"):
-        rater = Users(clinic.database).named(name)
-        while item := rating.take(rater):
-            said = [{"answer": a, "criterion": c, "verdict": "met"} for a, c in item.checkpoints]
-            rating.rate(rater, item.task_id, {"verdicts": said}, client_id=uuid4(), version=item.version)
     assert BenchSets(clinic.database).get(set_id).items == {"locked": 1}
 
 

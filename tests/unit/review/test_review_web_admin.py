@@ -260,7 +260,6 @@ def test_scripts_in_items_and_reasons_are_shown_as_text(study, boss):
 
 def test_measures_without_a_value_are_no_columns(study, boss):
     page = boss.get(f"/bench/{study.set_id}/agreement").text
-    print(page[2500:9000])
     assert "Raw agreement" in page
     assert "linear weights" not in page
 

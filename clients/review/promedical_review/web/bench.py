@@ -130,7 +130,7 @@ def _part(row: AgreementRow, t: Texts) -> str:
     """What a row is about."""
     if row.by == "all":
         return t("by_all")
-    return f"{t(f'by_{row.by}')}: {t(f'dimension_{row.part}') if row.by == 'dimension' else row.part}"
+    return f"{t(f'by_{row.by}')}: {t(f'dimension_{row.part}') if row.by == 'dimension' else row.part.replace(' and ', ' / ')}"
 
 
 def _plots(name: str, rows: Sequence[AgreementRow], t: Texts) -> Iterator[Plot]:

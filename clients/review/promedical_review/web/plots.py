@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_WIDTH: Final = 400
+_WIDTH: Final = 300
 _LEFT: Final = 14
-_RIGHT: Final = 386
+_RIGHT: Final = 286
 _ROW: Final = 44
 _LINE: Final = 32
 _TICKS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -181,10 +181,21 @@ export class Work {
   }
 }
 
+const SHOWN = ["text", "verdict", "reason", "rationale", "dimension", "polarity", "weight", "citation"];
+
 function readable(body) {
-  const pieces = body.criteria ?? body.verdicts ?? [];
-  const lines = pieces.map((each, at) => `${at + 1}. ` + Object.entries(each)
-    .filter(([name, value]) => value !== null && value !== "" && !["id", "checkpoint"].includes(name))
-    .map(([, value]) => value).join(" · "));
-  return lines.join("\n");
+  const lines = (body.criteria ?? body.verdicts ?? []).map((each, at) => {
+    const values = SHOWN.map((name) => each[name] ?? "").filter((value) => value !== "");
+    return `${at + 1}. ${values.map(word).join(" · ")}`;
+  });
+  return [...lines, body.note ?? ""].join("\n").trim();
+}
+
+/* A value as the page calls it. */
+function word(value) {
+  if (!/^[a-z_]+$/.test(value)) return value;
+  const option = document.querySelector(`main option[value="${value}"]`);
+  if (option) return option.textContent;
+  const label = document.querySelector(`main input[type=radio][value="${value}"]`)?.closest("label");
+  return label ? [...label.childNodes].filter((each) => each.nodeType === Node.TEXT_NODE).map((each) => each.data).join("").trim() : value;
 }

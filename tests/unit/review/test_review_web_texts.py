@@ -8,6 +8,7 @@ import pytest
 
 import promedical_review.web
 from promedical.rubric import Criterion, Dimension
+from promedical_data.measures.agreement import TITLES
 from promedical_data.rounds.round import REASONS, Proposed
 from promedical_data.rubric_lint import EXPLANATIONS
 from promedical_review.bench_items.items import REASONS as DIFFERENCES
@@ -28,6 +29,7 @@ FAMILIES = {
     "lint_": EXPLANATIONS,
     "dimension_": tuple(Dimension),
     "state_": ("drafted", "open", "closed"),
+    "measure_": TITLES,
 }
 
 

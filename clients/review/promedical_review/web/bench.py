@@ -86,7 +86,7 @@ class BenchPages:
     def agreement(self, request: Request, set_id: str) -> Response:
         visit = self._door.user(request, "see_results")
         found, report = self._sets.get(set_id), report_of(self._database, set_id)
-        tables = [(name, rows, _measured(rows)) for name, rows in _tables(report) if rows]
+        tables = [(name, rows, _measured(rows, visit.t)) for name, rows in _tables(report) if rows]
         plots = [plot for name, rows, _ in tables for plot in _plots(visit.t(name), rows, visit.t)]
         return visit.page("agreement", set=found, report=report, tables=tables, plots=plots, part=_part)
 
@@ -120,17 +120,18 @@ def _tables(report: AgreementReport) -> list[tuple[str, Sequence[AgreementRow]]]
     return [("physicians", report.physicians), ("claims", report.claims), ("judges", report.judges)]
 
 
-def _measured(rows: Sequence[AgreementRow]) -> dict[str, str]:
+def _measured(rows: Sequence[AgreementRow], t: Texts) -> dict[str, str]:
     """The titles of the measures that some row has a value of: only these are columns."""
     known = {name for row in rows for name, at in row.measures.items() if at.value is not None}
-    return {name: title for name, title in titles().items() if name in known}
+    return {name: t(f"measure_{name}") for name in titles() if name in known}
 
 
 def _part(row: AgreementRow, t: Texts) -> str:
     """What a row is about."""
     if row.by == "all":
         return t("by_all")
-    return f"{t(f'by_{row.by}')}: {t(f'dimension_{row.part}') if row.by == 'dimension' else row.part.replace(' and ', ' / ')}"
+    part = t(f"dimension_{row.part}") if row.by == "dimension" else row.part.replace(" and ", " / ")
+    return f"{t(f'by_{row.by}')}: {part}"
 
 
 def _plots(name: str, rows: Sequence[AgreementRow], t: Texts) -> Iterator[Plot]:
@@ -141,4 +142,4 @@ def _plots(name: str, rows: Sequence[AgreementRow], t: Texts) -> Iterator[Plot]:
             if (at := row.measures.get(measure)) and at.value is not None and at.low is not None and at.high is not None
         ]
         if intervals:
-            yield interval_plot(f"{name}: {titles()[measure]}", intervals)
+            yield interval_plot(f"{name}: {t(f'measure_{measure}')}", intervals)

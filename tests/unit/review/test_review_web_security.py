@@ -274,3 +274,19 @@ def test_readiness_names_no_password(tmp_path: Path):
     with_password.close()
     assert answer.status_code == 503
     assert "promedical-review db upgrade" in answer.text
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_database_that_is_down_is_said_and_the_browser_tries_again(accept):
+    """Scripts keep what they sent where the answer is 503, and send it again."""
+    down = Database("postgresql://review:hidden@127.0.0.1:1/review")
+    client = caller(down)
+    client.cookies.set("__Host-session", "x" * 43)
+    body = {"version": 0, "criteria": [], "note": "secret text"}
+    for answer in (client.get("/work", headers={"Accept": accept}), client.put("/rubrics/1/draft", json=body)):
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+    said = client.get("/work", headers={"Accept": accept}).text
+    down.close()
+    assert "Nothing was stored and nothing is lost" in said
+    assert "review:hidden" not in said

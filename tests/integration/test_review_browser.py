@@ -191,7 +191,8 @@ def test_two_tabs_on_one_item_show_both_versions_and_lose_none(clinic):
         page.locator("textarea").first.fill("States my version.")
         dialog = page.locator("#conflict")
         expect(dialog).to_be_visible()
-        expect(dialog.locator("[data-mine]")).to_contain_text("States my version.")
+        expect(dialog.locator("h2")).to_be_focused()  # so that a narrow screen shows it from the top
+        expect(dialog.locator("[data-mine]")).to_contain_text("1. States my version. · Main proficiency · speaks for")
         expect(dialog.locator("[data-theirs]")).to_contain_text("States the other version.")
         dialog.locator("[data-take]").click()
         expect(page.locator("textarea").first).to_have_value("States the other version.")

@@ -1,5 +1,6 @@
-"""The choice of prompts by source, and of criteria by id."""
+"""The choice of prompts by source, of criteria by id, and of some of them by a hash."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 
 from promedical.rubric import InvalidField, Rubric
@@ -53,6 +54,20 @@ def without_criteria(prompts: Sequence[LabelledPrompt], names: Collection[str]) 
     if not left:
         raise DataError("no prompt is left without these criteria; name fewer")
     return left
+
+
+def drawn_prompts(prompts: Sequence[LabelledPrompt], most: int | None) -> tuple[LabelledPrompt, ...]:
+    """At most so many prompts, drawn by a hash of their ids: files list kinds and sources one after the other."""
+    ranked = sorted(prompts, key=lambda each: hashlib.sha256(each.id.encode()).digest())
+    kept = {each.id for each in ranked[:most]}
+    return tuple(each for each in prompts if each.id in kept)
+
+
+def drawn_responses(prompt: LabelledPrompt, most: int | None) -> LabelledPrompt:
+    """The prompt with at most so many responses, drawn by a hash: files list models one after the other."""
+    ranked = sorted(prompt.responses, key=lambda each: hashlib.sha256(f"{prompt.id}/{each.id}".encode()).digest())
+    kept = {each.id for each in ranked[:most]}
+    return prompt.with_responses(tuple(each for each in prompt.responses if each.id in kept))
 
 
 def _names(prompt: LabelledPrompt, criterion_id: str) -> tuple[str, str]:

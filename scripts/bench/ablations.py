@@ -27,7 +27,7 @@ from promedical_model.calibration import Calibration
 from promedical_trainer.cli import UNCALIBRATED, Ablation
 from promedical_trainer.rm.calibration import predict
 from promedical_trainer.rm.recipe import load_rm_recipe
-from promedical_trainer.rm.run import Run
+from promedical_trainer.rm.run_folder import Run
 from promedical_trainer.rm.scores import BundleScorer, score
 from promedical_trainer.rm.splits import read_splits
 from promedical_trainer.rm.training import readable

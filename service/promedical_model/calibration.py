@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -19,7 +20,19 @@ LOGIT_DIGITS = 3
 CELL_NAMES: Final = frozenset(
     {"global", *Dimension, *(f"{dimension}/{polarity}" for dimension in Dimension for polarity in Polarity)}
 )
-"""The names of cells that a calibration may hold."""
+"""The names of cells for kinds of criteria."""
+
+_WORDING: Final = re.compile(r"wording/[0-9a-f]{16}")
+
+
+def wording_cell(text: str) -> str:
+    """The name of the cell for a single criterion, by its text: it is the same in every rubric."""
+    return f"wording/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def is_cell_name(name: str) -> bool:
+    """Whether a calibration may hold a cell of this name."""
+    return name in CELL_NAMES or _WORDING.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +64,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Cells by "dimension/polarity", "dimension" or "global"; the most specific one wins. Without cells, identity."""
+    """Cells by wording, "dimension/polarity", "dimension" or "global": the most specific wins; none means identity."""
 
     cells: Mapping[str, PlattCell] = field(default_factory=dict)
 
@@ -65,7 +78,8 @@ class Calibration:
         )
 
     def _cell(self, criterion: Criterion) -> PlattCell:
-        names = (f"{criterion.dimension}/{criterion.polarity}", str(criterion.dimension), "global")
+        kind = f"{criterion.dimension}/{criterion.polarity}"
+        names = (wording_cell(criterion.text), kind, str(criterion.dimension), "global")
         return next((self.cells[name] for name in names if name in self.cells), PlattCell())
 
     @property

@@ -10,6 +10,7 @@ from test_rm_run import command, write_data
 from commands import train_here
 from drill_sources import write_sources
 from promedical_model.bundle.bundle import open_bundle
+from promedical_trainer.rm.learning_curve import read_curve
 
 MIX = "data.mix={drills: {train: [drills/train.jsonl.gz], dev: [drills/dev.jsonl.gz], weight: 0.5}}"
 
@@ -39,7 +40,7 @@ def train(data: Path, output: Path, *flags: str) -> tuple[int, str]:
 
 def test_run_mixes_drills_in_resumes_and_reports_them_beside_real_pairs(data: Path, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    code, said = train(data, whole)
+    code, said = train(data, whole, "--set", "curve={every: 5, prompts: 2, responses: 3}")
     assert code == 0, said
     assert "12 steps over " in said
 
@@ -49,12 +50,20 @@ def test_run_mixes_drills_in_resumes_and_reports_them_beside_real_pairs(data: Pa
     assert "step 1:" not in said
     assert open_bundle(str(cut / "bundle")).revision == open_bundle(str(whole / "bundle")).revision
 
+    curve = read_curve(whole / "curve.jsonl")  # and measuring changed no weight
+    assert [point.step for point in curve] == [5, 10, 12]
+    assert all(0 <= point.measured[split]["overall"] <= 1 for point in curve for split in ("dev", "drills"))
+
     evaluation = json.loads((whole / "evaluation.json").read_text())
+    assert [point["step"] for point in evaluation["curve"]] == [5, 10, 12]
+    assert evaluation["vetoes"]["costs"][0]["threshold"] >= evaluation["vetoes"]["threshold"]
     measured = {each["name"]: each for each in evaluation["slices"]["dev, drills"]}
     assert {"source drills/answers/own", "dangerous-advice", "in English"} <= measured.keys()
     assert measured["source drills/answers/own"]["labels"] > 20
     assert evaluation["dev"]["counts"]["prompts"] == 30
     card = (whole / "bundle" / "README.md").read_text()
+    assert "### Learning curve" in card
+    assert "### What a threshold costs" in card
     assert 'are of the part "drills", mixed into every step with weight 0.5' in card
     assert "### By slice: dev, drills" in card
     assert (data / "drills" / "NOTE.md").read_text().rstrip() in card

@@ -18,7 +18,7 @@ from promedical_trainer.rm import Until
 
 if TYPE_CHECKING:
     from promedical_trainer.rm.recipe import RmRecipe
-    from promedical_trainer.rm.run import Run
+    from promedical_trainer.rm.run_folder import Run
     from promedical_trainer.runs.recipe_files import RecipeBook
 
 Settings = TypeVar("Settings")
@@ -88,7 +88,7 @@ def rm(
     from promedical_data.errors import DataError  # noqa: PLC0415 - what is below loads torch
     from promedical_model.bundle.manifest import BundleError  # noqa: PLC0415
     from promedical_trainer.rm.calibration import CalibrationError  # noqa: PLC0415
-    from promedical_trainer.rm.run import Run  # noqa: PLC0415
+    from promedical_trainer.rm.run_folder import Run  # noqa: PLC0415
     from promedical_trainer.runs.progress import Deadline, TimeUpError  # noqa: PLC0415
     from promedical_trainer.runs.recipe_files import RecipeError  # noqa: PLC0415
 

@@ -60,7 +60,7 @@ def report(evaluation: Evaluation) -> str:
         pairwise=_PAIRWISE,
         dimensions=DIMENSIONS,
         titles=TITLES,
-        cell=_cell,
+        cell=cell,
     )
 
 
@@ -69,7 +69,7 @@ def slice_table(found: Sequence[Slice]) -> str:
     return page("promedical_data.measures", "slices.md.j2", slices=found)
 
 
-def _cell(estimate: Estimate | None) -> str:
+def cell(estimate: Estimate | None) -> str:
     """A number with its interval; a dash where the metric is not defined."""
     if estimate is None or estimate.value is None:
         return "-"

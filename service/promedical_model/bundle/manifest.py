@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from promedical_data.files import whole_file
-from promedical_model.calibration import CELL_NAMES, NO_OTHER_FIELDS, Calibration, PlattCell
+from promedical_model.calibration import CELL_NAMES, NO_OTHER_FIELDS, Calibration, PlattCell, is_cell_name
 from promedical_model.rendering.template import Template
 
 MANIFEST_FILE: Final = "promedical.json"
@@ -98,9 +98,10 @@ class Manifest:
             raise ValueError(f"max_path_tokens is {self.max_path_tokens}: expected at least 1")
         if self.base is not None and self.base_revision is None:
             raise ValueError("base_revision is missing; an adapter is only right on the base it was trained on")
-        unknown = sorted(self.calibration.keys() - CELL_NAMES)
+        unknown = sorted(name for name in self.calibration if not is_cell_name(name))
         if unknown:
-            raise ValueError(f"calibration has a cell {unknown[0]!r}; expected any of {', '.join(sorted(CELL_NAMES))}")
+            expected = f"{', '.join(sorted(CELL_NAMES))}, or wording/ and the hash of a criterion"
+            raise ValueError(f"calibration has a cell {unknown[0]!r}; expected any of {expected}")
 
     @property
     def calibrated(self) -> Calibration:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promedical.rubric import Criterion, Dimension, Polarity
-from promedical_model.calibration import Calibration, PlattCell
+from promedical_model.calibration import Calibration, PlattCell, is_cell_name, wording_cell
 
 _FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -96,3 +96,20 @@ def test_calibration_hash_changes_with_its_parameters_and_not_with_their_order()
 
     assert Calibration(cells={"global": a, "safety": b}).sha256 == Calibration(cells={"safety": b, "global": a}).sha256
     assert len({Calibration(cells={n: c}).sha256 for n in ("global", "safety") for c in (a, b)}) == 4
+
+
+def test_verdict_takes_the_cell_of_the_wording_whatever_the_rubric_calls_it() -> None:
+    own = PlattCell(scale=2.0, threshold=0.9)
+    calibration = Calibration(cells={wording_cell("States the dose."): own, "safety/negative": PlattCell(offset=1.0)})
+    named_otherwise = Criterion(id="other", text="States the dose.", dimension=Dimension.SAFETY)
+    worded_otherwise = Criterion(id="other", text="States the dose", dimension=Dimension.SAFETY)
+
+    assert calibration.verdict(1.0, named_otherwise).threshold == 0.9
+    assert calibration.verdict(1.0, worded_otherwise).threshold == 0.5
+
+
+@pytest.mark.parametrize("name", ["wording/", "wording/xyz", "wording/0123456789abcdef0", "safety/neutral", "Wording"])
+def test_names_of_cells_are_kinds_or_hashes_of_wordings(name: str) -> None:
+    assert not is_cell_name(name)
+    assert is_cell_name(wording_cell("any text"))
+    assert is_cell_name("safety/negative")

@@ -18,11 +18,11 @@ from promedical_trainer.rm import calibration
 from promedical_trainer.rm.calibration import (
     CalibrationError,
     FittedCalibration,
-    choose_veto_threshold,
     fit_calibration,
     platt,
     predict,
 )
+from promedical_trainer.rm.veto_thresholds import choose_veto_threshold
 
 GOOD = Criterion(id="good", text="States the dose.", dimension=Dimension.PROFICIENCY)
 BAD = Criterion(id="bad", text="Neglects it.", dimension=Dimension.PROFICIENCY, polarity=Polarity.NEGATIVE)
@@ -258,3 +258,18 @@ def test_choose_veto_threshold_is_the_lowest_that_keeps_the_limit(rows: list[tup
     lower = [p for _, probabilities in rows for p in probabilities if p < found.threshold]
     if lower:
         assert (worst >= max(lower)).mean() > 0.1
+
+
+def test_choose_veto_threshold_shows_what_other_thresholds_cost() -> None:
+    safe = [(False, [0.01, p / 100]) for p in range(10, 30)]
+    found = choose_veto_threshold(safety_rows(*safe, (True, [0.275]), (True, [0.9, 0.1]), (True, [0.05])))
+    costs = found.costs
+
+    assert [each.false_veto_rate for each in costs] == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.3])
+    assert costs[2].threshold == found.threshold
+    assert costs[2].recall == found.recall
+    assert [each.threshold for each in costs] == sorted((each.threshold for each in costs), reverse=True)
+    # Two of the forty labels of safe responses are called violated, so six independent vetoes would hit 26 %.
+    assert costs[2].false_alarms == pytest.approx(0.05)
+    assert costs[2].vetoed_by(1) == pytest.approx(0.05)
+    assert costs[2].vetoed_by(6) == pytest.approx(1 - 0.95**6)

@@ -12,7 +12,8 @@ from promedical_trainer.grpo.recipe import GRPO_RECIPES
 from promedical_trainer.grpo.run import Run as PolicyRun
 from promedical_trainer.grpo.run import train_policy
 from promedical_trainer.rm.recipe import load_rm_recipe
-from promedical_trainer.rm.run import Run, train_reward_model
+from promedical_trainer.rm.run import train_reward_model
+from promedical_trainer.rm.run_folder import Run
 from promedical_trainer.runs.recipe_files import RecipeError
 
 

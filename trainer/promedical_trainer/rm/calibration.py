@@ -3,7 +3,6 @@
 Every decision here is made by the calibration that the service runs, so what is measured on dev is what is served.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -15,14 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from promedical.rubric import Criterion, Dimension
 from promedical_data.labelled import LabelledPrompt
 from promedical_data.measures.predictions import Key, Prediction
-from promedical_data.measures.tallies import Numbers
 from promedical_model.calibration import LOGIT_DIGITS, Calibration, PlattCell, Verdict
+from promedical_trainer.rm.veto_thresholds import MAX_FALSE_VETOES, VetoQuality, choose_veto_threshold
 
 MIN_LABELS: Final = 200
 """Labels that a cell needs; with fewer it uses the global parameters."""
-
-MAX_FALSE_VETOES: Final = 0.1
-"""Share of safe dev responses that any safety verdict may veto."""
 
 _DIGITS: Final = 6
 """Significant, of parameters: more differ between machines, and a bundle's revision is a hash of them."""
@@ -38,25 +34,6 @@ Parameters: TypeAlias = tuple[float, float]
 
 class CalibrationError(ValueError):
     """The logits do not tell which criteria are met, so the model cannot be calibrated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VetoQuality:
-    """What the chosen safety threshold does on dev, over responses that have a safety label.
-
-    Attributes:
-        threshold: A safety criterion counts as violated from this probability on.
-        false_veto_rate: Share of the `safe` responses that are vetoed.
-        recall: Share of the `violating` responses that are vetoed; None if there are none.
-        safe: Responses without a violation.
-        violating: Responses with one or more.
-    """
-
-    threshold: float
-    false_veto_rate: float
-    recall: float | None
-    safe: int
-    violating: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,33 +93,6 @@ def predict(
     return {key: _prediction(logit, criteria[key[0], key[2]], calibration) for key, logit in logits.items()}
 
 
-def choose_veto_threshold(probabilities: pd.DataFrame) -> VetoQuality | None:
-    """The lowest threshold that vetoes at most `MAX_FALSE_VETOES` of the safe responses.
-
-    Between two neighbouring probabilities every threshold decides alike; the middle keeps clear of both.
-
-    Args:
-        probabilities: A row per safety label: prompt, response, met, and the calibrated probability of met.
-
-    Returns:
-        None without safe responses: nothing then bounds the threshold from below.
-    """
-    by_response = probabilities.groupby(["prompt", "response"]).agg(met=("met", "any"), worst=("probability", "max"))
-    violating = by_response["met"].to_numpy(dtype=bool)
-    worst = by_response["worst"].to_numpy(dtype=float)
-    if violating.all():
-        return None
-    threshold = _lowest_threshold(worst[~violating], probabilities["probability"].to_numpy(dtype=float))
-    vetoed = worst >= threshold
-    return VetoQuality(
-        threshold=threshold,
-        false_veto_rate=float(vetoed[~violating].mean()),
-        recall=float(vetoed[violating].mean()) if violating.any() else None,
-        safe=int((~violating).sum()),
-        violating=int(violating.sum()),
-    )
-
-
 def platt(logits: Sequence[float], met: Sequence[bool]) -> Parameters:
     """Scale and offset by logistic regression on Platt's smoothed targets (Platt 1999, section 2.2).
 
@@ -166,7 +116,7 @@ def _fit_cells(frame: pd.DataFrame) -> tuple[dict[str, PlattCell], list[str]]:
     cells, notes = {_GLOBAL: _global_cell(frame)}, []
     for (dimension, polarity), labels in frame.groupby(["dimension", "polarity"]):
         name = f"{dimension}/{polarity}"
-        cell, reason = _cell(labels)
+        cell, reason = fit_cell(labels)
         if cell is None:
             notes.append(f"{name}: uses the global parameters, because {reason}")
         else:
@@ -191,8 +141,8 @@ def _rounded(scale: float, offset: float) -> PlattCell:
     return PlattCell(scale=float(f"{scale:.{_DIGITS}g}"), offset=float(f"{offset:.{_DIGITS}g}"))
 
 
-def _cell(labels: pd.DataFrame) -> tuple[PlattCell | None, str]:
-    """A cell, or why there is none."""
+def fit_cell(labels: pd.DataFrame) -> tuple[PlattCell | None, str]:
+    """A cell of Platt's parameters for these labels, or why there is none."""
     if len(labels) < MIN_LABELS:
         return None, f"it has {len(labels)} labels, fewer than {MIN_LABELS}"
     if labels["met"].nunique() < 2:  # noqa: PLR2004 - met and not met
@@ -201,17 +151,6 @@ def _cell(labels: pd.DataFrame) -> tuple[PlattCell | None, str]:
     if not scale > 0:
         return None, f"its logits do not rise with its labels (scale {scale:.3g})"
     return _rounded(scale, offset), ""
-
-
-def _lowest_threshold(safe: Numbers, all_probabilities: Numbers) -> float:
-    """Above the worst safe response that must not be vetoed, below the next probability that occurs."""
-    allowed = math.floor(MAX_FALSE_VETOES * len(safe) + 1e-9)
-    spared = float(np.sort(safe)[::-1][allowed])
-    above = all_probabilities[all_probabilities > spared]
-    following = float(above.min()) if above.size else 1.0
-    middle = (spared + following) / 2
-    # A cell refuses 1, and a middle of neighbouring floats may be the lower one.
-    return min(middle if middle > spared else following, math.nextafter(1.0, 0.0))
 
 
 def _violation_probabilities(

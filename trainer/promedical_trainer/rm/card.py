@@ -1,20 +1,23 @@
 """The model card: what the bundle is, what it was made of, what was measured, and what it is not for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from promedical_data.measures.bootstrap import Estimate
 from promedical_data.measures.evaluation import HEADLINE, Evaluation
 from promedical_data.measures.figures import accuracy_plot, reliability_plot
-from promedical_data.measures.markdown import report, slice_table
+from promedical_data.measures.markdown import cell, report, slice_table
 from promedical_data.measures.slices import Slice
 from promedical_data.pages import page
 from promedical_data.report import DataReport
 from promedical_trainer.rm.calibration import FittedCalibration
+from promedical_trainer.rm.learning_curve import CurvePoint
+from promedical_trainer.rm.named_vetoes import NamedVetoes
 from promedical_trainer.rm.recipe import RmRecipe, dump_rm_recipe
 from promedical_trainer.rm.splits import Splits
 
@@ -49,6 +52,25 @@ class Facts:
     hardware: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What was measured beside the splits.
+
+    Attributes:
+        named: The vetoes of the built-in rubric; None where no drill knows them.
+        claims: Pair accuracy where the worse response claims to meet the criterion, beside that of responses as they
+            are; empty before the test split is looked at.
+        curve: What was measured while the model learnt.
+    """
+
+    named: NamedVetoes | None = None
+    claims: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    curve: tuple[CurvePoint, ...] = ()
+
+
+NOTHING_BESIDE: Final = Beside()
+
+
 def write_card(
     folder: Path,
     recipe: RmRecipe,
@@ -58,6 +80,7 @@ def write_card(
     evaluations: Mapping[str, Evaluation],
     sliced: Mapping[str, Sequence[Slice]],
     labels: pd.DataFrame,
+    beside: Beside = NOTHING_BESIDE,
 ) -> None:
     """Write README.md and its two plots into a bundle; the plots show the test split, or dev while it is unread."""
     shown = "test" if "test" in evaluations else "dev"
@@ -75,6 +98,8 @@ def write_card(
         shown=shown,
         sliced=sliced,
         slice_table=slice_table,
+        beside=beside,
+        cell=cell,
         headline=evaluations[shown].model[HEADLINE],
         reports={title: report(evaluations[name]) for name, title in _TITLES.items() if name in evaluations},
     )

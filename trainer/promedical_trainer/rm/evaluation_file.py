@@ -13,7 +13,7 @@ from promedical_data.measures.slices import Slice
 from promedical_data.report import as_dict
 from promedical_trainer.rm import Until
 from promedical_trainer.rm.calibration import FittedCalibration
-from promedical_trainer.rm.card import Facts
+from promedical_trainer.rm.card import NOTHING_BESIDE, Beside, Facts
 from promedical_trainer.rm.splits import Splits
 
 UNTRAINED: Final = "untrained"
@@ -27,6 +27,7 @@ def write_evaluation(
     fitted: FittedCalibration,
     evaluations: Mapping[str, Evaluation],
     sliced: Mapping[str, Sequence[Slice]] = MappingProxyType({}),
+    beside: Beside = NOTHING_BESIDE,
 ) -> None:
     """Write what the run learnt from and what was measured so far."""
     document: dict[str, Any] = {
@@ -38,6 +39,9 @@ def write_evaluation(
         },
         "notes": fitted.notes,
     }
+    if fitted.vetoes is not None:
+        document["vetoes"] = asdict(fitted.vetoes)
+    document |= {name: found for name, found in asdict(beside).items() if found}
     if sliced:
         document["slices"] = {name: [asdict(each) for each in found] for name, found in sliced.items()}
     document |= {name: evaluation.as_dict() for name, evaluation in evaluations.items()}

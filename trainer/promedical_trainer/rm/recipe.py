@@ -12,6 +12,7 @@ from promedical_trainer.runs.recipe_files import Precision, RecipeBook, RecipeEr
 __all__ = [
     "RM_RECIPES",
     "Adapter",
+    "Curve",
     "DataChoice",
     "Optimisation",
     "Part",
@@ -135,6 +136,27 @@ class Optimisation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A measurement on a little of dev at fixed steps, which shows whether more steps would help.
+
+    Attributes:
+        every: Steps between two measurements; one more follows the last step.
+        prompts: The most prompts of dev, and of the dev split of each part, drawn by a hash.
+        responses: The most responses of each of them, drawn by a hash.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    every: int = 100
+    prompts: int = 24
+    responses: int = 4
+
+    def __post_init__(self) -> None:
+        check_counts(self, "every", "prompts")
+        check_counts(self, "responses", least=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RmRecipe:
     """One reward model.
 
@@ -152,6 +174,7 @@ class RmRecipe:
         expansion: How prompts become groups.
         loss: The weights of the loss.
         optimisation: The loop.
+        curve: What is measured while the model learns; None: nothing. With several processes, nothing is either.
         criteria: False is the ablation "no criteria": one scalar per response.
         safety: False is the ablation "no safety data".
         goals: Pair accuracy wanted on the test split, by dimension or "overall"; the model card says what is missing.
@@ -171,6 +194,7 @@ class RmRecipe:
     expansion: Expansion = field(default_factory=Expansion)
     loss: LossWeights = field(default_factory=LossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
+    curve: Curve | None = None
     criteria: bool = True
     safety: bool = True
     goals: dict[Goal, float] = field(default_factory=dict)

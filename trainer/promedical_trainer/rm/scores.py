@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -28,21 +28,22 @@ class TooLongError(ValueError):
     """A labelled response does not fit into the model, so every comparison would have to leave it out."""
 
 
-class BundleScorer:
-    """A loaded bundle that scores labelled prompts.
+class ModelScorer:
+    """A model in memory that scores labelled prompts.
 
     Args:
-        bundle: The bundle, which is loaded as the service loads it.
-        device: The device that computes.
+        model: The model, on its device.
+        renderer: The model's renderer.
         criteria: False gives each criterion the same scalar, with its sign: the ablation "no criteria".
         blank: Score what the bench puts in place of every response: the control "criterion only".
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device, *, criteria: bool = True, blank: bool = False) -> None:
-        self._model: TreeModel = load_tree_model(bundle, dtype=_DTYPE, device=device)
-        use_onednn(self._model.decoder)
-        self._renderer: PromptRenderer = bundle.renderer()
-        self._row_tokens = _ROW_TOKENS[device.type]
+    def __init__(
+        self, model: TreeModel, renderer: PromptRenderer, *, criteria: bool = True, blank: bool = False
+    ) -> None:
+        self._model = model
+        self._renderer = renderer
+        self._row_tokens = _ROW_TOKENS[model.device.type]
         self._criteria = criteria
         self._blank = blank
 
@@ -75,8 +76,23 @@ class BundleScorer:
         return {each.id: scalar_sign(each) * logits[0] for each in prompt.criteria}
 
 
+class BundleScorer(ModelScorer):
+    """A bundle, loaded as the service loads it.
+
+    Args:
+        bundle: The bundle.
+        device: The device that computes.
+        **changes: How what is asked is changed, as of a model in memory.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device, **changes: Any) -> None:
+        model = load_tree_model(bundle, dtype=_DTYPE, device=device)
+        use_onednn(model.decoder)
+        super().__init__(model, bundle.renderer(), **changes)
+
+
 def score(
-    scorer: Callable[[], BundleScorer], prompts: Sequence[LabelledPrompt], path: Path, advance: Callable[[int], None]
+    scorer: Callable[[], ModelScorer], prompts: Sequence[LabelledPrompt], path: Path, advance: Callable[[int], None]
 ) -> dict[Key, float]:
     """Logits of all prompts; what the file holds already is not computed again.
 
@@ -102,7 +118,7 @@ def score(
 
 
 def _score_into(
-    scorer: BundleScorer,
+    scorer: ModelScorer,
     prompts: Sequence[LabelledPrompt],
     path: Path,
     done: dict[str, dict[str, dict[str, float]]],

@@ -1,6 +1,5 @@
 """The data of one run: read, reported, and held apart. The model never learns from prompts that it is evaluated on."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from promedical_data.labelled import LabelledPrompt
 from promedical_data.overlap import overlaps
 from promedical_data.reading import read
 from promedical_data.report import DataReport
-from promedical_data.selection import without_criteria, without_sources
+from promedical_data.selection import drawn_responses, without_criteria, without_sources
 from promedical_trainer.rm.recipe import DataChoice, Part
 
 _NOTE: Final = "NOTE.md"
@@ -85,7 +84,7 @@ def read_splits(folder: Path, choice: DataChoice) -> Splits:
     """
     reports: list[DataReport] = []
     every = _read(folder, choice.train, reports)
-    dev = tuple(_drawn(each, choice.dev_responses) for each in _read(folder, choice.dev, reports))
+    dev = tuple(drawn_responses(each, choice.dev_responses) for each in _read(folder, choice.dev, reports))
     test = _read(folder, choice.test, reports)
     missing = tuple(name for name in choice.physicians if not (folder / name).is_file())
     physicians = _read(folder, [name for name in choice.physicians if name not in missing], reports)
@@ -167,13 +166,6 @@ def _check_learns(splits: Splits, trained: int) -> None:
                 f"mix.{name}: its {len(labels)} training labels are of one class or none, and it has no preferences; "
                 "nothing in it can be told apart, so give files with labels of both classes"
             )
-
-
-def _drawn(prompt: LabelledPrompt, most: int | None) -> LabelledPrompt:
-    """The prompt with at most `most` responses, drawn by a hash: files list models one after the other."""
-    ranked = sorted(prompt.responses, key=lambda each: hashlib.sha256(f"{prompt.id}/{each.id}".encode()).digest())
-    kept = {each.id for each in ranked[:most]}
-    return prompt.with_responses(tuple(each for each in prompt.responses if each.id in kept))
 
 
 def _without(prompts: Sequence[LabelledPrompt], leaks: frozenset[str]) -> tuple[LabelledPrompt, ...]:

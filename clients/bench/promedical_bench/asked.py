@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from promedical_bench.cases import Case
-from promedical_bench.scoring.record_file import VERSION, writing
+from promedical_bench.scoring.record_file import VERSION, oracle_of, writing
 from promedical_bench.scoring.records import Header, Results
 from promedical_bench.scoring.runner import Pace, Progress, ask, questions_of
 from promedical_client import AsyncClient
@@ -52,7 +52,7 @@ async def ask_oracle(inquiry: Inquiry, address: Address, path: Path, *, pace: Pa
         ResultsError: The file holds the results of something else.
     """
     async with client_of(address) as client:
-        header = await _header(inquiry, client)
+        header = await _header(inquiry, client, oracle_of(path))
         with writing(path, header) as writer, bar(f"asking {header.model.model.name}") as on_progress:
             questions = questions_of(inquiry.cases, inquiry.variants)
             await ask(client, questions, writer, pace=pace, on_progress=on_progress)
@@ -71,10 +71,10 @@ def client_of(address: Address, *, max_attempts: int = _MAX_ATTEMPTS) -> AsyncCl
         raise InputError(str(error)) from None
 
 
-async def _header(inquiry: Inquiry, client: AsyncClient) -> Header:
-    pin = None
+async def _header(inquiry: Inquiry, client: AsyncClient, oracle: str | None) -> Header:
+    model, pin = await client.model(oracle=oracle), None
     if not all(case.criteria for case in inquiry.cases):
-        pin = (await client.rubric(inquiry.rubric_id)).pin
+        pin = (await client.rubric(inquiry.rubric_id, oracle=model.model.fingerprint)).pin
     return Header(
         promedical_bench=VERSION,
         task=inquiry.task,
@@ -82,6 +82,6 @@ async def _header(inquiry: Inquiry, client: AsyncClient) -> Header:
         responses_path=str(inquiry.responses_path.resolve()) if inquiry.responses_path else None,
         data=inquiry.digest,
         rubric=pin.name if pin else None,
-        model=await client.model(),
+        model=model,
         rubric_sha256=pin.sha256 if pin else None,
     )

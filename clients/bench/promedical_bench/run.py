@@ -1,13 +1,13 @@
 """One run of `promedical-bench quality` or `compare`: it asks, measures and writes. The bench's composition root."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from promedical_bench.answers import Answers, spread
+from promedical_bench.asked import Bar, Inquiry, ask_oracle
 from promedical_bench.cases import VARIANTS
 from promedical_bench.evaluation.evaluate import compare, measure
 from promedical_bench.reports.comparison_report import comparison_content, gaps_of
@@ -15,21 +15,17 @@ from promedical_bench.reports.content import Content
 from promedical_bench.reports.quality_report import UNTRAINED, quality_content
 from promedical_bench.reports.writing import write_comparison, write_quality
 from promedical_bench.run_checks import answers_of, check_comparable, heard, task_of, within
-from promedical_bench.scoring.record_file import NAME, VERSION, oracle_of, read_results, writing
+from promedical_bench.scoring.record_file import NAME, read_results
 from promedical_bench.scoring.records import Header, Results
-from promedical_bench.scoring.runner import Pace, Progress, ask, questions_of
+from promedical_bench.scoring.runner import Pace
 from promedical_bench.silence import without_silence
+from promedical_bench.tasks.promedical import ProMedical
 from promedical_bench.tasks.task import Task, silent_in
-from promedical_client import AsyncClient
 from promedical_client.address import Address
 from promedical_client.jsonl import InputError
 from promedical_data.variants import AS_IS, CRITERION_ONLY, INJECTED, WITHOUT_CRITERIA, Variant
 
-Bar: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
-"""Shows progress under a title."""
-
 _UNTRAINED_NAME: Final = "untrained.jsonl"
-_MAX_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +77,8 @@ def run_quality(run: QualityRun, bar: Bar) -> tuple[Content, dict[str, int]]:
     with bar("measuring"):
         measured = measure(run.task, answers, asked, injected=injected, seed=run.seed)
     unscored = results.unscored(AS_IS, silent_in(run.task))
-    content = quality_content(run.task, results.header, measured, unscored)
+    parts = run.task.parts(answers) if isinstance(run.task, ProMedical) else ()
+    content = quality_content(run.task, results.header, measured, unscored, parts)
     write_quality(run.output, run.task, results.header, measured, content, unscored, answers)
     return content, unscored
 
@@ -121,18 +118,6 @@ def run_comparison(
     return content, gaps
 
 
-def client_of(address: Address, *, max_attempts: int = _MAX_ATTEMPTS) -> AsyncClient:
-    """A client for a service.
-
-    Raises:
-        InputError: A TLS file cannot be read.
-    """
-    try:
-        return AsyncClient(address, max_attempts=max_attempts)
-    except OSError as error:
-        raise InputError(str(error)) from None
-
-
 def _variants(run: QualityRun) -> tuple[Variant, ...]:
     if not run.asked_controls:
         return (AS_IS,)
@@ -141,29 +126,17 @@ def _variants(run: QualityRun) -> tuple[Variant, ...]:
 
 
 async def _asked(run: QualityRun, address: Address, path: Path, variants: Sequence[Variant], bar: Bar) -> Results:
-    async with client_of(address) as client:
-        header = await _header(run, client, oracle_of(path))
-        with writing(path, header) as writer, bar(f"asking {header.model.model.name}") as on_progress:
-            questions = questions_of(run.task.cases, variants)
-            await ask(client, questions, writer, pace=run.pace, on_progress=on_progress)
-            return writer.results
-
-
-async def _header(run: QualityRun, client: AsyncClient, oracle: str | None) -> Header:
-    facts, pin = run.task.facts, None
-    model = await client.model(oracle=oracle)
-    if not all(case.criteria for case in run.task.cases):
-        pin = (await client.rubric(run.rubric_id, oracle=model.model.fingerprint)).pin
-    return Header(
-        promedical_bench=VERSION,
+    facts = run.task.facts
+    inquiry = Inquiry(
         task=run.task.name,
-        path=str(facts.path.resolve()),
-        responses_path=str(facts.responses_path.resolve()) if facts.responses_path else None,
-        data=facts.digest,
-        rubric=pin.name if pin else None,
-        model=model,
-        rubric_sha256=pin.sha256 if pin else None,
+        cases=run.task.cases,
+        path=facts.path,
+        responses_path=facts.responses_path,
+        digest=facts.digest,
+        rubric_id=run.rubric_id,
+        variants=variants,
     )
+    return await ask_oracle(inquiry, address, path, pace=run.pace, bar=bar)
 
 
 def _untrained_source(run: QualityRun) -> Results | Address | None:

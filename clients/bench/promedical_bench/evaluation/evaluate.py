@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from promedical_bench.answers import Answers, count_scored, restricted
-from promedical_bench.evaluation.injection import shift
+from promedical_bench.evaluation.injection import overtaking, shift
 from promedical_bench.tasks.task import Task
 from promedical_data.measures import agreement
 from promedical_data.measures.bootstrap import Bootstrap
@@ -185,7 +185,8 @@ def _told(task: Task, judge: str, tallies: Tallies) -> Tallies:
 
 def _shift(task: Task, answers: Answers, injected: Answers, seed: int) -> Scores:
     clusters = {case.id: case.cluster for case in task.cases}
-    return estimates(Bootstrap(seed=seed), shift(answers, injected, clusters))
+    moved = shift(answers, injected, clusters) | overtaking(answers, injected, clusters)
+    return estimates(Bootstrap(seed=seed), moved)
 
 
 def _counts(task: Task, answers: Answers) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """What a claim in the response does to its verdicts: the injection control, as paired differences."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Final
 
 import pandas as pd
@@ -13,8 +14,10 @@ TITLES: Final = {
     "flipped_to_met": "Verdicts that turn from not met to met",
     "flipped_to_not_met": "Verdicts that turn from met to not met",
     "reward_shift": "Mean change of the reward",
+    "overtakes": "Pairs whose worse answer passes the better one by the claim",
 }
-"""Titles of measures, by their names in a report. Shares are shares of all verdicts."""
+"""Titles of measures, by their names in a report. Shares are of all verdicts; that of pairs is of those whose
+rewards differ."""
 
 _OVERALL: Final = "overall"
 
@@ -30,9 +33,14 @@ def shift(before: Answers, after: Answers, cluster: Mapping[str, str]) -> dict[s
     verdicts, rewards = _frames(before, after, cluster)
     groups = {_OVERALL: verdicts} | {str(name): part for name, part in verdicts.groupby("dimension")}
     by_group = {
-        name: {group: _mean(part, name) for group, part in groups.items()} for name in TITLES if name != "reward_shift"
+        name: {group: _mean(part, name) for group, part in groups.items()} for name in TITLES if name in verdicts
     }
     return by_group | {"reward_shift": {_OVERALL: _mean(rewards, "reward_shift")}}
+
+
+def overtaking(before: Answers, after: Answers, cluster: Mapping[str, str]) -> dict[str, dict[str, Tally]]:
+    """How often, of two responses that differ in reward, the lower one with the claim gets more than the other."""
+    return {"overtakes": {_OVERALL: _mean(_pairs(before, after, cluster), "overtakes")}}
 
 
 def _mean(frame: pd.DataFrame, column: str) -> Tally:
@@ -50,3 +58,14 @@ def _frames(before: Answers, after: Answers, cluster: Mapping[str, str]) -> tupl
             verdicts.append((cluster[case], str(said.dimension), change, *flips))
     columns = ["prompt", "dimension", "probability_shift", "flipped_to_met", "flipped_to_not_met"]
     return pd.DataFrame(verdicts, columns=columns), pd.DataFrame(rewards, columns=["prompt", "reward_shift"])
+
+
+def _pairs(before: Answers, after: Answers, cluster: Mapping[str, str]) -> pd.DataFrame:
+    rows = []
+    for case, said in before.items():
+        both = [(one, other) for one, other in zip(said, after.get(case, ()), strict=False) if one and other]
+        for (one, claiming_one), (other, claiming_other) in combinations(both, 2):
+            if one.reward != other.reward:
+                better, claiming = (one, claiming_other) if one.reward > other.reward else (other, claiming_one)
+                rows.append((cluster[case], claiming.reward > better.reward))
+    return pd.DataFrame(rows, columns=["prompt", "overtakes"])

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from promedical.messages import ModelInfo
+from promedical_bench.asked import Bar, client_of
 from promedical_bench.loadtest.driver import Driver, Plan
 from promedical_bench.loadtest.report import load_content, load_plots
 from promedical_bench.loadtest.samples import LoadSummary, Sample, summarise
 from promedical_bench.reports.content import Content
 from promedical_bench.reports.writing import claim_folder, write_report
-from promedical_bench.run import Bar, client_of
 from promedical_client import AsyncClient, DeadlineError
 from promedical_client.address import Address
 

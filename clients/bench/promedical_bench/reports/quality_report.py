@@ -1,6 +1,6 @@
 """The report of one run: the model beside its controls on one task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from promedical_bench.evaluation.evaluate import Measured
 from promedical_bench.evaluation.injection import TITLES as SHIFT_TITLES
@@ -12,6 +12,7 @@ from promedical_bench.reports.content import (
     by_judge,
     gains,
     headlines,
+    number,
     scores_table,
     size_warnings,
     skipped_notes,
@@ -21,6 +22,7 @@ from promedical_bench.tasks.task import Task
 from promedical_data.measures.bag_of_words import BAG_OF_WORDS
 from promedical_data.measures.controls import LONGER, MAJORITY
 from promedical_data.measures.evaluation import MODEL, OVERALL
+from promedical_data.measures.slices import Slice
 from promedical_data.variants import BLANK, CRITERION_ONLY, INJECTED, INJECTION, SCALAR, WITHOUT_CRITERIA
 
 UNTRAINED = "untrained"
@@ -36,7 +38,9 @@ _CONTROLS: Mapping[str, str] = {
 }
 
 
-def quality_content(task: Task, header: Header, measured: Measured, unscored: Mapping[str, int]) -> Content:
+def quality_content(
+    task: Task, header: Header, measured: Measured, unscored: Mapping[str, int], parts: Sequence[Slice] = ()
+) -> Content:
     """The content of the report, without its plots.
 
     Args:
@@ -44,6 +48,7 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
         header: The header of the results.
         measured: What was measured.
         unscored: The model's responses without scores, by error code.
+        parts: The model on parts of the data.
     """
     evaluation = measured.evaluation
     main = [by_judge(evaluation, name, task.titles[name]) for name in task.main if name in evaluation.model]
@@ -61,9 +66,27 @@ def quality_content(task: Task, header: Header, measured: Measured, unscored: Ma
         headlines=headlines(evaluation, task.headline),
         facts=_facts(task, header, measured, unscored),
         main=tuple(table for table in (main[0], gained, *main[1:], moved) if table is not None),
-        details=tuple(by_judge(evaluation, name, task.titles[name]) for name in _metrics(measured, task)),
+        details=(
+            *([_parts_table(parts)] if parts else []),
+            *(by_judge(evaluation, name, task.titles[name]) for name in _metrics(measured, task)),
+        ),
         notes=(HOW_TO_READ, *_control_notes(measured), *task.facts.notes, *skipped_notes(task.facts.skipped)),
     )
+
+
+def _parts_table(parts: Sequence[Slice]) -> Table:
+    rows = tuple(
+        (
+            each.name,
+            *("-" if value is None else number(value) for value in (each.accuracy, each.longer)),
+            f"{each.pairs:,}",
+            "-" if each.balanced_accuracy is None else number(each.balanced_accuracy),
+            f"{each.labels:,}",
+        )
+        for each in parts
+    )
+    columns = ("", "pairs right", "the longer answer", "pairs", "balanced accuracy", "labels")
+    return Table(title="By source, language, length and shared criterion", columns=columns, rows=rows)
 
 
 def _on_fewer(measured: Measured) -> str:

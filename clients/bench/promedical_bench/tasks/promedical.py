@@ -22,6 +22,7 @@ from promedical_data.measures import agreement, evaluation, markdown, metrics
 from promedical_data.measures.bag_of_words import BAG_OF_WORDS, BagOfWords
 from promedical_data.measures.evaluation import DIMENSIONS, HEADLINE, OVERALL, Tallies
 from promedical_data.measures.predictions import Key, Prediction, table
+from promedical_data.measures.slices import Slice, slices
 from promedical_data.reading import read
 from promedical_data.selection import without_criteria
 
@@ -65,9 +66,13 @@ class ProMedical:
         prompts = scored(self.prompts, answers)
         words = evaluation.view(prompts, BagOfWords().out_of_fold(prompts))
         return {
-            **evaluation.unread(self._view(answers), self.facts.pair_cap),
+            **self.unread(answers),
             BAG_OF_WORDS: evaluation.tallies_of(words, self.facts.pair_cap),
         }
+
+    def unread(self, answers: Answers) -> Mapping[str, Tallies]:
+        """The controls that read nothing."""
+        return evaluation.unread(self._view(answers), self.facts.pair_cap)
 
     def agreement(self, answers: Answers) -> Tallies:
         """The agreement of verdicts with labels."""
@@ -76,6 +81,10 @@ class ProMedical:
     def labels(self, answers: Answers) -> pd.DataFrame:
         """One row per label of a scored response."""
         return table(scored(self.prompts, answers), predictions_of(self.prompts, answers))
+
+    def parts(self, answers: Answers) -> tuple[Slice, ...]:
+        """The oracle by source, language and length, and on each criterion that several prompts share."""
+        return slices(scored(self.prompts, answers), predictions_of(self.prompts, answers))
 
     def _view(self, answers: Answers) -> evaluation.View:
         return evaluation.view(scored(self.prompts, answers), predictions_of(self.prompts, answers))

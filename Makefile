@@ -12,6 +12,8 @@ BASE ?=
 ONLY ?=
 RUN ?=
 DRILLS ?=
+DATA ?= ../shared/data
+MINUTES ?= 150
 TARGET ?=
 ACCELERATOR ?=
 TO ?=
@@ -344,6 +346,14 @@ curation-samples: install ## Write the questions that come with the package agai
 ship-model: install ## Make a finished training run the embedded default (RUN=folder)
 	$(BIN)/python -m scripts.models.ship_default_model $(RUN)
 	$(MAKE) docs
+
+.PHONY: train-default
+train-default: install ## Train the next default model, in several sessions (DATA=../shared/data RUN=folder MINUTES=150 ARGS="--keep FILE")
+	@$(BIN)/python -m scripts.models.train_default --data $(DATA) --run $(RUN) --minutes $(MINUTES) $(ARGS)
+
+.PHONY: gate
+gate: install ## Check a model line by line before it is shipped (DATA=../shared/data DRILLS=folder RUN=folder ARGS="--model BUNDLE --write")
+	@$(BIN)/python -m scripts.models.gate --data $(DATA) $(if $(DRILLS),--drills $(DRILLS)) --output $(RUN) $(ARGS)
 
 .PHONY: keep-grpo
 keep-grpo: install ## Keep a finished GRPO run's summary as the reference in docs/ (RUN=run)

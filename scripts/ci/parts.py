@@ -170,6 +170,16 @@ PARTS: Final = (
             *_TEST_SERVERS,
         ),
     ),
+    Part(
+        name="sessions",
+        covers=(
+            "scripts/models/train_default.py",
+            "trainer/promedical_trainer/rm/learning_curve.py",
+            "trainer/promedical_trainer/rm/run.py",
+            "trainer/promedical_trainer/runs/checkpoints.py",
+            "tests/integration/test_train_default.py",
+        ),
+    ),
     Part(name="second_helm", covers=("helm", "tests/helm", "scripts/ci/fetch_helm.py")),
     Part(
         name="lifecycle",

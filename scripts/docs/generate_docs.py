@@ -19,6 +19,7 @@ from promedical_service.telemetry.metrics import Metrics
 from scripts.docs.curation_tables import dedup_quality, dedup_speed, screen_table, source_table
 from scripts.docs.drill_tables import drill_tables
 from scripts.docs.first_policy_table import first_policy
+from scripts.docs.gate_table import gate_table
 from scripts.docs.grpc_reference import grpc_messages, grpc_methods
 from scripts.docs.install_tables import install_sizes, neighbours
 from scripts.docs.licence_table import licence_table
@@ -153,6 +154,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "grpo": grpo_reference,
     "first_policy": first_policy,
     "rewards": reward_table,
+    "gate": gate_table,
     "drills": drill_tables,
     "install_sizes": install_sizes,
     "neighbours": neighbours,

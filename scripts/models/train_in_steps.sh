@@ -11,11 +11,11 @@
 # the step. MINUTES is a whole number, 3 or more.
 # Exit code 0: done; 3: the same step goes on; else an error.
 #
-# The default model on a GPU, with all data, and a sweep of which dev chooses; RUN names a run of several in one archive:
-#   GPU=(--recipe rm-smollm2-135m --set adapter.layers=null --set expansion.trees_per_prompt=4 --set data.dev_responses=null
-#        --set optimisation.epochs=3 --set optimisation.max_steps=null --set optimisation.batch_pairs=32
-#        --set optimisation.max_path_tokens=4096 --set optimisation.tokens_per_pass=32768)
-# With drills: --set 'data.mix={drills: {train: [drills/train.jsonl.gz], dev: [drills/dev.jsonl.gz], weight: 0.5}}'
+# The next default model on a GPU, with all layers and more groups of each prompt, and a sweep of which dev chooses; RUN
+# names a run of several in one archive. DATA needs drills, which `make train-default` leaves in RUN/data beside criteria.
+# With the base (93 MB as a wheel) INPUTS has five parts or six: two transfers of at most 64 MiB bring them.
+#   GPU=(--recipe rm-smollm2-135m-v2 --set adapter.layers=null --set expansion.trees_per_prompt=2
+#        --set optimisation.batch_pairs=48 --set optimisation.max_path_tokens=4096 --set optimisation.tokens_per_pass=32768)
 #   step INPUTS OUT 9 rate-1e-3 --until dev "${GPU[@]}" --set optimisation.learning_rate=1e-3    until it ends with 0,
 #   keep OUT INPUTS                                              after every step; then the same for 3e-4 and for 3e-3
 # The run with the best run/RUN/evaluation.json goes on without --until; `cat OUT/run.part* | tar --extract --gzip` and

@@ -248,3 +248,21 @@ def test_bad_input_is_one_line_and_exit_code_two_and_a_service_that_is_down_thre
     assert down.returncode == 3
     assert "unavailable" in down.stderr
     assert not (output / "report.md").exists()
+
+
+def test_gate_asks_about_everything_resumes_and_fails_a_judge_that_guesses(fake_server, data, tmp_path):
+    words = ("gate", "--data", data, "--limit", 6, "--output", tmp_path / "gate", "--url", fake_server.grpc_url)
+    first = bench(*words)
+
+    assert first.returncode == 1, first.stderr
+    assert "pairs right, overall" in first.stdout
+    assert "demo (6): harmful answers vetoed" in first.stdout
+    report = json.loads((tmp_path / "gate" / "report.json").read_text())
+    assert (report["limit"], report["prompts"]) == (6, {"criteria": 6})
+    assert {line["outcome"] for line in report["lines"]} > {"miss"}
+    assert "held-out cases (4): good answers vetoed" in {line["name"] for line in report["lines"]}
+    assert "Not given, so not measured: drills, physicians." in (tmp_path / "gate" / "report.md").read_text()
+
+    answers = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "gate" / "answers").glob("*.jsonl")}
+    assert bench(*words).stdout == first.stdout
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "gate" / "answers").glob("*.jsonl")} == answers

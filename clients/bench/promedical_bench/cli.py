@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from promedical_bench.gate_command import gate
 from promedical_bench.options import (
     EXIT_CODES,
     EXPORT_CODES,
@@ -145,41 +146,7 @@ def compare_two_policies(
 
 app.command(name="compare-oracles", epilog=EXIT_CODES)(compare_two_oracles)
 app.command(name="compare-shadow", epilog=EXIT_CODES)(compare_candidate)
-
-
-@app.command(epilog=EXIT_CODES)
-@expected_errors()
-@takes_address()
-def gate(
-    *,
-    data: Annotated[Path, typer.Option(help="Labelled answers to report on, such as the test split.")],
-    output: Annotated[Path, typer.Option(help="Folder for answers and report; an interrupted run resumes.")],
-    address: Address,
-    drills: Annotated[Path | None, typer.Option(help="The test split of `promedical-train drills`.")] = None,
-    physicians: Annotated[Path | None, typer.Option(help="Physicians' labels, which are reported.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask about LIMIT prompts of each file only.")] = None,
-    in_flight: Annotated[int, typer.Option(min=1, help="Most calls in flight at the same time.")] = 8,
-    timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, including retries.")] = 600.0,
-) -> None:
-    """Check line by line whether an oracle holds what a default model must hold; exit code 1 if it does not."""
-    from promedical_bench.gate.run import GateRun, run_gate  # noqa: PLC0415
-    from promedical_bench.scoring.runner import Pace  # noqa: PLC0415
-
-    run = GateRun(
-        address=address,
-        output=output,
-        criteria=data,
-        drills=drills,
-        physicians=physicians,
-        limit=limit,
-        pace=Pace(in_flight=in_flight, timeout_s=timeout_s),
-    )
-    content, lines = run_gate(run, progress)
-    for row in content.main[0].rows:
-        typer.echo("  ".join(part for part in row if part))
-    announce(content, output)
-    if not all(line.holds for line in lines):
-        raise typer.Exit(SOME_FAILED)
+app.command(epilog=EXIT_CODES)(gate)
 
 
 @app.command(name="load", epilog=LOAD_CODES)

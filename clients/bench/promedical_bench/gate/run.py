@@ -73,7 +73,8 @@ def run_gate(run: GateRun, bar: Bar) -> tuple[Content, tuple[Line, ...]]:
         lines += _of_cases(name, found, _ask(run, name, found, _digest(found), bar).answers(AS_IS))
     header = results["criteria"].header
     content = gate_content(header, lines, tasks)
-    plain = {"header": header, "limit": run.limit, "lines": [_plain(line) for line in lines]}
+    prompts = {name: len(task.prompts) for name, task in tasks.items()}
+    plain = {"header": header, "limit": run.limit, "prompts": prompts, "lines": [_plain(line) for line in lines]}
     write_report(run.output, content, (), plain)
     return content, tuple(lines)
 

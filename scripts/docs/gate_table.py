@@ -23,11 +23,11 @@ def gate_lines(measured: Mapping[str, Any]) -> str:
     model, lines = measured["model"], measured["lines"]
     counted = Counter(line["outcome"] for line in lines)
     goals = sum(line["rule"] is not None for line in lines)
-    asked = ", ".join(f"{count:,} of {name}" for name, count in measured["prompts"].items())
-    limited = "" if measured["limit"] is None else ", a part of the test data, so intervals are wide"
+    asked = ", ".join(f"{name} {count:,}" for name, count in measured["prompts"].items())
+    limited = "".join(f" Of {name}, only a part was asked." for name in measured["limited"])
     said = (
         f"{counted['pass']} of {goals} lines hold for {model['name']}, revision {model['revision'][:12]}. "
-        f"Prompts asked: {asked}{limited}.\n\n"
+        f"Prompts: {asked}.{limited}\n\n"
     )
     rows = [
         f"| {line['name']} | {_found(line['found'])} | {line['found']['n']:,} | {_wanted(line)} | {line['outcome']} |"

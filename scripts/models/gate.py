@@ -37,8 +37,8 @@ def kept(report: Path) -> dict[str, Any]:
     model = whole["header"]["model"]["model"]
     return {
         "model": {name: model[name] for name in ("name", "revision", "engine", "dtype")},
-        "limit": whole["limit"],
         "prompts": whole["prompts"],
+        "limited": whole["limited"],
         "lines": whole["lines"],
     }
 
@@ -49,6 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--drills", type=Path, help="folder of promedical-train drills")
     parser.add_argument("--model", default="default", help="bundle to serve (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, help="folder for answers and report; the gate resumes")
+    parser.add_argument("--evaluation", type=Path, help="evaluation.json of its training, instead of asking about test")
     parser.add_argument("--limit", type=int, help="ask about so many prompts of each file only")
     parser.add_argument("--write", action="store_true", help="keep the lines in docs/results/gate.json")
     return parser.parse_args()
@@ -58,7 +59,9 @@ def _gate(options: argparse.Namespace, url: str) -> int:
     words = ["gate", "--data", str(options.data / TEST), "--output", str(options.output), "--url", url]
     if options.drills is not None:
         words += ["--drills", str(options.drills / "test.jsonl.gz")]
-    if (options.data / PHYSICIANS).is_file():
+    if options.evaluation is not None:
+        words += ["--evaluation", str(options.evaluation)]
+    elif (options.data / PHYSICIANS).is_file():
         words += ["--physicians", str(options.data / PHYSICIANS)]
     words += [] if options.limit is None else ["--limit", str(options.limit)]
     try:

@@ -258,7 +258,7 @@ def test_gate_asks_about_everything_resumes_and_fails_a_judge_that_guesses(fake_
     assert "pairs right, overall" in first.stdout
     assert "demo (6): harmful answers vetoed" in first.stdout
     report = json.loads((tmp_path / "gate" / "report.json").read_text())
-    assert (report["limit"], report["prompts"]) == (6, {"criteria": 6})
+    assert (report["limited"], report["prompts"]) == (["criteria"], {"criteria": 6})
     assert {line["outcome"] for line in report["lines"]} > {"miss"}
     assert "held-out cases (4): good answers vetoed" in {line["name"] for line in report["lines"]}
     assert "Not given, so not measured: drills, physicians." in (tmp_path / "gate" / "report.md").read_text()

@@ -20,6 +20,10 @@ def gate(
     address: Address,
     drills: Annotated[Path | None, typer.Option(help="The test split of `promedical-train drills`.")] = None,
     physicians: Annotated[Path | None, typer.Option(help="Physicians' labels, which are reported.")] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(help="What a training run measured (evaluation.json), instead of asking about the data again."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask about LIMIT prompts of each file only.")] = None,
     in_flight: Annotated[int, typer.Option(min=1, help="Most calls in flight at the same time.")] = 8,
     timeout_s: Annotated[float, typer.Option(min=0.001, help="Seconds for one call, including retries.")] = 600.0,
@@ -34,6 +38,7 @@ def gate(
         criteria=data,
         drills=drills,
         physicians=physicians,
+        evaluation=evaluation,
         limit=limit,
         pace=Pace(in_flight=in_flight, timeout_s=timeout_s),
     )

@@ -1,5 +1,6 @@
 """The gate: what a line comes to, which cases are held out, and what right and wrong judges get."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -15,10 +16,14 @@ from promedical_bench.gate.figures import (
     lines_of_demo,
     lines_of_drills,
     lines_of_physicians,
+    lines_of_scores,
 )
 from promedical_bench.gate.lines import Line, Outcome
-from promedical_bench.tasks.promedical import load
-from promedical_data.measures.bootstrap import Estimate
+from promedical_bench.gate.measured import measured_by_physicians, measured_on_test
+from promedical_bench.tasks.promedical import load, predictions_of
+from promedical_data.errors import DataError
+from promedical_data.measures.bootstrap import Bootstrap, Estimate
+from promedical_data.measures.evaluation import estimates, evaluate
 
 VETOES = {each.id: each.text for each in load_catalog().find(RUBRIC).rubric.criteria if each.dimension == "safety"}
 
@@ -118,7 +123,7 @@ def test_drills_count_in_the_words_of_the_rubric_only(tmp_path):
 
 
 def test_physicians_are_reported_without_a_goal(task):
-    lines = lines_of_physicians(task, right(task))
+    lines = lines_of_physicians(estimates(Bootstrap(), task.tallies(right(task))))
     assert {line.outcome for line in lines if "excellence" not in line.name} == {Outcome.REPORTED}
     assert all(line.holds for line in lines)
 
@@ -178,3 +183,40 @@ def test_demo_must_be_right_everywhere():
     good, harmful = answers[cases[0].id]
     answers[cases[0].id] = (replace(good, vetoed=True), replace(harmful, vetoed=False))
     assert [line.outcome for line in lines_of_demo(cases, answers)] == [Outcome.MISSED] * 2
+
+
+def test_lines_of_a_training_runs_evaluation_are_those_of_its_answers(task, tmp_path):
+    answers = right(task)
+    evaluation = evaluate(task.prompts, predictions_of(task.prompts, answers))
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"test": evaluation.as_dict()}))
+    scores, gains, prompts = measured_on_test(path)
+
+    assert lines_of_scores(scores, gains) == lines_of_criteria(task, answers)
+    assert prompts == 20
+    assert measured_by_physicians(path) is None
+
+
+def test_lines_that_an_older_evaluation_lacks_are_not_measured(task):
+    scores = estimates(Bootstrap(), task.tallies(right(task)))
+    older = by_name(lines_of_scores({name: each for name, each in scores.items() if "matched" not in name}, {}))
+
+    assert older["pairs of equal length right"].outcome is Outcome.UNMEASURED
+    assert older["pairs right over the longer answer, overall"].outcome is Outcome.UNMEASURED
+    assert older["pairs right, overall"].outcome is Outcome.HELD
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("nothing", "cannot be read as JSON"), ("[]", "holds no evaluation"), ("{}", "has no evaluation of test"),
+        ('{"test": {"scores": 1, "differences": 2}}', "has no evaluation of test"),
+        ('{"test": {"scores": {"model": {"ece": {"overall": 3}}}, "differences": {}, "counts": {}}}', "the numbers of"),
+    ],
+    ids=["text", "list", "empty", "half", "wrong"],
+)  # fmt: skip
+def test_file_that_is_no_evaluation_is_refused(tmp_path, text, reason):
+    path = tmp_path / "evaluation.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=reason):
+        measured_on_test(path)

@@ -17,27 +17,28 @@ MODEL = {"name": "ours", "revision": "0123456789abcdef", "engine": "torch", "dty
 
 
 def test_table_has_a_row_for_each_line_and_counts_those_with_a_goal():
-    text = gate_lines({"model": MODEL, "limit": 4, "prompts": {"criteria": 4, "drills": 1500}, "lines": LINES})
-
-    assert text.startswith(
-        "1 of 2 lines hold for ours, revision 0123456789ab. Prompts asked: 4 of criteria, 1,500 of drills, a part"
+    text = gate_lines(
+        {"model": MODEL, "limited": ["criteria"], "prompts": {"criteria": 4, "drills": 1500}, "lines": LINES}
     )
+
+    assert text.startswith("1 of 2 lines hold for ours, revision 0123456789ab. Prompts: criteria 4, drills 1,500.")
+    assert "Of criteria, only a part was asked.\n" in text
     assert "| pairs right | 0.700 [0.600, 0.800] | 1,200 | at least 0.76 | miss |" in text
     assert "| over longer | 0.100 | 9 | above 0 | pass |" in text
     assert "| physicians | - | 0 |  | not measured |" in text
 
 
 def test_whole_gate_says_nothing_of_a_part():
-    assert "a part of" not in gate_lines({"model": MODEL, "limit": None, "prompts": {"criteria": 4}, "lines": LINES})
+    assert "a part" not in gate_lines({"model": MODEL, "limited": [], "prompts": {"criteria": 4}, "lines": LINES})
 
 
 def test_kept_are_the_oracle_and_the_lines_and_no_paths(tmp_path):
     report = {
         "header": {"path": "/somewhere", "model": {"model": MODEL | {"fingerprint": "f"}, "limits": {}}},
-        "limit": None, "prompts": {"criteria": 4}, "lines": LINES,
+        "limited": [], "prompts": {"criteria": 4}, "lines": LINES,
     }  # fmt: skip
     (tmp_path / "report.json").write_text(json.dumps(report))
 
     assert kept(tmp_path / "report.json") == {
-        "model": MODEL, "limit": None, "prompts": {"criteria": 4}, "lines": LINES,
+        "model": MODEL, "limited": [], "prompts": {"criteria": 4}, "lines": LINES,
     }  # fmt: skip

@@ -21,9 +21,9 @@ from promedical_data.measures.predictions import Key, Predictions, table
 from promedical_data.measures.slices import Slice, slices
 from promedical_data.selection import drawn_prompts
 from promedical_data.variants import CRITERION_ONLY, INJECTION
-from promedical_model.bundle.bundle import open_bundle
+from promedical_model.bundle.bundle import Bundle, open_bundle
 from promedical_model.calibration import Calibration
-from promedical_trainer.rm.bundles import calibrate_bundle
+from promedical_trainer.rm.bundles import calibrate_bundle, open_base
 from promedical_trainer.rm.calibration import FittedCalibration, fit_calibration, predict
 from promedical_trainer.rm.card import Beside, Facts, write_card
 from promedical_trainer.rm.encoding import encode
@@ -50,7 +50,7 @@ class _Stage:
 
     def predictions(self, name: str, prompts: Sequence[LabelledPrompt], **changes: Any) -> Predictions:
         """What the bundle says, calibrated."""
-        logits = logits_of(self.run, str(self.run.bundle), name, prompts, **changes)
+        logits = logits_of(self.run, open_bundle(str(self.run.bundle)), name, prompts, **changes)
         return predict(logits, prompts, self.fitted.calibration)
 
     def slice_parts(self, split: str, prompts: Mapping[str, Sequence[LabelledPrompt]]) -> None:
@@ -91,7 +91,7 @@ def evaluate_run(run: Run, splits: Splits, facts: Facts) -> None:
 
 def _calibrated(run: Run, splits: Splits) -> tuple[FittedCalibration, NamedVetoes | None]:
     """By the labels of dev; then the vetoes of the built-in rubric, where drills know them."""
-    score_dev = partial(logits_of, run, str(run.bundle))
+    score_dev = partial(logits_of, run, open_bundle(str(run.bundle)))
     raw = predict(score_dev("dev", splits.dev), splits.dev, Calibration())
     fitted = fit_calibration(table(splits.calibrating, raw), splits.calibrating)
     made = [prompt for part in splits.parts.values() for prompt in part.dev]
@@ -117,7 +117,7 @@ def _measure_test(stage: _Stage, predictions: Predictions) -> None:
     run, splits = stage.run, stage.splits
     controls = {BAG_OF_WORDS: BagOfWords().predictions(splits.train, splits.test)}
     if run.until == "controls":
-        untrained = logits_of(run, run.base, "test-untrained", splits.test)
+        untrained = logits_of(run, open_base(run.trained), "test-untrained", splits.test)  # asked as the trained one is
         controls[UNTRAINED] = predict(untrained, splits.test, Calibration())
     blank = stage.predictions("test-criterion-only", splits.test, blank=True)
     stage.evaluations["test"] = evaluate(splits.test, predictions, controls=controls, blind={CRITERION_ONLY: blank})
@@ -148,12 +148,12 @@ def _readable(run: Run, prompts: Sequence[LabelledPrompt]) -> tuple[LabelledProm
     return encode(prompts, open_bundle(str(run.bundle)).renderer()).prompts
 
 
-def logits_of(run: Run, model: str, name: str, prompts: Sequence[LabelledPrompt], **changes: Any) -> dict[Key, float]:
-    """The logits of a model for prompts, kept under a name; `changes` are those of `scores.ModelScorer`."""
+def logits_of(
+    run: Run, bundle: Bundle, name: str, prompts: Sequence[LabelledPrompt], **changes: Any
+) -> dict[Key, float]:
+    """The logits of a bundle for prompts, kept under a name; `changes` are those of `scores.ModelScorer`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    scorer: Callable[[], BundleScorer] = partial(
-        BundleScorer, open_bundle(model), device, criteria=run.recipe.criteria, **changes
-    )
+    scorer: Callable[[], BundleScorer] = partial(BundleScorer, bundle, device, criteria=run.recipe.criteria, **changes)
     with progress_bar(run.console, f"scoring {name}", len(prompts), lines=True) as advance:
 
         def scored(done: int) -> None:

@@ -62,3 +62,18 @@ class Line:
     def wanted(self) -> str:
         """The rule in words."""
         return "" if self.rule is None else f"{self.rule} {self.target:.3g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """The lines of one kind of data.
+
+    Attributes:
+        lines: Its lines.
+        prompts: How many prompts they rest on.
+        limited: Whether these are a part of the data only.
+    """
+
+    lines: tuple[Line, ...]
+    prompts: int
+    limited: bool = False

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from promedical_bench.gate.lines import Line, Outcome
+from promedical_bench.gate.lines import Line, Outcome, Section
 from promedical_bench.reports.content import HOW_TO_READ, Content, Headline, Table, cell
 from promedical_bench.scoring.records import Header
-from promedical_bench.tasks.promedical import ProMedical
 
 _NOTES = (
     HOW_TO_READ,
@@ -18,7 +17,7 @@ _NOTES = (
 )
 
 
-def gate_content(header: Header, lines: Sequence[Line], tasks: Mapping[str, ProMedical]) -> Content:
+def gate_content(header: Header, lines: Sequence[Line], sections: Mapping[str, Section]) -> Content:
     """The content of the report, without plots."""
     counted = Counter(line.outcome for line in lines)
     goals = sum(line.rule is not None for line in lines)
@@ -27,12 +26,12 @@ def gate_content(header: Header, lines: Sequence[Line], tasks: Mapping[str, ProM
     return Content(
         title="Does the oracle hold what it must?",
         subtitle=f"oracle {ref.name} ({header.model.status}), revision {ref.revision[:12]}",
-        warnings=_warnings(counted, tasks),
+        warnings=_warnings(counted, sections),
         headlines=(Headline(label="lines that hold", value=f"{held} of {goals}", interval=""),),
         facts=(
             ("fingerprint", ref.fingerprint),
             ("engine", f"{ref.engine}, {ref.dtype}"),
-            *((f"prompts, {name}", f"{len(task.prompts):,}") for name, task in tasks.items()),
+            *((f"prompts, {name}", f"{section.prompts:,}") for name, section in sections.items()),
         ),
         main=(lines_table(lines),),
         details=(),
@@ -46,9 +45,9 @@ def lines_table(lines: Sequence[Line]) -> Table:
     return Table(title="Lines", columns=("", "found", "n", "wanted", ""), rows=rows)
 
 
-def _warnings(counted: Mapping[Outcome, int], tasks: Mapping[str, ProMedical]) -> tuple[str, ...]:
-    short = [name for name, task in tasks.items() if task.facts.of_cases]
-    absent = [name for name in ("drills", "physicians") if name not in tasks]
+def _warnings(counted: Mapping[Outcome, int], sections: Mapping[str, Section]) -> tuple[str, ...]:
+    short = [name for name, section in sections.items() if section.limited]
+    absent = [name for name in ("drills", "physicians") if name not in sections]
     return (
         *([f"Only some prompts were asked (--limit): {', '.join(short)}."] if short else []),
         *([f"Not given, so not measured: {', '.join(absent)}."] if absent else []),

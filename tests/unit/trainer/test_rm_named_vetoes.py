@@ -121,6 +121,15 @@ def test_a_model_that_separates_gets_thresholds_between_both(frame):
     assert {each.recall for each in found.vetoes} == {1.0}
 
 
+def test_without_a_safe_response_each_veto_keeps_its_best_threshold():
+    violating = [drill(n, NAMES[n % len(NAMES)]) for n in range(600)]
+    fitted, found = with_named_vetoes(BEFORE, frame_of(asked_about_vetoes([], violating), 3.0))
+
+    assert found.false_vetoes == {}
+    assert all(0.6 < each.recall <= 1 for each in found.vetoes)
+    assert len(fitted.cells) == 1 + len(VETOES)
+
+
 @pytest.mark.parametrize(
     ("count", "strength", "reason"),
     [(24, 3.0, "fewer than 200"), (600, -3.0, "do not rise with its labels")],

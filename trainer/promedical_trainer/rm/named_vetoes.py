@@ -150,7 +150,7 @@ def _together(rows: pd.DataFrame) -> dict[str, float]:
     for spared in range(len(safe), -1, -1):
         values = {name: safe[name].to_numpy(dtype=float) for name in best}
         raised = {name: max(best[name], lowest_threshold(each, each, spared)) for name, each in values.items()}
-        if max(_false_vetoes(safe, raised).values()) <= MAX_FALSE_VETOES:
+        if max(_false_vetoes(safe, raised).values(), default=0.0) <= MAX_FALSE_VETOES:
             break
     return raised
 

@@ -349,11 +349,11 @@ ship-model: install ## Make a finished training run the embedded default (RUN=fo
 
 .PHONY: train-default
 train-default: install ## Train the next default model, in several sessions (DATA=../shared/data RUN=folder MINUTES=150 ARGS="--keep FILE")
-	@$(BIN)/python -m scripts.models.train_default --data $(DATA) --run $(RUN) --minutes $(MINUTES) $(ARGS)
+	@$(BIN)/python -m scripts.models.train_default --data $(DATA) --run $(or $(RUN),$(error RUN is missing: name a folder that survives sessions)) --minutes $(MINUTES) $(ARGS)
 
 .PHONY: gate
 gate: install ## Check a model line by line before it is shipped (DATA=../shared/data DRILLS=folder RUN=folder ARGS="--model BUNDLE --write")
-	@$(BIN)/python -m scripts.models.gate --data $(DATA) $(if $(DRILLS),--drills $(DRILLS)) --output $(RUN) $(ARGS)
+	@$(BIN)/python -m scripts.models.gate --data $(DATA) $(if $(DRILLS),--drills $(DRILLS)) --output $(or $(RUN),$(error RUN is missing: name a folder for the answers and the report)) $(ARGS)
 
 .PHONY: keep-grpo
 keep-grpo: install ## Keep a finished GRPO run's summary as the reference in docs/ (RUN=run)

@@ -1,6 +1,7 @@
 """`make train-default` as it is used: sessions that end in time, are kept in a file, and go on from it elsewhere."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ MIX = "data.mix={drills: {train: [drills/train.jsonl.gz], dev: [drills/dev.jsonl
 CURVE = "curve={every: 5, prompts: 2}"
 FLAGS = [flag for each in (*SETTINGS, MIX, CURVE) for flag in ("--set", each)]
 
-pytestmark = pytest.mark.sessions
+pytestmark = [pytest.mark.sessions, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def session(data: Path, run: Path, *more: object) -> "subprocess.CompletedProcess[str]":
     words = ["--data", data, "--run", run, "--recipe", "rm-tiny", "--until", "dev", *FLAGS, *more]
     command = [sys.executable, "-m", "scripts.models.train_default", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1500)
+    environ = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1500, env=environ)
 
 
 def test_sessions_make_drills_end_in_time_and_go_on_from_a_kept_file(data: Path, tmp_path: Path) -> None:

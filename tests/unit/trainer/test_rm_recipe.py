@@ -13,7 +13,7 @@ LAUNCH = Path(promedical_trainer.__file__).parent / "launch"
 
 
 def test_built_in_recipes_are_those_of_the_documentation():
-    assert built_in_recipes() == ["rm-llama3-8b", "rm-qwen3-8b", "rm-smollm2-135m", "rm-tiny"]
+    assert built_in_recipes() == ["rm-llama3-8b", "rm-qwen3-8b", "rm-smollm2-135m", "rm-smollm2-135m-v2", "rm-tiny"]
 
 
 @pytest.mark.parametrize("name", built_in_recipes())
@@ -34,8 +34,23 @@ def test_recipe_of_an_8b_model_has_the_settings_of_the_paper(name):
     assert recipe.loss.pairwise == 1.0
 
 
-def test_recipe_of_the_default_leaves_out_the_source_without_a_licence():
-    assert load_rm_recipe("rm-smollm2-135m").data.exclude_sources == ("healthbench_srh",)
+@pytest.mark.parametrize("name", ["rm-smollm2-135m", "rm-smollm2-135m-v2"])
+def test_recipe_of_the_default_leaves_out_the_source_without_a_licence(name):
+    assert load_rm_recipe(name).data.exclude_sources == ("healthbench_srh",)
+
+
+def test_recipe_of_the_next_default_mixes_drills_in_and_is_watched():
+    recipe = load_rm_recipe("rm-smollm2-135m-v2")
+    assert recipe.template == "chatml-criterion@2"
+    assert recipe.data.mix["drills"].test == ("drills/test.jsonl.gz",)
+    assert "safety" not in recipe.loss.dimensions
+    assert recipe.curve is not None
+
+
+@pytest.mark.parametrize("setting", ["curve={every: 0}", "curve={prompts: 0}", "curve={responses: 1}"])
+def test_curve_that_measures_nothing_is_refused(setting):
+    with pytest.raises(RecipeError, match="expected at least"):
+        load_rm_recipe("rm-tiny", [setting])
 
 
 def test_overrides_reach_nested_settings_with_their_types():
@@ -48,7 +63,7 @@ def test_overrides_reach_nested_settings_with_their_types():
 @pytest.mark.parametrize(
     ("name", "overrides", "said"),
     [
-        ("rm-nowhere", [], "one of rm-llama3-8b, rm-qwen3-8b, rm-smollm2-135m, rm-tiny"),
+        ("rm-nowhere", [], "one of rm-llama3-8b, rm-qwen3-8b, rm-smollm2-135m, rm-smollm2-135m-v2, rm-tiny"),
         ("rm-tiny", ["optimisation.speed=1"], "optimisation.speed"),
         ("rm-tiny", ["optimisation.epochs=many"], "optimisation.epochs"),
         ("rm-tiny", ["epochs"], "expected name=value"),

@@ -10,10 +10,11 @@ from chart import REPOSITORY, named, settings_of
 from ray.scripts.scripts import start
 from schemas import faults
 
+from promedical_service.command_line import load_settings
 from promedical_service.edges.grpc.health import NAMES
 from promedical_service.engines.vllm.core import CoreOptions, core_arguments
 from promedical_service.server import CLOSING_S
-from promedical_service.settings import ConfigurationError, load_settings
+from promedical_service.settings import ConfigurationError
 
 FILE = REPOSITORY / "docs" / "leaderworkerset" / "oracle.yaml"
 MANIFESTS = list(yaml.safe_load_all(FILE.read_text(encoding="utf-8")))

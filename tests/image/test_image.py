@@ -21,6 +21,7 @@ from scripts.images.attest import LOCKS, folder_of
 
 TORCH, VLLM, REVIEW = (f"localhost/promedical:{tag}" for tag in ("torch", "vllm", "review"))
 RESULT = Path(__file__).resolve().parents[2] / "dist" / "test-image.json"
+LOCK = {TORCH: "torch-cpu", VLLM: "vllm-cpu", REVIEW: "review"}
 MOST_MB = {TORCH: 2200, VLLM: 4500, REVIEW: 800}
 SERVICE = ("promedical", {"8080/tcp", "50051/tcp"})
 SAID = {TORCH: SERVICE, VLLM: SERVICE, REVIEW: ("promedical-review", {"8090/tcp"})}
@@ -115,9 +116,9 @@ def test_image_says_what_it_is(image: str) -> None:
     assert not [line for line in config["Env"] if "PIP" in line or "KEY" in line]
 
 
-@both
+@each
 def test_image_comes_with_a_list_of_all_its_packages(image: str) -> None:
-    lock = LOCKS / f"{image.rpartition(':')[2]}-cpu.txt"
+    lock = LOCKS / f"{LOCK[image]}.txt"
     folder = folder_of(image)
     listed = json.loads((folder / "sbom.json").read_text())
     versions = {canonicalize_name(each["name"]): each["version"] for each in listed["components"]}

@@ -1,9 +1,9 @@
 """gRPC ignores an option that it does not know, so a misspelt one is found by looking into the library."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # compiled, without stubs
 
 from promedical_client.transports.grpc import CHANNEL_OPTIONS
 from promedical_service.edges.grpc.server import server_options
@@ -13,7 +13,7 @@ SERVER_OPTIONS = server_options(max_request_bytes=1, max_at_once=1, connection_m
 
 @pytest.fixture(scope="module")
 def library() -> bytes:
-    return Path(cygrpc.__file__).read_bytes()
+    return Path(str(import_module("grpc._cython.cygrpc").__file__)).read_bytes()
 
 
 def known(option: str, library: bytes) -> bool:

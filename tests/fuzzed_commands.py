@@ -26,6 +26,8 @@ Value = Callable[[Random], str | Given]
 """Draws a value."""
 MOSTLY: Final = 0.97
 SOMETIMES: Final = 0.12
+ALWAYS: Final = ("url", "seconds", "warm_up", "database")
+"""Options without which a command waits for a server, measures for a minute, or serves until it is told to end."""
 
 WORDS: Final = (
     "", " ", "-", "--", "a", "-1", "0", "1", "1.5", "nan", "inf", "1e999", "9" * 400, "x" * 2000, "none", "null",
@@ -69,13 +71,11 @@ def documented_codes(command: Any) -> set[int]:
     return {0, 2} | {int(code) for code in CODE.findall(said)}
 
 
-def command_line(
-    rng: Random, command: Any, fitting: Mapping[str, Value], always: Sequence[str] = ("url", "seconds", "warm_up")
-) -> list[str | Given]:
+def command_line(rng: Random, command: Any, fitting: Mapping[str, Value]) -> list[str | Given]:
     """Arguments for one command: what it needs, most of the time, and some of what it takes."""
     words: list[str | Given] = []
     for each in command.params:
-        must = (each.required or each.name in always) and rng.random() < MOSTLY
+        must = each.name in ALWAYS or (each.required and rng.random() < MOSTLY)
         if each.name in ("help", "version") or not (must or rng.random() < SOMETIMES):
             continue
         for _ in range(rng.randint(1, 2) if each.multiple or each.nargs == -1 else 1):

@@ -3,6 +3,7 @@
 Errors never quote text.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -55,7 +56,7 @@ def read_items(file: str, *, limit: int | None = None, columns: Sequence[str] = 
     _check_no_options(file, container_of(content) or {})
     place_of: dict[str, str] = {}
     items = []
-    for place, row in islice(rows_of(content), limit):
+    for place, row in islice(rows_of(content), limit and min(limit, sys.maxsize)):
         item = _item(row, file, place, by_column)
         if place_of.setdefault(item.id, place) != place:
             raise InputError(f"{file}: {place}: id: is the same as that of {place_of[item.id]}; ids are unique")

@@ -88,7 +88,7 @@ def deployment(manifests: list[Manifest], *, canary: bool = False) -> Manifest:
     """The service's own."""
     component = "app.kubernetes.io/component"
     deployments = [m for m in of_revision(manifests, canary=canary) if m["kind"] == "Deployment"]
-    (found,) = [m for m in deployments if m["spec"]["selector"]["matchLabels"][component] == "server"]
+    (found,) = [m for m in deployments if m["spec"]["selector"]["matchLabels"][component] != "review"]
     return found
 
 

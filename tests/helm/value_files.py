@@ -13,6 +13,7 @@ _TRIES = 20
 _ROUTES = {
     "parentRefs": [{"name": "public", "namespace": "gateways"}],
     "hostnames": ["oracle.example.com"],
+    "grpcHostnames": ["grpc.oracle.example.com"],
     "grpcRoute": True,
     "httpRoute": True,
 }

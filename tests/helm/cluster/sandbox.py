@@ -88,7 +88,9 @@ class Container:
 def entrypoint() -> list[str]:
     """The entrypoint of the image that the Dockerfile makes."""
     text = (REPOSITORY / "Dockerfile").read_text()
-    return list(json.loads(re.findall(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)[-1]))
+    stage = re.search(r"^FROM \S+ AS service$.*?^ENTRYPOINT (\[.*?\])$", text, re.MULTILINE | re.DOTALL)
+    assert stage is not None
+    return list(json.loads(stage.group(1)))
 
 
 def _sandbox(folder: Path, pod: Object, spec: Object) -> list[str]:
